@@ -1,0 +1,194 @@
+package coding
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// MaxSegments is the most segments that a user data header can count.
+const MaxSegments = 255
+
+// Options says how a text is cut. The zero value chooses the alphabet, writes
+// 8-bit references and allows MaxSegments.
+type Options struct {
+	Alphabet  Alphabet
+	Reference uint16 // same in all segments of a text; only the low 8 bits count unless Wide
+	Wide      bool   // 16-bit reference: one unit less per segment, far fewer clashes
+	MaxParts  int    // refuse longer texts; 0 is MaxSegments
+}
+
+// Length is what a text measures.
+type Length struct {
+	Alphabet Alphabet // GSM7, Latin1 or UCS2
+	Units    int      // septets, characters or UTF-16 units
+	Parts    int      // short messages, as carriers bill them; 1 for an empty text
+}
+
+// Segment is the user data of one short message.
+type Segment struct {
+	Alphabet    Alphabet
+	Data        []byte // user data header, if any, and text: the short_message
+	UDH         int    // length of the header in Data in bytes, 0 when alone
+	Units       int    // of text
+	Part, Total int    // from 1; 1 of 1 when alone
+}
+
+// ESMClass returns the bit that announces a user data header, or 0.
+// SMPP 3.4 §5.2.12
+func (s *Segment) ESMClass() byte {
+	if s.UDH > 0 {
+		return 0x40
+	}
+	return 0
+}
+
+// ErrTooManyParts reports a text that needs more segments than allowed.
+var ErrTooManyParts = errors.New("text needs too many short messages")
+
+// capacity returns how many units fit one short message, alone and as a
+// segment behind a header of udh bytes.
+func (a Alphabet) capacity(udh int) (alone, part int) {
+	switch a {
+	case GSM7:
+		return 160, 160 - (udh*8+6)/7
+	case Latin1:
+		return 140, 140 - udh
+	}
+	return 70, (140 - udh) / 2
+}
+
+func (o Options) udh() int {
+	if o.Wide {
+		return 7
+	}
+	return 6
+}
+
+// Measure returns the length of text without building its segments; it
+// allocates nothing. Errors are those of [Split].
+func Measure(text string, o Options) (Length, error) {
+	l := Length{Alphabet: o.Alphabet, Parts: 1}
+	if l.Alphabet == Auto {
+		l.Alphabet = Choose(text)
+	}
+	alone, part := l.Alphabet.capacity(o.udh())
+	parts, room := 1, part
+	for i, r := range text {
+		if err := l.Alphabet.check(text, i, r); err != nil {
+			return Length{}, err
+		}
+		n := l.Alphabet.units(r)
+		l.Units += n
+		if n > room {
+			parts, room = parts+1, part
+		}
+		room -= n
+	}
+	if l.Units > alone {
+		l.Parts = parts
+	}
+	most := o.MaxParts
+	if most <= 0 || most > MaxSegments {
+		most = MaxSegments
+	}
+	if l.Parts > most {
+		return Length{}, fmt.Errorf("%w: %d units of %v make %d, limit %d", ErrTooManyParts, l.Units, l.Alphabet, l.Parts, most)
+	}
+	return l, nil
+}
+
+// Split encodes text and cuts it into segments; a text that fits one short
+// message has no header. The error is [ErrInvalidUTF8], a [*RuneError] or
+// [ErrTooManyParts]. The segments share one new buffer, which the caller owns.
+func Split(text string, o Options) ([]Segment, error) {
+	l, err := Measure(text, o)
+	if err != nil {
+		return nil, err
+	}
+	width, udh := 1, 0
+	if l.Alphabet == UCS2 {
+		width = 2
+	}
+	_, part := l.Alphabet.capacity(o.udh())
+	if l.Parts > 1 {
+		udh = o.udh()
+	} else {
+		part = l.Units
+	}
+	// The buffer is sized once, so that earlier segments stay in place.
+	buf := make([]byte, 0, l.Units*width+l.Parts*udh)
+	segments := make([]Segment, 0, l.Parts)
+	rest := text
+	for n := range l.Parts {
+		start, units := len(buf), 0
+		if udh > 0 {
+			buf = o.appendUDH(buf, l.Parts, n+1)
+		}
+		cut := len(rest)
+		for i, r := range rest {
+			u := l.Alphabet.units(r)
+			if units+u > part {
+				cut = i
+				break
+			}
+			units += u
+			buf = l.Alphabet.appendRune(buf, r)
+		}
+		rest = rest[cut:]
+		segments = append(segments, Segment{
+			Alphabet: l.Alphabet,
+			Data:     buf[start:len(buf):len(buf)],
+			UDH:      udh, Units: units, Part: n + 1, Total: l.Parts,
+		})
+	}
+	return segments, nil
+}
+
+func (o Options) appendUDH(dst []byte, total, part int) []byte {
+	if o.Wide {
+		dst = append(dst, 6, 0x08, 4)
+		dst = binary.BigEndian.AppendUint16(dst, o.Reference)
+	} else {
+		dst = append(dst, 5, 0x00, 3, byte(o.Reference))
+	}
+	return append(dst, byte(total), byte(part))
+}
+
+// Concat is the part of a user data header that joins segments.
+type Concat struct {
+	Reference   uint16
+	Total, Part byte // 1 ≤ Part ≤ Total; zero when the header joins nothing
+	Wide        bool
+}
+
+// ErrUDH reports a user data header that is cut short or counts wrongly.
+var ErrUDH = errors.New("user data header is damaged")
+
+// ParseUDH reads the user data header at the beginning of data (esm_class
+// said that there is one) and returns what it joins and the text behind it, a
+// part of data. Information elements of other kinds are passed over.
+func ParseUDH(data []byte) (c Concat, text []byte, err error) {
+	if len(data) == 0 || int(data[0]) >= len(data) {
+		return c, data, fmt.Errorf("%w: shorter than it says", ErrUDH)
+	}
+	ies, text := data[1:1+data[0]], data[1+data[0]:]
+	for len(ies) >= 2 {
+		iei, n := ies[0], int(ies[1])
+		if 2+n > len(ies) {
+			return Concat{}, text, fmt.Errorf("%w: element 0x%02x ends outside", ErrUDH, iei)
+		}
+		v := ies[2 : 2+n]
+		switch {
+		case iei == 0x00 && n == 3:
+			c = Concat{Reference: uint16(v[0]), Total: v[1], Part: v[2]}
+		case iei == 0x08 && n == 4:
+			c = Concat{Reference: binary.BigEndian.Uint16(v), Total: v[2], Part: v[3], Wide: true}
+		}
+		ies = ies[2+n:]
+	}
+	if c != (Concat{}) && (c.Part == 0 || c.Part > c.Total) {
+		return Concat{}, text, fmt.Errorf("%w: part %d of %d", ErrUDH, c.Part, c.Total)
+	}
+	return c, text, nil
+}

@@ -1,0 +1,222 @@
+package smsc
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"path"
+	"time"
+
+	"github.com/kakitome/kakitome/smpp/pdu"
+)
+
+// Duration is a time.Duration written as "50ms" in configuration and JSON.
+type Duration time.Duration
+
+// UnmarshalText reads "50ms", "3s", …; negative ones are refused.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return err
+	}
+	if v < 0 {
+		return fmt.Errorf("duration %v is negative", v)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// MarshalText writes the form that UnmarshalText reads.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// Config describes one carrier.
+type Config struct {
+	Name     string    `toml:"name"`      // "docomo"
+	Listen   string    `toml:"listen"`    // loopback "127.0.0.1:port"; port 0 takes a free one
+	SystemID string    `toml:"system_id"` // of the SMSC, in bind responses; default Name, cut to 15 bytes
+	Accounts []Account `toml:"accounts"`
+
+	// Sources are the approved sender addresses: exact, or with * and ?.
+	// Others are refused ESME_RINVSRCADR. Empty approves all.
+	Sources []string `toml:"sources"`
+
+	Latency Duration `toml:"latency"` // before each response
+	Rate    float64  `toml:"rate"`    // submit_sm a second and carrier; over it ESME_RTHROTTLED; 0 is no limit
+	Window  int      `toml:"window"`  // unanswered submit_sm a session; over it ESME_RMSGQFUL; 0 is no limit
+
+	MessageID   string `toml:"message_id"`   // "decimal" (default), "hex" (16 digits, padded with zeros) or "uuid"
+	ReceiptID   string `toml:"receipt_id"`   // form in receipts: "" the same, else "decimal" or "hex" of the same number
+	ReceiptForm string `toml:"receipt_form"` // "both" (default), "text" or "tlv"
+
+	ReceiptDelay Duration `toml:"receipt_delay"` // from acceptance to receipt and phone
+
+	NoBuiltinFaults bool    `toml:"no_builtin_faults"` // numbers choose nothing; see the package comment
+	Faults          []Fault `toml:"faults"`            // looked at before the built-in ones
+
+	LedgerSize int `toml:"ledger_size"` // messages kept; default 100,000; -1 keeps, joins and decodes none
+}
+
+// Account is one system_id that may bind.
+type Account struct {
+	SystemID string `toml:"system_id"`
+	Password string `toml:"password"`
+	MaxBinds int    `toml:"max_binds"` // over it ESME_RALYBND; 0 is no limit
+}
+
+// Fault is what happens to submit_sm to some numbers.
+type Fault struct {
+	Suffix string `toml:"suffix" json:"suffix"` // of the destination; "" is every number
+	Times  int    `toml:"times" json:"times"`   // only the first so many submissions to a number; 0 is all
+
+	Status string `toml:"status" json:"status"` // refuse with this command_status, "ESME_RTHROTTLED" or "0x58"
+	Silent bool   `toml:"silent" json:"silent"` // no response
+	Drop   bool   `toml:"drop" json:"drop"`     // close the connection instead of responding
+	Lose   bool   `toml:"lose" json:"lose"`     // with silent or drop: not accepted either
+
+	State        string   `toml:"state" json:"state"`                 // final state, default DELIVRD
+	Err          string   `toml:"err" json:"err"`                     // of the receipt, default 000
+	Receipt      string   `toml:"receipt" json:"receipt"`             // "" once, "never", "twice", "first" (before the response)
+	ReceiptDelay Duration `toml:"receipt_delay" json:"receipt_delay"` // added to that of the carrier
+
+	status pdu.Status
+}
+
+var builtinFaults = []Fault{
+	{Suffix: "9401", Status: "ESME_RINVDSTADR"},
+	{Suffix: "9402", Status: "ESME_RSUBMITFAIL"},
+	{Suffix: "9408", Status: "ESME_RSYSERR", Times: 1},
+	{Suffix: "9414", Status: "ESME_RMSGQFUL", Times: 1},
+	{Suffix: "9458", Status: "ESME_RTHROTTLED", Times: 2},
+	{Suffix: "9500", Silent: true, Lose: true},
+	{Suffix: "9501", Silent: true},
+	{Suffix: "9502", Drop: true, Lose: true, Times: 1},
+	{Suffix: "9503", Drop: true, Times: 1},
+	{Suffix: "9601", State: "UNDELIV", Err: "001"},
+	{Suffix: "9602", State: "EXPIRED", Err: "002"},
+	{Suffix: "9603", State: "REJECTD", Err: "003"},
+	{Suffix: "9604", State: "UNKNOWN", Err: "004"},
+	{Suffix: "9605", State: "DELETED", Err: "005"},
+	{Suffix: "9701", Receipt: "first"},
+	{Suffix: "9702", Receipt: "never"},
+	{Suffix: "9703", ReceiptDelay: Duration(30 * time.Second)},
+	{Suffix: "9704", Receipt: "twice"},
+}
+
+// states are the words of a receipt text and their message_state.
+// SMPP 3.4 §5.2.28, appendix B
+var states = map[string]byte{
+	"ENROUTE": pdu.StateEnroute, "DELIVRD": pdu.StateDelivered, "EXPIRED": pdu.StateExpired,
+	"DELETED": pdu.StateDeleted, "UNDELIV": pdu.StateUndeliverable, "ACCEPTD": pdu.StateAccepted,
+	"UNKNOWN": pdu.StateUnknown, "REJECTD": pdu.StateRejected,
+}
+
+// Validate reports all faults of the configuration, each with its field.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Name == "" {
+		bad("name: missing")
+	}
+	if host, _, err := net.SplitHostPort(c.Listen); err != nil {
+		bad("listen %q: %w", c.Listen, err)
+	} else if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		bad("listen %q: not a loopback address", c.Listen)
+	}
+	if len(c.SystemID) > 15 {
+		bad("system_id: %d bytes, limit 15", len(c.SystemID))
+	}
+	if len(c.Accounts) == 0 {
+		bad("accounts: none, so nobody can bind")
+	}
+	for i, a := range c.Accounts {
+		if a.SystemID == "" || len(a.SystemID) > 15 {
+			bad("accounts[%d].system_id: %d bytes, limits 1 to 15", i, len(a.SystemID))
+		}
+		if len(a.Password) > 8 {
+			bad("accounts[%d].password: %d bytes, limit 8", i, len(a.Password))
+		}
+	}
+	for i, p := range c.Sources {
+		if _, err := path.Match(p, ""); err != nil {
+			bad("sources[%d] %q: %w", i, p, err)
+		}
+	}
+	oneOf := func(field, v string, allowed ...string) {
+		for _, a := range allowed {
+			if v == a {
+				return
+			}
+		}
+		bad("%s %q: not one of %q", field, v, allowed)
+	}
+	oneOf("message_id", c.MessageID, "", "decimal", "hex", "uuid")
+	oneOf("receipt_id", c.ReceiptID, "", "decimal", "hex")
+	if c.MessageID == "uuid" && c.ReceiptID != "" {
+		bad("receipt_id %q: a uuid has no other form", c.ReceiptID)
+	}
+	oneOf("receipt_form", c.ReceiptForm, "", "both", "text", "tlv")
+	if c.Rate < 0 {
+		bad("rate %v: below zero", c.Rate)
+	}
+	if c.Window < 0 {
+		bad("window %d: below zero", c.Window)
+	}
+	for i := range c.Faults {
+		if err := c.Faults[i].prepare(); err != nil {
+			bad("faults[%d].%w", i, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// prepare checks a fault and resolves its status.
+func (f *Fault) prepare() (err error) {
+	if f.Status != "" {
+		if f.status, err = pdu.ParseStatus(f.Status); err != nil {
+			return fmt.Errorf("status: %w", err)
+		}
+	}
+	if _, ok := states[f.State]; f.State != "" && !ok {
+		return fmt.Errorf("state %q: not one of the receipt states such as DELIVRD, UNDELIV", f.State)
+	}
+	if len(f.Err) > 10 {
+		return fmt.Errorf("err: %d characters, limit 10", len(f.Err))
+	}
+	switch f.Receipt {
+	case "", "never", "twice", "first":
+	default:
+		return fmt.Errorf("receipt %q: not one of never, twice, first", f.Receipt)
+	}
+	return nil
+}
+
+// Trouble is what ails the whole carrier. The zero value is none.
+type Trouble struct {
+	Down       bool     `json:"down"`        // closes connections and drops sessions
+	Stall      bool     `json:"stall"`       // keeps connections, reads nothing from them
+	Silent     bool     `json:"silent"`      // answers link checks, but no submit_sm, and accepts none
+	Reject     string   `json:"reject"`      // refuses every submit_sm with this command_status
+	RejectBind string   `json:"reject_bind"` // refuses every bind with this command_status
+	Throttle   float64  `json:"throttle"`    // submit_sm a second, when lower than the rate; 0 is none
+	NoReceipts bool     `json:"no_receipts"` // sends no receipts; those due are lost
+	Latency    Duration `json:"latency"`     // added to that of the carrier
+
+	reject, rejectBind pdu.Status
+}
+
+func (t *Trouble) prepare() (err error) {
+	if t.Reject != "" {
+		if t.reject, err = pdu.ParseStatus(t.Reject); err != nil {
+			return fmt.Errorf("reject: %w", err)
+		}
+	}
+	if t.RejectBind != "" {
+		if t.rejectBind, err = pdu.ParseStatus(t.RejectBind); err != nil {
+			return fmt.Errorf("reject_bind: %w", err)
+		}
+	}
+	if t.Throttle < 0 {
+		return fmt.Errorf("throttle %v: below zero", t.Throttle)
+	}
+	return nil
+}
