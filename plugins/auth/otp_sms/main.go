@@ -1,0 +1,196 @@
+// Otp_sms is the identity module for a one-time code by SMS. It mints the code and writes the text; the host sends it
+// to the message's own number, keeps the keyed hash, counts tries and lets it expire. Nothing of it is kept here.
+//
+// The text always fits one segment of 70 UTF-16 units, so that no code arrives in halves:
+//
+//	「1234」お客様の認証番号です。認証番号は5分間有効です。他の方と共有することはお控えください。〇〇県水道局
+//	@xx.jp #1234
+//
+// The last line binds the code to the page's host: a phone offers the code on that host alone
+// (https://wicg.github.io/sms-one-time-codes/). It is there when the host is given and there is room for it. When the
+// sender's name is long the words become shorter, and only when the shortest are too long is the name cut.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"math/big"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/kakitome/kakitome/plugins/proto"
+	"github.com/kakitome/kakitome/plugins/sdk"
+)
+
+func main() { sdk.Serve(module()) }
+
+func module() sdk.Module {
+	return sdk.Module{
+		Describe: &proto.DescribeResponse{
+			Name:           "otp_sms",
+			Vendor:         "Kakitome",
+			Version:        "0.1.0",
+			Kind:           proto.Kind_AUTH,
+			MaxConcurrency: 64,
+			AuthFields: []*proto.AuthField{{
+				Name: field, LabelJa: "認証番号", LabelEn: "Verification code",
+				HintJa: "SMSでお送りした番号をご入力ください", HintEn: "The number that we sent you by SMS",
+				InputMode: "numeric", Autocomplete: "one-time-code", MaxLength: 16, Challenge: true,
+			}},
+		},
+		Auth: otp{},
+	}
+}
+
+const (
+	field     = "code"
+	minDigits = 4
+	maxDigits = 8
+	maxUnits  = 70 // of UTF-16 in one SMS segment
+	minValid  = time.Minute
+	maxValid  = time.Hour
+)
+
+type otp struct {
+	proto.UnimplementedAuthServer
+}
+
+// Challenge mints a code and its text.
+func (otp) Challenge(_ context.Context, in *proto.ChallengeRequest) (*proto.ChallengeResponse, error) {
+	refuse := func(code, message, at string) (*proto.ChallengeResponse, error) {
+		return &proto.ChallengeResponse{Error: &proto.Error{Class: proto.ErrorClass_INVALID, Code: code, Message: message, Field: at}}, nil
+	}
+	if in.Field != field {
+		return refuse("unknown_field", "there is no such field", in.Field)
+	}
+	if in.Digits < minDigits || in.Digits > maxDigits {
+		return refuse("digits", fmt.Sprintf("%d digits: 4 to 8 are possible", in.Digits), "digits")
+	}
+	valid := in.ValidFor.AsDuration()
+	if valid < minValid || valid > maxValid {
+		return refuse("valid_for", fmt.Sprintf("valid for %v: 1 minute to 1 hour is possible", valid), "valid_for")
+	}
+	name := oneLine(in.SenderName)
+	if name == "" {
+		return refuse("sender_name", "the sender's name is missing", "sender_name")
+	}
+	if in.LinkHost != "" && !hostname.MatchString(in.LinkHost) {
+		return refuse("link_host", "not a host name in ASCII letters", "link_host")
+	}
+	code, err := mint(int(in.Digits))
+	if err != nil {
+		return nil, fmt.Errorf("mint a code: %w", err)
+	}
+	return &proto.ChallengeResponse{Answer: code, Text: text(code, int(valid/time.Minute), name, in.LinkHost)}, nil
+}
+
+var hostname = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`)
+
+// mint gives n random digits, each equally likely.
+func mint(n int) (string, error) {
+	limit := big.NewInt(1)
+	for range n {
+		limit.Mul(limit, big.NewInt(10))
+	}
+	v, err := rand.Int(rand.Reader, limit)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%0*d", n, v), nil
+}
+
+// fallbacks are the words around code and minutes, from the fullest to the shortest.
+var fallbacks = []string{
+	"「%s」お客様の認証番号です。認証番号は%d分間有効です。他の方と共有することはお控えください。",
+	"「%s」お客様の認証番号です。%d分間有効です。他の方に教えないでください。",
+	"「%s」認証番号です（%d分間有効）。他の方に教えないでください。",
+	"「%s」認証番号（%d分間有効）",
+}
+
+// text is the SMS for code: the fullest words that fit, and the bound line where there is room for it.
+func text(code string, minutes int, name, host string) string {
+	bound := ""
+	if host != "" {
+		bound = "\n@" + host + " #" + code
+	}
+	for _, words := range fallbacks {
+		s := fmt.Sprintf(words, code, minutes) + name
+		switch n := units(s); {
+		case n+units(bound) <= maxUnits:
+			return s + bound
+		case n <= maxUnits:
+			return s
+		}
+	}
+	words := fmt.Sprintf(fallbacks[len(fallbacks)-1], code, minutes)
+	return words + cut(name, maxUnits-units(words))
+}
+
+// cut shortens s to at most n UTF-16 units, with … at its end.
+func cut(s string, n int) string {
+	n -= units("…")
+	for i, r := range s {
+		if n -= units(string(r)); n < 0 {
+			return s[:i] + "…"
+		}
+	}
+	return s
+}
+
+// units counts s as UCS-2 does on the air: what lies outside the basic plane takes two.
+func units(s string) int {
+	n := 0
+	for _, r := range s {
+		n++
+		if r > 0xFFFF {
+			n++
+		}
+	}
+	return n
+}
+
+// oneLine keeps a name from adding lines of its own: the last line is what a phone reads.
+func oneLine(name string) string {
+	return strings.Join(strings.FieldsFunc(name, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || r == '\u2028' || r == '\u2029'
+	}), " ")
+}
+
+// Canonical folds full-width digits and drops spaces.
+func (otp) Canonical(_ context.Context, in *proto.CanonicalRequest) (*proto.CanonicalResponse, error) {
+	forms := make([]*proto.CanonicalForm, len(in.Items))
+	for i, item := range in.Items {
+		forms[i] = canonical(item)
+	}
+	return &proto.CanonicalResponse{Forms: forms}, nil
+}
+
+func canonical(item *proto.CanonicalItem) *proto.CanonicalForm {
+	refuse := func(code, message string) *proto.CanonicalForm {
+		return &proto.CanonicalForm{Error: &proto.Error{Class: proto.ErrorClass_INVALID, Code: code, Message: message, Field: item.Field}}
+	}
+	if item.Field != field {
+		return refuse("unknown_field", "there is no such field")
+	}
+	if item.Level != "" {
+		return refuse("unknown_level", "this field has no such level")
+	}
+	if len(item.Value) > 64 {
+		return refuse("not_readable", "longer than 64 bytes")
+	}
+	digits := strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, norm.NFKC.String(item.Value))
+	if len(digits) < minDigits || len(digits) > maxDigits || strings.Trim(digits, "0123456789") != "" {
+		return refuse("not_readable", "4 to 8 digits are expected")
+	}
+	return &proto.CanonicalForm{Form: digits}
+}

@@ -1,0 +1,385 @@
+// Package conformance checks a module's program from the outside, as the host meets it: over the handshake and gRPC,
+// knowing nothing of what is inside. A vendor calls Run from a test of the built program:
+//
+//	func TestConformance(t *testing.T) { conformance.Run(t, path, proto.Kind_PAYMENT) }
+//
+// Checks that need an accepted configuration are made only with modules that need none; see the list in Run.
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	goplugin "github.com/hashicorp/go-plugin"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+	pb "google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/kakitome/kakitome/plugins/proto"
+	"github.com/kakitome/kakitome/plugins/sdk"
+)
+
+const (
+	handshakeWithin = 5 * time.Second
+	endWithin       = 15 * time.Second
+	// secret must never come back, neither in an answer nor in a log.
+	secret = "S3cr3t-of-the-conformance-test"
+)
+
+// clock is the host's in every call: answers must not depend on another.
+var clock = time.Date(2026, 11, 22, 3, 0, 0, 0, time.UTC)
+
+// Run checks the program at path against the contract of its kind.
+func Run(t *testing.T, path string, kind proto.Kind) {
+	t.Run("run by hand it ends with an error", func(t *testing.T) { byHand(t, path) })
+	m := start(t, path)
+	t.Run("it describes itself, always the same", func(t *testing.T) { m.describesItself(t, kind) })
+	t.Run("unknown fields are ignored", m.ignoresUnknownFields)
+	t.Run("a wrong configuration is refused and not repeated", m.refusesWrongConfig)
+	t.Run("more than 4 MB are taken", m.takesLargeMessages)
+	t.Run("an instance that is not configured is refused", m.refusesUnknownInstance)
+	switch kind {
+	case proto.Kind_AUTH:
+		t.Run("canonical forms are stable", m.formsAreStable)
+		t.Run("a challenge carries its answer", m.challengeCarriesItsAnswer)
+	case proto.Kind_RENDER:
+		t.Run("pages are complete and without script", m.pagesAreComplete)
+	}
+	t.Run("64 calls at once are answered", m.answersManyAtOnce)
+	t.Run("a deadline ends a call and harms nothing", m.keepsDeadlines)
+	t.Run("nothing secret is in the log", func(t *testing.T) { require.NotContains(t, m.log.String(), secret) })
+	t.Run("SIGTERM ends it", m.endsOnSIGTERM)
+}
+
+// module is a running program.
+type module struct {
+	cmd      *exec.Cmd
+	client   *goplugin.Client
+	conn     *grpc.ClientConn
+	describe *proto.DescribeResponse
+	log      *buffer
+}
+
+// buffer is what a module writes; go-plugin fills it while a check reads it.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func byHand(t *testing.T, path string) {
+	ctx, cancel := context.WithTimeout(t.Context(), handshakeWithin)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path)
+	cmd.Env = []string{"PATH=/usr/bin:/bin"}
+	out, err := cmd.Output()
+	require.Error(t, err)
+	require.NoError(t, ctx.Err(), "it runs on without a host")
+	require.NotContains(t, string(out), "|grpc|")
+}
+
+func start(t *testing.T, path string) *module {
+	m := &module{cmd: exec.Command(path), log: &buffer{}}
+	m.client = goplugin.NewClient(&goplugin.ClientConfig{
+		HandshakeConfig:  sdk.Handshake,
+		Plugins:          goplugin.PluginSet{sdk.PluginName: &sdk.Plugin{}},
+		Cmd:              m.cmd,
+		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
+		AutoMTLS:         true,
+		SkipHostEnv:      true,
+		StartTimeout:     handshakeWithin,
+		Stderr:           m.log,
+		SyncStdout:       m.log,
+		SyncStderr:       m.log,
+		Logger:           hclog.NewNullLogger(),
+	})
+	t.Cleanup(m.client.Kill)
+	protocol, err := m.client.Client()
+	require.NoError(t, err, "handshake; the module wrote: %s", m.log)
+	raw, err := protocol.Dispense(sdk.PluginName)
+	require.NoError(t, err)
+	m.conn = raw.(*grpc.ClientConn)
+	m.describe, err = proto.NewModuleClient(m.conn).Describe(t.Context(), &proto.DescribeRequest{})
+	require.NoError(t, err)
+	return m
+}
+
+func (m *module) describesItself(t *testing.T, kind proto.Kind) {
+	d := m.describe
+	require.Equal(t, kind, d.Kind)
+	require.NotEmpty(t, d.Name)
+	require.NotContains(t, d.Name, "/")
+	require.NotEmpty(t, d.Vendor)
+	require.Regexp(t, `^\d+\.\d+\.\d+`, d.Version)
+	if d.ConfigSchema != "" {
+		require.True(t, json.Valid([]byte(d.ConfigSchema)), "config_schema is not JSON")
+	}
+	switch kind {
+	case proto.Kind_AUTH:
+		require.NotEmpty(t, d.AuthFields)
+		for _, f := range d.AuthFields {
+			require.Regexp(t, `^[a-z][a-z0-9_]*$`, f.Name)
+			require.NotEmpty(t, f.LabelJa, f.Name)
+			require.NotEmpty(t, f.LabelEn, f.Name)
+			require.NotZero(t, f.MaxLength, f.Name)
+			require.Contains(t, []string{"text", "numeric", "tel"}, f.InputMode, f.Name)
+		}
+	case proto.Kind_PAYMENT:
+		require.NotEmpty(t, d.PaymentMethods)
+		for _, p := range d.PaymentMethods {
+			require.Regexp(t, `^[a-z][a-z0-9_]*$`, p.Code)
+			require.NotZero(t, p.Kind, p.Code)
+			require.NotEmpty(t, p.LabelJa, p.Code)
+			require.NotEmpty(t, p.LabelEn, p.Code)
+			require.Less(t, p.MinYen, p.MaxYen, p.Code)
+		}
+	case proto.Kind_RENDER:
+		require.NotEmpty(t, d.Views)
+	}
+	for range 3 {
+		again, err := proto.NewModuleClient(m.conn).Describe(t.Context(), &proto.DescribeRequest{})
+		require.NoError(t, err)
+		require.True(t, pb.Equal(d, again), "it describes itself differently")
+	}
+}
+
+func (m *module) ignoresUnknownFields(t *testing.T) {
+	in := &proto.DescribeRequest{}
+	in.ProtoReflect().SetUnknown([]byte{0xF8, 0x3F, 0x01}) // field 1023, varint 1
+	out, err := proto.NewModuleClient(m.conn).Describe(t.Context(), in)
+	require.NoError(t, err)
+	require.True(t, pb.Equal(m.describe, out))
+}
+
+// properties are those of the configuration's schema, with their types.
+func (m *module) properties() map[string]string {
+	var schema struct {
+		Properties map[string]struct {
+			Type any `json:"type"`
+		} `json:"properties"`
+	}
+	_ = json.Unmarshal([]byte(m.describe.ConfigSchema), &schema) // checked where it is described
+	all := map[string]string{}
+	for name, p := range schema.Properties {
+		all[name], _ = p.Type.(string)
+	}
+	return all
+}
+
+func (m *module) refusesWrongConfig(t *testing.T) {
+	wrong := []string{`"` + secret + `"`, `{"password":"` + secret, `["` + secret + `"]`, `null garbage ` + secret}
+	for name, kind := range m.properties() {
+		if kind == "string" || kind == "integer" || kind == "number" || kind == "boolean" {
+			b, _ := json.Marshal(map[string]any{name: []string{secret}})
+			wrong = append(wrong, string(b))
+		}
+	}
+	for _, config := range wrong {
+		client := proto.NewModuleClient(m.conn)
+		checked, err := client.ValidateConfig(t.Context(), &proto.ValidateConfigRequest{ConfigJson: []byte(config)})
+		require.NoError(t, err)
+		require.NotEmpty(t, checked.Errors, "accepted: %s", config)
+		require.NotContains(t, checked.String(), secret)
+		taken, err := client.Configure(t.Context(), &proto.ConfigureRequest{Instance: "wrong", ConfigJson: []byte(config)})
+		require.NoError(t, err)
+		require.NotNil(t, taken.Error, "taken into use: %s", config)
+		require.NotContains(t, taken.String(), secret)
+	}
+}
+
+func (m *module) takesLargeMessages(t *testing.T) {
+	large := `"` + strings.Repeat("x", 6<<20) + `"`
+	out, err := proto.NewModuleClient(m.conn).ValidateConfig(t.Context(), &proto.ValidateConfigRequest{ConfigJson: []byte(large)})
+	require.NoError(t, err)
+	require.NotEmpty(t, out.Errors)
+}
+
+// ask makes a harmless call of the module's kind. It gives the gRPC error, or the module's refusal.
+func (m *module) ask(ctx context.Context, instance string) (*proto.Error, error) {
+	call := &proto.Call{Tenant: "tenant", Instance: instance, IdempotencyKey: "conformance", Now: timestamppb.New(clock)}
+	switch m.describe.Kind {
+	case proto.Kind_AUTH:
+		out, err := proto.NewAuthClient(m.conn).Canonical(ctx, &proto.CanonicalRequest{Call: call, Items: []*proto.CanonicalItem{{Field: "no_such_field", Value: secret}}})
+		if err != nil || len(out.Forms) != 1 {
+			return nil, err
+		}
+		return out.Forms[0].Error, nil
+	case proto.Kind_PAYMENT:
+		out, err := proto.NewPaymentAgentClient(m.conn).Get(ctx, &proto.GetRequest{Call: call, AttemptId: "no-such-attempt"})
+		return out.GetError(), err
+	default:
+		out, err := proto.NewRenderClient(m.conn).RenderPage(ctx, &proto.RenderPageRequest{Call: call, Page: page(m.describe.Views[0], "ja")})
+		return out.GetError(), err
+	}
+}
+
+func (m *module) refusesUnknownInstance(t *testing.T) {
+	if len(m.properties()) == 0 {
+		t.Skip("there is nothing to configure")
+	}
+	fault, err := m.ask(t.Context(), "never-configured")
+	require.True(t, fault != nil || status.Code(err) == codes.FailedPrecondition, "answered: %v, %v", fault, err)
+}
+
+// samples are values of the usual fields; every form that comes out must be stable.
+var samples = []string{"19980101", "平成10年1月1日", "ヤマダ ハナコ", "やまだ　はなこ", "00123-AB", "090-1234-5678", "100-0001", "123456", "１２３４", "x", "", " ", "\x00", "😀", strings.Repeat("9", 5000)}
+
+func (m *module) formsAreStable(t *testing.T) {
+	if len(m.properties()) > 0 {
+		t.Skip("an instance must be configured")
+	}
+	client := proto.NewAuthClient(m.conn)
+	call := &proto.Call{Tenant: "tenant", Now: timestamppb.New(clock)}
+	for _, f := range m.describe.AuthFields {
+		for _, level := range append([]string{""}, f.Levels...) {
+			in := &proto.CanonicalRequest{Call: call}
+			for _, s := range samples {
+				in.Items = append(in.Items, &proto.CanonicalItem{Field: f.Name, Level: level, Value: s})
+			}
+			once, err := client.Canonical(t.Context(), in)
+			require.NoError(t, err)
+			require.Len(t, once.Forms, len(samples))
+			for i, form := range once.Forms {
+				require.Equal(t, form.Error != nil, form.Form == "", "%s %q: either a form or an error", f.Name, samples[i])
+				if form.Error != nil {
+					require.NotZero(t, form.Error.Class)
+					if len(samples[i]) > 3 {
+						require.NotContains(t, form.Error.String(), samples[i])
+					}
+					continue
+				}
+				twice, err := client.Canonical(t.Context(), &proto.CanonicalRequest{Call: call, Items: []*proto.CanonicalItem{{Field: f.Name, Level: level, Value: form.Form}}})
+				require.NoError(t, err)
+				require.Equal(t, form.Form, twice.Forms[0].Form, "%s %q is not stable", f.Name, samples[i])
+			}
+		}
+	}
+}
+
+func (m *module) challengeCarriesItsAnswer(t *testing.T) {
+	if len(m.properties()) > 0 {
+		t.Skip("an instance must be configured")
+	}
+	for _, f := range m.describe.AuthFields {
+		out, err := proto.NewAuthClient(m.conn).Challenge(t.Context(), &proto.ChallengeRequest{
+			Call: &proto.Call{Tenant: "tenant", Now: timestamppb.New(clock)}, Field: f.Name, Digits: 6,
+			ValidFor: durationpb.New(5 * time.Minute), SenderName: "〇〇県水道局", LinkHost: "pay.example.jp",
+		})
+		require.NoError(t, err)
+		if !f.Challenge {
+			require.NotNil(t, out.Error, "%s is registered, not sent", f.Name)
+			continue
+		}
+		require.Nil(t, out.Error)
+		require.Len(t, out.Answer, 6)
+		require.Contains(t, out.Text, out.Answer)
+		require.NotContains(t, m.log.String(), out.Answer, "the code is in the log")
+	}
+}
+
+// page has everything that any view may need, so that no view lacks its part.
+func page(view proto.View, lang string) *proto.Page {
+	due := timestamppb.New(clock.AddDate(0, 0, 14))
+	stores := []*proto.Store{{Code: "store_a", LabelJa: "コンビニA", LabelEn: "Store A"}}
+	return &proto.Page{
+		View: view, Lang: lang, Title: "ご請求のお知らせ", Lead: "<script>alert(1)</script>", Closing: "よろしくお願いいたします。",
+		Brand:       &proto.Brand{Name: "〇〇県水道局", Color: "#114488", Phone: "000-000-0000", PhoneLink: "0000000000", Hours: "9:00-17:00"},
+		Rows:        []*proto.Row{{Item: "お客様番号", Value: "00123"}},
+		Fields:      []*proto.FormField{{Name: "birth_date", Label: "生年月日", Hint: "例）19980101", InputMode: "numeric", Autocomplete: "bday", MaxLength: 20}},
+		PhoneMasked: "080-****-9008", Digits: 6, ValidMinutes: 5, LinkExpires: due,
+		Survey: &proto.Survey{Lead: "アンケート", Items: []*proto.SurveyItem{{Name: "q1", Title: "ご都合", Type: proto.SurveyItem_RADIO, Choices: []string{"はい", "いいえ"}}}},
+		Claim: &proto.Claim{Number: "C-0001", Yen: 4400, TaxYen: 400, Due: due, Lines: []*proto.LineItem{{Name: "水道料金", Quantity: 1, UnitYen: 4400, Yen: 4400}},
+			PaidAtStore: "コンビニA", PaidAt: timestamppb.New(clock), ReceiptNumber: "R-0001"},
+		Methods:      []*proto.MethodChoice{{Code: "konbini_number", Label: "コンビニ払い", Explanation: "番号を発行します", Stores: stores}},
+		Voucher:      &proto.Voucher{PaymentNumber: "12345678901", ConfirmationNumber: "1234", Stores: stores, Expires: due},
+		RedirectHost: "pay.example.com",
+		Message:      "もう一度お試しください。",
+	}
+}
+
+func (m *module) pagesAreComplete(t *testing.T) {
+	if len(m.properties()) > 0 {
+		t.Skip("an instance must be configured")
+	}
+	for _, view := range m.describe.Views {
+		for _, lang := range []string{"ja", "en"} {
+			in := &proto.RenderPageRequest{Call: &proto.Call{Tenant: "tenant", Now: timestamppb.New(clock)}, Page: page(view, lang)}
+			once, err := proto.NewRenderClient(m.conn).RenderPage(t.Context(), in)
+			require.NoError(t, err)
+			require.Nil(t, once.Error, "%v", view)
+			html := strings.ToLower(string(once.Html))
+			require.Contains(t, html, "<!doctype html", "%v", view)
+			require.Contains(t, html, `lang="`+lang, "%v", view)
+			require.NotContains(t, html, "<script", "%v", view)
+			require.LessOrEqual(t, len(once.Html), 512<<10, "%v", view)
+			twice, err := proto.NewRenderClient(m.conn).RenderPage(t.Context(), in)
+			require.NoError(t, err)
+			require.Equal(t, once.Html, twice.Html, "%v: the same model gives other bytes", view)
+		}
+	}
+}
+
+func (m *module) answersManyAtOnce(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	errs := make(chan error, 64)
+	for range cap(errs) {
+		go func() {
+			_, err := m.ask(ctx, "")
+			errs <- err
+		}()
+	}
+	for range cap(errs) {
+		if err := <-errs; err != nil { // an instance that is not configured is an answer too
+			require.Equal(t, codes.FailedPrecondition, status.Code(err), "%v", err)
+		}
+	}
+}
+
+func (m *module) keepsDeadlines(t *testing.T) {
+	for range 100 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		began := time.Now()
+		_, _ = m.ask(ctx, "") // whether it is in time does not matter
+		cancel()
+		require.Less(t, time.Since(began), time.Second)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	out, err := grpc_health_v1.NewHealthClient(m.conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: goplugin.GRPCServiceName})
+	require.NoError(t, err)
+	require.Equal(t, grpc_health_v1.HealthCheckResponse_SERVING, out.Status)
+}
+
+func (m *module) endsOnSIGTERM(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), endWithin)
+	defer cancel()
+	_, err := proto.NewModuleClient(m.conn).Drain(ctx, &proto.DrainRequest{})
+	require.NoError(t, err)
+	require.NoError(t, m.cmd.Process.Signal(syscall.SIGTERM))
+	require.Eventually(t, m.client.Exited, endWithin, 10*time.Millisecond)
+}

@@ -1,0 +1,46 @@
+package conformance
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kakitome/kakitome/plugins/proto"
+)
+
+func build(t *testing.T, pkg string) string {
+	path := filepath.Join(t.TempDir(), "module")
+	out, err := exec.Command("go", "build", "-o", path, "github.com/kakitome/kakitome/plugins/"+pkg).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return path
+}
+
+func TestModulesInTheBox(t *testing.T) {
+	for name, kind := range map[string]proto.Kind{
+		"auth/knowledge":  proto.Kind_AUTH,
+		"auth/otp_sms":    proto.Kind_AUTH,
+		"payment/sandbox": proto.Kind_PAYMENT,
+		"render/standard": proto.Kind_RENDER,
+	} {
+		t.Run(name, func(t *testing.T) { Run(t, build(t, name), kind) })
+	}
+}
+
+// In another process, for it is to fail.
+func TestModuleThatDoesNotConformFails(t *testing.T) {
+	if path := os.Getenv("NOT_CONFORMING"); path != "" {
+		Run(t, path, proto.Kind_AUTH)
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), "NOT_CONFORMING="+build(t, "host/testdata/faulty"))
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	for _, check := range []string{"it_describes_itself,_always_the_same", "a_wrong_configuration_is_refused"} {
+		require.Regexp(t, "--- FAIL: .*"+check, string(out))
+	}
+	require.Contains(t, string(out), "--- PASS: "+t.Name()+"/unknown_fields_are_ignored")
+}

@@ -1,0 +1,74 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/kakitome/kakitome/plugins/proto"
+)
+
+const (
+	maxHTML = 512 << 10
+	maxPDF  = 5 << 20
+	maxForm = 4 << 10
+	maxSMS  = 670 // UTF-8 is counted below as runes
+)
+
+// plausible checks what a module answers against what was asked, as far as the contract says it: nobody behind this
+// package has to fear an answer that is too short, too long or another's.
+func plausible(in, out any) error {
+	switch out := out.(type) {
+	case *proto.CanonicalResponse:
+		in := in.(*proto.CanonicalRequest)
+		if len(out.Forms) != len(in.Items) {
+			return fmt.Errorf("%d forms for %d items", len(out.Forms), len(in.Items))
+		}
+		for i, f := range out.Forms {
+			if (f.Error == nil) == (f.Form == "") || len(f.Form) > maxForm {
+				return fmt.Errorf("item %d: neither an error nor a form of at most %d bytes", i+1, maxForm)
+			}
+		}
+	case *proto.ChallengeResponse:
+		if out.Error == nil && (out.Answer == "" || out.Text == "" || len(out.Answer) > maxForm || len([]rune(out.Text)) > maxSMS) {
+			return errors.New("a challenge without an answer or without a text that an SMS can carry")
+		}
+	case *proto.CreateResponse:
+		return plausiblePayment(in.(*proto.CreateRequest).AttemptId, out.Payment, out.Error)
+	case *proto.GetResponse:
+		return plausiblePayment(in.(*proto.GetRequest).AttemptId, out.Payment, out.Error)
+	case *proto.CancelResponse:
+		return plausiblePayment(in.(*proto.CancelRequest).AttemptId, out.Payment, out.Error)
+	case *proto.WebhookResponse:
+		for _, n := range out.Notices {
+			if n.Payment == nil || n.NoticeId == "" {
+				return errors.New("a notice without a payment or without an id")
+			}
+		}
+		if s := out.ReplyStatus; s != 0 && (s < 200 || s > 599) {
+			return fmt.Errorf("a reply of status %d", s)
+		}
+	case *proto.RenderPageResponse:
+		if out.Error == nil && (len(out.Html) == 0 || len(out.Html) > maxHTML) {
+			return fmt.Errorf("a page of %d bytes: 1 to %d are allowed", len(out.Html), maxHTML)
+		}
+	case *proto.RenderDocumentResponse:
+		if out.Error == nil && (len(out.Pdf) == 0 || len(out.Pdf) > maxPDF) {
+			return fmt.Errorf("a document of %d bytes: 1 to %d are allowed", len(out.Pdf), maxPDF)
+		}
+	}
+	return nil
+}
+
+func plausiblePayment(attempt string, p *proto.Payment, fault *proto.Error) error {
+	switch {
+	case (p == nil) == (fault == nil):
+		return errors.New("either a payment or an error is needed")
+	case p == nil:
+		return nil
+	case p.AttemptId != attempt:
+		return errors.New("the payment of another attempt")
+	case p.Yen < 0 || p.PaidYen < 0:
+		return errors.New("a payment of less than nothing")
+	}
+	return nil
+}

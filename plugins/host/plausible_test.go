@@ -1,0 +1,53 @@
+package host
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kakitome/kakitome/plugins/proto"
+)
+
+func TestAnswersThatCannotBeBelieved(t *testing.T) {
+	fault := &proto.Error{Class: proto.ErrorClass_INVALID}
+	two := &proto.CanonicalRequest{Items: make([]*proto.CanonicalItem, 2)}
+	create := &proto.CreateRequest{AttemptId: "a1"}
+	for _, c := range []struct {
+		in, out any
+		ok      bool
+	}{
+		{two, &proto.CanonicalResponse{Forms: []*proto.CanonicalForm{{Form: "x"}, {Error: fault}}}, true},
+		{two, &proto.CanonicalResponse{Forms: []*proto.CanonicalForm{{Form: "x"}}}, false},
+		{two, &proto.CanonicalResponse{Forms: []*proto.CanonicalForm{{Form: "x"}, {}}}, false},
+		{two, &proto.CanonicalResponse{Forms: []*proto.CanonicalForm{{Form: "x"}, {Form: "x", Error: fault}}}, false},
+		{two, &proto.CanonicalResponse{Forms: []*proto.CanonicalForm{{Form: "x"}, {Form: strings.Repeat("x", 5000)}}}, false},
+		{nil, &proto.ChallengeResponse{Answer: "1234", Text: "「1234」"}, true},
+		{nil, &proto.ChallengeResponse{Error: fault}, true},
+		{nil, &proto.ChallengeResponse{Text: "no answer"}, false},
+		{nil, &proto.ChallengeResponse{Answer: "1234", Text: strings.Repeat("あ", 671)}, false},
+		{create, &proto.CreateResponse{Payment: &proto.Payment{AttemptId: "a1", Yen: 100}}, true},
+		{create, &proto.CreateResponse{Error: fault}, true},
+		{create, &proto.CreateResponse{}, false},
+		{create, &proto.CreateResponse{Payment: &proto.Payment{AttemptId: "a1"}, Error: fault}, false},
+		{create, &proto.CreateResponse{Payment: &proto.Payment{AttemptId: "a2"}}, false},
+		{create, &proto.CreateResponse{Payment: &proto.Payment{AttemptId: "a1", PaidYen: -1}}, false},
+		{&proto.GetRequest{AttemptId: "a1"}, &proto.GetResponse{Payment: &proto.Payment{AttemptId: "a2"}}, false},
+		{&proto.CancelRequest{AttemptId: "a1"}, &proto.CancelResponse{}, false},
+		{nil, &proto.WebhookResponse{ReplyStatus: 200, Notices: []*proto.PaymentNotice{{NoticeId: "n", Payment: &proto.Payment{}}}}, true},
+		{nil, &proto.WebhookResponse{Notices: []*proto.PaymentNotice{{Payment: &proto.Payment{}}}}, false},
+		{nil, &proto.WebhookResponse{Notices: []*proto.PaymentNotice{{NoticeId: "n"}}}, false},
+		{nil, &proto.WebhookResponse{ReplyStatus: 99}, false},
+		{nil, &proto.RenderPageResponse{Html: []byte("<!doctype html>")}, true},
+		{nil, &proto.RenderPageResponse{}, false},
+		{nil, &proto.RenderPageResponse{Html: make([]byte, maxHTML+1)}, false},
+		{nil, &proto.RenderDocumentResponse{Error: fault}, true},
+		{nil, &proto.RenderDocumentResponse{Pdf: make([]byte, maxPDF+1)}, false},
+	} {
+		if err := plausible(c.in, c.out); c.ok {
+			require.NoError(t, err, "%T %v", c.out, c.out)
+		} else {
+			require.Error(t, err, "%T", c.out)
+		}
+	}
+}

@@ -1,0 +1,415 @@
+package page
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/html"
+	pb "google.golang.org/protobuf/proto"
+
+	"github.com/kakitome/kakitome/plugins/proto"
+)
+
+// gallery is for the eye: go test ./plugins/render/standard/page -run TestGallery -gallery DIR
+var gallery = flag.String("gallery", "", "directory that every sample is written to as an HTML file")
+
+func TestGallery(t *testing.T) {
+	if *gallery == "" {
+		t.Skip("no -gallery")
+	}
+	for name, p := range everyView() {
+		for _, lang := range []string{"ja", "en"} {
+			doc := render(t, p, lang)
+			require.NoError(t, os.WriteFile(filepath.Join(*gallery, name+"."+lang+".html"), doc, 0o644))
+		}
+	}
+}
+
+func render(t *testing.T, p *proto.Page, lang string) []byte {
+	t.Helper()
+	p = pb.CloneOf(p)
+	p.Lang = lang
+	doc, refused := Render(p)
+	require.Nil(t, refused)
+	return doc
+}
+
+// each calls f with every sample in both languages, drawn and parsed.
+func each(t *testing.T, f func(t *testing.T, p *proto.Page, doc []byte, root *html.Node)) {
+	for name, p := range everyView() {
+		for _, lang := range []string{"ja", "en"} {
+			t.Run(name+"."+lang, func(t *testing.T) {
+				doc := render(t, p, lang)
+				root, err := html.Parse(bytes.NewReader(doc))
+				require.NoError(t, err)
+				f(t, p, doc, root)
+			})
+		}
+	}
+}
+
+func TestEveryViewIsDrawn(t *testing.T) {
+	drawn := map[proto.View]bool{}
+	for _, p := range everyView() {
+		drawn[p.View] = true
+	}
+	for _, v := range Views() {
+		require.True(t, drawn[v], "no sample of %v", v)
+	}
+	require.Len(t, Views(), 16)
+}
+
+var inert = regexp.MustCompile(`^(__LINK__(/documents/[^/?#]+|\?lang=(ja|en))?|tel:\+?[0-9]+|https://[^"]+|#[a-z0-9]+)$`)
+
+// What the host refuses must never be there: scripts, handlers, style attributes, anything fetched, a foreign form.
+func TestNothingActiveAndNothingForeign(t *testing.T) {
+	allowed := map[string]bool{}
+	for e := range strings.FieldsSeq("html head meta title style body header main footer nav h1 h2 p ul ol li a b bdi small span br div form input textarea label fieldset legend button table caption thead tbody tr th td svg path") {
+		allowed[e] = true
+	}
+	each(t, func(t *testing.T, p *proto.Page, doc []byte, root *html.Node) {
+		require.LessOrEqual(t, len(doc), MaxBytes)
+		styles := 0
+		for n := range root.Descendants() {
+			if n.Type != html.ElementNode {
+				continue
+			}
+			require.True(t, allowed[n.Data], "element %s", n.Data)
+			if n.Data == "style" {
+				styles++
+				require.Equal(t, "head", n.Parent.Data)
+				require.NotRegexp(t, `(?i)url\(|@import|@font-face|expression|ZgotmplZ`, n.FirstChild.Data)
+			}
+			for _, a := range n.Attr {
+				require.NotEqual(t, "style", a.Key)
+				require.False(t, strings.HasPrefix(a.Key, "on"), a.Key)
+				require.NotContains(t, []string{"src", "srcset", "srcdoc", "data", "background", "formaction", "ping", "http-equiv"}, a.Key)
+				switch a.Key {
+				case "href":
+					require.Regexp(t, inert, a.Val)
+				case "action":
+					require.Regexp(t, `^__LINK__/(open|identify|code|resend|answer|checkout|pay|cancel|state|redirect)$`, a.Val)
+				}
+			}
+		}
+		require.Equal(t, 1, styles)
+		require.NotContains(t, string(doc), "ZgotmplZ")
+		require.NotContains(t, string(doc), "<no value>")
+		require.NotContains(t, string(doc), "%!")
+	})
+}
+
+func TestEveryFormCarriesTheToken(t *testing.T) {
+	each(t, func(t *testing.T, p *proto.Page, doc []byte, root *html.Node) {
+		for n := range root.Descendants() {
+			if n.Data != "form" || n.Type != html.ElementNode {
+				continue
+			}
+			require.Equal(t, "post", attr(n, "method"))
+			tokens, buttons := 0, 0
+			for c := range n.Descendants() {
+				if c.Data == "input" && attr(c, "name") == "form" {
+					require.Equal(t, "__FORM__", attr(c, "value"))
+					require.Equal(t, "hidden", attr(c, "type"))
+					tokens++
+				}
+				if c.Data == "button" {
+					buttons++
+				}
+			}
+			require.Equal(t, 1, tokens)
+			require.Equal(t, 1, buttons)
+		}
+	})
+}
+
+// WCAG 2.2: a language, a title, one h1, headings without gaps, a label for each control, groups with a legend,
+// unique ids, references that exist.
+func TestAccessible(t *testing.T) {
+	each(t, func(t *testing.T, p *proto.Page, doc []byte, root *html.Node) {
+		ids, labels := map[string]bool{}, map[string]string{}
+		var h1 int
+		for n := range root.Descendants() {
+			if n.Type != html.ElementNode {
+				continue
+			}
+			if id := attr(n, "id"); id != "" {
+				require.False(t, ids[id], "id %s twice", id)
+				ids[id] = true
+			}
+			if n.Data == "label" {
+				labels[attr(n, "for")] = strings.TrimSpace(text(n))
+			}
+		}
+		for n := range root.Descendants() {
+			if n.Type != html.ElementNode {
+				continue
+			}
+			switch n.Data {
+			case "html":
+				require.Contains(t, []string{"ja", "en"}, attr(n, "lang"))
+			case "h1":
+				h1++
+				require.NotEmpty(t, strings.TrimSpace(text(n)))
+			case "h2":
+				require.Equal(t, 1, h1, "h2 before the h1")
+			case "title", "legend", "button", "caption", "a":
+				require.NotEmpty(t, strings.TrimSpace(text(n)), n.Data)
+			case "input", "textarea":
+				if attr(n, "type") == "hidden" {
+					continue
+				}
+				require.NotEmpty(t, labels[attr(n, "id")], "no label for %s", attr(n, "name"))
+				require.NotEmpty(t, attr(n, "name"))
+				if kind := attr(n, "type"); kind == "radio" || kind == "checkbox" {
+					require.Equal(t, "fieldset", n.Parent.Parent.Data)
+				}
+				for ref := range strings.FieldsSeq(attr(n, "aria-describedby")) {
+					require.True(t, ids[ref], ref)
+				}
+			case "svg":
+				require.Equal(t, "img", attr(n, "role"))
+				require.NotEmpty(t, attr(n, "aria-label"))
+			case "table":
+				require.Equal(t, "caption", n.FirstChild.Data)
+			}
+			if href := attr(n, "href"); strings.HasPrefix(href, "#") {
+				require.True(t, ids[href[1:]], href)
+			}
+		}
+		require.Equal(t, 1, h1)
+		if p.Mismatch || p.Incomplete || p.Unreadable {
+			require.Contains(t, string(doc), `role="alert"`)
+			require.Regexp(t, `<title>(エラー：|Error: )`, string(doc))
+		}
+	})
+}
+
+// WCAG 2.2 §3.1.2: on an English page what the tenant wrote in Japanese is marked as Japanese.
+func TestJapaneseIsMarkedOnEnglishPages(t *testing.T) {
+	for name, p := range everyView() {
+		root, err := html.Parse(bytes.NewReader(render(t, p, "en")))
+		require.NoError(t, err)
+		for n := range root.Descendants() {
+			if n.Type != html.TextNode || n.Parent.Data == "title" || n.Parent.Data == "style" || !strings.ContainsFunc(n.Data, japanese) {
+				continue
+			}
+			marked := false
+			for a := range n.Ancestors() {
+				marked = marked || attr(a, "lang") == "ja"
+			}
+			require.True(t, marked, "%s: %s", name, n.Data)
+		}
+	}
+}
+
+// In English no interface text is left in Japanese: what is Japanese is the tenant's.
+func TestEnglishInterface(t *testing.T) {
+	kana := regexp.MustCompile(`\p{Hiragana}|\p{Katakana}|\p{Han}`)
+	english := func(p *proto.Page) string { // but for the way to the Japanese page
+		return strings.Replace(string(render(t, p, "en")), "日本語", "", 1)
+	}
+	for _, v := range Views() {
+		p := &proto.Page{View: v, Brand: &proto.Brand{Name: "Water Works", Phone: "000-000-0000", Hours: "9-17"}, Digits: 6, ValidMinutes: 5, PhoneMasked: "080-****-9008", CanChangeMethod: true, LinkExpires: at(2026, 12, 31, 18, 0, 0),
+			Fields: []*proto.FormField{{Name: "a", Label: "A"}}, Documents: []*proto.DocumentLink{{Name: "a", Bytes: 1 << 21}}, ReceiptDocument: "r",
+			Methods: []*proto.MethodChoice{{Code: "c", Label: "Number", Redirect: true, Stores: []*proto.Store{{Code: "A", LabelJa: "店", LabelEn: "Shop"}}}},
+			Claim:   &proto.Claim{Number: "1", Yen: 7440, TaxYen: 551, Due: at(2026, 12, 31, 23, 59, 59), Lines: []*proto.LineItem{{Name: "W", Quantity: 1, UnitYen: 1, Yen: 1}}, ReceiptNumber: "2", PaidAtStore: "S"},
+			Voucher: &proto.Voucher{PaymentNumber: "123", ConfirmationNumber: "4", Stores: []*proto.Store{{Code: "A", LabelJa: "店", LabelEn: "Shop"}}},
+			Survey:  &proto.Survey{Items: []*proto.SurveyItem{{Name: "q", Title: "Q", Type: proto.SurveyItem_CHECK, Choices: []string{"x"}}, {Name: "w", Title: "W", Type: proto.SurveyItem_TEXT, Required: true}}},
+		}
+		require.Empty(t, kana.FindString(english(p)), v)
+		p.Claim.PaidAt, p.Survey.Answered, p.ExpiredPayment, p.Mismatch, p.Preview = at(2026, 12, 1, 1, 1, 1), true, true, true, true
+		require.Empty(t, kana.FindString(english(p)), v)
+		p.Mismatch, p.Incomplete, p.Methods[0].Redirect, p.ExpiredPayment, p.Voucher.Barcode = false, true, false, false, "91908081030210019970070917530026123100074406"
+		require.Empty(t, kana.FindString(english(p)), v)
+	}
+}
+
+// A tenant, a vendor's module or a recipient may write anything anywhere.
+func TestHostileTextStaysText(t *testing.T) {
+	const evil = `"><script>alert(1)</script><img src=x onerror=alert(1)> javascript:alert(1) </style> {{.}} __FORM__ __LINK__/x https://e.example/?"onclick=a`
+	for name, p := range everyView() {
+		p = pb.CloneOf(p)
+		p.Lang = "ja"
+		fill(p, evil)
+		doc, refused := Render(p)
+		require.Nil(t, refused, name)
+		root, err := html.Parse(bytes.NewReader(doc))
+		require.NoError(t, err)
+		forms := 0
+		for n := range root.Descendants() {
+			if n.Type != html.ElementNode {
+				continue
+			}
+			require.NotContains(t, []string{"script", "img"}, n.Data, name)
+			for _, a := range n.Attr {
+				require.False(t, strings.HasPrefix(a.Key, "on"), "%s: %s", name, a.Key)
+				if a.Key == "href" {
+					require.Regexp(t, inert, a.Val, name)
+				}
+			}
+			if n.Data == "form" {
+				forms++
+			}
+		}
+		require.Equal(t, forms, strings.Count(string(doc), "__FORM__"), "%s: the token is in a text", name)
+		require.Equal(t, strings.Count(string(doc), "__LINK__"), strings.Count(string(doc), `="__LINK__`), "%s: the link is in a text", name)
+	}
+}
+
+// fill puts the text into everything that is shown.
+func fill(p *proto.Page, evil string) {
+	p.Title, p.Lead, p.Closing, p.PhoneMasked, p.RedirectHost, p.Message = evil, evil, evil, evil, evil, evil
+	p.Brand = &proto.Brand{Name: evil, Color: evil, Phone: evil, PhoneLink: evil, Hours: evil, Note: evil}
+	for _, r := range p.Rows {
+		r.Item, r.Value = evil, evil
+	}
+	for _, f := range p.Fields {
+		f.Label, f.Hint, f.Name, f.InputMode, f.Autocomplete = evil, evil, evil, evil, evil
+	}
+	for _, s := range p.Survey.GetItems() {
+		s.Title, s.Name, s.Choices = evil, evil, []string{evil, evil}
+		if len(s.Answer) > 0 {
+			s.Answer = []string{evil}
+		}
+	}
+	for _, d := range p.Documents {
+		d.Title, d.Name = evil, strings.NewReplacer("/", "?#").Replace(evil)
+	}
+	for _, m := range p.Methods {
+		m.Label, m.Code, m.Explanation = evil, evil, evil
+		m.Stores = []*proto.Store{{Code: evil, LabelJa: evil}}
+	}
+	if c := p.Claim; c != nil {
+		c.Number, c.PaidAtStore, c.ReceiptNumber = evil, evil, evil
+		for _, l := range c.Lines {
+			l.Name = evil
+		}
+	}
+	if v := p.Voucher; v != nil && v.Barcode == "" {
+		v.PaymentNumber, v.ConfirmationNumber = evil, evil
+	}
+}
+
+func TestGoneRevealsNothing(t *testing.T) {
+	full := longest()
+	full.View, full.Message, full.LinkExpires = proto.View_GONE, "secret", at(2026, 1, 1, 0, 0, 0)
+	require.Equal(t, string(render(t, &proto.Page{View: proto.View_GONE}, "ja")), string(render(t, full, "ja")))
+}
+
+func TestSameModelSameBytes(t *testing.T) {
+	for name, p := range everyView() {
+		require.Equal(t, string(render(t, p, "ja")), string(render(t, p, "ja")), name)
+	}
+}
+
+func TestModelIsNotChanged(t *testing.T) {
+	p := longest()
+	p.Lead = "__FORM__"
+	before := pb.CloneOf(p)
+	render(t, p, "ja")
+	require.True(t, pb.Equal(before, p))
+}
+
+func TestLinks(t *testing.T) {
+	for given, want := range map[string]string{
+		"電話000-000-0000まで":                 `電話<a href="tel:0000000000">000-000-0000</a>まで`,
+		"00-0-000000":                      "00-0-000000",
+		"200-000-0000-0000":                "200-000-0000-0000",
+		"https://www.example.jp/a?b=1&c。次": `<a href="https://www.example.jp/a?b=1&amp;c" rel="noopener noreferrer nofollow">https://www.example.jp/a?b=1&amp;c</a>。次`,
+		"http://example.jp javascript:x":   "http://example.jp javascript:x",
+		"<https://e.example.>":             `&lt;<a href="https://e.example" rel="noopener noreferrer nofollow">https://e.example</a>.&gt;`,
+	} {
+		require.Equal(t, want, string(linked(given)))
+	}
+	require.NotContains(t, string(value(&proto.Row{Item: "お客様番号", Value: "0123-45-6789"})), "tel:")
+	require.Contains(t, string(value(&proto.Row{Item: "お問合せ先", Value: "0123-45-6789"})), "tel:0123456789")
+}
+
+func TestWhatCannotBeDrawnIsRefused(t *testing.T) {
+	refuse := func(field string, p *proto.Page) {
+		t.Helper()
+		doc, refused := Render(p)
+		require.Nil(t, doc)
+		require.NotNil(t, refused)
+		require.Equal(t, field, refused.Field)
+	}
+	refuse("page", nil)
+	refuse("view", &proto.Page{})
+	refuse("view", &proto.Page{View: 99})
+	refuse("fields", &proto.Page{View: proto.View_IDENTIFY})
+	refuse("fields", &proto.Page{View: proto.View_IDENTIFY, Fields: []*proto.FormField{{Name: "form", Label: "x"}}})
+	refuse("methods", &proto.Page{View: proto.View_CHECKOUT, Claim: claim()})
+	refuse("voucher", &proto.Page{View: proto.View_VOUCHER, Claim: claim(), Voucher: &proto.Voucher{}})
+	refuse("voucher.barcode", &proto.Page{View: proto.View_VOUCHER, Claim: claim(), Voucher: &proto.Voucher{Barcode: "91908081030210019970070917530026123100074407"}})
+	refuse("documents", &proto.Page{View: proto.View_INFO, Documents: []*proto.DocumentLink{{Name: ".."}}})
+	refuse("survey.items", &proto.Page{View: proto.View_INFO, Survey: &proto.Survey{Items: []*proto.SurveyItem{{Name: "q"}}}})
+	refuse("page", &proto.Page{View: proto.View_INFO, Lead: strings.Repeat("<", MaxBytes)})
+}
+
+func TestExpiredVoucherShowsNothingToPayWith(t *testing.T) {
+	doc := string(render(t, everyView()["06-voucher-expired"], "ja"))
+	require.NotContains(t, doc, "<svg")
+	require.NotContains(t, doc, "030210019970070917530")
+}
+
+func BenchmarkInfoPage(b *testing.B) {
+	p := everyView()["04-info-claim"]
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, refused := Render(p); refused != nil {
+			b.Fatal(refused)
+		}
+	}
+}
+
+func attr(n *html.Node, key string) string {
+	for _, a := range n.Attr {
+		if a.Key == key {
+			return a.Val
+		}
+	}
+	return ""
+}
+
+func text(n *html.Node) string {
+	var b strings.Builder
+	for c := range n.Descendants() {
+		if c.Type == html.TextNode {
+			b.WriteString(c.Data)
+		}
+	}
+	return b.String()
+}
+
+func TestLandingNamesTheIdentityStepOnlyWhenThereIsOne(t *testing.T) {
+	p := &proto.Page{View: proto.View_LANDING, Brand: water(), Identify: true}
+	checked := string(render(t, p, "ja"))
+	require.Contains(t, checked, "認証画面へ")
+	require.Contains(t, checked, "ご本人の確認")
+	p.Identify = false
+	open := string(render(t, p, "ja"))
+	require.Contains(t, open, "内容を表示する")
+	require.NotContains(t, open, "認証")
+	require.NotContains(t, open, "ご本人の確認")
+}
+
+func TestEachPageLeadsToItsOtherLanguage(t *testing.T) {
+	for name, p := range everyView() {
+		ja, en := string(render(t, p, "ja")), string(render(t, p, "en"))
+		if p.View == proto.View_GONE || p.Preview || p.Brand.GetName() == "" {
+			require.NotContains(t, ja+en, "?lang=", name)
+			continue
+		}
+		require.Contains(t, ja, `href="__LINK__?lang=en"`, name)
+		require.NotContains(t, ja, "?lang=ja", name)
+		require.Contains(t, en, `href="__LINK__?lang=ja"`, name)
+		require.NotContains(t, en, "?lang=en", name)
+	}
+}

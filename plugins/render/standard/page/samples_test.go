@@ -1,0 +1,161 @@
+package page
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/kakitome/kakitome/plugins/proto"
+)
+
+// at is a moment in Japan.
+func at(year, month, day, hour, minute, second int) *timestamppb.Timestamp {
+	return timestamppb.New(time.Date(year, time.Month(month), day, hour-9, minute, second, 0, time.UTC))
+}
+
+func water() *proto.Brand {
+	return &proto.Brand{Name: "〇〇県水道局", Color: "#0b63a5", Phone: "000-000-0000", PhoneLink: "0000000000", Hours: "平日 9:00～18:00、土曜日 9:00～17:00", Note: "通話料はお客様のご負担となります。"}
+}
+
+func claim() *proto.Claim {
+	return &proto.Claim{Number: "20190621012403167", Yen: 7440, TaxYen: 551, Due: at(2026, 12, 31, 23, 59, 59), Lines: []*proto.LineItem{
+		{Name: "水道使用料（2～3月分）", Quantity: 1, UnitYen: 4440, Yen: 4440},
+		{Name: "下水道使用料", Quantity: 2, UnitYen: 1500, Yen: 3000},
+	}}
+}
+
+var (
+	shops = []*proto.Store{
+		{Code: "A", LabelJa: "コンビニA", LabelEn: "Konbini A"}, {Code: "B", LabelJa: "コンビニB", LabelEn: "Konbini B"},
+		{Code: "C", LabelJa: "コンビニC", LabelEn: "Konbini C"}, {Code: "D", LabelJa: "コンビニD", LabelEn: "Konbini D"},
+	}
+	number  = &proto.MethodChoice{Code: "konbini_number", Label: "コンビニ（番号）", Explanation: "店内の端末かレジで番号を伝えてお支払い", Stores: shops}
+	barcode = &proto.MethodChoice{Code: "konbini_barcode", Label: "コンビニ（バーコード）", Explanation: "スマートフォンの画面をレジで見せてお支払い"}
+	card    = &proto.MethodChoice{Code: "card", Label: "クレジットカード", Redirect: true}
+)
+
+func rows() []*proto.Row {
+	return []*proto.Row{
+		{Item: "お名前", Value: "山田 太郎 様"}, {Item: "お客様番号", Value: "00-0-000000"}, {Item: "ご請求月", Value: "◆31年2～3月分◆"},
+		{Item: "水道使用水量", Value: "44m3"}, {Item: "今回指針", Value: "682"}, {Item: "前回指針", Value: "638"},
+		{Item: "お問い合わせ", Value: "000-000-0000"}, {Item: "詳しいご案内", Value: "こちら https://www.example.jp/water?m=3 をご覧ください"},
+	}
+}
+
+func survey() *proto.Survey {
+	return &proto.Survey{Lead: "今後のご案内のため、ご意見をお聞かせください。", Items: []*proto.SurveyItem{
+		{Name: "q1", Title: "お支払いのご予定", Type: proto.SurveyItem_RADIO, Choices: []string{"すでに支払った", "明後日までに支払う", "相談したい"}, Required: true},
+		{Name: "q2", Title: "ご希望の連絡方法", Type: proto.SurveyItem_CHECK, Choices: []string{"SMS", "電話", "郵便"}},
+		{Name: "q3", Title: "ご意見・ご要望", Type: proto.SurveyItem_TEXT},
+	}}
+}
+
+func answered() *proto.Survey {
+	s := survey()
+	s.Answered = true
+	s.Items[0].Answer = []string{"明後日までに支払う"}
+	s.Items[1].Answer = []string{"SMS", "電話"}
+	return s
+}
+
+func questions() []*proto.FormField {
+	return []*proto.FormField{
+		{Name: "kana_name", Label: "お名前（カナ）", Hint: "例）ヤマダ タロウ", InputMode: "text", Autocomplete: "off", MaxLength: 40},
+		{Name: "birth_date", Label: "生年月日（西暦8桁）", Hint: "例）19980101", InputMode: "numeric", Autocomplete: "bday", MaxLength: 16},
+		{Name: "customer_number", Label: "お客様の番号", InputMode: "numeric", MaxLength: 20},
+	}
+}
+
+func unreadable(fields []*proto.FormField) []*proto.FormField {
+	fields[0].Unreadable = true
+	return fields
+}
+
+// everyView holds at least one sample of each view and of each state of it.
+func everyView() map[string]*proto.Page {
+	paid := claim()
+	paid.PaidAt, paid.PaidAtStore, paid.ReceiptNumber = at(2026, 11, 22, 10, 19, 3), "コンビニA 〇〇駅前店", "18111527393834"
+	lead := "毎度ご利用いただきましてありがとうございます。\n水道料金のお知らせです。内容をご確認のうえ、お支払いをお願いいたします。"
+	closing := "行き違いでご入金いただきました場合には、ご容赦ください。ご相談は 000-000-0000 まで。"
+	notice := "さて、昨日現在でお客様のご利用代金についてご入金の確認が取れておりません。つきましては、「認証画面へ」ボタンを押して本人認証のうえ、お支払いに関する手続きをお願いいたします。"
+	voucher := &proto.Voucher{Barcode: "91908081030210019970070917530026123100074406", Expires: at(2026, 12, 31, 23, 59, 59)}
+	digits := &proto.Voucher{PaymentNumber: "12345678901", ConfirmationNumber: "1234", Stores: shops, Expires: at(2026, 12, 31, 23, 59, 59)}
+	expires := at(2027, 1, 31, 18, 0, 0)
+	docs := []*proto.DocumentLink{{Name: "kenshin-2026-11.pdf", Title: "検針票（2026年11月分）", Bytes: 123456}, {Name: "riyou", Title: "ご利用の手引き"}}
+	pages := map[string]*proto.Page{
+		"01-landing":             {View: proto.View_LANDING, LinkExpires: expires, Identify: true},
+		"01-landing-open":        {View: proto.View_LANDING, LinkExpires: expires},
+		"01-landing-lead":        {View: proto.View_LANDING, Identify: true, Title: "お支払いのお願い", Lead: notice, LinkExpires: expires, Preview: true},
+		"02-identify":            {View: proto.View_IDENTIFY, Fields: questions()},
+		"02-identify-mismatch":   {View: proto.View_IDENTIFY, Fields: questions(), Mismatch: true},
+		"02-identify-incomplete": {View: proto.View_IDENTIFY, Fields: questions(), Incomplete: true},
+		"02-identify-unreadable": {View: proto.View_IDENTIFY, Fields: unreadable(questions()), Unreadable: true},
+		"03-code-unreadable":     {View: proto.View_CODE, PhoneMasked: "080-****-9008", Digits: 4, ValidMinutes: 5, Unreadable: true},
+		"03-code":                {View: proto.View_CODE, PhoneMasked: "080-****-9008", Digits: 6, ValidMinutes: 5},
+		"03-code-mismatch":       {View: proto.View_CODE, PhoneMasked: "080-****-9008", Digits: 6, ValidMinutes: 5, Mismatch: true},
+		"03-code-incomplete":     {View: proto.View_CODE, PhoneMasked: "080-****-9008", Digits: 4, ValidMinutes: 5, Incomplete: true},
+		"03-code-resent":         {View: proto.View_CODE, PhoneMasked: "080-****-9008", Digits: 4, ValidMinutes: 5, Resent: true},
+		"04-info-claim":          {View: proto.View_INFO, Title: "水道料金のお知らせ", Lead: lead, Rows: rows(), Closing: closing, Claim: claim(), Methods: []*proto.MethodChoice{barcode, number, card}, Documents: docs, LinkExpires: expires},
+		"04-info-one-method":     {View: proto.View_INFO, Title: "水道料金のお知らせ", Claim: claim(), Methods: []*proto.MethodChoice{barcode}},
+		"04-info-survey":         {View: proto.View_INFO, Title: "お仕事のご案内", Lead: lead, Rows: rows()[:3], Closing: closing, Survey: survey(), LinkExpires: expires},
+		"04-info-incomplete":     {View: proto.View_INFO, Title: "お仕事のご案内", Survey: survey(), Incomplete: true},
+		"04-info-answered":       {View: proto.View_INFO, Title: "お仕事のご案内", Lead: lead, Survey: answered()},
+		"05-checkout-number":     {View: proto.View_CHECKOUT, Claim: claim(), Methods: []*proto.MethodChoice{number}},
+		"05-checkout-barcode":    {View: proto.View_CHECKOUT, Claim: claim(), Methods: []*proto.MethodChoice{barcode}},
+		"05-checkout-card":       {View: proto.View_CHECKOUT, Claim: claim(), Methods: []*proto.MethodChoice{card}},
+		"06-voucher-barcode":     {View: proto.View_VOUCHER, Claim: claim(), Voucher: voucher, CanChangeMethod: true},
+		"06-voucher-number":      {View: proto.View_VOUCHER, Claim: claim(), Voucher: digits, CanChangeMethod: true},
+		"06-voucher-expired":     {View: proto.View_VOUCHER, Claim: claim(), Voucher: voucher, ExpiredPayment: true},
+		"07-redirect":            {View: proto.View_REDIRECT, Claim: claim(), RedirectHost: "pay.example.com", CanChangeMethod: true},
+		"08-returned":            {View: proto.View_RETURNED, Claim: claim()},
+		"09-waiting":             {View: proto.View_WAITING, Claim: claim()},
+		"10-accepted":            {View: proto.View_ACCEPTED, Claim: paid, Rows: rows()[:3]},
+		"11-confirmed":           {View: proto.View_CONFIRMED_VIEW, Claim: paid, Methods: []*proto.MethodChoice{{Code: "x", Label: "コンビニ支払"}}, ReceiptDocument: "receipt-199999999999.pdf", Documents: docs},
+		"12-locked":              {View: proto.View_LOCKED},
+		"12-locked-for-good":     {View: proto.View_LOCKED, StaysLocked: true},
+		"13-expired":             {View: proto.View_EXPIRED_VIEW, LinkExpires: expires},
+		"14-gone":                {View: proto.View_GONE},
+		"15-fault":               {View: proto.View_FAULT},
+		"15-fault-message":       {View: proto.View_FAULT, Message: "お支払い番号を発行できませんでした。しばらくしてから、もう一度お試しください。"},
+		"16-answered":            {View: proto.View_ANSWERED, Survey: answered()},
+	}
+	for name, p := range pages {
+		if p.View != proto.View_GONE {
+			p.Brand = water()
+		}
+		pages[name] = p
+	}
+	pages["20-longest"] = longest()
+	pages["21-light-brand"] = &proto.Page{View: proto.View_INFO, Title: "会費のお知らせ", Brand: &proto.Brand{Name: "ＡＢＣ株式会社", Color: "#ffe14d", Phone: "00-0000-0000"}, Claim: claim(), Methods: []*proto.MethodChoice{barcode, card}}
+	pages["22-white-brand"] = &proto.Page{View: proto.View_LANDING, Brand: &proto.Brand{Name: "ＡＢＣ株式会社", Color: "#ffffff", Phone: "00-0000-0000"}}
+	pages["23-dark-brand"] = &proto.Page{View: proto.View_IDENTIFY, Fields: questions(), Brand: &proto.Brand{Name: "〇〇派遣株式会社", Color: "#101010", Phone: "00-0000-0000"}}
+	pages["24-no-brand"] = &proto.Page{View: proto.View_LANDING}
+	return pages
+}
+
+// longest fills every limit of the page: 50 + 800 + 30 × (50 + 256) + 200 + 600 characters, 20 questions, 40 choices.
+func longest() *proto.Page {
+	full := func(s string, n int) string { return string([]rune(strings.Repeat(s, n))[:n]) }
+	p := &proto.Page{View: proto.View_INFO, Title: full("長い題名のお知らせ", 50), Lead: full("文頭の文章です。", 800), Closing: full("文末の文章です。", 600), Brand: water(), Claim: claim(), Methods: []*proto.MethodChoice{barcode, number, card}}
+	p.Brand.Name = full("〇〇県広域水道企業団お客様サービスセンター", 50)
+	for i := range 30 {
+		p.Rows = append(p.Rows, &proto.Row{Item: full(fmt.Sprintf("%d番目の項目", i+1), 50), Value: full("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", 128) + full("値", 128)})
+	}
+	p.Survey = &proto.Survey{Lead: full("説明文です。", 200)}
+	for i := range 20 {
+		item := &proto.SurveyItem{Name: fmt.Sprintf("s%d", i), Title: full("長い設問です", 50), Type: proto.SurveyItem_TEXT}
+		if i < 4 {
+			item.Type = proto.SurveyItem_CHECK
+			for j := range 10 {
+				item.Choices = append(item.Choices, full(fmt.Sprintf("%d番目の選択枝Abcdefghijklmnop", j+1), 50))
+			}
+		}
+		p.Survey.Items = append(p.Survey.Items, item)
+	}
+	for i := range 10 {
+		p.Claim.Lines = append(p.Claim.Lines, &proto.LineItem{Name: full("とても長い品名", 50), Quantity: int64(i), UnitYen: 123456, Yen: 299999999})
+	}
+	return p
+}
