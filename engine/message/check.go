@@ -1,0 +1,305 @@
+package message
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf16"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Problem is one fault of something that a person or program gave. It names the field and never holds a whole value.
+type Problem struct {
+	Field string `json:"field"` // path, e.g. "page.rows[3].value"
+	Code  string `json:"code"`  // stable: required, too_long, too_short, too_many, pattern, unknown, range, mismatch, past, refused …
+	Limit int64  `json:"limit,omitempty"`
+	Got   int64  `json:"got,omitempty"`
+	Value string `json:"value,omitempty"` // as given, masked (Mask)
+	// Detail says more where Code is not enough; a stable English clause without personal data.
+	Detail string `json:"detail,omitempty"`
+}
+
+func (p Problem) Error() string { return p.Text("en") }
+
+// Problems is a set of faults; it is an error when it is not empty.
+type Problems []Problem
+
+func (ps Problems) Error() string {
+	parts := make([]string, len(ps))
+	for i, p := range ps {
+		parts[i] = p.Error()
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Err returns nil for no problems.
+func (ps Problems) Err() error {
+	if len(ps) == 0 {
+		return nil
+	}
+	return ps
+}
+
+// Mask shows enough of a value to find it again and no more: the first and last character of at most 16, the middle as ****.
+func Mask(v string) string {
+	r := []rune(strings.TrimSpace(v))
+	switch {
+	case len(r) == 0:
+		return ""
+	case len(r) <= 2:
+		return "*"
+	case len(r) <= 8:
+		return string(r[0]) + "****"
+	}
+	return string(r[:2]) + "****" + string(r[len(r)-2:])
+}
+
+// Limits of a draft, in the characters that a reader counts after NFC (a base with its combining marks is one).
+const (
+	MaxTitle         = 50
+	MaxLead          = 800
+	MaxRows          = 30
+	MaxRowItem       = 50
+	MaxRowValue      = 256
+	MaxSurveyLead    = 200
+	MaxClosing       = 600
+	MaxSurveyItems   = 20
+	MaxChoices       = 40
+	MaxChoice        = 50
+	MaxSurveyText    = 200
+	MaxIdentityItems = 4
+	MaxAnswer        = 64
+	MaxReference     = 64
+	MaxKey           = 128
+	MaxDocuments     = 5
+	MaxAmount        = 9_999_999
+	MaxLines         = 20
+	MaxText          = 660 // characters of SMS text with the link in, where the tenant allows several segments
+	SingleSegment    = 70  // UTF-16 units
+)
+
+// Length counts s as its readers do: NFC, combining marks and variation selectors count with what they modify.
+func Length(s string) int {
+	if !norm.NFC.IsNormalString(s) {
+		s = norm.NFC.String(s)
+	}
+	n := 0
+	for _, r := range s {
+		if r < 0x300 || r >= 0x30a0 && r < 0xa000 { // Latin, katakana, kanji: nothing that combines
+			n++
+			continue
+		}
+		if unicode.Is(unicode.Mn, r) || unicode.Is(unicode.Variation_Selector, r) || r == '\u200d' {
+			continue
+		}
+		n++
+	}
+	return n
+}
+
+// Units is the length of s in UTF-16 units, in which an SMS is counted (emoji and 𠮷 are 2).
+func Units(s string) int {
+	n := 0
+	for _, r := range s {
+		n += utf16.RuneLen(r)
+	}
+	return n
+}
+
+var (
+	claimNumber = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,39}$`)
+	keyPattern  = regexp.MustCompile(`^[\x21-\x7e]{1,128}$`)
+	clock       = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]$`)
+)
+
+// Check reports all faults that a draft has by itself: lengths, counts, patterns, sums. What needs a tenant, a carrier
+// or the clock is checked by engine/intake. Field paths are those of the JSON form.
+func (d *Draft) Check() Problems {
+	c := &checker{}
+	if d.Key != "" && !keyPattern.MatchString(d.Key) {
+		c.add(Problem{Field: "key", Code: "pattern", Limit: MaxKey, Got: int64(len(d.Key)), Detail: "1 to 128 printable ASCII characters without spaces"})
+	}
+	c.required("to", d.To)
+	if _, err := ParseClass(d.Class); err != nil {
+		c.add(Problem{Field: "class", Code: "unknown", Value: Mask(d.Class), Detail: "one of notice, billing, collection, otp, legal_notice, ad"})
+	}
+	c.text("reference", d.Reference, MaxReference, false)
+	switch {
+	case !d.WantsSend() && !d.WantsLink():
+		c.add(Problem{Field: "page", Code: "required", Detail: "a message that is not sent needs a page or a claim"})
+	case d.WantsSend() && d.Text == "" && d.Template == "":
+		c.add(Problem{Field: "text", Code: "required"})
+	case d.Text != "" && d.Template != "":
+		c.add(Problem{Field: "template", Code: "mismatch", Detail: "give text or template, not both"})
+	}
+	if d.Window != nil {
+		c.clock("window.from", d.Window.From)
+		c.clock("window.to", d.Window.To)
+		if clock.MatchString(d.Window.From) && clock.MatchString(d.Window.To) && d.Window.From >= d.Window.To {
+			c.add(Problem{Field: "window.to", Code: "range", Detail: "must be later than window.from"})
+		}
+	}
+	if d.SendAt != nil && d.ValidUntil != nil && !d.ValidUntil.After(*d.SendAt) {
+		c.add(Problem{Field: "valid_until", Code: "range", Detail: "must be later than send_at"})
+	}
+	if d.Identity != nil {
+		c.identity(d.Identity, d.WantsLink())
+	}
+	if d.Page != nil {
+		c.page(d.Page)
+	}
+	if d.Claim != nil {
+		c.claim(d.Claim)
+	}
+	return c.found
+}
+
+type checker struct{ found Problems }
+
+func (c *checker) add(p Problem) { c.found = append(c.found, p) }
+
+func (c *checker) required(field, v string) {
+	if strings.TrimSpace(v) == "" {
+		c.add(Problem{Field: field, Code: "required"})
+	}
+}
+
+// text checks length and that no control characters hide in v.
+func (c *checker) text(field, v string, limit int, required bool) {
+	if required {
+		c.required(field, v)
+	}
+	if n := Length(v); n > limit {
+		c.add(Problem{Field: field, Code: "too_long", Limit: int64(limit), Got: int64(n)})
+	}
+	for _, r := range v {
+		if (unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t') || r == unicode.ReplacementChar {
+			c.add(Problem{Field: field, Code: "pattern", Detail: fmt.Sprintf("holds the character %U", r)})
+			return
+		}
+	}
+}
+
+func (c *checker) clock(field, v string) {
+	if !clock.MatchString(v) {
+		c.add(Problem{Field: field, Code: "pattern", Value: Mask(v), Detail: "HH:MM, 00:00 to 23:59"})
+	}
+}
+
+func (c *checker) count(field string, n, limit int) {
+	if n > limit {
+		c.add(Problem{Field: field, Code: "too_many", Limit: int64(limit), Got: int64(n)})
+	}
+}
+
+func (c *checker) identity(id *Identity, link bool) {
+	if !link {
+		c.add(Problem{Field: "identity", Code: "mismatch", Detail: "there is no page or claim to protect"})
+	}
+	c.count("identity.items", len(id.Items), MaxIdentityItems)
+	seen := map[string]bool{}
+	for i, it := range id.Items {
+		field := fmt.Sprintf("identity.items[%d]", i)
+		c.required(field+".field", it.Field)
+		c.text(field+".value", it.Value, MaxAnswer, true)
+		c.text(field+".label", it.Label, 30, false)
+		if seen[it.Field] && it.Field != "" {
+			c.add(Problem{Field: field + ".field", Code: "mismatch", Value: Mask(it.Field), Detail: "asked twice"})
+		}
+		seen[it.Field] = true
+	}
+}
+
+func (c *checker) page(p *Page) {
+	c.text("page.title", p.Title, MaxTitle, true)
+	c.text("page.lead", p.Lead, MaxLead, false)
+	c.text("page.closing", p.Closing, MaxClosing, false)
+	c.count("page.rows", len(p.Rows), MaxRows)
+	for i, r := range p.Rows {
+		c.text(fmt.Sprintf("page.rows[%d].item", i), r.Item, MaxRowItem, true)
+		c.text(fmt.Sprintf("page.rows[%d].value", i), r.Value, MaxRowValue, false)
+	}
+	if p.Contact != nil {
+		c.text("page.contact.name", p.Contact.Name, 40, false)
+		c.text("page.contact.phone", p.Contact.Phone, 20, false)
+		c.text("page.contact.hours", p.Contact.Hours, 80, false)
+	}
+	c.count("page.documents", len(p.Documents), MaxDocuments)
+	if p.Survey != nil {
+		c.survey(p.Survey)
+	}
+}
+
+func (c *checker) survey(s *Survey) {
+	c.text("page.survey.lead", s.Lead, MaxSurveyLead, false)
+	c.count("page.survey.items", len(s.Items), MaxSurveyItems)
+	if len(s.Items) == 0 {
+		c.add(Problem{Field: "page.survey.items", Code: "required"})
+	}
+	for i, it := range s.Items {
+		field := fmt.Sprintf("page.survey.items[%d]", i)
+		c.text(field+".title", it.Title, MaxTitle, true)
+		switch it.Type {
+		case "radio", "check":
+			c.count(field+".choices", len(it.Choices), MaxChoices)
+			if least := 2; it.Type == "radio" && len(it.Choices) < least || len(it.Choices) == 0 {
+				c.add(Problem{Field: field + ".choices", Code: "too_short", Limit: int64(least), Got: int64(len(it.Choices))})
+			}
+			for j, ch := range it.Choices {
+				c.text(fmt.Sprintf("%s.choices[%d]", field, j), ch, MaxChoice, true)
+			}
+		case "text":
+			if len(it.Choices) > 0 {
+				c.add(Problem{Field: field + ".choices", Code: "mismatch", Detail: "a text item has no choices"})
+			}
+		default:
+			c.add(Problem{Field: field + ".type", Code: "unknown", Value: Mask(it.Type), Detail: "one of radio, check, text"})
+		}
+	}
+}
+
+func (c *checker) claim(cl *Claim) {
+	if !claimNumber.MatchString(cl.Number) {
+		c.add(Problem{Field: "claim.number", Code: "pattern", Value: Mask(cl.Number), Detail: "1 to 40 of A-Z, a-z, 0-9 and -"})
+	}
+	if cl.Amount < 1 || cl.Amount > MaxAmount {
+		c.add(Problem{Field: "claim.amount", Code: "range", Limit: MaxAmount, Got: cl.Amount, Detail: "yen, 1 to 9,999,999"})
+	}
+	if cl.Tax != nil && (*cl.Tax < 0 || *cl.Tax > cl.Amount) {
+		c.add(Problem{Field: "claim.tax", Code: "range", Limit: cl.Amount, Got: *cl.Tax, Detail: "yen, included in the amount"})
+	}
+	if _, err := cl.DueTime(); err != nil {
+		c.add(Problem{Field: "claim.due", Code: "pattern", Value: Mask(cl.Due), Detail: "YYYY-MM-DD"})
+	}
+	c.text("claim.payer", cl.Payer, 40, false)
+	c.count("claim.lines", len(cl.Lines), MaxLines)
+	sum := int64(0)
+	for i, l := range cl.Lines {
+		field := fmt.Sprintf("claim.lines[%d]", i)
+		c.text(field+".name", l.Name, MaxTitle, true)
+		if l.Quantity < 1 || l.Quantity > 999_999 {
+			c.add(Problem{Field: field + ".quantity", Code: "range", Limit: 999_999, Got: l.Quantity})
+		} else if l.Unit > MaxAmount || l.Unit < -MaxAmount || l.Quantity*l.Unit != l.Amount {
+			c.add(Problem{Field: field + ".amount", Code: "mismatch", Got: l.Amount, Detail: "quantity × unit"})
+		}
+		sum += l.Amount
+	}
+	if len(cl.Lines) > 0 && sum != cl.Amount {
+		c.add(Problem{Field: "claim.lines", Code: "mismatch", Limit: cl.Amount, Got: sum, Detail: "the lines add up to the amount"})
+	}
+}
+
+// Tokyo is the zone in which days, due dates and quiet hours are meant. It has had no changes since 1951.
+var Tokyo = time.FixedZone("Asia/Tokyo", 9*60*60)
+
+// DueTime is the last moment to pay: the due day's 23:59:59 in Asia/Tokyo.
+func (cl *Claim) DueTime() (time.Time, error) {
+	day, err := time.ParseInLocation("2006-01-02", cl.Due, Tokyo)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return day.Add(24*time.Hour - time.Second), nil
+}

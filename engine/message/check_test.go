@@ -1,0 +1,105 @@
+package message
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func valid() Draft {
+	tax := int64(551)
+	return Draft{
+		To: "090-0001-2345", Class: "billing", Text: "〇〇県水道局からお知らせです。{url}", Reference: "123456789012",
+		Identity: &Identity{Items: []IdentityItem{{Field: "birth_date", Value: "19800101"}}},
+		Page: &Page{Title: "水道料金のお知らせ", Lead: "ご確認ください。", Rows: []Row{{"お客様番号", "00-0-000000"}},
+			Survey: &Survey{Items: []SurveyItem{{Title: "ご希望", Type: "radio", Choices: []string{"はい", "いいえ"}}}}},
+		Claim: &Claim{Number: "2026-0001", Amount: 7440, Tax: &tax, Due: "2026-12-31", Lines: []Line{{"水道料金", 1, 7440, 7440}}},
+	}
+}
+
+func TestWholeDraftHasNoProblem(t *testing.T) {
+	d := valid()
+	require.Empty(t, d.Check())
+}
+
+func TestEachFaultNamesItsField(t *testing.T) {
+	long := func(n int) string { return strings.Repeat("あ", n) }
+	for field, spoil := range map[string]func(*Draft){
+		"to":                           func(d *Draft) { d.To = " " },
+		"key":                          func(d *Draft) { d.Key = "a b" },
+		"class":                        func(d *Draft) { d.Class = "spam" },
+		"reference":                    func(d *Draft) { d.Reference = long(65) },
+		"text":                         func(d *Draft) { d.Text = "" },
+		"template":                     func(d *Draft) { d.Template = "x" },
+		"window.to":                    func(d *Draft) { d.Window = &Window{"10:00", "09:00"} },
+		"window.from":                  func(d *Draft) { d.Window = &Window{"24:00", "25:00"} },
+		"valid_until":                  func(d *Draft) { at := time.Now(); d.SendAt, d.ValidUntil = &at, &at },
+		"identity.items":               func(d *Draft) { d.Identity.Items = make([]IdentityItem, 5) },
+		"identity.items[0].value":      func(d *Draft) { d.Identity.Items[0].Value = "" },
+		"page.title":                   func(d *Draft) { d.Page.Title = long(51) },
+		"page.lead":                    func(d *Draft) { d.Page.Lead = long(801) },
+		"page.closing":                 func(d *Draft) { d.Page.Closing = long(601) },
+		"page.rows":                    func(d *Draft) { d.Page.Rows = make([]Row, 31) },
+		"page.rows[0].item":            func(d *Draft) { d.Page.Rows[0].Item = long(51) },
+		"page.rows[0].value":           func(d *Draft) { d.Page.Rows[0].Value = long(257) },
+		"page.survey.lead":             func(d *Draft) { d.Page.Survey.Lead = long(201) },
+		"page.survey.items":            func(d *Draft) { d.Page.Survey.Items = make([]SurveyItem, 21) },
+		"page.survey.items[0].choices": func(d *Draft) { d.Page.Survey.Items[0].Choices = make([]string, 41) },
+		"page.survey.items[0].type":    func(d *Draft) { d.Page.Survey.Items[0].Type = "slider" },
+		"claim.number":                 func(d *Draft) { d.Claim.Number = "a/b" },
+		"claim.amount":                 func(d *Draft) { d.Claim.Amount = 0 },
+		"claim.tax":                    func(d *Draft) { *d.Claim.Tax = 7441 },
+		"claim.due":                    func(d *Draft) { d.Claim.Due = "2026-02-30" },
+		"claim.lines":                  func(d *Draft) { d.Claim.Lines[0] = Line{"水道料金", 1, 7000, 7000} },
+		"claim.lines[0].amount":        func(d *Draft) { d.Claim.Lines[0].Unit = 1 },
+	} {
+		d := valid()
+		spoil(&d)
+		found := d.Check()
+		has := false
+		for _, p := range found {
+			has = has || p.Field == field
+			require.NotEmpty(t, p.Text("ja"))
+			require.Contains(t, p.Text("en"), p.Field)
+		}
+		require.True(t, has, "%s: %v", field, found)
+	}
+}
+
+func TestProblemsSayLimitAndLengthAndMaskTheValue(t *testing.T) {
+	d := valid()
+	d.Page.Title = strings.Repeat("あ", 51)
+	require.Equal(t, "page.title: has 51 characters, the limit is 50", d.Check()[0].Text("en"))
+	require.Equal(t, "page.title：50文字以内で入力してください（現在 51文字）", d.Check()[0].Text("ja"))
+	d = valid()
+	d.Claim.Due = "2026年12月末日"
+	require.NotContains(t, d.Check()[0].Text("ja"), "12月")
+}
+
+func TestEveryFixedDetailHasJapanese(t *testing.T) {
+	d := valid()
+	d.Key, d.Class, d.Template, d.Window = " ", "x", "x", &Window{"x", "y"}
+	d.Claim = &Claim{Number: "/", Due: "x", Lines: []Line{{"a", 1, 2, 3}}}
+	d.Identity.Items = append(d.Identity.Items, d.Identity.Items[0])
+	d.Page.Survey.Items[0].Type = "x"
+	for _, p := range d.Check() {
+		if p.Detail != "" {
+			require.Contains(t, detailJA, p.Detail)
+		}
+	}
+}
+
+func TestLengthCountsWhatReadersSee(t *testing.T) {
+	for s, n := range map[string]int{"": 0, "か゛": 2, "が": 1, "葛󠄀": 1, "𠮷野": 2, "abc": 3, "👨‍👩‍👧": 3} {
+		require.Equal(t, n, Length(s), "%q", s)
+	}
+	require.Equal(t, 3, Units("𠮷野"))
+}
+
+func TestDueIsTheEndOfTheDayInTokyo(t *testing.T) {
+	at, err := (&Claim{Due: "2026-12-31"}).DueTime()
+	require.NoError(t, err)
+	require.Equal(t, time.Date(2026, 12, 31, 14, 59, 59, 0, time.UTC), at.UTC())
+}

@@ -1,0 +1,198 @@
+package message
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+)
+
+// Type is what happened. Values are stored.
+type Type byte
+
+const (
+	Accepted    Type = 1  // Head (SMS受付日時)
+	LookedUp    Type = 2  // Lookup (キャリア確認日時)
+	Submitting  Type = 3  // Submission: committed before the first byte is written (SMS送信依頼日時)
+	Submitted   Type = 4  // Submission with SMSCID: response 0 (SMS送信OK)
+	Retrying    Type = 5  // Submission with Status and Until: tried again then
+	InDoubt     Type = 6  // Submission: written, no response; what follows is in Policy
+	Refused     Type = 7  // Submission with Status or Reason: for good
+	Delivered   Type = 8  // Report (SMS送信日時)
+	Undelivered Type = 9  // Report (不達)
+	Lapsed      Type = 10 // its validity ended before it was sent
+	Canceled    Type = 11 // Act: before sending
+	Revoked     Type = 12 // Act: the link is closed
+	Opened      Type = 13 // Opening (期限付URL認証日時)
+	Tried       Type = 14 // Try: a counted answer to identity or code
+	CodeSent    Type = 15 // Code
+	Identified  Type = 16 // all steps passed (認証日時)
+	Viewed      Type = 17 // first sight of the page in an identified session (アクセス日時)
+	Answered    Type = 18 // Answer (回答済み)
+	Locked      Type = 19 // Lock: after too many tries
+	Unlocked    Type = 20 // Act
+)
+
+var typeNames = map[Type]string{
+	Accepted: "accepted", LookedUp: "looked_up", Submitting: "submitting", Submitted: "submitted", Retrying: "retrying",
+	InDoubt: "in_doubt", Refused: "refused", Delivered: "delivered", Undelivered: "undelivered", Lapsed: "lapsed",
+	Canceled: "canceled", Revoked: "revoked", Opened: "opened", Tried: "tried", CodeSent: "code_sent",
+	Identified: "identified", Viewed: "viewed", Answered: "answered", Locked: "locked", Unlocked: "unlocked",
+}
+
+func (t Type) String() string {
+	if s, ok := typeNames[t]; ok {
+		return s
+	}
+	return fmt.Sprintf("type %d", byte(t))
+}
+
+// Event is one event of a message: Data is the JSON of the type named beside the constant, or empty.
+type Event struct {
+	Type Type
+	At   time.Time
+	Data []byte
+}
+
+// Head is the immutable record of an accepted message. What is personal is inside SMS and Page, sealed by engine/store.
+type Head struct {
+	V          int       `json:"v"` // 1
+	No         string    `json:"no"`
+	Class      Class     `json:"class"`
+	Via        Via       `json:"via"`
+	Lane       Lane      `json:"lane"`
+	By         string    `json:"by,omitempty"` // who gave it: "key:<name>", "user:<login>", "engine"
+	For        ulid.ULID `json:"for,omitzero"` // the message whose recipient this one-time code identifies
+	Campaign   ulid.ULID `json:"campaign,omitzero"`
+	Sender     string    `json:"sender,omitempty"`  // sender profile
+	Carrier    string    `json:"carrier,omitempty"` // as known at acceptance
+	Parts      int       `json:"parts,omitempty"`   // SMS segments; 0: not sent by us
+	SendAt     time.Time `json:"send_at,omitzero"`
+	Window     *Window   `json:"window,omitempty"`
+	ValidUntil time.Time `json:"valid_until,omitzero"`
+	Masked     string    `json:"masked"` // 080-****-9008, for people who may not see more
+
+	Token       string    `json:"token,omitempty"` // with its path letter, "a/SQND01gr…"; empty: no link
+	URL         string    `json:"url,omitempty"`   // as put into the text
+	LinkExpires time.Time `json:"link_expires,omitzero"`
+	StateUntil  time.Time `json:"state_until,omitzero"` // paid or issued states are shown until then at least
+	Answers     []Answer  `json:"answers,omitempty"`    // what must be known
+	Code        bool      `json:"code,omitempty"`       // then a one-time code
+	Claim       ulid.ULID `json:"claim,omitzero"`
+	Survey      bool      `json:"survey,omitempty"`
+
+	SMS  []byte `json:"sms"`            // sealed SMS, aad "<id>/sms"
+	Page []byte `json:"page,omitempty"` // sealed Content, aad "<id>/page"
+}
+
+// Answer is an expected answer: Hash is keyed (engine/store Keyed, purpose "identity/<message id>/<field>").
+type Answer struct {
+	Field string `json:"field"`
+	Label string `json:"label,omitempty"`
+	Level string `json:"level,omitempty"`
+	Hash  []byte `json:"hash"`
+}
+
+// SMS is the sealed part that dispatch needs.
+type SMS struct {
+	Number    string `json:"number"` // E.164, +81…
+	Text      string `json:"text"`   // final, link included; for otp only until it is used
+	Reference string `json:"reference,omitempty"`
+}
+
+// Content is the sealed part that the link shows.
+type Content struct {
+	Page    Page     `json:"page"`
+	Methods []string `json:"methods,omitempty"` // offered here; empty: all of the tenant
+}
+
+// Lookup is the data of LookedUp.
+type Lookup struct {
+	Carrier string `json:"carrier"`
+	By      string `json:"by"` // ported, range
+}
+
+// Submission is the data of Submitting, Submitted, Retrying, InDoubt, Refused.
+type Submission struct {
+	Part    int       `json:"part"`              // from 1
+	Attempt int       `json:"attempt,omitempty"` // from 1
+	Carrier string    `json:"carrier,omitempty"`
+	Bind    string    `json:"bind,omitempty"`
+	SMSCID  string    `json:"smsc_id,omitempty"` // normalised by the carrier's rule
+	Status  uint32    `json:"status,omitempty"`  // command_status
+	Reason  string    `json:"reason,omitempty"`  // stable word: no_sender, unknown_carrier, permanent, retries_spent, …
+	Policy  Doubt     `json:"policy,omitempty"`
+	Until   time.Time `json:"until,omitzero"`
+	Written time.Time `json:"written,omitzero"` // Submitted: when the connection took the request
+}
+
+// ReasonTemporary as the Reason of Retrying: the carrier could not take it then. It uses up a step of the back-off.
+const ReasonTemporary = "temporary"
+
+// Report is the data of Delivered and Undelivered.
+type Report struct {
+	Part    int       `json:"part"`
+	Carrier string    `json:"carrier"`
+	Bind    string    `json:"bind,omitempty"`
+	State   string    `json:"state"`         // DELIVRD, UNDELIV, EXPIRED, …
+	Err     string    `json:"err,omitempty"` // as the carrier wrote it
+	Done    time.Time `json:"done,omitzero"` // the carrier's clock
+}
+
+// Act is something that a person or a program did.
+type Act struct {
+	By     string `json:"by"` // "user:<login>", "key:<name>", "engine"
+	Reason string `json:"reason,omitempty"`
+}
+
+// Opening is the data of Opened.
+type Opening struct {
+	Doubtful string `json:"doubtful,omitempty"` // why it may have been a machine: "early", "scanner"
+}
+
+// Try is the data of Tried. It never says which item failed.
+type Try struct {
+	Step string `json:"step"` // identity, code
+	OK   bool   `json:"ok"`
+}
+
+// Code is the data of CodeSent. Only the keyed hash of a code is kept.
+type Code struct {
+	Hash    []byte    `json:"hash"` // Keyed, purpose "code/<message id>"
+	Until   time.Time `json:"until"`
+	Message ulid.ULID `json:"message"` // the otp message that carries it
+}
+
+// Lock is the data of Locked.
+type Lock struct {
+	Until time.Time `json:"until"` // zero: until somebody unlocks it
+}
+
+// Answer to a survey: sealed JSON of map item index → answers, aad "<id>/answer".
+type SurveyAnswer struct {
+	Sealed []byte `json:"sealed"`
+}
+
+// Encode gives the stored form of an event's data. It cannot fail for the types of this package.
+func Encode(data any) []byte {
+	if data == nil {
+		return nil
+	}
+	b, err := json.Marshal(data)
+	if err != nil {
+		panic("BUG: message event data: " + err.Error())
+	}
+	return b
+}
+
+// Decode reads an event's data into v.
+func (e Event) Decode(v any) error {
+	if len(e.Data) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(e.Data, v); err != nil {
+		return fmt.Errorf("event %s: %w", e.Type, err)
+	}
+	return nil
+}

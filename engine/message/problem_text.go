@@ -1,0 +1,149 @@
+package message
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Text says the problem in the language ("ja", else English).
+func (p Problem) Text(lang string) string {
+	var b strings.Builder
+	if lang == "ja" {
+		b.WriteString(p.Field + "：")
+		switch p.Code {
+		case "required":
+			b.WriteString("必須です")
+		case "too_long":
+			fmt.Fprintf(&b, "%d文字以内で入力してください（現在 %d文字）", p.Limit, p.Got)
+		case "too_short":
+			fmt.Fprintf(&b, "%d以上必要です（現在 %d）", p.Limit, p.Got)
+		case "too_many":
+			fmt.Fprintf(&b, "%d件以内にしてください（現在 %d件）", p.Limit, p.Got)
+		case "pattern":
+			b.WriteString("形式が正しくありません")
+		case "unknown":
+			b.WriteString("登録されていない値です")
+		case "range":
+			b.WriteString("指定できる範囲を超えています")
+		case "mismatch":
+			b.WriteString("内容が一致しません")
+		case "past":
+			b.WriteString("過去の日時は指定できません")
+		case "taken":
+			b.WriteString("すでに別の内容で登録されています")
+		default:
+			b.WriteString("受け付けできません")
+		}
+	} else {
+		b.WriteString(p.Field + ": ")
+		switch p.Code {
+		case "required":
+			b.WriteString("is required")
+		case "too_long":
+			fmt.Fprintf(&b, "has %d characters, the limit is %d", p.Got, p.Limit)
+		case "too_short":
+			fmt.Fprintf(&b, "has %d, at least %d are needed", p.Got, p.Limit)
+		case "too_many":
+			fmt.Fprintf(&b, "has %d, the limit is %d", p.Got, p.Limit)
+		case "pattern":
+			b.WriteString("has the wrong form")
+		case "unknown":
+			b.WriteString("is not known")
+		case "range":
+			b.WriteString("is out of range")
+		case "mismatch":
+			b.WriteString("does not agree")
+		case "past":
+			b.WriteString("is in the past")
+		case "taken":
+			b.WriteString("is registered with other content")
+		default:
+			b.WriteString("is refused (" + p.Code + ")")
+		}
+	}
+	if p.Detail != "" {
+		b.WriteString(" (" + detail(p.Detail, lang) + ")")
+	}
+	if p.Value != "" {
+		b.WriteString(" [" + p.Value + "]")
+	}
+	return b.String()
+}
+
+// detailJA has the Japanese of each fixed Detail; one that is missing is shown as it is.
+var detailJA = map[string]string{
+	"1 to 128 printable ASCII characters without spaces":        "空白を含まない半角英数記号1〜128文字",
+	"one of notice, billing, collection, otp, legal_notice, ad": "notice、billing、collection、otp、legal_notice、ad のいずれか",
+	"a message that is not sent needs a page or a claim":        "SMSを送信しない場合はページまたは請求が必要です",
+	"give text or template, not both":                           "本文とテンプレートはどちらか一方を指定してください",
+	"must be later than window.from":                            "開始時刻より後にしてください",
+	"must be later than send_at":                                "送信日時より後にしてください",
+	"HH:MM, 00:00 to 23:59":                                     "HH:MM（00:00〜23:59）",
+	"there is no page or claim to protect":                      "認証の対象となるページまたは請求がありません",
+	"asked twice":                                               "同じ項目が重複しています",
+	"a text item has no choices":                                "テキスト入力に選択肢は指定できません",
+	"one of radio, check, text":                                 "radio、check、text のいずれか",
+	"1 to 40 of A-Z, a-z, 0-9 and -":                            "半角英数字とハイフンで1〜40文字",
+	"yen, 1 to 9,999,999":                                       "1円〜9,999,999円",
+	"yen, included in the amount":                               "請求金額に含まれる税額を円で指定してください",
+	"YYYY-MM-DD":                                                "YYYY-MM-DD",
+	"quantity × unit":                                           "数量×単価と一致しません",
+	"the lines add up to the amount":                            "明細の合計が請求金額と一致しません",
+	// engine/api
+	"there is no such parameter": "このパラメーターはありません",
+	"there is no such field":     "この項目はありません",
+	"a number does not belong into a URL; use POST /v1/messages:search": "電話番号はURLに含められません。POST /v1/messages:search を使用してください",
+	"a time as 2026-11-22T09:00:00+09:00 is expected":                   "2026-11-22T09:00:00+09:00 の形式で指定してください",
+	"not UTF-8":                               "UTF-8ではありません",
+	"something follows the JSON value":        "JSONの後に余分なデータがあります",
+	"the body did not come in time or whole":  "データを最後まで受信できませんでした",
+	"the Idempotency-Key header says another": "Idempotency-Keyヘッダーと一致しません",
+	"it was sent, and has no link to revoke":  "送信済みで、無効にするURLもありません",
+	"not on the tenant's list of addresses":   "許可された接続元ではありません",
+	"HTTPS is required":                       "HTTPSで接続してください",
+	"only with amend":                         "amend のときだけ指定できます",
+	"one of amend, settle, withdraw":          "amend、settle、withdraw のいずれか",
+	"one of api, console, file, engine":       "api、console、file、engine のいずれか",
+	"1 to 100":                                "1〜100",
+	"bytes":                                   "バイト",
+	"charset utf-8":                           "文字コードはUTF-8です",
+	// engine/intake
+	"is a landline number, which takes no SMS":                     "固定電話にはSMSを送信できません",
+	"is a 050 number, which takes no SMS":                          "050番号にはSMSを送信できません",
+	"is a 020 number of machines or pagers":                        "020番号（M2M・ポケベル）にはSMSを送信できません",
+	"is a service number, not a mobile number":                     "携帯電話番号ではありません（フリーダイヤル等の番号です）",
+	"is not a number of Japan":                                     "海外の電話番号には送信できません",
+	"is not a mobile number of 11 digits (060, 070, 080 or 090)":   "060・070・080・090で始まる11桁の携帯電話番号を指定してください",
+	"no carrier is known for this number":                          "この番号の携帯電話会社が確認できません",
+	"the sender profile has no address that this carrier approved": "この携帯電話会社で承認済みの送信元がありません",
+	"the carrier does not permit the form of this sender address":  "この携帯電話会社では使用できない形式の送信元です",
+	"there is no such sender profile":                              "この送信元プロファイルは登録されていません",
+	"there is no such template":                                    "このテンプレートは登録されていません",
+	"the template needs it":                                        "テンプレートで使用する値です",
+	"the template does not use it":                                 "テンプレートで使用されていません",
+	"there is no page or claim to link to":                         "URLの差し込み先となるページまたは請求がありません",
+	"{url} may stand once":                                         "{url} は1か所だけ指定してください",
+	"holds another URL beside the link":                            "差し込みURLのほかにもURLが含まれています",
+	"counted as SMS does, with the link in":                        "URLを含むSMSの文字数です",
+	"short messages":                                               "SMSの通数",
+	"is ignored: the message is not sent":                          "SMSを送信しないため使用されません",
+	"must be in the future":                                        "未来の日時を指定してください",
+	"at most 60 days ahead":                                        "60日以内の日時を指定してください",
+	"at most 7 days after send_at":                                 "送信日時から7日以内にしてください",
+	"at most 400 days after send_at":                               "送信日時から400日以内にしてください",
+	"never opens before valid_until":                               "有効期限までに送信できる時間帯がありません",
+	"the day has passed":                                           "期日を過ぎています",
+	"the link ends before the claim is due":                        "支払期日より前にURLの有効期限が切れます",
+	"the tenant has no such payment method":                        "この支払方法は契約されていません",
+	"the tenant has no payment method":                             "支払方法が登録されていません",
+	"there is no such document":                                    "このファイルは登録されていません",
+	"the key was used for another message":                         "同じキーが別の内容で使用されています",
+	"a code is not sent with a page or a claim":                    "認証コードにページや請求を付けることはできません",
+}
+
+func detail(d, lang string) string {
+	if ja, ok := detailJA[d]; ok && lang == "ja" {
+		return ja
+	}
+	return d
+}

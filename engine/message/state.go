@@ -1,0 +1,320 @@
+package message
+
+import (
+	"fmt"
+	"time"
+)
+
+// Phase is where the SMS of a message stands.
+type Phase string
+
+const (
+	Waiting      Phase = "waiting"     // accepted, not yet sent (SMS受付完了)
+	LinkOnly     Phase = "link_only"   // the sender delivers the URL
+	Sending      Phase = "sending"     // a submission is in flight
+	Doubtful     Phase = "in_doubt"    // written, no response
+	Confirming   Phase = "submitted"   // the carrier took it, no dlr yet (送達確認中)
+	Arrived      Phase = "delivered"   // SMS送信完了
+	NotDelivered Phase = "undelivered" // 不達
+	Rejected     Phase = "refused"     // by us or the carrier, for good
+	Expired      Phase = "lapsed"      // its validity ended first
+	Withdrawn    Phase = "canceled"
+	Unknown      Phase = "unconfirmed" // 送達不明: the dlr never came; derived by age, see PhaseAt
+)
+
+// Phases lists them in the order of a message's life.
+var Phases = []Phase{Waiting, LinkOnly, Sending, Doubtful, Confirming, Arrived, NotDelivered, Unknown, Rejected, Expired, Withdrawn}
+
+// DLRPatience is how long a dlr is awaited before a message counts as 送達不明.
+const DLRPatience = 72 * time.Hour
+
+// PartState is where one SMS segment stands.
+type PartState struct {
+	Phase    Phase
+	SMSCID   string
+	Attempt  int // submissions so far
+	Refusals int // temporary ones, other than throttling
+	Doubts   int // submissions without an answer
+	// RetryAt is when it may be submitted again. Zero: at once if Waiting, never if Doubtful.
+	RetryAt time.Time
+}
+
+// State is the fold of a message's events. The zero time means: not yet.
+type State struct {
+	Version int // events seen
+	Head    Head
+	Phase   Phase
+	Parts   []PartState
+
+	// SubmittingAt is when the request was written, as soon as that is known; until then when it was recorded.
+	AcceptedAt, LookedUpAt, SubmittingAt, SubmittedAt, DeliveredAt, EndedAt time.Time
+	OpenedAt, IdentifiedAt, ViewedAt, AnsweredAt, RevokedAt                 time.Time
+
+	Carrier string    // as last looked up
+	Status  uint32    // the last command_status that was not 0
+	Reason  string    // why it was refused, canceled or undelivered
+	RetryAt time.Time // the earliest of the parts'
+
+	DoubtfulOpening string
+	Failures        int       // wrong identity answers since the last success or unlock
+	LockedUntil     time.Time // zero: not locked
+	Locks           int
+	Code            *Code // the live one-time code
+	CodeFailures    int   // wrong codes since the code was sent
+	CodesSent       int   // since the last identification
+	LastCodeAt      time.Time
+	Survey          []byte // sealed answer
+}
+
+// Fold reads a stream's events in order.
+func Fold(events []Event) (State, error) {
+	var s State
+	for _, e := range events {
+		if err := s.Apply(e); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// Apply folds one more event. An event that does not fit (a dlr after the final dlr, a resubmission after delivery) is
+// counted but does not move the state backwards.
+func (s *State) Apply(e Event) error {
+	s.Version++
+	switch e.Type {
+	case Accepted:
+		if err := e.Decode(&s.Head); err != nil {
+			return err
+		}
+		if s.Head.V > 1 {
+			return fmt.Errorf("message record of format %d is newer than this program", s.Head.V)
+		}
+		if s.Head.Parts < 0 || s.Head.Parts > 255 {
+			return fmt.Errorf("message record with %d parts", s.Head.Parts)
+		}
+		s.AcceptedAt, s.Phase, s.Carrier = e.At, Waiting, s.Head.Carrier
+		if s.Head.Parts == 0 {
+			s.Phase = LinkOnly
+		}
+		s.Parts = make([]PartState, s.Head.Parts)
+		for i := range s.Parts {
+			s.Parts[i].Phase = Waiting
+		}
+	case LookedUp:
+		var l Lookup
+		if err := e.Decode(&l); err != nil {
+			return err
+		}
+		s.LookedUpAt, s.Carrier = e.At, l.Carrier
+	case Submitting, Submitted, Retrying, InDoubt, Refused:
+		return s.submission(e)
+	case Delivered, Undelivered:
+		return s.report(e)
+	case Lapsed:
+		s.end(Expired, "validity", e.At)
+	case Canceled:
+		s.end(Withdrawn, "", e.At)
+	case Revoked:
+		s.RevokedAt = e.At
+	case Opened:
+		var o Opening
+		if err := e.Decode(&o); err != nil {
+			return err
+		}
+		if s.OpenedAt.IsZero() || (s.DoubtfulOpening != "" && o.Doubtful == "") {
+			s.OpenedAt, s.DoubtfulOpening = e.At, o.Doubtful
+		}
+	case Tried:
+		var t Try
+		if err := e.Decode(&t); err != nil {
+			return err
+		}
+		switch {
+		case t.Step == "code" && t.OK:
+			s.Code, s.CodeFailures = nil, 0
+		case t.Step == "code":
+			s.CodeFailures++
+		case t.OK:
+			s.Failures = 0
+		default:
+			s.Failures++
+		}
+	case CodeSent:
+		var c Code
+		if err := e.Decode(&c); err != nil {
+			return err
+		}
+		s.Code, s.CodeFailures, s.LastCodeAt = &c, 0, e.At
+		s.CodesSent++
+	case Identified:
+		s.CodesSent, s.Code = 0, nil
+		if s.IdentifiedAt.IsZero() {
+			s.IdentifiedAt = e.At
+		}
+	case Viewed:
+		if s.ViewedAt.IsZero() {
+			s.ViewedAt = e.At
+		}
+	case Answered:
+		var a SurveyAnswer
+		if err := e.Decode(&a); err != nil {
+			return err
+		}
+		if s.AnsweredAt.IsZero() {
+			s.AnsweredAt, s.Survey = e.At, a.Sealed
+		}
+	case Locked:
+		var l Lock
+		if err := e.Decode(&l); err != nil {
+			return err
+		}
+		s.LockedUntil = l.Until
+		s.Locks++
+	case Unlocked:
+		s.LockedUntil, s.Failures, s.CodeFailures, s.CodesSent, s.Code = time.Time{}, 0, 0, 0, nil
+	}
+	return nil
+}
+
+func (s *State) submission(e Event) error {
+	var d Submission
+	if err := e.Decode(&d); err != nil {
+		return err
+	}
+	p := s.part(d.Part)
+	if p == nil || p.Phase == Arrived || p.Phase == NotDelivered {
+		return nil
+	}
+	switch e.Type {
+	case Submitting:
+		p.Phase, p.Attempt, p.RetryAt = Sending, d.Attempt, time.Time{}
+		s.SubmittingAt = e.At
+	case Submitted:
+		p.Phase, p.SMSCID, p.RetryAt = Confirming, d.SMSCID, time.Time{}
+		s.SubmittedAt = e.At
+		if !d.Written.IsZero() {
+			s.SubmittingAt = d.Written
+		}
+	case Retrying:
+		p.Phase, p.RetryAt, s.Status, s.Reason = Waiting, d.Until, d.Status, d.Reason
+		if d.Reason == ReasonTemporary {
+			p.Refusals++
+		}
+	case InDoubt:
+		p.Phase, p.RetryAt = Doubtful, d.Until
+		p.Doubts++
+		if d.Policy == DoubtFail {
+			s.Reason, s.EndedAt = "in_doubt", e.At
+		}
+	case Refused:
+		p.Phase, p.RetryAt, s.Status, s.Reason, s.EndedAt = Rejected, time.Time{}, d.Status, d.Reason, e.At
+	}
+	s.sum()
+	return nil
+}
+
+func (s *State) report(e Event) error {
+	var r Report
+	if err := e.Decode(&r); err != nil {
+		return err
+	}
+	p := s.part(r.Part)
+	if p == nil || p.Phase == Arrived || p.Phase == NotDelivered {
+		return nil
+	}
+	p.RetryAt = time.Time{}
+	if e.Type == Delivered {
+		p.Phase = Arrived
+	} else {
+		p.Phase, s.Reason = NotDelivered, r.State
+	}
+	s.sum()
+	if s.Phase == Arrived {
+		s.DeliveredAt = e.At
+	}
+	if s.Phase == Arrived || s.Phase == NotDelivered {
+		s.EndedAt = e.At
+	}
+	return nil
+}
+
+func (s *State) part(n int) *PartState {
+	if n < 1 || n > len(s.Parts) {
+		return nil
+	}
+	return &s.Parts[n-1]
+}
+
+// sum derives the message's phase from its parts: the worst end, else the least advanced part; and when it is tried again.
+func (s *State) sum() {
+	if s.Phase == Withdrawn || s.Phase == Expired {
+		return
+	}
+	order := []Phase{Rejected, NotDelivered, Doubtful, Sending, Waiting, Confirming, Arrived}
+	for _, ph := range order {
+		for _, p := range s.Parts {
+			if p.Phase == ph {
+				s.Phase = ph
+				s.RetryAt = s.earliest()
+				return
+			}
+		}
+	}
+}
+
+// earliest is when the first of the parts that are still to be submitted may be; zero: none, or one that may be at once.
+func (s *State) earliest() (at time.Time) {
+	if s.Phase == Rejected {
+		return at
+	}
+	for _, p := range s.Parts {
+		if (p.Phase == Waiting || p.Phase == Doubtful) && !p.RetryAt.IsZero() && (at.IsZero() || p.RetryAt.Before(at)) {
+			at = p.RetryAt
+		}
+	}
+	return at
+}
+
+func (s *State) end(p Phase, reason string, at time.Time) {
+	s.Phase, s.EndedAt, s.RetryAt = p, at, time.Time{}
+	if reason != "" {
+		s.Reason = reason
+	}
+}
+
+// PhaseAt is the phase as people are told it at a time: submitted without a dlr for DLRPatience is 送達不明.
+func (s *State) PhaseAt(now time.Time) Phase {
+	if s.Phase == Confirming && now.Sub(s.SubmittedAt) > DLRPatience {
+		return Unknown
+	}
+	return s.Phase
+}
+
+// Over reports whether nothing more will be sent or awaited for the SMS.
+func (s *State) Over() bool {
+	switch s.Phase {
+	case Arrived, NotDelivered, Rejected, Expired, Withdrawn, LinkOnly:
+		return true
+	case Doubtful:
+		return s.RetryAt.IsZero()
+	}
+	return false
+}
+
+// MaySubmit reports whether the part may be submitted now: it decides, whatever a queue says.
+func (s *State) MaySubmit(part int, now time.Time) bool {
+	p := s.part(part)
+	if p == nil || s.Phase == Withdrawn || s.Phase == Expired || s.Phase == Rejected {
+		return false
+	}
+	switch p.Phase {
+	case Waiting:
+		return !now.Before(p.RetryAt)
+	case Doubtful:
+		return !p.RetryAt.IsZero() && !now.Before(p.RetryAt)
+	}
+	return false
+}
+
+// LockedAt reports whether identity is locked at a time.
+func (s *State) LockedAt(now time.Time) bool { return now.Before(s.LockedUntil) }

@@ -1,0 +1,292 @@
+package tenant
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// EventType is what happened in the directory. Values are stored.
+type EventType byte
+
+const (
+	TenantApplied EventType = 1 // Tenant
+	UserSet       EventType = 2 // User
+	KeyIssued     EventType = 3 // APIKey
+	KeyRevoked    EventType = 4 // APIKey
+)
+
+// Event is one change of the directory. Data is JSON of the type named beside the constant.
+type Event struct {
+	Type EventType
+	At   time.Time
+	Data []byte
+}
+
+// ErrStale: somebody else changed the directory at the same time.
+var ErrStale = errors.New("directory changed meanwhile")
+
+// Log keeps the directory's events durably. engine/store implements it.
+type Log interface {
+	// Append adds events when expect events are there, synced; else it returns ErrStale.
+	Append(ctx context.Context, expect int, events []Event) error
+	// Replay returns all events in order.
+	Replay(ctx context.Context) ([]Event, error)
+}
+
+// Snapshot is the directory at one moment. It never changes; its maps must not be changed.
+type Snapshot struct {
+	Version int
+	Tenants map[ID]*Tenant
+	Users   map[string]*User   // by login
+	Keys    map[string]*APIKey // by id
+	hooks   map[string]hook
+}
+
+type hook struct {
+	tenant ID
+	agent  string
+}
+
+// Hook finds the agent whose webhooks come to this path.
+func (s *Snapshot) Hook(path string) (*Tenant, Agent, bool) {
+	h, ok := s.hooks[path]
+	if !ok {
+		return nil, Agent{}, false
+	}
+	t := s.Tenants[h.tenant]
+	a, ok := t.Agent(h.agent)
+	return t, a, ok
+}
+
+// IDs lists the tenants in order.
+func (s *Snapshot) IDs() []ID { return slices.Sorted(maps.Keys(s.Tenants)) }
+
+// UsersOf lists a tenant's users by login.
+func (s *Snapshot) UsersOf(id ID) []*User {
+	var all []*User
+	for _, login := range slices.Sorted(maps.Keys(s.Users)) {
+		if s.Users[login].Tenant == id {
+			all = append(all, s.Users[login])
+		}
+	}
+	return all
+}
+
+// KeysOf lists a tenant's API keys, the oldest first.
+func (s *Snapshot) KeysOf(id ID) []*APIKey {
+	var all []*APIKey
+	for _, k := range s.Keys {
+		if k.Tenant == id {
+			all = append(all, k)
+		}
+	}
+	slices.SortFunc(all, func(a, b *APIKey) int { return a.Since.Compare(b.Since) })
+	return all
+}
+
+func (s *Snapshot) apply(events []Event) (*Snapshot, error) {
+	n := &Snapshot{Version: s.Version + len(events), Tenants: maps.Clone(s.Tenants), Users: maps.Clone(s.Users), Keys: maps.Clone(s.Keys), hooks: map[string]hook{}}
+	for _, e := range events {
+		var err error
+		switch e.Type {
+		case TenantApplied:
+			t := new(Tenant)
+			err = json.Unmarshal(e.Data, t)
+			n.Tenants[t.ID] = t
+		case UserSet:
+			u := new(User)
+			err = json.Unmarshal(e.Data, u)
+			n.Users[u.Login] = u
+		case KeyIssued, KeyRevoked:
+			k := new(APIKey)
+			err = json.Unmarshal(e.Data, k)
+			n.Keys[k.ID] = k
+		default:
+			err = errors.New("written by a newer program")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("directory event of type %d: %w", e.Type, err)
+		}
+	}
+	for id, t := range n.Tenants {
+		for _, a := range t.Agents {
+			n.hooks[a.Hook] = hook{id, a.Name}
+		}
+	}
+	return n, nil
+}
+
+// Directory is the live directory. Safe for concurrent use.
+type Directory struct {
+	log Log
+	now atomic.Pointer[Snapshot]
+	mu  sync.Mutex // one change at a time
+}
+
+// OpenDirectory replays the log.
+func OpenDirectory(ctx context.Context, log Log) (*Directory, error) {
+	events, err := log.Replay(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the directory: %w", err)
+	}
+	snap, err := (&Snapshot{Tenants: map[ID]*Tenant{}, Users: map[string]*User{}, Keys: map[string]*APIKey{}}).apply(events)
+	if err != nil {
+		return nil, err
+	}
+	d := &Directory{log: log}
+	d.now.Store(snap)
+	return d, nil
+}
+
+// Now returns the directory as it is.
+func (d *Directory) Now() *Snapshot { return d.now.Load() }
+
+// change appends what make returns for the newest snapshot.
+func (d *Directory) change(ctx context.Context, typ EventType, make func(*Snapshot) (any, error)) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	snap := d.Now()
+	v, err := make(snap)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	events := []Event{{Type: typ, At: time.Now(), Data: data}}
+	if err := d.log.Append(ctx, snap.Version, events); err != nil {
+		return err
+	}
+	next, err := snap.apply(events)
+	if err != nil {
+		return err
+	}
+	d.now.Store(next)
+	return nil
+}
+
+// Apply stores a tenant's definition. Agents keep the hook (and, without a new one, the sealed configuration) that they had;
+// a new agent gets a fresh hook.
+func (d *Directory) Apply(ctx context.Context, t Tenant) error {
+	if errs := t.Validate(); len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	return d.change(ctx, TenantApplied, func(s *Snapshot) (any, error) {
+		if t.Parent != "" && s.Tenants[t.Parent] == nil {
+			return nil, fmt.Errorf("parent: there is no tenant %q", t.Parent)
+		}
+		t.Agents = slices.Clone(t.Agents)
+		for i := range t.Agents {
+			a := &t.Agents[i]
+			a.Hook = randomHex(16)
+			if old, ok := s.Tenants[t.ID]; ok {
+				if was, ok := old.Agent(a.Name); ok {
+					a.Hook = was.Hook
+					if a.Config == nil {
+						a.Config = was.Config
+					}
+				}
+			}
+		}
+		return t, nil
+	})
+}
+
+var loginPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{2,63}$`)
+
+// SetUser adds or changes a user. A login never moves to another tenant.
+func (d *Directory) SetUser(ctx context.Context, u User) error {
+	if !loginPattern.MatchString(u.Login) {
+		return fmt.Errorf("login: %q must be 3 to 64 of a-z, 0-9, \".\", \"_\", \"@\" and \"-\"", u.Login)
+	}
+	if !slices.Contains(Roles, u.Role) {
+		return fmt.Errorf("role: %q must be one of %v", u.Role, Roles)
+	}
+	if (u.Role == RoleOperator) != (u.Tenant == OperatorID) {
+		return fmt.Errorf("role: %q does not belong into tenant %q", u.Role, u.Tenant)
+	}
+	return d.change(ctx, UserSet, func(s *Snapshot) (any, error) {
+		if u.Tenant != OperatorID && s.Tenants[u.Tenant] == nil {
+			return nil, fmt.Errorf("tenant: there is no tenant %q", u.Tenant)
+		}
+		if old := s.Users[u.Login]; old != nil {
+			if old.Tenant != u.Tenant {
+				return nil, fmt.Errorf("login: %q is taken", u.Login)
+			}
+			u.Since = old.Since
+		} else {
+			u.Since = time.Now()
+		}
+		return u, nil
+	})
+}
+
+// IssueKey makes an API key and returns its text, which is not kept.
+func (d *Directory) IssueKey(ctx context.Context, id ID, name string) (text string, key APIKey, err error) {
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	sec := base64.RawURLEncoding.EncodeToString(secret)
+	hash := sha256.Sum256([]byte(sec))
+	key = APIKey{ID: strings.ToLower(rand.Text()[:10]), Tenant: id, Name: name, Hash: hash[:], Since: time.Now()}
+	err = d.change(ctx, KeyIssued, func(s *Snapshot) (any, error) {
+		if s.Tenants[id] == nil {
+			return nil, fmt.Errorf("tenant: there is no tenant %q", id)
+		}
+		if !namePattern.MatchString(name) {
+			return nil, fmt.Errorf("name: %q must be 1 to 32 of a-z, 0-9, \"_\" and \"-\"", name)
+		}
+		return key, nil
+	})
+	return "kk_" + key.ID + "_" + sec, key, err
+}
+
+// RevokeKey ends a key of the tenant at once.
+func (d *Directory) RevokeKey(ctx context.Context, id ID, keyID string) error {
+	return d.change(ctx, KeyRevoked, func(s *Snapshot) (any, error) {
+		k := s.Keys[keyID]
+		if k == nil || k.Tenant != id {
+			return nil, fmt.Errorf("key: there is no key %q", keyID)
+		}
+		ended := *k
+		if ended.Revoked.IsZero() {
+			ended.Revoked = time.Now()
+		}
+		return ended, nil
+	})
+}
+
+// CheckKey returns the live key that the text is of. An unknown id costs the same as a wrong secret.
+func (s *Snapshot) CheckKey(text string) (*APIKey, bool) {
+	rest, _ := strings.CutPrefix(text, "kk_")
+	id, sec, _ := strings.Cut(rest, "_")
+	hash := sha256.Sum256([]byte(sec))
+	k, known := s.Keys[id]
+	if !known {
+		k = &APIKey{Hash: make([]byte, sha256.Size)}
+	}
+	if subtle.ConstantTimeCompare(hash[:], k.Hash) != 1 || !known || !k.Revoked.IsZero() {
+		return nil, false
+	}
+	return k, true
+}
+
+func randomHex(n int) string {
+	b := make([]byte, n)
+	rand.Read(b)
+	return hex.EncodeToString(b)
+}

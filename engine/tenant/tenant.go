@@ -1,0 +1,316 @@
+package tenant
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// OperatorID is the tenant of the operator's own users. No message belongs to it.
+const OperatorID ID = "operator"
+
+var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,31}$`)
+
+// Tenant is what an operator defines with `kakitome tenant apply FILE`. The TOML and JSON names are the same.
+type Tenant struct {
+	ID        ID              `json:"id" toml:"id"`                             // 2 to 32 of a-z, 0-9, "-"
+	Parent    ID              `json:"parent,omitempty" toml:"parent,omitempty"` // the owner above it; empty: none
+	Name      string          `json:"name" toml:"name"`                         // as the recipient knows it, at most 40 characters
+	NameEN    string          `json:"name_en,omitempty" toml:"name_en,omitempty"`
+	Allow     []string        `json:"allow" toml:"allow"` // networks that may use the API (CIDR or address); empty admits nobody
+	Brand     Brand           `json:"brand" toml:"brand"`
+	Issuer    Issuer          `json:"issuer" toml:"issuer"`
+	LinkHost  string          `json:"link_host,omitempty" toml:"link_host,omitempty"` // own host for links; empty: the engine's
+	Senders   []SenderProfile `json:"senders" toml:"sender"`
+	Templates []Template      `json:"templates,omitempty" toml:"template,omitempty"`
+	Agents    []Agent         `json:"agents,omitempty" toml:"agent,omitempty"`
+	Policy    Policy          `json:"policy" toml:"policy"`
+}
+
+// Brand is how the tenant looks to its recipients.
+type Brand struct {
+	Color string `json:"color,omitempty" toml:"color,omitempty"` // #rrggbb; default #1a4f8b
+	Phone string `json:"phone" toml:"phone"`                     // contact shown on every page
+	Hours string `json:"hours,omitempty" toml:"hours,omitempty"` // 受付時間
+	Note  string `json:"note,omitempty" toml:"note,omitempty"`
+}
+
+// Issuer is who signs receipts.
+type Issuer struct {
+	Name         string `json:"name,omitempty" toml:"name,omitempty"` // default the tenant's name
+	Address      string `json:"address,omitempty" toml:"address,omitempty"`
+	Phone        string `json:"phone,omitempty" toml:"phone,omitempty"`
+	Registration string `json:"registration,omitempty" toml:"registration,omitempty"` // T + 13 digits: 適格請求書発行事業者; empty: 受領証
+}
+
+// SenderProfile is one approved sender: an address for each carrier that approved one.
+type SenderProfile struct {
+	Name      string            `json:"name" toml:"name"`           // "default", "otp"
+	Addresses map[string]string `json:"addresses" toml:"addresses"` // carrier → approved source address
+}
+
+// Template is a text with {url} and the sender's {names}.
+type Template struct {
+	Name string `json:"name" toml:"name"`
+	Text string `json:"text" toml:"text"`
+}
+
+// Agent is a contract with a payment agent.
+type Agent struct {
+	Name    string   `json:"name" toml:"name"`          // instance, unique in the tenant: "sandbox"
+	Module  string   `json:"module" toml:"module"`      // "payment/sandbox"
+	Methods []string `json:"methods" toml:"methods"`    // codes that it takes for this tenant, in the order shown
+	Hook    string   `json:"hook,omitempty" toml:"-"`   // 128 random bits in hex: the path of its webhooks; minted when first applied
+	Config  []byte   `json:"config,omitempty" toml:"-"` // sealed JSON of the instance
+	// ConfigFile names a 0600 file with the instance's JSON; read by `tenant apply`, never stored.
+	ConfigFile string `json:"-" toml:"config_file,omitempty"`
+}
+
+// Policy is what the tenant chose within what the operator allows. Zero values mean the defaults.
+type Policy struct {
+	KanaLevel   string `json:"kana_level,omitempty" toml:"kana_level,omitempty"`     // L1, L2 (default), L3
+	CodeDigits  int    `json:"code_digits,omitempty" toml:"code_digits,omitempty"`   // 4 to 8, default 6
+	MaxSegments int    `json:"max_segments,omitempty" toml:"max_segments,omitempty"` // SMS segments a message may have, default 1, at most 10
+	RatePerSec  int    `json:"rate_per_sec,omitempty" toml:"rate_per_sec,omitempty"` // API messages a second; 0: no limit of its own
+	TokenLength int    `json:"token_length,omitempty" toml:"token_length,omitempty"` // 8 to 16, default 10
+	// OptionalTOTP lets people in who see unmasked numbers or money without a second factor. For rehearsals.
+	OptionalTOTP bool `json:"optional_totp,omitempty" toml:"optional_totp,omitempty"`
+}
+
+// Digits is the length of a one-time code.
+func (p Policy) Digits() int {
+	if p.CodeDigits == 0 {
+		return 6
+	}
+	return p.CodeDigits
+}
+
+// Segments is the number of SMS segments that a message may have.
+func (p Policy) Segments() int { return max(p.MaxSegments, 1) }
+
+// Token is the length of a link token.
+func (p Policy) Token() int {
+	if p.TokenLength == 0 {
+		return 10
+	}
+	return p.TokenLength
+}
+
+// Sender returns the profile of the name; an empty name is "default".
+func (t *Tenant) Sender(name string) (SenderProfile, bool) {
+	if name == "" {
+		name = "default"
+	}
+	for _, s := range t.Senders {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return SenderProfile{}, false
+}
+
+// Template returns the text of a template.
+func (t *Tenant) Template(name string) (string, bool) {
+	for _, tp := range t.Templates {
+		if tp.Name == name {
+			return tp.Text, true
+		}
+	}
+	return "", false
+}
+
+// AgentFor returns the first agent that takes the method.
+func (t *Tenant) AgentFor(method string) (Agent, bool) {
+	for _, a := range t.Agents {
+		for _, m := range a.Methods {
+			if m == method {
+				return a, true
+			}
+		}
+	}
+	return Agent{}, false
+}
+
+// Agent returns the agent of the name.
+func (t *Tenant) Agent(name string) (Agent, bool) {
+	for _, a := range t.Agents {
+		if a.Name == name {
+			return a, true
+		}
+	}
+	return Agent{}, false
+}
+
+// Methods lists the payment methods of all agents, in order, each once.
+func (t *Tenant) Methods() []string {
+	var all []string
+	seen := map[string]bool{}
+	for _, a := range t.Agents {
+		for _, m := range a.Methods {
+			if !seen[m] {
+				seen[m] = true
+				all = append(all, m)
+			}
+		}
+	}
+	return all
+}
+
+// Admits reports whether the address may use the API. IPv4-mapped addresses count as IPv4.
+func (t *Tenant) Admits(addr netip.Addr) bool {
+	addr = addr.Unmap()
+	for _, a := range t.Allow {
+		if p, err := parsePrefix(a); err == nil && p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+func parsePrefix(s string) (netip.Prefix, error) {
+	if strings.Contains(s, "/") {
+		p, err := netip.ParsePrefix(s)
+		return p.Masked(), err
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
+}
+
+var (
+	colorPattern        = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
+	registrationPattern = regexp.MustCompile(`^T[0-9]{13}$`)
+	namePattern         = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+	addressPattern      = regexp.MustCompile(`^[0-9]{3,15}$`)
+	hostPattern         = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?$`)
+)
+
+// Validate reports all faults of a definition, each naming its field.
+func (t *Tenant) Validate() []error {
+	var errs []error
+	bad := func(field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", field, fmt.Sprintf(format, args...)))
+	}
+	if !idPattern.MatchString(string(t.ID)) || t.ID == OperatorID {
+		bad("id", "%q must be 2 to 32 of a-z, 0-9 and \"-\", and not %q", t.ID, OperatorID)
+	}
+	if t.Parent == t.ID && t.ID != "" {
+		bad("parent", "is the tenant itself")
+	}
+	if n := len([]rune(t.Name)); n == 0 || n > 40 {
+		bad("name", "has %d characters, 1 to 40 are allowed", n)
+	}
+	for i, a := range t.Allow {
+		if _, err := parsePrefix(a); err != nil {
+			bad(fmt.Sprintf("allow[%d]", i), "%q is no address or network", a)
+		}
+	}
+	if t.Brand.Color != "" && !colorPattern.MatchString(t.Brand.Color) {
+		bad("brand.color", "%q must be #rrggbb", t.Brand.Color)
+	}
+	if t.Brand.Phone == "" {
+		bad("brand.phone", "is required: every page shows whom to ask")
+	}
+	if t.Issuer.Registration != "" && !registrationPattern.MatchString(t.Issuer.Registration) {
+		bad("issuer.registration", "%q must be T and 13 digits", t.Issuer.Registration)
+	}
+	if t.LinkHost != "" && !hostPattern.MatchString(t.LinkHost) {
+		bad("link_host", "%q is no host", t.LinkHost)
+	}
+	t.validateLists(bad)
+	p := t.Policy
+	if p.KanaLevel != "" && p.KanaLevel != "L1" && p.KanaLevel != "L2" && p.KanaLevel != "L3" {
+		bad("policy.kana_level", "%q must be L1, L2 or L3", p.KanaLevel)
+	}
+	if p.CodeDigits != 0 && (p.CodeDigits < 4 || p.CodeDigits > 8) {
+		bad("policy.code_digits", "%d must be 4 to 8", p.CodeDigits)
+	}
+	if p.MaxSegments < 0 || p.MaxSegments > 10 {
+		bad("policy.max_segments", "%d must be 1 to 10", p.MaxSegments)
+	}
+	if p.RatePerSec < 0 {
+		bad("policy.rate_per_sec", "%d must not be negative", p.RatePerSec)
+	}
+	if p.TokenLength != 0 && (p.TokenLength < 8 || p.TokenLength > 16) {
+		bad("policy.token_length", "%d must be 8 to 16", p.TokenLength)
+	}
+	return errs
+}
+
+func (t *Tenant) validateLists(bad func(field, format string, args ...any)) {
+	seen := map[string]bool{}
+	once := func(field, name string) {
+		if !namePattern.MatchString(name) {
+			bad(field, "%q must be 1 to 32 of a-z, 0-9, \"_\" and \"-\"", name)
+		}
+		kind := strings.SplitN(field, "[", 2)[0]
+		if seen[kind+name] {
+			bad(field, "%q stands there twice", name)
+		}
+		seen[kind+name] = true
+	}
+	for i, s := range t.Senders {
+		once(fmt.Sprintf("sender[%d].name", i), s.Name)
+		for carrier, a := range s.Addresses {
+			if !addressPattern.MatchString(a) {
+				bad(fmt.Sprintf("sender[%d].addresses.%s", i, carrier), "%q must be 3 to 15 digits", a)
+			}
+		}
+	}
+	for i, tp := range t.Templates {
+		once(fmt.Sprintf("template[%d].name", i), tp.Name)
+		if tp.Text == "" {
+			bad(fmt.Sprintf("template[%d].text", i), "is required")
+		}
+	}
+	for i, a := range t.Agents {
+		once(fmt.Sprintf("agent[%d].name", i), a.Name)
+		if !strings.HasPrefix(a.Module, "payment/") {
+			bad(fmt.Sprintf("agent[%d].module", i), "%q must begin with payment/", a.Module)
+		}
+		if len(a.Methods) == 0 {
+			bad(fmt.Sprintf("agent[%d].methods", i), "is required")
+		}
+	}
+}
+
+// Role is what a user may do.
+type Role string
+
+const (
+	RoleOperator Role = "operator" // the engine: all tenants' state, no recipient's content
+	RoleAdmin    Role = "admin"    // the tenant: users, keys, unmasked numbers, money
+	RoleSender   Role = "sender"   // sends, uploads, cancels
+	RoleViewer   Role = "viewer"   // sees lists with masked numbers
+)
+
+// Roles lists them, the most powerful first.
+var Roles = []Role{RoleOperator, RoleAdmin, RoleSender, RoleViewer}
+
+// User is a person at the console.
+type User struct {
+	Login    string    `json:"login"` // unique over all tenants: 3 to 64 of a-z, 0-9, ".", "_", "@", "-"
+	Tenant   ID        `json:"tenant"`
+	Name     string    `json:"name"`
+	Role     Role      `json:"role"`
+	Password string    `json:"password"`        // argon2id
+	TOTP     []byte    `json:"totp,omitempty"`  // sealed secret; empty: none
+	Phone    []byte    `json:"phone,omitempty"` // sealed number of their own, for test messages to themselves; empty: none
+	Lang     string    `json:"lang,omitempty"`  // ja (default), en
+	Disabled bool      `json:"disabled,omitempty"`
+	Since    time.Time `json:"since"`
+}
+
+// APIKey lets a program in. Its text "kk_<ID>_<43 characters>" is shown once.
+type APIKey struct {
+	ID      string    `json:"id"` // 10 characters of Crockford base32
+	Tenant  ID        `json:"tenant"`
+	Name    string    `json:"name"`
+	Hash    []byte    `json:"hash"` // SHA-256 of the secret part
+	Since   time.Time `json:"since"`
+	Revoked time.Time `json:"revoked,omitzero"`
+}
