@@ -1,0 +1,199 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/oklog/ulid/v2"
+
+	"github.com/kakitome/kakitome/engine/tenant"
+)
+
+// DueItem is one entry of a queue. Cursor orders the entries of a queue.
+type DueItem struct {
+	Ref    Ref
+	At     time.Time // when it is due: the time asked for, or that of the commit when this is later
+	Cursor Cursor
+}
+
+// Cursor is a place in a queue. The zero Cursor is its beginning. ID orders entries of the same time in the order in
+// which they were put in; it is not the id of a stream. Cursors do not outlive the process.
+type Cursor struct {
+	At time.Time
+	ID ulid.ULID
+}
+
+// floors keeps the promise of Due: a reader that keeps its cursor misses nothing.
+//
+// The place of an entry is (time, group, number in the group). Its time is the one asked for, but never before the floor
+// of its group, which is the time of building, and never before the latest time, up to the clock, that any reader has read. The
+// floor is part of the group, so that replay gives every entry the same place. While a group is on its way to the index,
+// readers are not shown anything behind its floor.
+type floors struct {
+	mu     sync.Mutex // guards what follows
+	flying []int64    // floors of groups built and not yet applied, oldest first
+	last   int64      // highest floor given
+	read   int64      // latest time read up to
+}
+
+// open gives a floor to a group that has been built at now.
+func (f *floors) open(now time.Time) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last = max(f.last, f.read, now.UnixNano())
+	f.flying = append(f.flying, f.last)
+	return f.last
+}
+
+// close says that the oldest group is in the index.
+func (f *floors) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.flying = f.flying[1:]
+}
+
+// limit is how far a reader may read that asks for now. What it calls happens before the next group is applied or built.
+func (f *floors) limit(now, clock int64, snapshot func() error) (int64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.flying) > 0 {
+		now = min(now, f.flying[0])
+	}
+	f.read = max(f.read, min(now, clock)) // else a look into the future would put all that follows behind it
+	return now, snapshot()
+}
+
+// Due appends to dst the entries of the queue that are due at now, oldest first, after the cursor, at most limit.
+// An entry that is put in later with a time in the past gets a cursor behind all those already given out,
+// so that a reader that keeps its cursor misses nothing and needs to start from the beginning only when it starts. That
+// does not hold for a cursor of the future: a reader may ask for a later now than the clock's, but not keep the cursor.
+func (s *Store) Due(dst []DueItem, queue string, after Cursor, now time.Time, limit int) ([]DueItem, error) {
+	if err := s.enter(); err != nil {
+		return dst, err
+	}
+	defer s.exit()
+	prefix := appendDuePrefix(nil, queue)
+	var it *pebble.Iterator
+	upto, err := s.places.limit(now.UnixNano(), s.opt.Now().UnixNano(), func() (err error) {
+		it, err = s.index.db.NewIter(&pebble.IterOptions{LowerBound: dueAfter(prefix, after), UpperBound: prefixEnd(prefix)})
+		return err
+	})
+	if err != nil {
+		return dst, fmt.Errorf("read queue %s: %w", queue, err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok && limit > 0; ok = it.Next() {
+		item, err := parseDue(it.Key()[len(prefix):], it.Value())
+		if err != nil {
+			return dst, fmt.Errorf("read queue %s: %w", queue, err)
+		}
+		if item.At.UnixNano() > upto {
+			break
+		}
+		dst = append(dst, item)
+		limit--
+	}
+	if err := it.Error(); err != nil {
+		return dst, fmt.Errorf("read queue %s: %w", queue, err)
+	}
+	return dst, nil
+}
+
+// dueAfter is the first key of a queue behind the cursor.
+func dueAfter(prefix []byte, after Cursor) []byte {
+	key := append([]byte(nil), prefix...)
+	if after == (Cursor{}) {
+		return key
+	}
+	key = binary.BigEndian.AppendUint64(key, ordered(after.At.UnixNano()))
+	key = append(key, after.ID[:12]...)
+	return append(key, 0)
+}
+
+func parseDue(key, value []byte) (DueItem, error) {
+	r := reader{b: value}
+	kind, id, t := r.ref()
+	if r.bad || len(r.b) > 0 || len(key) != dueSize {
+		return DueItem{}, fmt.Errorf("%w: queue entry", errDamaged)
+	}
+	at := time.Unix(0, fromOrdered(binary.BigEndian.Uint64(key))).UTC()
+	item := DueItem{Ref: Ref{tenant.ID(t), kind, id}, At: at, Cursor: Cursor{At: at}}
+	copy(item.Cursor.ID[:12], key[8:])
+	return item, nil
+}
+
+// NextDue is the time of the first entry after the cursor, due or not; false when there is none.
+func (s *Store) NextDue(queue string, after Cursor) (time.Time, bool, error) {
+	if err := s.enter(); err != nil {
+		return time.Time{}, false, err
+	}
+	defer s.exit()
+	prefix := appendDuePrefix(nil, queue)
+	it, err := s.index.db.NewIter(&pebble.IterOptions{LowerBound: dueAfter(prefix, after), UpperBound: prefixEnd(prefix)})
+	if err != nil {
+		return time.Time{}, false, fmt.Errorf("read queue %s: %w", queue, err)
+	}
+	defer it.Close()
+	if !it.First() {
+		return time.Time{}, false, it.Error()
+	}
+	item, err := parseDue(it.Key()[len(prefix):], it.Value())
+	return item.At, err == nil, err
+}
+
+// Queues lists the queues that hold entries.
+func (s *Store) Queues() ([]string, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.exit()
+	it, err := s.index.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyDue}, UpperBound: []byte{keyDue + 1}})
+	if err != nil {
+		return nil, fmt.Errorf("list queues: %w", err)
+	}
+	defer it.Close()
+	var queues []string
+	for ok := it.First(); ok; {
+		key := it.Key()
+		if len(key) < 2+dueSize {
+			return nil, fmt.Errorf("list queues: %w", errDamaged)
+		}
+		prefix := append([]byte(nil), key[:len(key)-dueSize]...)
+		queues = append(queues, string(prefix[1:len(prefix)-1]))
+		ok = it.SeekGE(prefixEnd(prefix))
+	}
+	return queues, it.Error()
+}
+
+// Wake returns a channel of size 1 that receives after entries were put into the queue. Callers of the same queue share
+// one channel.
+func (s *Store) Wake(queue string) <-chan struct{} { return s.wakers.channel(queue) }
+
+type wakers struct {
+	mu    sync.Mutex // guards chans
+	chans map[string]chan struct{}
+}
+
+func (w *wakers) channel(queue string) chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.chans[queue]
+	if c == nil {
+		c = make(chan struct{}, 1) // full: the reader has yet to look anyway
+		if w.chans == nil {
+			w.chans = map[string]chan struct{}{}
+		}
+		w.chans[queue] = c
+	}
+	return c
+}
+
+func (w *wakers) wake(queue string) {
+	select {
+	case w.channel(queue) <- struct{}{}:
+	default:
+	}
+}

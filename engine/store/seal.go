@@ -1,0 +1,372 @@
+package store
+
+import (
+	"bytes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kakitome/kakitome/engine/tenant"
+)
+
+// A box is: version 1 | data key id 8 | nonce 12 | ciphertext | tag 16. The id is part of what is authenticated.
+const (
+	boxVersion  = 1
+	boxOverhead = 1 + 8 + 12 + 16
+)
+
+// keyring holds the wrapped keys: one small file per tenant and class under keys/, replaced whole with each new key of a
+// day. They are not in the log, because a log does not forget, and destroying a data key is how content is erased. A key
+// that was destroyed leaves its id, so that its boxes are known to be erased and its day never gets another key.
+type keyring struct {
+	dir    string
+	master *masterKeys
+	files  sync.Mutex // held while a file is replaced
+
+	mu     sync.RWMutex // guards what follows; never held while a file is written
+	byID   map[keyID]*dataKey
+	bySlot map[keySlot]*dataKey
+	hash   map[tenant.ID][]byte
+}
+
+type keyID [8]byte
+
+type keySlot struct {
+	tenant tenant.ID
+	class  string
+	day    string // 2006-01-02 in Asia/Tokyo
+}
+
+type dataKey struct {
+	id     keyID
+	slot   keySlot
+	stored storedKey
+	aead   cipher.AEAD // nil: not unwrapped yet, or erased; guarded by keyring.mu
+}
+
+// keyFile is the content of keys/<tenant>/<class>.json. The hash key is that of keys/<tenant>/hash.json.
+type keyFile struct {
+	Version int         `json:"version"`
+	Keys    []storedKey `json:"keys"`
+}
+
+type storedKey struct {
+	ID     string `json:"id"`
+	Day    string `json:"day,omitempty"`
+	Master string `json:"master,omitempty"`
+	Key    []byte `json:"key,omitempty"` // wrapped; empty once erased
+	Erased bool   `json:"erased,omitempty"`
+}
+
+const (
+	hashClass = "hash" // the file of the tenant's hash key; no class of content
+	classDir  = "class-"
+)
+
+func openKeyring(dir string, master *masterKeys) (*keyring, error) {
+	k := &keyring{dir: dir, master: master, byID: map[keyID]*dataKey{}, bySlot: map[keySlot]*dataKey{}, hash: map[tenant.ID][]byte{}}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("open the keys: %w", err)
+	}
+	paths, err := filepath.Glob(filepath.Join(dir, "*", "*.json"))
+	if err != nil {
+		return nil, fmt.Errorf("open the keys: %w", err)
+	}
+	for _, path := range paths {
+		if err := k.load(path); err != nil {
+			return nil, fmt.Errorf("open the keys: %w", err)
+		}
+	}
+	return k, nil
+}
+
+// load reads one file and checks that its keys can be unwrapped.
+func (k *keyring) load(path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var f keyFile
+	if err := json.Unmarshal(b, &f); err != nil || f.Version != 1 {
+		return fmt.Errorf("%w: %s; restore it from a backup", errDamaged, path)
+	}
+	t := tenant.ID(filepath.Base(filepath.Dir(path)))
+	class := filepath.Base(path[:len(path)-len(".json")])
+	for _, stored := range f.Keys {
+		if class == hashClass {
+			key, err := k.master.unwrap(stored.Master, stored.Key, wrapAAD(t, class, stored))
+			if err != nil {
+				return err
+			}
+			k.hash[t] = key
+			continue
+		}
+		d := &dataKey{slot: keySlot{t, class[min(len(classDir), len(class)):], stored.Day}, stored: stored}
+		if n, err := hex.Decode(d.id[:], []byte(stored.ID)); err != nil || n != len(d.id) {
+			return fmt.Errorf("%w: %s: key id %q; restore it from a backup", errDamaged, path, stored.ID)
+		}
+		if !stored.Erased && k.master.keys[stored.Master] == nil {
+			return fmt.Errorf("master key %q, which wrapped keys in %s, is not in the master key file", stored.Master, path)
+		}
+		k.byID[d.id], k.bySlot[d.slot] = d, d
+	}
+	return nil
+}
+
+func wrapAAD(t tenant.ID, class string, s storedKey) string {
+	return "key " + s.ID + " " + string(t) + " " + class + " " + s.Day
+}
+
+func (k *keyring) path(t tenant.ID, class string) string {
+	return filepath.Join(k.dir, string(t), class+".json")
+}
+
+// write replaces a file of a tenant. The caller holds files.
+func (k *keyring) write(t tenant.ID, file string, keys []storedKey) error {
+	b, err := json.MarshalIndent(keyFile{1, keys}, "", " ")
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(k.dir, string(t))
+	if err := os.Mkdir(dir, 0o700); err == nil {
+		err = syncDir(k.dir)
+		if err != nil {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return replaceFile(k.path(t, file), append(b, '\n'))
+}
+
+// of lists the stored keys of a tenant's class in the order of their days.
+func (k *keyring) of(t tenant.ID, class string) []*dataKey {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	var keys []*dataKey
+	for slot, d := range k.bySlot {
+		if slot.tenant == t && slot.class == class {
+			keys = append(keys, d)
+		}
+	}
+	slices.SortFunc(keys, func(a, b *dataKey) int { return strings.Compare(a.slot.day, b.slot.day) })
+	return keys
+}
+
+// current returns the data key of a slot, making it when it is new.
+func (k *keyring) current(slot keySlot) (*dataKey, cipher.AEAD, error) {
+	k.mu.RLock()
+	d := k.bySlot[slot]
+	if d != nil && d.aead != nil {
+		a := d.aead
+		k.mu.RUnlock()
+		return d, a, nil
+	}
+	k.mu.RUnlock()
+	if d == nil {
+		var err error
+		if d, err = k.add(slot); err != nil {
+			return nil, nil, err
+		}
+	}
+	a, err := k.unwrap(d)
+	return d, a, err
+}
+
+func (k *keyring) add(slot keySlot) (*dataKey, error) {
+	k.files.Lock()
+	defer k.files.Unlock()
+	k.mu.RLock()
+	d := k.bySlot[slot]
+	k.mu.RUnlock()
+	if d != nil {
+		return d, nil // somebody else was first
+	}
+	var key [32]byte
+	rand.Read(key[:])
+	d = &dataKey{slot: slot}
+	rand.Read(d.id[:])
+	d.stored = storedKey{ID: hex.EncodeToString(d.id[:]), Day: slot.day}
+	class := classDir + slot.class
+	d.stored.Master, d.stored.Key = k.master.wrap(key[:], wrapAAD(slot.tenant, class, d.stored))
+	var all []storedKey
+	for _, other := range k.of(slot.tenant, slot.class) {
+		all = append(all, other.stored)
+	}
+	if err := k.write(slot.tenant, class, append(all, d.stored)); err != nil {
+		return nil, fmt.Errorf("store the data key of tenant %s, class %s, %s: %w", slot.tenant, slot.class, slot.day, err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.byID[d.id], k.bySlot[slot] = d, d
+	return d, nil
+}
+
+func (k *keyring) unwrap(d *dataKey) (cipher.AEAD, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if d.stored.Erased {
+		return nil, ErrErased
+	}
+	if d.aead == nil {
+		key, err := k.master.unwrap(d.stored.Master, d.stored.Key, wrapAAD(d.slot.tenant, classDir+d.slot.class, d.stored))
+		if err != nil {
+			return nil, err
+		}
+		d.aead = newAEAD(key)
+	}
+	return d.aead, nil
+}
+
+// Seal encrypts plain (AES-256-GCM) under the data key of tenant, class and day (Asia/Tokyo), making and storing the key
+// durably when it is new. aad binds the box to its place (a stream id and a field's name).
+// Class is 2 to 32 of a-z, 0-9, "-" and "_". Seal returns ErrErased when the day's key has been destroyed already.
+func (s *Store) Seal(id tenant.ID, class string, day time.Time, aad string, plain []byte) ([]byte, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.exit()
+	if !validTenant(string(id)) || !validTenant(strings.ReplaceAll(class, "_", "-")) {
+		return nil, fmt.Errorf("seal: tenant %q or class %q is not 2 to %d of a-z, 0-9, \"-\" (and \"_\" in a class)", id, class, maxTenant)
+	}
+	d, a, err := s.keys.current(keySlot{id, class, day.In(tokyo).Format(time.DateOnly)})
+	if err != nil {
+		return nil, fmt.Errorf("seal for tenant %s: %w", id, err)
+	}
+	box := make([]byte, 0, boxOverhead+len(plain))
+	box = append(box, boxVersion)
+	box = append(box, d.id[:]...)
+	return sealWith(a, box, plain, boxAAD(box, aad)), nil
+}
+
+// Open decrypts a box of Seal. It returns ErrErased when its key has been destroyed.
+func (s *Store) Open(id tenant.ID, aad string, box []byte) ([]byte, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.exit()
+	if len(box) < boxOverhead || box[0] != boxVersion {
+		return nil, fmt.Errorf("open for tenant %s: %w", id, errSeal)
+	}
+	k := s.keys
+	k.mu.RLock()
+	d := k.byID[keyID(box[1:9])]
+	var a cipher.AEAD
+	if d != nil {
+		a = d.aead
+	}
+	k.mu.RUnlock()
+	if d == nil || d.slot.tenant != id {
+		return nil, fmt.Errorf("open for tenant %s: %w", id, errSeal)
+	}
+	if a == nil {
+		var err error
+		if a, err = k.unwrap(d); err != nil {
+			return nil, fmt.Errorf("open for tenant %s: %w", id, err)
+		}
+	}
+	plain, err := openWith(a, box[9:], boxAAD(box[:9], aad))
+	if err != nil {
+		return nil, fmt.Errorf("open for tenant %s: %w", id, err)
+	}
+	return plain, nil
+}
+
+func boxAAD(head []byte, aad string) string { return string(head) + aad }
+
+// EraseKeys destroys the data keys of a tenant's class for all days before the day of before (Asia/Tokyo), and returns
+// how many. What they sealed can never be read again: Open returns ErrErased.
+func (s *Store) EraseKeys(before time.Time, id tenant.ID, class string) (int, error) {
+	if err := s.enter(); err != nil {
+		return 0, err
+	}
+	defer s.exit()
+	k := s.keys
+	k.files.Lock()
+	defer k.files.Unlock()
+	first := before.In(tokyo).Format(time.DateOnly)
+	var all []storedKey
+	var gone []*dataKey
+	for _, d := range k.of(id, class) {
+		if d.slot.day < first && !d.stored.Erased {
+			gone = append(gone, d)
+			all = append(all, storedKey{ID: d.stored.ID, Day: d.stored.Day, Erased: true})
+		} else {
+			all = append(all, d.stored)
+		}
+	}
+	if len(gone) == 0 {
+		return 0, nil
+	}
+	if err := k.write(id, classDir+class, all); err != nil {
+		return 0, fmt.Errorf("erase data keys of tenant %s, class %s: %w", id, class, err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, d := range gone {
+		d.aead, d.stored = nil, storedKey{ID: d.stored.ID, Day: d.stored.Day, Erased: true}
+	}
+	return len(gone), nil
+}
+
+// Keyed returns the first 16 bytes of HMAC-SHA256 of value under the tenant's own hash key, for purpose
+// ("number", "last4", "reference", "identity", "code", …). The key is made, durably, when the tenant is first seen.
+func (s *Store) Keyed(id tenant.ID, purpose, value string) ([16]byte, error) {
+	if err := s.enter(); err != nil {
+		return [16]byte{}, err
+	}
+	defer s.exit()
+	key, err := s.keys.hashKey(id)
+	if err != nil {
+		return [16]byte{}, err
+	}
+	mac := hmac.New(sha256.New, key)
+	fmt.Fprintf(mac, "%d %s", len(purpose), purpose)
+	mac.Write([]byte(value))
+	return [16]byte(mac.Sum(nil)[:16]), nil
+}
+
+func (k *keyring) hashKey(id tenant.ID) ([]byte, error) {
+	k.mu.RLock()
+	key := k.hash[id]
+	k.mu.RUnlock()
+	if key != nil {
+		return key, nil
+	}
+	if !validTenant(string(id)) {
+		return nil, fmt.Errorf("hash key: tenant %q is not 2 to %d of a-z, 0-9 and \"-\"", id, maxTenant)
+	}
+	k.files.Lock()
+	defer k.files.Unlock()
+	k.mu.RLock()
+	key = k.hash[id]
+	k.mu.RUnlock()
+	if key != nil {
+		return key, nil
+	}
+	key = make([]byte, 32)
+	rand.Read(key)
+	var kid keyID
+	rand.Read(kid[:])
+	stored := storedKey{ID: hex.EncodeToString(kid[:])}
+	stored.Master, stored.Key = k.master.wrap(key, wrapAAD(id, hashClass, stored))
+	if err := k.write(id, hashClass, []storedKey{stored}); err != nil {
+		return nil, fmt.Errorf("store the hash key of tenant %s: %w", id, err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.hash[id] = bytes.Clone(key)
+	return key, nil
+}
