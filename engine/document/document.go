@@ -1,0 +1,250 @@
+// Package document keeps the PDF files behind pages: what a sender uploads, and the immutable copies of receipts.
+//
+// A file is one stream of kind store.File: a head (sealed name, size, digest), its bytes in sealed chunks, and an end.
+// Each chunk is a commit of its own, because a whole file does not fit into one; a file exists when its end is there. A
+// crash before the end leaves chunks that nobody can see, and the same file put again goes on behind them.
+//
+// The id of a file is the tenant's keyed hash of its class, the month and its bytes: the same file is stored once, and
+// its id tells nothing of what is in it. The month is in it because a file lives as long as the data key of its class and
+// day: one that is put again in a later month gets a term of its own.
+//
+// Sender's files are looked through before they are kept (Check): the browser of a recipient opens them.
+package document
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+)
+
+// MaxBytes is the size of a file at most.
+const MaxBytes = 5 << 20
+
+// DefaultClass is the class of files put without one.
+const DefaultClass = "notice"
+
+const (
+	chunkBytes = 512 << 10
+	maxName    = 100 // characters
+)
+
+// Events of a file. Values are stored.
+const (
+	begun    = 1 // head
+	chunk    = 2 // sealed bytes, aad "<id>/<seq>"
+	complete = 3
+)
+
+type head struct {
+	V      int    `json:"v"` // 1
+	Size   int    `json:"size"`
+	Chunks int    `json:"chunks"`
+	Digest []byte `json:"digest"` // SHA-256 of the file, sealed, aad "<id>/digest"
+	Name   []byte `json:"name"`   // sealed, aad "<id>/name"
+}
+
+// Documents is safe for concurrent use.
+type Documents struct {
+	s   *store.Store
+	now func() time.Time
+}
+
+// New returns the documents of a store. now may be nil for time.Now.
+func New(s *store.Store, now func() time.Time) *Documents {
+	if now == nil {
+		now = time.Now
+	}
+	return &Documents{s: s, now: now}
+}
+
+// Put is Keep under DefaultClass.
+func (d *Documents) Put(ctx context.Context, id tenant.ID, name string, pdf []byte) (string, error) {
+	return d.Keep(ctx, id, DefaultClass, name, pdf)
+}
+
+// Keep stores a PDF and returns its id, a ULID's text, when it is on disk. class decides how long it is kept
+// (message.Class, or one of the engine's own); name is what the recipient saves it as, reduced to what is safe
+// (FileName). The same bytes put again in the same class and month are the same file, under their first name. Errors:
+// *RefusedError, and those of the store. pdf is not kept.
+func (d *Documents) Keep(ctx context.Context, id tenant.ID, class, name string, pdf []byte) (string, error) {
+	if err := Check(pdf); err != nil {
+		return "", err
+	}
+	now := d.now()
+	digest := sha256.Sum256(pdf)
+	key, err := d.s.Keyed(id, "document/"+class+"/"+now.In(message.Tokyo).Format("2006-01"), hex.EncodeToString(digest[:]))
+	if err != nil {
+		return "", fmt.Errorf("name document: %w", err)
+	}
+	ref := store.Ref{Tenant: id, Kind: store.File, ID: ulid.ULID(key)}
+	for {
+		err := d.write(ctx, ref, class, now, name, pdf)
+		var c *store.ConflictError
+		if errors.As(err, &c) { // somebody puts the same file: go on behind the chunks that are there
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("keep document: %w", err)
+		}
+		return ref.ID.String(), nil
+	}
+}
+
+// write brings the stream from wherever it is to its end.
+func (d *Documents) write(ctx context.Context, ref store.Ref, class string, now time.Time, name string, pdf []byte) error {
+	events, err := d.s.Load(ctx, tenant.Only(ref.Tenant), ref)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	chunks := (len(pdf) + chunkBytes - 1) / chunkBytes
+	seal := func(what string, plain []byte) ([]byte, error) {
+		return d.s.Seal(ref.Tenant, class, now, ref.ID.String()+"/"+what, plain)
+	}
+	for n := len(events); n < chunks+2; n++ {
+		var e store.NewEvent
+		switch n {
+		case 0:
+			h := head{V: 1, Size: len(pdf), Chunks: chunks}
+			digest := sha256.Sum256(pdf)
+			if h.Digest, err = seal("digest", digest[:]); err != nil {
+				return err
+			}
+			if h.Name, err = seal("name", []byte(FileName(name))); err != nil {
+				return err
+			}
+			data, err := json.Marshal(h)
+			if err != nil {
+				panic("BUG: head of a document: " + err.Error())
+			}
+			e = store.NewEvent{Type: begun, At: now, Data: data}
+		case chunks + 1:
+			e = store.NewEvent{Type: complete, At: now}
+		default:
+			box, err := seal(fmt.Sprint(n), pdf[(n-1)*chunkBytes:min(n*chunkBytes, len(pdf))])
+			if err != nil {
+				return err
+			}
+			e = store.NewEvent{Type: chunk, At: now, Data: box}
+		}
+		errs, err := d.s.Commit(ctx, store.Tx{{Ref: ref, Expect: n, Events: []store.NewEvent{e}, Final: n == chunks+1}})
+		if err != nil {
+			return err
+		}
+		if errs[0] != nil {
+			return errs[0]
+		}
+	}
+	return nil
+}
+
+// Get returns a file and its name. Errors: store.ErrNotFound, also for an id that is none and for another tenant's;
+// store.ErrErased at the end of its term; others of the store. The scope is of one tenant.
+func (d *Documents) Get(ctx context.Context, scope tenant.Scope, id string) (name string, pdf []byte, err error) {
+	ref, err := d.ref(scope, id)
+	if err != nil {
+		return "", nil, err
+	}
+	events, err := d.s.Load(ctx, scope, ref)
+	if err != nil {
+		return "", nil, fmt.Errorf("load document %s: %w", id, err)
+	}
+	if !whole(events) {
+		return "", nil, fmt.Errorf("load document %s: %w", id, store.ErrNotFound)
+	}
+	var h head
+	if err := json.Unmarshal(events[0].Data, &h); err != nil {
+		return "", nil, fmt.Errorf("document %s: %w", id, err)
+	}
+	open := func(what string, box []byte) []byte {
+		if err != nil {
+			return nil
+		}
+		var plain []byte
+		plain, err = d.s.Open(ref.Tenant, id+"/"+what, box)
+		return plain
+	}
+	name = string(open("name", h.Name))
+	digest := open("digest", h.Digest)
+	pdf = make([]byte, 0, h.Size)
+	for n := 1; n <= h.Chunks; n++ {
+		pdf = append(pdf, open(fmt.Sprint(n), events[n].Data)...)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("open document %s: %w", id, err)
+	}
+	if sum := sha256.Sum256(pdf); !bytes.Equal(sum[:], digest) {
+		return "", nil, fmt.Errorf("document %s is damaged: its digest differs", id)
+	}
+	return name, pdf, nil
+}
+
+// Exists lists the ids that are no whole file of the scope's tenant.
+func (d *Documents) Exists(ctx context.Context, scope tenant.Scope, ids []string) (missing []string, err error) {
+	for _, id := range ids {
+		ref, err := d.ref(scope, id)
+		if err == nil {
+			var events []store.Event
+			events, err = d.s.Load(ctx, scope, ref)
+			if err == nil && !whole(events) {
+				err = store.ErrNotFound
+			}
+		}
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			missing = append(missing, id)
+		case err != nil:
+			return nil, fmt.Errorf("find document: %w", err)
+		}
+	}
+	return missing, nil
+}
+
+func whole(events []store.Event) bool {
+	return len(events) > 0 && events[len(events)-1].Type == complete
+}
+
+func (d *Documents) ref(scope tenant.Scope, id string) (store.Ref, error) {
+	t, ok := scope.Tenant()
+	u, err := ulid.ParseStrict(id)
+	if !ok || err != nil || u.String() != id {
+		return store.Ref{}, fmt.Errorf("document: %w", store.ErrNotFound)
+	}
+	return store.Ref{Tenant: t, Kind: store.File, ID: u}, nil
+}
+
+// FileName reduces a name to what may stand in a header and in any file system: letters, digits, marks, spaces and
+// "-_.()", at most 100 characters, ending with ".pdf". What is left of nothing is "document.pdf".
+func FileName(name string) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range strings.TrimSuffix(strings.ToValidUTF8(name, ""), ".pdf") {
+		switch {
+		case n == maxName-len(".pdf"):
+		case unicode.IsLetter(r), unicode.IsDigit(r), unicode.IsMark(r), strings.ContainsRune("-_()", r),
+			r == ' ' && b.Len() > 0, r == '.' && b.Len() > 0:
+			b.WriteRune(r)
+			n++
+		case r == '\u3000' && b.Len() > 0:
+			b.WriteRune(' ')
+			n++
+		}
+	}
+	base := strings.TrimRight(b.String(), " .")
+	if base == "" {
+		base = "document"
+	}
+	return base + ".pdf"
+}

@@ -1,0 +1,36 @@
+// Package identity owns who may see a page: the chain of questions and a one-time code, canonical forms, keyed hashes,
+// tries and locks.
+//
+// The chain of a message is fixed when it is accepted: up to four items asked at once (Head.Answers), then, where the
+// sender wanted it, a one-time code to the message's own number (Head.Code). What a person types is made canonical by a
+// module (width, kana, dates); everything else is the host's: the canonical form is hashed with the tenant's key, bound
+// to the message and the field, and compared in constant time. Plain answers are never stored and never logged.
+//
+//	Enroll     at acceptance: items → answers to store, in batches
+//	Items      all items at once → Incomplete | Unreadable | Mismatch | Locked | NeedCode | Passed
+//	SendCode   a fresh code to the message's number → Sent | TooSoon | TooMany | Locked
+//	Code       the code → Incomplete | Unreadable | Mismatch | Locked | Passed
+//	Unlock     by somebody of the tenant
+//
+// What is learned from a wrong answer. All items are hashed and compared whatever the first ones gave, and the answer is
+// one word for all of them: the recipient is shown the same screen again, told that something did not match, and not
+// what; the code screen is shown only when everything matched, and only then a code goes out. So somebody who knows all
+// items learns that (the code would tell them anyway, by not coming), and somebody who knows some of them learns
+// nothing, neither from the page nor from the time. Going on to a code screen after a mismatch would hide one bit more
+// and leave an honest person waiting for an SMS that never comes.
+//
+// Tries are events (message.Tried) appended with the version that was read. Of two at the same moment one commits and
+// the other reads again, so each is counted, and no try is answered before it is on disk. Every fifth
+// wrong one of a step locks the message (Locked) for 30 minutes, the third lock until somebody unlocks it; the count
+// starts anew only with a success of that step or an Unlock. A new code does not start it anew: with four digits the
+// chance to guess is 15 in 10,000. A form with an empty or malformed item is no try. Which item is malformed is told: its
+// module says so by what was typed alone (kanji in a field for kana), and nothing was compared.
+//
+// A code is valid for five minutes; only its keyed hash is kept (CodeSent). A new one can be had after 30 s, then 60 s,
+// 120 s …; at most 3 in a session, and 5 an hour and 10 a day for one number over all messages of the tenant. The last
+// two are counted in the message's own stream, which survives a restart, and for the number in memory: that one only keeps
+// a phone with many links from being flooded, and a restart gives it no more than another share.
+//
+// After a crash between the acceptance of a code's SMS and CodeSent, the SMS arrives and its code does not match; a new
+// one can be asked for.
+package identity

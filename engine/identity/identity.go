@@ -1,0 +1,473 @@
+package identity
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/plugins/proto"
+)
+
+// Auths finds identity modules. plugins/host implements it. A nil client is a module that is not there.
+type Auths interface {
+	Auth(module string) proto.AuthClient
+	Describe(module string) (*proto.DescribeResponse, bool)
+}
+
+// CodeSMS is a one-time code on its way: Text holds it and is never logged.
+type CodeSMS struct {
+	Tenant tenant.ID
+	To     string    // E.164: the message's own number
+	Text   string    // final
+	For    ulid.ULID // the message whose recipient is asked
+	Until  time.Time // not sent after this time
+}
+
+// Sender accepts one-time codes for sending, durably. engine/intake implements it (SendCode).
+type Sender interface {
+	SendCode(ctx context.Context, c CodeSMS) (ulid.ULID, error)
+}
+
+// ErrUnavailable: a module does not answer; nothing was counted.
+var ErrUnavailable = errors.New("identity module is not available")
+
+// Limits of tries and codes.
+const (
+	MaxTries    = 5 // wrong ones of a kind until it locks
+	LockFor     = 30 * time.Minute
+	locksToStay = 3 // this lock and later ones end by Unlock alone
+
+	CodeValid    = 5 * time.Minute
+	firstResend  = 30 * time.Second // then doubled
+	CodesSession = 3
+	codesHour    = 5
+	codesDay     = 10
+)
+
+// UntilUnlocked is the end of a lock that only Unlock ends.
+var UntilUnlocked = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+
+// Options of Identity. Store, Auths and Sender are required.
+type Options struct {
+	Store    *store.Store
+	Auths    Auths
+	Sender   Sender
+	Modules  []string // in which fields are looked for; default auth/knowledge, auth/otp_sms
+	LinkHost string   // for the line that binds a code to a host, where the tenant has none of its own
+	Timeout  time.Duration
+	Log      *slog.Logger
+	Metrics  prometheus.Registerer
+	Now      func() time.Time
+}
+
+// Identity is safe for concurrent use.
+type Identity struct {
+	o       Options
+	metrics *metrics
+	numbers *numbers
+	sending [sendingLocks]sync.Mutex // by message: one code at a time
+}
+
+const sendingLocks = 64
+
+// New checks nothing: modules may come and go.
+func New(o Options) *Identity {
+	if len(o.Modules) == 0 {
+		o.Modules = []string{"auth/knowledge", "auth/otp_sms"}
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 3 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Identity{o: o, metrics: newMetrics(o.Metrics), numbers: newNumbers()}
+}
+
+// Result is the outcome of a step.
+type Result int
+
+const (
+	Incomplete Result = iota + 1 // something was empty: no try
+	Unreadable                   // something was not in its form, by which nobody is told apart: no try
+	Mismatch                     // counted
+	Locked                       // by this try, or before it
+	NeedCode                     // all items matched; a code follows
+	Passed                       // the whole chain
+	Sent                         // a code is on its way
+	TooSoon                      // the code before is younger than its back-off
+	TooMany                      // codes of this session, hour or day
+)
+
+var resultNames = map[Result]string{
+	Incomplete: "incomplete", Unreadable: "unreadable", Mismatch: "mismatch", Locked: "locked", NeedCode: "need_code", Passed: "passed",
+	Sent: "sent", TooSoon: "too_soon", TooMany: "too_many",
+}
+
+func (r Result) String() string { return resultNames[r] }
+
+// field finds the module that knows a field.
+func (id *Identity) field(name string) (module string, f *proto.AuthField) {
+	for _, m := range id.o.Modules {
+		d, ok := id.o.Auths.Describe(m)
+		if !ok {
+			continue
+		}
+		for _, f := range d.AuthFields {
+			if f.Name == name {
+				return m, f
+			}
+		}
+	}
+	return "", nil
+}
+
+// challenger finds the module and field whose answer is sent to the recipient.
+func (id *Identity) challenger() (module string, f *proto.AuthField) {
+	for _, m := range id.o.Modules {
+		if d, ok := id.o.Auths.Describe(m); ok {
+			for _, f := range d.AuthFields {
+				if f.Challenge {
+					return m, f
+				}
+			}
+		}
+	}
+	return "", nil
+}
+
+// Fields are the questions of a message, in the order of its answers, as the page asks them.
+func (id *Identity) Fields(answers []message.Answer, lang string) []*proto.FormField {
+	out := make([]*proto.FormField, len(answers))
+	for i, a := range answers {
+		f := &proto.FormField{Name: a.Field, Label: a.Label, MaxLength: message.MaxAnswer}
+		if _, d := id.field(a.Field); d != nil {
+			label, hint := d.LabelJa, d.HintJa
+			if lang == "en" {
+				label, hint = d.LabelEn, d.HintEn
+			}
+			if f.Label == "" {
+				f.Label = label
+			}
+			f.Hint, f.InputMode, f.Autocomplete = hint, d.InputMode, d.Autocomplete
+			if d.MaxLength > 0 {
+				f.MaxLength = d.MaxLength
+			}
+		}
+		if f.Label == "" {
+			f.Label = a.Field
+		}
+		out[i] = f
+	}
+	return out
+}
+
+func answerPurpose(m ulid.ULID, field string) string { return "identity/" + m.String() + "/" + field }
+func codePurpose(m ulid.ULID) string                 { return "code/" + m.String() }
+
+// canonical asks modules for the canonical forms of items, a batch a module. forms[i] is nil where no module knows
+// items[i].Field.
+func (id *Identity) canonical(ctx context.Context, t tenant.ID, items []*proto.CanonicalItem) ([]*proto.CanonicalForm, error) {
+	forms := make([]*proto.CanonicalForm, len(items))
+	byModule := map[string][]int{}
+	modules := map[string]string{}
+	for i, it := range items {
+		m, known := modules[it.Field]
+		if !known {
+			m, _ = id.field(it.Field)
+			modules[it.Field] = m
+		}
+		if m != "" {
+			byModule[m] = append(byModule[m], i)
+		}
+	}
+	for m, at := range byModule {
+		for chunk := range slices.Chunk(at, 10_000) {
+			batch := make([]*proto.CanonicalItem, len(chunk))
+			for i, n := range chunk {
+				batch[i] = items[n]
+			}
+			got, err := id.ask(ctx, m, &proto.CanonicalRequest{Call: id.call(t), Items: batch})
+			if err != nil {
+				return nil, err
+			}
+			for i, n := range chunk {
+				forms[n] = got[i]
+			}
+		}
+	}
+	return forms, nil
+}
+
+func (id *Identity) ask(ctx context.Context, module string, req *proto.CanonicalRequest) ([]*proto.CanonicalForm, error) {
+	client := id.o.Auths.Auth(module)
+	if client == nil {
+		return nil, ErrUnavailable
+	}
+	ctx, cancel := context.WithTimeout(ctx, id.o.Timeout)
+	defer cancel()
+	res, err := client.Canonical(ctx, req)
+	if err != nil {
+		id.metrics.unavailable.Inc()
+		id.o.Log.Error("identity module failed", "plugin", module, "err", err)
+		return nil, ErrUnavailable
+	}
+	if len(res.Forms) != len(req.Items) {
+		id.metrics.unavailable.Inc()
+		id.o.Log.Error("identity module answered another number of items", "plugin", module)
+		return nil, ErrUnavailable
+	}
+	return res.Forms, nil
+}
+
+func (id *Identity) call(t tenant.ID) *proto.Call {
+	return &proto.Call{Tenant: string(t), Now: timestamppb.New(id.o.Now())}
+}
+
+// Enroll makes the answers to store of each message's items, in order, or says what is wrong with them; the field of a
+// problem is the draft's path. No plain answer is kept. The error (ErrUnavailable or the store's) is of the whole batch:
+// nothing could be decided.
+func (id *Identity) Enroll(ctx context.Context, t *tenant.Tenant, messages []ulid.ULID, items [][]message.IdentityItem) ([][]message.Answer, []message.Problems, error) {
+	var all []*proto.CanonicalItem
+	for _, of := range items {
+		for _, it := range of {
+			level := it.Level
+			if _, f := id.field(it.Field); f != nil && level == "" && len(f.Levels) > 0 {
+				level = f.Levels[0]
+				if t.Policy.KanaLevel != "" && slices.Contains(f.Levels, t.Policy.KanaLevel) {
+					level = t.Policy.KanaLevel
+				}
+			}
+			all = append(all, &proto.CanonicalItem{Field: it.Field, Level: level, Value: it.Value})
+		}
+	}
+	forms, err := id.canonical(ctx, t.ID, all)
+	if err != nil {
+		return nil, nil, fmt.Errorf("enroll identity items: %w", err)
+	}
+	answers, problems := make([][]message.Answer, len(messages)), make([]message.Problems, len(messages))
+	n := 0
+	for i, m := range messages {
+		for j, it := range items[i] {
+			asked, form := all[n], forms[n]
+			n++
+			path := fmt.Sprintf("identity.items[%d]", j)
+			_, f := id.field(it.Field)
+			switch {
+			case form == nil || f == nil || f.Challenge:
+				problems[i] = append(problems[i], message.Problem{Field: path + ".field", Code: "unknown", Value: message.Mask(it.Field)})
+				continue
+			case asked.Level != "" && !slices.Contains(f.Levels, asked.Level):
+				problems[i] = append(problems[i], message.Problem{Field: path + ".level", Code: "unknown", Value: message.Mask(asked.Level)})
+				continue
+			case form.Error != nil || form.Form == "":
+				problems[i] = append(problems[i], message.Problem{Field: path + ".value", Code: "pattern"})
+				continue
+			}
+			hash, err := id.o.Store.Keyed(t.ID, answerPurpose(m, it.Field), form.Form)
+			if err != nil {
+				return nil, nil, fmt.Errorf("hash an identity item: %w", err)
+			}
+			answers[i] = append(answers[i], message.Answer{Field: it.Field, Label: it.Label, Level: asked.Level, Hash: hash[:]})
+		}
+	}
+	return answers, problems, nil
+}
+
+// Items compares what was typed, by field, with all items of the message. The result is Incomplete, Unreadable, Mismatch,
+// Locked, NeedCode or Passed. With Unreadable come the indexes of the items that are not in their form: their modules
+// tell by what was typed alone, before anything is compared. ErrUnavailable: no module answered, nothing was counted.
+func (id *Identity) Items(ctx context.Context, t *tenant.Tenant, ref store.Ref, typed map[string]string) (r Result, unreadable []int, err error) {
+	r, unreadable, err = id.items(ctx, t, ref, typed)
+	id.metrics.count("identity", r)
+	return r, unreadable, err
+}
+
+func (id *Identity) items(ctx context.Context, t *tenant.Tenant, ref store.Ref, typed map[string]string) (Result, []int, error) {
+	rec, err := id.load(ctx, ref)
+	if err != nil {
+		return 0, nil, err
+	}
+	answers := rec.state.Head.Answers
+	forms, unreadable, err := id.typed(ctx, t, answers, typed)
+	switch {
+	case err != nil:
+		return 0, nil, err
+	case rec.state.LockedAt(id.o.Now()):
+		return Locked, nil, nil
+	case len(unreadable) > 0:
+		return Unreadable, unreadable, nil
+	case forms == nil:
+		return Incomplete, nil, nil
+	}
+	ok, err := id.compare(ref, answers, forms)
+	if err != nil {
+		return 0, nil, err
+	}
+	r, err := id.count(ctx, ref, rec, "identity", func(*record) bool { return ok })
+	return r, nil, err
+}
+
+// typed gives the canonical form of every item, or the indexes of those that have none. Neither: something is empty.
+func (id *Identity) typed(ctx context.Context, t *tenant.Tenant, answers []message.Answer, typed map[string]string) (forms []string, unreadable []int, err error) {
+	if len(answers) == 0 {
+		return nil, nil, nil
+	}
+	items := make([]*proto.CanonicalItem, len(answers))
+	for i, a := range answers {
+		v := strings.ToValidUTF8(typed[a.Field], "")
+		if strings.TrimSpace(v) == "" {
+			return nil, nil, nil // seen by whoever typed it
+		}
+		if len(v) > 4*message.MaxAnswer {
+			unreadable = append(unreadable, i)
+		}
+		items[i] = &proto.CanonicalItem{Field: a.Field, Level: a.Level, Value: v}
+	}
+	if len(unreadable) > 0 {
+		return nil, unreadable, nil
+	}
+	canonical, err := id.canonical(ctx, t.ID, items)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, f := range canonical {
+		switch {
+		case f == nil:
+			return nil, nil, ErrUnavailable
+		case f.Error != nil || f.Form == "":
+			unreadable = append(unreadable, i)
+		}
+		forms = append(forms, f.GetForm())
+	}
+	if len(unreadable) > 0 {
+		return nil, unreadable, nil
+	}
+	return forms, nil, nil
+}
+
+// compare hashes and compares every item, whatever the others gave.
+func (id *Identity) compare(ref store.Ref, answers []message.Answer, forms []string) (bool, error) {
+	match := 1
+	for i, a := range answers {
+		hash, err := id.o.Store.Keyed(ref.Tenant, answerPurpose(ref.ID, a.Field), forms[i])
+		if err != nil {
+			return false, fmt.Errorf("hash a typed answer: %w", err)
+		}
+		match &= subtle.ConstantTimeCompare(hash[:], a.Hash)
+	}
+	return match == 1, nil
+}
+
+// count records a try of a step and what follows from it. matches is asked again when somebody else's try came between.
+func (id *Identity) count(ctx context.Context, ref store.Ref, rec *record, step string, matches func(*record) bool) (Result, error) {
+	for {
+		now := id.o.Now()
+		if rec.state.LockedAt(now) {
+			return Locked, nil
+		}
+		ok := matches(rec)
+		events := []store.NewEvent{event(now, message.Tried, message.Try{Step: step, OK: ok})}
+		result := Mismatch
+		switch {
+		case ok && step == "identity" && rec.state.Head.Code:
+			result = NeedCode
+		case ok:
+			result = Passed
+			events = append(events, event(now, message.Identified, nil))
+		case (rec.wrong[step]+1)%MaxTries == 0:
+			result = Locked
+			until := now.Add(LockFor)
+			if rec.state.Locks+1 >= locksToStay {
+				until = UntilUnlocked
+			}
+			events = append(events, event(now, message.Locked, message.Lock{Until: until}))
+		}
+		err := id.append(ctx, ref, rec.state.Version, events)
+		if err == nil {
+			if result == Locked {
+				id.o.Log.Warn("identity locked", "tenant", ref.Tenant, "msg", ref.ID, "step", step, "locks", rec.state.Locks+1)
+			}
+			return result, nil
+		}
+		var conflict *store.ConflictError
+		if !errors.As(err, &conflict) {
+			return 0, fmt.Errorf("count a try of message %s: %w", ref.ID, err)
+		}
+		if rec, err = id.load(ctx, ref); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// Unlock ends a lock and starts the counts anew. by is as in message.Act.
+func (id *Identity) Unlock(ctx context.Context, ref store.Ref, by string) error {
+	if err := id.append(ctx, ref, store.Any, []store.NewEvent{event(id.o.Now(), message.Unlocked, message.Act{By: by})}); err != nil {
+		return fmt.Errorf("unlock message %s: %w", ref.ID, err)
+	}
+	return nil
+}
+
+func event(at time.Time, typ message.Type, data any) store.NewEvent {
+	return store.NewEvent{Type: byte(typ), At: at, Data: message.Encode(data)}
+}
+
+func (id *Identity) append(ctx context.Context, ref store.Ref, expect int, events []store.NewEvent) error {
+	errs, err := id.o.Store.Commit(ctx, store.Tx{{Ref: ref, Expect: expect, Events: events}})
+	if err != nil {
+		return err
+	}
+	return errs[0]
+}
+
+// record is a message with what its identity needs besides its state.
+type record struct {
+	state message.State
+	wrong map[string]int // by step, since the last success of that step or unlock
+	codes []time.Time    // when codes were sent
+}
+
+func (id *Identity) load(ctx context.Context, ref store.Ref) (*record, error) {
+	events, err := id.o.Store.Load(ctx, tenant.Only(ref.Tenant), ref)
+	if err != nil {
+		return nil, fmt.Errorf("load message %s: %w", ref.ID, err)
+	}
+	r := &record{wrong: map[string]int{}}
+	for _, e := range events {
+		m := message.Event{Type: message.Type(e.Type), At: e.At, Data: e.Data}
+		if err := r.state.Apply(m); err != nil {
+			return nil, fmt.Errorf("message %s: %w", ref.ID, err)
+		}
+		switch m.Type {
+		case message.Tried:
+			var try message.Try
+			if err := m.Decode(&try); err != nil {
+				return nil, fmt.Errorf("message %s: %w", ref.ID, err)
+			}
+			if r.wrong[try.Step]++; try.OK {
+				r.wrong[try.Step] = 0
+			}
+		case message.Unlocked:
+			clear(r.wrong)
+		case message.CodeSent:
+			r.codes = append(r.codes, e.At)
+		}
+	}
+	return r, nil
+}

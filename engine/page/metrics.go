@@ -1,0 +1,33 @@
+package page
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	hits   prometheus.Counter
+	drawn  *prometheus.CounterVec // kind: page, document
+	plain  *prometheus.CounterVec // reason: down, refused
+	failed prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer, c *cache) *metrics {
+	m := &metrics{
+		hits: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kakitome_page_hits_total", Help: "Pages and documents that were in the cache.",
+		}),
+		drawn: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kakitome_page_drawn_total", Help: "Pages and documents that a renderer drew, by kind.",
+		}, []string{"kind"}),
+		plain: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kakitome_page_plain_total", Help: "Pages that the host drew plainly because the renderer was down or its page was refused.",
+		}, []string{"reason"}),
+		failed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kakitome_page_documents_failed_total", Help: "Documents that no renderer drew.",
+		}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.hits, m.drawn, m.plain, m.failed, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "kakitome_page_cache_bytes", Help: "Bytes of the pages and documents kept.",
+		}, func() float64 { return float64(c.bytes()) }))
+	}
+	return m
+}

@@ -1,0 +1,316 @@
+package page
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
+	pb "google.golang.org/protobuf/proto"
+
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/plugins/proto"
+	standard "github.com/kakitome/kakitome/plugins/render/standard/page"
+)
+
+// script is what the renderer does instead of drawing.
+type script func(*proto.Page) (*proto.RenderPageResponse, error)
+
+// renderer is the standard renderer behind a real gRPC connection, with a script for its faults.
+type renderer struct {
+	proto.UnimplementedRenderServer
+	pages  atomic.Int64
+	script atomic.Pointer[script]
+	pdf    []byte
+	client proto.RenderClient
+}
+
+func (r *renderer) Render(string) proto.RenderClient { return r.client }
+
+func (r *renderer) RenderPage(_ context.Context, in *proto.RenderPageRequest) (*proto.RenderPageResponse, error) {
+	r.pages.Add(1)
+	if s := r.script.Load(); s != nil {
+		return (*s)(in.Page)
+	}
+	html, refused := standard.Render(in.Page)
+	return &proto.RenderPageResponse{Html: html, Error: refused}, nil
+}
+
+func (r *renderer) RenderDocument(_ context.Context, in *proto.RenderDocumentRequest) (*proto.RenderDocumentResponse, error) {
+	r.pages.Add(1)
+	return &proto.RenderDocumentResponse{Pdf: r.pdf}, nil
+}
+
+func serve(t *testing.T) *renderer {
+	r := &renderer{pdf: []byte("%PDF-1.7 …")}
+	l := bufconn.Listen(1 << 20)
+	g := grpc.NewServer()
+	proto.RegisterRenderServer(g, r)
+	go g.Serve(l)
+	t.Cleanup(g.Stop)
+	conn, err := grpc.NewClient("passthrough:renderer", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }))
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	r.client = proto.NewRenderClient(conn)
+	return r
+}
+
+var water = &tenant.Tenant{
+	ID: "water", Name: "〇〇県水道局", NameEN: "Water Office", Brand: tenant.Brand{Color: "#005a9c", Phone: "000-000-0000", Hours: "平日 9:00～18:00"},
+}
+
+func sample(view proto.View) *proto.Page {
+	m := View(water, view, "ja")
+	if view == proto.View_LANDING || view == proto.View_GONE {
+		return m
+	}
+	SetContent(m, &message.Content{Page: message.Page{
+		Title: "水道料金のお知らせ", Lead: "いつもご利用いただき、ありがとうございます。\nhttps://example.jp/", Closing: "以上、よろしくお願いいたします。",
+		Rows: []message.Row{{Item: "お客様番号", Value: "00-0-000000"}},
+		Survey: &message.Survey{Lead: "ご希望をお聞かせください。", Items: []message.SurveyItem{
+			{Title: "応募", Type: "radio", Choices: []string{"応募する", "辞退する"}, Required: true},
+			{Title: "理由", Type: "check", Choices: []string{"時給", "業務内容"}},
+			{Title: "ご希望", Type: "text"},
+		}},
+	}})
+	m.Claim = ClaimOf(&message.Claim{Number: "A-1", Amount: 7440, Due: "2026-12-31", Lines: []message.Line{{Name: "水道料金", Quantity: 1, Unit: 7440, Amount: 7440}}})
+	m.Methods = []*proto.MethodChoice{{Code: "konbini_barcode", Label: "コンビニ", Stores: []*proto.Store{{Code: "cvs1", LabelJa: "〇〇マート"}}}}
+	m.Voucher = &proto.Voucher{PaymentNumber: "1234567890"}
+	m.Documents = []*proto.DocumentLink{{Name: "notice.pdf", Title: "お知らせ"}}
+	m.ReceiptDocument = "receipt.pdf"
+	m.Fields = []*proto.FormField{{Name: "birth_date", Label: "生年月日", Hint: "例）19980101", InputMode: "numeric"}}
+	m.CanChangeMethod, m.RedirectHost, m.PhoneMasked, m.Digits, m.ValidMinutes = true, "pay.example.jp", "080-****-9008", 6, 5
+	return m
+}
+
+func TestEveryViewPassesTheCheck(t *testing.T) {
+	r := serve(t)
+	for _, lang := range []string{"ja", "en"} {
+		for v := range proto.View_name {
+			if v == 0 {
+				continue
+			}
+			m := sample(proto.View(v))
+			m.Lang = lang
+			log := &bytes.Buffer{}
+			p := open(r, log, nil)
+			h := p.Page(t.Context(), "water", m)
+			require.False(t, h.Plain, "%v: %s", proto.View(v), log)
+			require.NotEmpty(t, h.Style)
+			own, err := plain(m)
+			require.NoError(t, err)
+			require.True(t, own.Plain)
+			for _, page := range []*HTML{h, own} {
+				text := string(page.Append(nil, "/a/SQND01gr", "tok-en_1"))
+				require.NotContains(t, text, "__LINK__")
+				require.NotContains(t, text, "__FORM__")
+				require.Contains(t, text, "</html>")
+				require.Equal(t, strings.Count(text, "<form "), strings.Count(text, `name="form" value="tok-en_1"`))
+			}
+		}
+	}
+}
+
+// open makes Pages with a log and a registry to look at.
+func open(r Renders, log *bytes.Buffer, reg prometheus.Registerer) *Pages {
+	if log == nil {
+		log = &bytes.Buffer{}
+	}
+	return New(Options{Renders: r, Log: slog.New(slog.NewTextHandler(log, nil)), Metrics: reg})
+}
+
+func TestPageIsDrawnOnceAndFilledForEach(t *testing.T) {
+	r := serve(t)
+	p := open(r, nil, nil)
+	a := p.Page(t.Context(), "water", sample(proto.View_LANDING))
+	b := p.Page(t.Context(), "water", sample(proto.View_LANDING))
+	require.EqualValues(t, 1, r.pages.Load())
+	require.Same(t, a, b)
+	one, two := string(a.Append(nil, "/a/one", "F1")), string(b.Append(nil, "/a/two", "F2"))
+	require.Contains(t, one, `action="/a/one/open"`)
+	require.Contains(t, one, `value="F1"`)
+	require.Contains(t, two, `action="/a/two/open"`)
+	require.NotContains(t, two, "F1")
+
+	p.Page(t.Context(), "gas", sample(proto.View_LANDING))
+	require.EqualValues(t, 2, r.pages.Load(), "another tenant's page is never shared")
+}
+
+func TestStyleHashIsThatOfTheStyle(t *testing.T) {
+	r := serve(t)
+	h := open(r, nil, nil).Page(t.Context(), "water", sample(proto.View_INFO))
+	text := string(h.Append(nil, "/a/x", "f"))
+	_, rest, _ := strings.Cut(text, "<style>")
+	style, _, _ := strings.Cut(rest, "</style>")
+	sum := sha256.Sum256([]byte(style))
+	require.Equal(t, "sha256-"+base64.StdEncoding.EncodeToString(sum[:]), h.Style)
+}
+
+func TestTextsCannotBringPlaceholders(t *testing.T) {
+	r := serve(t)
+	m := View(water, proto.View_INFO, "ja")
+	SetContent(m, &message.Content{Page: message.Page{Title: "__FORM__", Lead: "https://example.com/?__FORM__ __LINK__\xff"}})
+	for _, renders := range []Renders{r, &renderer{}} {
+		h := open(renders, nil, nil).Page(t.Context(), "water", m)
+		require.NotContains(t, string(h.Append(nil, "/a/secret", "tokentoken")), "tokentoken")
+	}
+}
+
+// Senders, payers and modules write much of a page; the two placeholders may stand in any of it, also overlapping, so
+// that what is left of one makes another.
+func TestPlaceholdersInAnyTextAreShownAndNeverFilled(t *testing.T) {
+	r := serve(t)
+	text := "___LINK___ __FORM__FORM__ __LINK__LINK__"
+	for v := range proto.View_name {
+		if v == 0 {
+			continue
+		}
+		m := sample(proto.View(v))
+		if m.Claim == nil { // LANDING, GONE
+			continue
+		}
+		m.Claim.Number, m.Claim.Lines[0].Name, m.Claim.PaidAtStore, m.Claim.ReceiptNumber = text, text, text, text
+		m.Documents[0].Title, m.Methods[0].Label, m.Fields[0].Label, m.Fields[0].Hint = text, text, text, text
+		m.Voucher.PaymentNumber, m.RedirectHost, m.Message, m.PhoneMasked = text, text, text, text
+		m.Brand.Note, m.Title, m.Lead = text, text, text
+		before := pb.CloneOf(m)
+		for name, renders := range map[string]Renders{"renderer": r, "plain": &renderer{}} {
+			h := open(renders, nil, nil).Page(t.Context(), "water", m)
+			require.Equal(t, name == "plain", h.Plain, "%v", proto.View(v))
+			page := string(h.Append(nil, "/a/secret", "tokentoken"))
+			require.Equal(t, strings.Count(page, "<form "), strings.Count(page, "tokentoken"), "%s %v", name, proto.View(v))
+			require.NotContains(t, page, "_/a/secret")
+		}
+		require.True(t, pb.Equal(before, m), "the caller's page is left as it is")
+	}
+}
+
+func TestPlainPageThatCannotBeDrawnIsAFault(t *testing.T) {
+	m := sample(proto.View_INFO)
+	m.Lead = strings.Repeat("\"", MaxHTML/4)
+	log := &bytes.Buffer{}
+	h := open(&renderer{}, log, nil).Page(t.Context(), "water", m)
+	require.True(t, h.Plain)
+	page := string(h.Append(nil, "/a/x", "f"))
+	require.Contains(t, page, "ただいま画面を表示できません")
+	require.Contains(t, page, "000-000-0000", "whom to ask is said")
+	require.Contains(t, log.String(), "plain page refused")
+}
+
+func TestDeadRendererNeverKeepsTheLandingPageWaiting(t *testing.T) {
+	r := serve(t)
+	reg := prometheus.NewRegistry()
+	log := &bytes.Buffer{}
+	now := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	p := New(Options{Renders: r, Log: slog.New(slog.NewTextHandler(log, nil)), Metrics: reg, Timeout: 300 * time.Millisecond, Now: func() time.Time { return now }})
+	hang := make(chan struct{})
+	defer close(hang)
+	hangs := script(func(*proto.Page) (*proto.RenderPageResponse, error) { <-hang; return nil, errors.New("late") })
+	r.script.Store(&hangs)
+	for range 20 {
+		h := p.Page(t.Context(), "water", sample(proto.View_LANDING))
+		require.True(t, h.Plain)
+		require.Contains(t, string(h.Append(nil, "/a/x", "f")), `action="/a/x/open"`)
+	}
+	require.EqualValues(t, 1, r.pages.Load(), "a renderer that hangs is not asked for each page")
+	require.Equal(t, 1, strings.Count(log.String(), "plain page shown"))
+	var counted dto.Metric
+	require.NoError(t, p.metrics.plain.WithLabelValues(isDown).Write(&counted))
+	require.Equal(t, 20.0, counted.GetCounter().GetValue())
+
+	now = now.Add(retryIn)
+	r.script.Store(nil)
+	require.False(t, p.Page(t.Context(), "water", sample(proto.View_LANDING)).Plain, "it is asked again")
+}
+
+func TestMissingRendererGivesThePlainPage(t *testing.T) {
+	r := &renderer{}
+	require.True(t, open(r, nil, nil).Page(t.Context(), "water", sample(proto.View_LANDING)).Plain)
+	_, err := open(r, nil, nil).Document(t.Context(), "water", Notice(water, &message.Content{}, nil, "ja", time.Unix(0, 0)))
+	require.ErrorIs(t, err, errDown)
+}
+
+func TestRefusedPageIsPlainAndSaysWhy(t *testing.T) {
+	r := serve(t)
+	log := &bytes.Buffer{}
+	hostile := script(func(*proto.Page) (*proto.RenderPageResponse, error) {
+		return &proto.RenderPageResponse{Html: []byte(around(`<script>alert("08011112222")</script>`))}, nil
+	})
+	r.script.Store(&hostile)
+	h := open(r, log, nil).Page(t.Context(), "water", sample(proto.View_INFO))
+	require.True(t, h.Plain)
+	require.Contains(t, log.String(), "element <script> is not allowed")
+	require.NotContains(t, log.String(), "08011112222")
+}
+
+func TestDocumentMustBeAPDF(t *testing.T) {
+	r := serve(t)
+	p := open(r, nil, nil)
+	d := Notice(water, &message.Content{Page: message.Page{Title: "お知らせ"}}, nil, "ja", time.Unix(0, 0))
+	r.pdf = []byte("<html>")
+	_, err := p.Document(t.Context(), "water", d)
+	require.ErrorContains(t, err, "no PDF")
+	r.pdf = []byte("%PDF-1.7")
+	for range 3 {
+		pdf, err := p.Document(t.Context(), "water", d)
+		require.NoError(t, err)
+		require.Equal(t, "%PDF-1.7", string(pdf))
+	}
+	require.EqualValues(t, 2, r.pages.Load(), "a document is kept, a failure is not")
+}
+
+func TestCacheStaysWithinItsBytes(t *testing.T) {
+	c := newCache(10 * (entryOverhead + 100))
+	now := time.Unix(0, 0)
+	for i := range 100 {
+		c.put(digest{byte(i)}, i, 100, now.Add(time.Minute))
+		c.get(digest{0}, now) // the first one is used all the time
+	}
+	require.LessOrEqual(t, c.bytes(), c.limit)
+	_, ok := c.get(digest{0}, now)
+	require.True(t, ok)
+	_, ok = c.get(digest{50}, now)
+	require.False(t, ok)
+	_, ok = c.get(digest{99}, now.Add(time.Minute))
+	require.False(t, ok, "an entry ends at its time")
+	c.put(digest{200}, 0, int(c.limit), now.Add(time.Minute))
+	_, ok = c.get(digest{200}, now)
+	require.False(t, ok, "what is larger than the whole cache is not kept")
+}
+
+func TestDraftIsMarkedAsPreview(t *testing.T) {
+	r := serve(t)
+	d := &message.Draft{Page: &message.Page{Title: "見本"}, Claim: &message.Claim{Number: "A-1", Amount: 100, Due: "2026-12-31"}}
+	h := open(r, nil, nil).Draft(t.Context(), water, d, nil, "ja")
+	text := string(h.Append(nil, "/preview", ""))
+	require.Contains(t, text, "プレビュー")
+	require.Contains(t, text, "100円")
+}
+
+func BenchmarkKeptLandingPage(b *testing.B) {
+	p := New(Options{Renders: &renderer{}})
+	m := View(water, proto.View_LANDING, "ja")
+	kept, err := plain(m)
+	require.NoError(b, err)
+	p.cache.put(p.key(renderOf, "water", marshal(m)), kept, kept.Len(), time.Now().Add(time.Hour))
+	var dst []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		dst = p.Page(context.Background(), "water", View(water, proto.View_LANDING, "ja")).Append(dst[:0], "/a/SQND01gr", "0123456789012345678901")
+	}
+}

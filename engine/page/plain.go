@@ -1,0 +1,105 @@
+package page
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"net/url"
+	"slices"
+	"strconv"
+
+	pb "google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/plugins/proto"
+)
+
+//go:embed plain.html
+var plainText string
+
+// plainPages draw every view without a renderer, one template a language: everything can be done there, and nothing is
+// pretty.
+var plainPages = map[string]*template.Template{"ja": plainTemplate("ja"), "en": plainTemplate("en")}
+
+var headings = map[proto.View][2]string{
+	proto.View_LANDING:        {"お知らせ", "A notice for you"},
+	proto.View_IDENTIFY:       {"ご本人の確認", "Confirm that it is you"},
+	proto.View_CODE:           {"認証番号の入力", "Enter the code"},
+	proto.View_INFO:           {"ご案内", "Notice"},
+	proto.View_CHECKOUT:       {"お支払い内容の確認", "Check the payment"},
+	proto.View_VOUCHER:        {"お支払い番号のご案内", "Payment number"},
+	proto.View_REDIRECT:       {"決済会社のページへの移動", "To the payment page"},
+	proto.View_RETURNED:       {"お手続き結果の確認", "See the result"},
+	proto.View_WAITING:        {"お支払いの確認中です", "Checking the payment"},
+	proto.View_ACCEPTED:       {"お支払情報（受付）", "Payment received"},
+	proto.View_CONFIRMED_VIEW: {"お支払情報（確定）", "Payment confirmed"},
+	proto.View_LOCKED:         {"入力できる回数を超えました", "Too many tries"},
+	proto.View_EXPIRED_VIEW:   {"有効期限が過ぎました", "This page has expired"},
+	proto.View_GONE:           {"ページが見つかりません", "Page not found"},
+	proto.View_ANSWERED:       {"ご回答ありがとうございました", "Thank you for your answer"},
+}
+
+func plainTemplate(lang string) *template.Template {
+	say := func(ja, en string) string {
+		if lang == "en" {
+			return en
+		}
+		return ja
+	}
+	return template.Must(template.New("plain").Funcs(template.FuncMap{
+		"say":     say,
+		"view":    func(v proto.View) string { return v.String() },
+		"segment": url.PathEscape,
+		"given":   func(item *proto.SurveyItem, choice string) bool { return slices.Contains(item.Answer, choice) },
+		"heading": func(v proto.View) string {
+			h, ok := headings[v]
+			if !ok {
+				h = [2]string{"画面を表示できません", "The page cannot be shown"}
+			}
+			return say(h[0], h[1])
+		},
+		"yen": func(n int64) string { return say("", "¥") + grouped(n) + say("円", "") },
+		"moment": func(ts *timestamppb.Timestamp) string {
+			return ts.AsTime().In(message.Tokyo).Format("2006/01/02 15:04")
+		},
+	}).Parse(plainText))
+}
+
+// grouped writes a number with its thousands apart.
+func grouped(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	first := 0
+	if n < 0 {
+		first = 1
+	}
+	for i := len(s) - 3; i > first; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// plain draws a page by the host's own template. It goes through the same check as a renderer's, and what it says is not
+// the host's alone: an error tells that this page cannot be shown.
+func plain(m *proto.Page) (*HTML, error) {
+	t, ok := plainPages[m.Lang]
+	if !ok {
+		t = plainPages["ja"]
+	}
+	if m.Brand == nil {
+		m = pb.CloneOf(m) // others may be reading it
+		m.Brand = &proto.Brand{}
+	}
+	var b bytes.Buffer
+	if err := t.Execute(&b, m); err != nil {
+		return nil, fmt.Errorf("draw a plain page: %w", err)
+	}
+	style, err := check(b.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	h := split(b.Bytes(), style)
+	h.Plain = true
+	return h, nil
+}

@@ -1,0 +1,240 @@
+package payment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/plugins/proto"
+)
+
+// Instance is the name under which an agent's contract is configured in its module.
+func Instance(id tenant.ID, agent string) string { return string(id) + "/" + agent }
+
+// outcome is what is known after a call.
+type outcome int
+
+const (
+	answered outcome = iota // there is a view
+	declined                // surely nothing was done
+	doubtful                // nobody knows
+	absent                  // the agent says that it has no such payment
+)
+
+// answer is the reply to Create, Get or Cancel.
+type answer struct {
+	outcome outcome
+	fact    Fact // answered
+	class   proto.ErrorClass
+	reason  string // else: the class and the agent's own code
+}
+
+// read turns a reply into an answer. A gRPC error after the request may have left is doubtful, and so is anything that
+// does not say surely that nothing was done.
+func (p *Payments) read(a *Attempt, from string, asked time.Time, view *proto.Payment, refusal *proto.Error, err error) answer {
+	switch {
+	case err != nil && p.opt.NotSent(err):
+		return answer{outcome: declined, class: proto.ErrorClass_UNAVAILABLE, reason: "not_sent"}
+	case err != nil:
+		return answer{outcome: doubtful, class: proto.ErrorClass_UNKNOWN_OUTCOME, reason: "no_reply"}
+	case refusal != nil:
+		return refused(refusal)
+	case view == nil || view.AttemptId != a.ID.String():
+		return answer{outcome: doubtful, class: proto.ErrorClass_INTERNAL, reason: "foreign_reply"}
+	}
+	v, err := parseView(view)
+	if err != nil {
+		return answer{outcome: doubtful, class: proto.ErrorClass_INTERNAL, reason: "unreadable_reply"}
+	}
+	return answer{fact: Fact{Attempt: a.ID, View: v, Seen: seenByAsking(&v, asked), From: from}}
+}
+
+func refused(e *proto.Error) answer {
+	r := answer{class: e.Class, reason: reasonOf(e)}
+	switch e.Class {
+	case proto.ErrorClass_NOT_FOUND:
+		r.outcome = absent
+	case proto.ErrorClass_INVALID, proto.ErrorClass_CONFIG, proto.ErrorClass_DECLINED, proto.ErrorClass_NOT_SUPPORTED,
+		proto.ErrorClass_RATE_LIMITED, proto.ErrorClass_UNAVAILABLE:
+		r.outcome = declined
+	default: // CONFLICT, UNKNOWN_OUTCOME, INTERNAL, SIGNATURE and what a newer module may say
+		r.outcome = doubtful
+	}
+	return r
+}
+
+var classNames = map[proto.ErrorClass]string{
+	proto.ErrorClass_INVALID: "invalid", proto.ErrorClass_CONFIG: "config", proto.ErrorClass_DECLINED: "declined",
+	proto.ErrorClass_NOT_SUPPORTED: "not_supported", proto.ErrorClass_NOT_FOUND: "not_found",
+	proto.ErrorClass_CONFLICT: "conflict", proto.ErrorClass_RATE_LIMITED: "rate_limited",
+	proto.ErrorClass_UNAVAILABLE: "unavailable", proto.ErrorClass_UNKNOWN_OUTCOME: "unknown_outcome",
+	proto.ErrorClass_SIGNATURE: "signature", proto.ErrorClass_INTERNAL: "internal",
+}
+
+func className(c proto.ErrorClass) string {
+	if n, ok := classNames[c]; ok {
+		return n
+	}
+	return "unknown"
+}
+
+func reasonOf(e *proto.Error) string {
+	if e.Code == "" {
+		return className(e.Class)
+	}
+	return className(e.Class) + ":" + clip(e.Code, 64)
+}
+
+// seenByAsking dates a view that was asked for. Views with money are ordered by the agent's clock, so its own dates come
+// first. A 速報取消 has none: it is dated a little back, so that money that is taken again just now, by a clock that is
+// late, is not taken for older than it.
+func seenByAsking(v *View, asked time.Time) time.Time {
+	t := v.ProvisionalAt
+	if v.ConfirmedAt.After(t) {
+		t = v.ConfirmedAt
+	}
+	switch {
+	case !t.IsZero():
+		return t
+	case v.Revoked:
+		return asked.Add(-clockSkew)
+	}
+	return asked
+}
+
+// clockSkew is how far the clocks of agents are believed to be off at most.
+const clockSkew = 2 * time.Minute
+
+var states = map[proto.PaymentState]string{
+	proto.PaymentState_REQUIRES_ACTION: RequiresAction, proto.PaymentState_AWAITING: Awaiting,
+	proto.PaymentState_PROVISIONAL: IsProvisional, proto.PaymentState_CONFIRMED: IsConfirmed,
+	proto.PaymentState_FAILED: HasFailed, proto.PaymentState_CANCELED: WasCanceled, proto.PaymentState_EXPIRED: HasExpired,
+}
+
+// parseView reads what a module said. It refuses what no later step could bear: a module may lie.
+func parseView(m *proto.Payment) (View, error) {
+	state, ok := states[m.State]
+	if !ok {
+		return View{}, fmt.Errorf("payment state %d is unknown", m.State)
+	}
+	if m.Yen < 0 || m.PaidYen < 0 || m.Yen > maxYen || m.PaidYen > maxYen {
+		return View{}, fmt.Errorf("payment of %d yen, %d paid, is out of range", m.Yen, m.PaidYen)
+	}
+	v := View{
+		State: state, Yen: m.Yen, Paid: m.PaidYen, Revoked: m.ProvisionalRevoked,
+		ProvisionalAt: timeOf(m.ProvisionalAt), ConfirmedAt: timeOf(m.ConfirmedAt),
+		AgentID: clip(m.AgentPaymentId, maxVoucherField), ReceiptNumber: clip(m.ReceiptNumber, maxVoucherField),
+		Store: clip(m.Store, maxVoucherField),
+	}
+	if m.RedirectUrl != "" {
+		u, err := url.Parse(m.RedirectUrl)
+		if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || len(m.RedirectUrl) > maxRedirect || !utf8.ValidString(m.RedirectUrl) {
+			return View{}, errors.New("redirect URL is no http or https URL of bearable length")
+		}
+		v.Redirect = m.RedirectUrl
+	}
+	if w := m.Voucher; w != nil {
+		v.Voucher = &Voucher{
+			PaymentNumber: clip(w.PaymentNumber, maxVoucherField), ConfirmationNumber: clip(w.ConfirmationNumber, maxVoucherField),
+			Barcode: w.Barcode, Expires: timeOf(w.Expires),
+		}
+		if w.Barcode != "" && (len(w.Barcode) != barcodeDigits || !digits(w.Barcode)) {
+			return View{}, fmt.Errorf("barcode has %d characters, %d digits are expected", len(w.Barcode), barcodeDigits)
+		}
+		for _, st := range w.Stores[:min(len(w.Stores), maxStores)] {
+			v.Voucher.Stores = append(v.Voucher.Stores, Store{Code: clip(st.GetCode(), maxVoucherField), JA: clip(st.GetLabelJa(), maxVoucherField), EN: clip(st.GetLabelEn(), maxVoucherField)})
+		}
+	}
+	return v, nil
+}
+
+const (
+	maxYen        = 1_000_000_000_000
+	barcodeDigits = 44
+)
+
+func timeOf(t *timestamppb.Timestamp) time.Time {
+	if t == nil || !t.IsValid() {
+		return time.Time{}
+	}
+	return t.AsTime()
+}
+
+func digits(s string) bool {
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// clip shortens s to at most n bytes without cutting a character.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return strings.ToValidUTF8(s, "")
+	}
+	return strings.ToValidUTF8(s[:n], "")
+}
+
+func (p *Payments) call(t tenant.ID, agent, key string, now time.Time) *proto.Call {
+	return &proto.Call{Tenant: string(t), Instance: Instance(t, agent), IdempotencyKey: key, Now: timestamppb.New(now)}
+}
+
+// detached gives a call its own time: a browser that goes away must not leave a payment in doubt.
+func detached(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), d)
+}
+
+func (p *Payments) create(ctx context.Context, s *State, a *Attempt, returnURL, hook string) answer {
+	ctx, cancel := detached(ctx, p.c.CreateTimeout)
+	defer cancel()
+	now := p.now()
+	req := &proto.CreateRequest{
+		Call:      p.call(s.Ref.Tenant, a.Agent, a.ID.String(), now),
+		AttemptId: a.ID.String(), Method: a.Method, ClaimNumber: s.Number, Yen: a.Yen, TaxYen: s.Tax,
+		Due: timestamppb.New(a.Due), Store: a.Store, ReturnUrl: returnURL, WebhookUrl: p.c.WebhookBase + hook,
+	}
+	if t := p.opt.Directory().Tenants[s.Ref.Tenant]; t != nil {
+		req.Description = t.Name // what the payer reads at the agent: who asks
+	}
+	for _, l := range s.Content.Lines {
+		req.Lines = append(req.Lines, &proto.LineItem{Name: l.Name, Quantity: l.Quantity, UnitYen: l.Unit, Yen: l.Amount})
+	}
+	start := time.Now()
+	resp, err := p.opt.Agents.Payment(a.Module).Create(ctx, req)
+	r := p.read(a, sourceCreate, now, resp.GetPayment(), resp.GetError(), err)
+	p.metrics.called("create", r, time.Since(start))
+	return r
+}
+
+func (p *Payments) get(ctx context.Context, s *State, a *Attempt) answer {
+	ctx, cancel := detached(ctx, p.c.CallTimeout)
+	defer cancel()
+	now, start := p.now(), time.Now()
+	resp, err := p.opt.Agents.Payment(a.Module).Get(ctx, &proto.GetRequest{
+		Call: p.call(s.Ref.Tenant, a.Agent, a.ID.String(), now), AttemptId: a.ID.String(),
+	})
+	r := p.read(a, sourceGet, now, resp.GetPayment(), resp.GetError(), err)
+	p.metrics.called("get", r, time.Since(start))
+	return r
+}
+
+func (p *Payments) cancel(ctx context.Context, s *State, a *Attempt) answer {
+	ctx, cancel := detached(ctx, p.c.CallTimeout)
+	defer cancel()
+	now, start := p.now(), time.Now()
+	resp, err := p.opt.Agents.Payment(a.Module).Cancel(ctx, &proto.CancelRequest{
+		Call: p.call(s.Ref.Tenant, a.Agent, "c-"+a.ID.String(), now), AttemptId: a.ID.String(),
+	})
+	r := p.read(a, sourceCancel, now, resp.GetPayment(), resp.GetError(), err)
+	p.metrics.called("cancel", r, time.Since(start))
+	return r
+}

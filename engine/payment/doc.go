@@ -1,0 +1,33 @@
+// Package payment owns claims for money, the attempts to pay them, and the facts that payment agents report. It never
+// sends an SMS; whoever wants to tell the payer follows the claim's events.
+//
+// A claim is one stream of kind store.Claim. Its head is what the sender asked for; its events are what happened:
+//
+//	Made, Joined (a message carries it), Amended, Withdrawn, Settled (消込), Resolved (somebody dealt with the alerts)
+//	Started ─► Issued ─► Provisional (速報) ─► Confirmed (確報) ─► ReceiptIssued ─► ReceiptKept
+//	   │          │           └─► Revoked (速報取消) ─► as before, or Expired when its end has passed
+//	   │          ├─► Canceled | Expired ─► Provisional | Confirmed all the same, with an alert (要対応)
+//	   ├─► Failed └─► Failed
+//	   └─► Unknown (the reply was lost) ─► settled by asking, never by creating again
+//
+// Everything that an agent says (a reply, a webhook, an answer to Get) is one Fact: its full view of one payment. The
+// state is a fold (fold.go) that keeps, for each attempt, the greatest fact in a fixed order; so neither the order nor
+// the repetition of facts matters, a confirmed payment is never undone, and an old notice changes nothing.
+//
+// Order of steps of an attempt, and what a crash between them leaves:
+//
+//  1. Started is committed against the version of the stream that was looked at, with the attempt's id as a name: of
+//     many who start at once one wins, the others see the winner's attempt.
+//  2. The agent's Create is called. Crash before or in it: the claim is in the queue "payment/settle", and Get says
+//     whether the agent has the payment. The agent not having it after Config.Patience is Failed.
+//  3. What it said is committed. Crash before: as above.
+//
+// Order of steps of a webhook: budgets; the raw request sealed and committed as a stream of kind store.Notice in the
+// queue "payment/notice"; the module verifies and reads it; the facts are committed, each with the notice's id as a
+// name; the stream leaves the queue; the agent gets its reply. A crash anywhere leaves the stream in the queue, and
+// applying it twice is applying it once. However late it is read, the module is told the time at which it came.
+//
+// A receipt's number is the version of the tenant's receipts stream (store.Register), committed together with the
+// claim's ReceiptIssued: no number without a receipt, none twice. The event holds the whole model of the document,
+// sealed, so the PDF can be drawn again byte by byte until ReceiptKept names the immutable copy in engine/document.
+package payment

@@ -1,0 +1,541 @@
+package payment
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+)
+
+// Phase is where a claim stands. Values are stable: they are the codes of the API and of Words.
+type Phase string
+
+const (
+	Unpaid        Phase = "unpaid"      // 未払い: no attempt lives
+	InProgress    Phase = "in_progress" // an attempt was started, or the payer is at the agent's page
+	AwaitingMoney Phase = "awaiting"    // 発番済
+	Accepted      Phase = "accepted"    // 受付: 速報
+	PartlyPaid    Phase = "partly_paid" // confirmed, but less than was asked for
+	Paid          Phase = "paid"        // 確定: 確報
+	SettledElse   Phase = "settled"     // 消込
+	IsWithdrawn   Phase = "withdrawn"
+	Overdue       Phase = "overdue" // unpaid past the due date; derived by time, see PhaseAt
+)
+
+// Phases lists them in the order in which they are shown.
+var Phases = []Phase{Unpaid, InProgress, AwaitingMoney, Accepted, PartlyPaid, Paid, SettledElse, IsWithdrawn, Overdue}
+
+// AttemptPhase is where one attempt stands: one of the states of an agent's payment, or
+const (
+	AttemptStarted = "started" // the agent is being asked
+	AttemptUnknown = "unknown" // it was asked; its answer is not known
+)
+
+// Attempt is one try to pay.
+type Attempt struct {
+	Start
+	StartedAt time.Time
+	Phase     string
+	Reason    string // why it failed, or is unknown
+	IssuedAt  time.Time
+	EndedAt   time.Time // canceled, failed or expired
+	// ProvisionalAt and ConfirmedAt are the agent's times; zero: not, or no longer.
+	ProvisionalAt, ConfirmedAt time.Time
+	AgentID                    string // 決済連携ID
+	AgentReceipt               string // 決済受付番号
+	Redirect                   string
+	Voucher                    *Voucher
+	PaidStore                  string // where it was paid
+	Received                   int64  // yen that stands, 速報 and 確報
+	Confirmed                  int64  // yen of 確報
+	// Void: it lives, but the claim no longer asks for it (withdrawn, settled, amended). It is being canceled and must not
+	// be shown.
+	Void bool
+
+	doubt       string    // why it is unknown; empty: it is not
+	open        *Fact     // greatest of level 0
+	end         *Fact     // greatest of level 1
+	money       *Fact     // greatest of levels 2 and 3
+	ids         *Fact     // greatest that names the agent's ids
+	confirmed   time.Time // first Seen of a confirmed view
+	confirmedAt time.Time // first ConfirmedAt
+	lastRevoked time.Time // last Seen of a revoked view
+	wasCanceled bool
+	wasExpired  bool
+}
+
+// Lives reports whether the attempt can still be paid as far as we know and has not been.
+func (a *Attempt) Lives() bool {
+	switch a.Phase {
+	case AttemptStarted, AttemptUnknown, RequiresAction, Awaiting:
+		return true
+	}
+	return false
+}
+
+// Settling reports whether nobody knows yet what became of the attempt.
+func (a *Attempt) Settling() bool { return a.Phase == AttemptStarted || a.Phase == AttemptUnknown }
+
+// Alert is something that a person has to look at (要対応). Codes are stable.
+type Alert struct {
+	Code    string    `json:"code"`
+	Attempt ulid.ULID `json:"attempt,omitzero"`
+	Open    bool      `json:"open"`
+}
+
+const (
+	SecondPayment        = "second_payment"          // 多重支払: more was received than was asked for, or settled elsewhere too
+	AmountDiffers        = "amount_differs"          // another amount than was asked for
+	PaidAfterExpiry      = "paid_after_expiry"       // after the due date
+	PaidAfterCancel      = "paid_after_cancel"       // with a number that was canceled
+	PaidAfterWithdrawal  = "paid_after_withdrawal"   // the claim had been withdrawn
+	RevokedAfterConfirm  = "revoked_after_confirmed" // 速報取消 after 確報: ignored, to be asked about
+	alertKeySeparator    = "/"
+	recordFormatOfClaims = 1
+)
+
+// AlertCodes lists the alerts in the order in which they are shown.
+var AlertCodes = []string{SecondPayment, AmountDiffers, PaidAfterExpiry, PaidAfterCancel, PaidAfterWithdrawal, RevokedAfterConfirm}
+
+// Key tells alerts of one claim apart.
+func (a Alert) Key() string { return a.Code + alertKeySeparator + a.Attempt.String() }
+
+// Act is a thing done to a claim, with its time.
+type Act struct {
+	message.Act
+	At time.Time
+}
+
+// State is the fold of a claim's events.
+type State struct {
+	Ref     store.Ref
+	Version int // events seen
+	Number  string
+	Terms
+	Content  Content // opened by Payments.Claim; empty when Erased
+	Erased   bool    // the sealed content is past its retention
+	MadeAt   time.Time
+	Messages []ulid.ULID // that carry the claim, in order of joining
+
+	WithdrawnBy, SettledBy *Act
+	Attempts               []*Attempt // in order of their start
+	Received, Confirmed    int64      // yen
+	Phase                  Phase
+	Alerts                 []Alert
+	Receipt                *Receipt
+	ReceiptDocument        string // id in engine/document
+
+	events   []store.Event
+	resolved map[string]bool
+	changed  time.Time // of the last change of terms
+}
+
+// Fold reads a claim's events in order.
+func Fold(events []store.Event) (State, error) {
+	var s State
+	for _, e := range events {
+		if err := s.Apply(e); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// Apply folds one more event.
+func (s *State) Apply(e store.Event) error {
+	s.Version++
+	s.events = append(s.events, e)
+	if err := s.apply(e); err != nil {
+		return fmt.Errorf("claim %s: event %d (%s): %w", e.Ref.ID, e.Seq, Type(e.Type), err)
+	}
+	s.sum()
+	return nil
+}
+
+func (s *State) apply(e store.Event) error {
+	switch Type(e.Type) {
+	case Made:
+		var h Head
+		if err := json.Unmarshal(e.Data, &h); err != nil {
+			return err
+		}
+		if h.V > recordFormatOfClaims {
+			return fmt.Errorf("record of format %d is newer than this program", h.V)
+		}
+		s.Ref, s.Number, s.Terms, s.MadeAt, s.changed = e.Ref, h.Number, h.Terms, e.At, e.At
+	case Joined:
+		var j Join
+		if err := json.Unmarshal(e.Data, &j); err != nil {
+			return err
+		}
+		if !slices.Contains(s.Messages, j.Message) {
+			s.Messages = append(s.Messages, j.Message)
+		}
+	case Amended:
+		s.Terms = Terms{}
+		s.changed = e.At
+		return json.Unmarshal(e.Data, &s.Terms)
+	case Withdrawn, Settled:
+		act := Act{At: e.At}
+		if err := json.Unmarshal(e.Data, &act.Act); err != nil {
+			return err
+		}
+		s.changed = e.At
+		if Type(e.Type) == Withdrawn && s.WithdrawnBy == nil {
+			s.WithdrawnBy = &act
+		} else if Type(e.Type) == Settled && s.SettledBy == nil {
+			s.SettledBy = &act
+		}
+	case Resolved:
+		var r Resolution
+		if err := json.Unmarshal(e.Data, &r); err != nil {
+			return err
+		}
+		if s.resolved == nil {
+			s.resolved = map[string]bool{}
+		}
+		for _, k := range r.Alerts {
+			s.resolved[k] = true
+		}
+	case Started:
+		a := &Attempt{StartedAt: e.At}
+		if err := json.Unmarshal(e.Data, &a.Start); err != nil {
+			return err
+		}
+		if s.Attempt(a.ID) == nil {
+			s.Attempts = append(s.Attempts, a)
+		}
+	case Unknown:
+		var d Doubt
+		if err := json.Unmarshal(e.Data, &d); err != nil {
+			return err
+		}
+		if a := s.Attempt(d.Attempt); a != nil {
+			a.doubt = d.Reason
+		}
+	case Issued, Provisional, Revoked, Confirmed, Failed, Canceled, Expired:
+		f := new(Fact)
+		if err := json.Unmarshal(e.Data, f); err != nil {
+			return err
+		}
+		if a := s.Attempt(f.Attempt); a != nil {
+			a.take(f)
+		}
+	case ReceiptIssued:
+		r := new(Receipt)
+		if err := json.Unmarshal(e.Data, r); err != nil {
+			return err
+		}
+		s.Receipt = r
+	case ReceiptKept:
+		var c Copy
+		if err := json.Unmarshal(e.Data, &c); err != nil {
+			return err
+		}
+		s.ReceiptDocument = c.Document
+	default:
+		return fmt.Errorf("written by a newer program")
+	}
+	return nil
+}
+
+// Attempt returns the attempt of the id; nil when there is none.
+func (s *State) Attempt(id ulid.ULID) *Attempt {
+	for _, a := range s.Attempts {
+		if a.ID == id {
+			return a
+		}
+	}
+	return nil
+}
+
+// Live returns the attempt that can still be paid; nil when there is none.
+func (s *State) Live() *Attempt {
+	for _, a := range slices.Backward(s.Attempts) {
+		if a.Lives() {
+			return a
+		}
+	}
+	return nil
+}
+
+// startedSince counts the attempts that were started after a time.
+func (s *State) startedSince(t time.Time) int {
+	n := 0
+	for _, a := range s.Attempts {
+		if a.StartedAt.After(t) {
+			n++
+		}
+	}
+	return n
+}
+
+// Current is the attempt that a page or a timeline shows: the one with money, else the one that lives, else the newest.
+func (s *State) Current() *Attempt {
+	for _, a := range s.Attempts {
+		if a.Confirmed > 0 {
+			return a
+		}
+	}
+	for _, a := range s.Attempts {
+		if a.Received > 0 {
+			return a
+		}
+	}
+	if a := s.Live(); a != nil || len(s.Attempts) == 0 {
+		return a
+	}
+	return s.Attempts[len(s.Attempts)-1]
+}
+
+func greater(have *Fact, f *Fact) *Fact {
+	if have == nil || f.compare(have) > 0 {
+		return f
+	}
+	return have
+}
+
+func earlier(have, t time.Time) time.Time {
+	if have.IsZero() || t.Before(have) {
+		return t
+	}
+	return have
+}
+
+// take merges one fact. It is a join: commutative, associative, idempotent (TestFactsInAnyOrder).
+func (a *Attempt) take(f *Fact) {
+	switch f.level() {
+	case 0:
+		a.open = greater(a.open, f)
+	case 1:
+		a.end = greater(a.end, f)
+	default:
+		a.money = greater(a.money, f)
+	}
+	if f.View.AgentID != "" || f.View.ReceiptNumber != "" {
+		a.ids = greater(a.ids, f)
+	}
+	switch f.Type() {
+	case Confirmed:
+		a.confirmed = earlier(a.confirmed, f.Seen)
+		at := f.View.ConfirmedAt
+		if at.IsZero() {
+			at = f.Seen
+		}
+		a.confirmedAt = earlier(a.confirmedAt, at)
+	case Revoked:
+		if f.Seen.After(a.lastRevoked) {
+			a.lastRevoked = f.Seen
+		}
+	}
+	a.wasCanceled = a.wasCanceled || f.View.State == WasCanceled
+	a.wasExpired = a.wasExpired || f.View.State == HasExpired
+	a.derive()
+}
+
+// derive sets what readers see from the greatest facts.
+func (a *Attempt) derive() {
+	a.Received, a.Confirmed, a.PaidStore, a.Reason = 0, 0, "", ""
+	a.ProvisionalAt, a.ConfirmedAt, a.EndedAt = time.Time{}, time.Time{}, time.Time{}
+	if a.money != nil {
+		a.Received = a.money.standing(a.Yen)
+	}
+	switch {
+	case a.Received > 0 && a.money.Type() == Confirmed:
+		a.Phase, a.Confirmed, a.ConfirmedAt = IsConfirmed, a.Received, a.confirmedAt
+	case a.Received > 0:
+		a.Phase = IsProvisional
+	case a.end != nil:
+		a.Phase, a.Reason, a.EndedAt = a.end.View.State, a.end.Reason, a.end.Seen
+	case a.money != nil: // revoked, and the agent says what it is now
+		a.Phase = a.money.View.State
+	case a.open != nil:
+		a.Phase = a.open.View.State
+	}
+	if a.Received > 0 {
+		a.PaidStore = a.money.View.Store
+		a.ProvisionalAt = a.money.View.ProvisionalAt
+		if a.ProvisionalAt.IsZero() && a.Phase == IsProvisional {
+			a.ProvisionalAt = a.money.Seen
+		}
+	}
+	if a.ids != nil {
+		a.AgentID, a.AgentReceipt = a.ids.View.AgentID, a.ids.View.ReceiptNumber
+	}
+	a.Redirect, a.Voucher = "", nil
+	for _, f := range []*Fact{a.open, a.end, a.money} {
+		if f == nil {
+			continue
+		}
+		if f.View.Redirect != "" {
+			a.Redirect = f.View.Redirect
+		}
+		if f.View.Voucher != nil {
+			a.Voucher = f.View.Voucher
+		}
+	}
+	if a.open != nil {
+		a.IssuedAt = a.open.Seen
+	}
+}
+
+// paidAt is when the money was taken, by the agent's clock.
+func (a *Attempt) paidAt() time.Time {
+	if !a.ProvisionalAt.IsZero() {
+		return a.ProvisionalAt
+	}
+	return a.ConfirmedAt
+}
+
+// sum derives the claim from its attempts.
+func (s *State) sum() {
+	s.Received, s.Confirmed = 0, 0
+	for _, a := range s.Attempts {
+		if a.Phase == "" || a.Settling() {
+			a.Phase = AttemptStarted
+			if a.doubt != "" {
+				a.Phase, a.Reason = AttemptUnknown, a.doubt
+			}
+		}
+		s.Received += a.Received
+		s.Confirmed += a.Confirmed
+		a.Void = a.Lives() && (s.WithdrawnBy != nil || s.SettledBy != nil || a.Yen != s.Amount || !a.Due.Equal(s.Due))
+	}
+	live := s.Live()
+	switch {
+	case s.Confirmed >= s.Amount && s.Confirmed > 0:
+		s.Phase = Paid
+	case s.Received >= s.Amount && s.Received > 0:
+		s.Phase = Accepted
+	case s.Received > 0:
+		s.Phase = PartlyPaid
+	case s.SettledBy != nil:
+		s.Phase = SettledElse
+	case s.WithdrawnBy != nil:
+		s.Phase = IsWithdrawn
+	case live != nil && !live.Void && live.Phase == Awaiting:
+		s.Phase = AwaitingMoney
+	case live != nil && !live.Void:
+		s.Phase = InProgress
+	default:
+		s.Phase = Unpaid
+	}
+	s.alert()
+}
+
+func (s *State) alert() {
+	s.Alerts = nil
+	raise := func(code string, attempt ulid.ULID) {
+		a := Alert{Code: code, Attempt: attempt}
+		a.Open = !s.resolved[a.Key()]
+		s.Alerts = append(s.Alerts, a)
+	}
+	payments := 0
+	for _, a := range s.Attempts {
+		if !a.confirmed.IsZero() && a.lastRevoked.After(a.confirmed) {
+			raise(RevokedAfterConfirm, a.ID)
+		}
+		if a.Received == 0 {
+			continue
+		}
+		payments++
+		if a.Yen > 0 && a.Received > a.Yen {
+			raise(SecondPayment, a.ID)
+		}
+		if a.Received%max(a.Yen, 1) != 0 || a.Yen != s.Amount {
+			raise(AmountDiffers, a.ID)
+		}
+		if a.wasCanceled {
+			raise(PaidAfterCancel, a.ID)
+		}
+		if a.paidAt().After(a.Due) {
+			raise(PaidAfterExpiry, a.ID)
+		}
+		if s.WithdrawnBy != nil {
+			raise(PaidAfterWithdrawal, a.ID)
+		}
+	}
+	if payments > 1 || (payments > 0 && s.SettledBy != nil) {
+		raise(SecondPayment, ulid.ULID{})
+	}
+}
+
+// NeedsAttention reports whether an alert is open.
+func (s *State) NeedsAttention() bool {
+	return slices.ContainsFunc(s.Alerts, func(a Alert) bool { return a.Open })
+}
+
+// PhaseAt is the phase as people are told it at a time.
+func (s *State) PhaseAt(now time.Time) Phase {
+	switch s.Phase {
+	case Unpaid, InProgress, AwaitingMoney:
+		if now.After(s.Due) {
+			return Overdue
+		}
+	}
+	return s.Phase
+}
+
+// Over reports whether nothing more is expected: paid, or no longer asked for and nothing left that could be paid.
+func (s *State) Over() bool {
+	switch s.Phase {
+	case Paid:
+		return s.Live() == nil
+	case SettledElse, IsWithdrawn:
+		return s.Live() == nil && s.Received == 0
+	}
+	return false
+}
+
+// PaidAt is when the money that the claim shows was taken; zero: not yet.
+func (s *State) PaidAt() time.Time {
+	if a := s.Current(); a != nil && a.Received > 0 {
+		return a.paidAt()
+	}
+	return time.Time{}
+}
+
+// voidMost is how often an agent that does not cancel is asked again at last.
+const voidMost = time.Hour
+
+// next is when the claim has to be looked at again; false: not by itself.
+func (s *State) next(now time.Time, c *Config) (time.Time, bool) {
+	var at time.Time
+	for _, a := range s.Attempts {
+		var t time.Time
+		switch {
+		case a.Phase == AttemptStarted: // the call may still be running
+			t = a.StartedAt.Add(c.CreateTimeout + time.Second)
+			if t.Before(now) {
+				t = backOff(now, a.StartedAt, c.SettleFirst, c.SettleMost)
+			}
+		case a.Phase == AttemptUnknown:
+			t = backOff(now, a.StartedAt, c.SettleFirst, c.SettleMost)
+		case a.Void:
+			t = backOff(now, s.changed, c.SettleFirst, max(c.SettleMost, voidMost))
+		case a.Lives():
+			t = a.Due.Add(c.Grace)
+			if t.Before(now) {
+				t = backOff(now, t, c.SettleMost, c.SettleMost)
+			}
+		case a.Phase == IsProvisional:
+			t = backOff(now, a.ProvisionalAt, c.Poll, c.Poll)
+		default:
+			continue
+		}
+		if at.IsZero() || t.Before(at) {
+			at = t
+		}
+	}
+	return at, !at.IsZero()
+}
+
+// backOff waits as long again as has passed since the beginning, between first and most: the waits double.
+func backOff(now, since time.Time, first, most time.Duration) time.Time {
+	return now.Add(min(max(now.Sub(since), first), most))
+}

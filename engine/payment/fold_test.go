@@ -1,0 +1,357 @@
+package payment
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+)
+
+var (
+	day0 = time.Date(2026, 11, 22, 1, 0, 0, 0, time.UTC)
+	due0 = time.Date(2026, 12, 31, 14, 59, 59, 0, time.UTC)
+)
+
+// script makes the events of one claim.
+type script struct {
+	events []store.Event
+	now    time.Time
+}
+
+func newScript(amount int64) *script {
+	s := &script{now: day0}
+	s.add(Made, Head{V: 1, Number: "A-1", Terms: Terms{Amount: amount, Tax: -1, Due: due0}})
+	return s
+}
+
+func (s *script) add(t Type, data any) *script {
+	s.now = s.now.Add(time.Second)
+	s.events = append(s.events, store.Event{Seq: uint32(len(s.events)), Type: byte(t), At: s.now, Data: encode(data)})
+	return s
+}
+
+func (s *script) start(n byte) ulid.ULID {
+	id := ulid.ULID{15: n}
+	s.add(Started, Start{ID: id, Agent: "sandbox", Module: "payment/sandbox", Method: "konbini_barcode", Yen: 1000, Due: due0})
+	return id
+}
+
+func (s *script) fact(f Fact) *script { return s.add(f.Type(), f) }
+
+func (s *script) state(t testing.TB) State {
+	t.Helper()
+	st, err := Fold(s.events)
+	require.NoError(t, err)
+	return st
+}
+
+func view(state string, paid int64, after time.Duration) Fact {
+	f := Fact{Attempt: ulid.ULID{15: 1}, View: View{State: state, Yen: 1000, Paid: paid, AgentID: "20261122000000001"}, Seen: day0.Add(after), From: sourceNotice}
+	if paid > 0 {
+		f.View.ProvisionalAt = f.Seen
+	}
+	if state == IsConfirmed {
+		f.View.ConfirmedAt = f.Seen
+	}
+	return f
+}
+
+func revokedView(state string, after time.Duration) Fact {
+	f := view(state, 0, after)
+	f.View.Revoked = true
+	return f
+}
+
+// Every arrow of a payment's life that this version has.
+func TestArrows(t *testing.T) {
+	issued, prov := view(Awaiting, 0, time.Minute), view(IsProvisional, 1000, time.Hour)
+	conf := view(IsConfirmed, 1000, 48*time.Hour)
+	late := view(IsProvisional, 1000, due0.Sub(day0)+time.Hour)
+	codes := func(alerts []Alert) (all []string) {
+		for _, a := range alerts {
+			all = append(all, a.Code)
+		}
+		return all
+	}
+	for _, c := range []struct {
+		name    string
+		facts   []Fact
+		attempt string
+		claim   Phase
+		alerts  []string
+	}{
+		{"nothing yet", nil, AttemptStarted, InProgress, nil},
+		{"issued", []Fact{issued}, Awaiting, AwaitingMoney, nil},
+		{"at the agent's page", []Fact{view(RequiresAction, 0, time.Minute)}, RequiresAction, InProgress, nil},
+		{"card paid", []Fact{view(RequiresAction, 0, time.Minute), conf}, IsConfirmed, Paid, nil},
+		{"card declined", []Fact{view(RequiresAction, 0, time.Minute), view(HasFailed, 0, time.Hour)}, HasFailed, Unpaid, nil},
+		{"速報", []Fact{issued, prov}, IsProvisional, Accepted, nil},
+		{"速報, 確報", []Fact{issued, prov, conf}, IsConfirmed, Paid, nil},
+		{"確報 without 速報", []Fact{issued, conf}, IsConfirmed, Paid, nil},
+		{"速報取消", []Fact{issued, prov, revokedView(Awaiting, 2*time.Hour)}, Awaiting, AwaitingMoney, nil},
+		{"速報取消 past the end", []Fact{issued, prov, revokedView(HasExpired, 2*time.Hour)}, HasExpired, Unpaid, nil},
+		{"速報取消, then paid again", []Fact{issued, prov, revokedView(Awaiting, 2*time.Hour), view(IsProvisional, 1000, 3*time.Hour)}, IsProvisional, Accepted, nil},
+		{"late 速報取消 after 確報", []Fact{issued, prov, conf, revokedView(Awaiting, 72*time.Hour)}, IsConfirmed, Paid, []string{RevokedAfterConfirm}},
+		{"old 速報取消 after 確報", []Fact{issued, conf, revokedView(Awaiting, 2*time.Hour)}, IsConfirmed, Paid, nil},
+		{"canceled", []Fact{issued, view(WasCanceled, 0, time.Hour)}, WasCanceled, Unpaid, nil},
+		{"paid after cancel", []Fact{issued, view(WasCanceled, 0, time.Minute), prov}, IsProvisional, Accepted, []string{PaidAfterCancel}},
+		{"expired", []Fact{issued, view(HasExpired, 0, time.Hour)}, HasExpired, Unpaid, nil},
+		{"paid in time, told after expiry", []Fact{issued, view(HasExpired, 0, due0.Sub(day0)+24*time.Hour), prov}, IsProvisional, Accepted, nil},
+		{"paid after expiry", []Fact{issued, view(HasExpired, 0, due0.Sub(day0)), late}, IsProvisional, Accepted, []string{PaidAfterExpiry}},
+		{"paid twice", []Fact{issued, view(IsProvisional, 2000, time.Hour)}, IsProvisional, Accepted, []string{SecondPayment}},
+		{"paid too little", []Fact{issued, view(IsConfirmed, 400, time.Hour)}, IsConfirmed, PartlyPaid, []string{AmountDiffers}},
+		{"money on an attempt that was believed failed", []Fact{view(HasFailed, 0, time.Minute), prov}, IsProvisional, Accepted, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScript(1000)
+			s.start(1)
+			for _, f := range c.facts {
+				s.fact(f)
+			}
+			got := s.state(t)
+			require.Equal(t, c.attempt, got.Attempts[0].Phase)
+			require.Equal(t, c.claim, got.Phase)
+			require.Equal(t, c.alerts, codes(got.Alerts))
+		})
+	}
+}
+
+func TestUnknownIsSettledByAnyView(t *testing.T) {
+	s := newScript(1000)
+	id := s.start(1)
+	s.add(Unknown, Doubt{id, "no_reply"})
+	require.Equal(t, AttemptUnknown, s.state(t).Attempts[0].Phase)
+	require.Equal(t, InProgress, s.state(t).Phase)
+	s.fact(view(Awaiting, 0, time.Minute))
+	require.Equal(t, Awaiting, s.state(t).Attempts[0].Phase)
+}
+
+func TestStatedFacts(t *testing.T) {
+	withdrawn := newScript(1000)
+	withdrawn.start(1)
+	withdrawn.fact(view(Awaiting, 0, time.Minute)).add(Withdrawn, message.Act{By: "key:main"})
+	st := withdrawn.state(t)
+	require.Equal(t, IsWithdrawn, st.Phase)
+	require.True(t, st.Attempts[0].Void, "what was issued must not be shown any more")
+	require.False(t, st.Over(), "it can still be paid")
+	st = withdrawn.fact(view(IsConfirmed, 1000, time.Hour)).state(t)
+	require.Equal(t, Paid, st.Phase)
+	require.Equal(t, PaidAfterWithdrawal, st.Alerts[0].Code)
+
+	settled := newScript(1000)
+	settled.start(1)
+	st = settled.fact(view(IsConfirmed, 1000, time.Hour)).add(Settled, message.Act{}).state(t)
+	require.Equal(t, SecondPayment, st.Alerts[0].Code)
+	require.True(t, st.NeedsAttention())
+	st = settled.add(Resolved, Resolution{Alerts: []string{st.Alerts[0].Key()}}).state(t)
+	require.False(t, st.NeedsAttention())
+
+	amended := newScript(1000)
+	amended.start(1)
+	st = amended.fact(view(Awaiting, 0, time.Minute)).add(Amended, Terms{Amount: 900, Tax: -1, Due: due0}).state(t)
+	require.True(t, st.Attempts[0].Void)
+	require.Equal(t, Unpaid, st.Phase)
+	st = amended.fact(view(IsProvisional, 1000, time.Hour)).state(t)
+	require.Equal(t, AmountDiffers, st.Alerts[0].Code)
+	require.Equal(t, Overdue, newScript(1000).statePtr(t).PhaseAt(due0.Add(time.Second)))
+}
+
+func (s *script) statePtr(t testing.TB) *State {
+	st := s.state(t)
+	return &st
+}
+
+// taking is one time that money was taken, as the simulated agent knows it.
+type taking struct{ confirmed, revoked bool }
+
+// simulate draws the life of one payment at an agent, as the full views that it tells in order, and the truth at its end.
+func simulate(t *rapid.T, attempt ulid.ULID, start time.Duration) (facts []Fact, standing int64, confirmed, canceled bool) {
+	var takings []taking
+	ended := ""
+	at := day0.Add(start)
+	var first, firstConfirmed time.Time
+	tell := func() {
+		v := View{State: Awaiting, Yen: 1000, AgentID: "p" + attempt.String()}
+		if ended != "" {
+			v.State = ended
+		}
+		standing, confirmed = 0, false
+		for _, k := range takings {
+			if !k.revoked {
+				standing += 1000
+				confirmed = confirmed || k.confirmed
+			}
+		}
+		switch {
+		case confirmed:
+			v.State, v.ConfirmedAt = IsConfirmed, firstConfirmed
+		case standing > 0:
+			v.State = IsProvisional
+		}
+		if standing > 0 {
+			v.Paid, v.ProvisionalAt = standing, first
+		}
+		v.Revoked = len(takings) > 0 && standing == 0
+		facts = append(facts, Fact{Attempt: attempt, View: v, Seen: at, From: sourceNotice, Notice: fmt.Sprint(len(facts))})
+	}
+	tell()
+	for range rapid.IntRange(0, 8).Draw(t, "steps") {
+		at = at.Add(time.Duration(rapid.IntRange(1, 100_000).Draw(t, "pause")) * time.Millisecond)
+		open := slices.IndexFunc(takings, func(k taking) bool { return !k.confirmed && !k.revoked })
+		switch what := rapid.SampledFrom([]string{"take", "confirm", "revoke", "cancel", "expire"}).Draw(t, "what"); {
+		case what == "take" && len(takings) < 3:
+			takings = append(takings, taking{})
+			if standing == 0 {
+				first = at
+			}
+		case what == "confirm" && open >= 0:
+			takings[open].confirmed = true
+			if firstConfirmed.IsZero() {
+				firstConfirmed = at
+			}
+		case what == "revoke" && open >= 0:
+			takings[open].revoked = true
+		case what == "cancel" && standing == 0 && ended == "":
+			ended, canceled = WasCanceled, true
+		case what == "expire" && standing == 0 && ended == "":
+			ended = HasExpired
+		default:
+			continue
+		}
+		tell()
+	}
+	return facts, standing, confirmed, canceled
+}
+
+// summary is all that readers see of a state.
+func summary(s *State) string {
+	for _, a := range s.Attempts {
+		a.IssuedAt = a.IssuedAt.UTC()
+	}
+	return string(encode(struct {
+		Phase               Phase
+		Received, Confirmed int64
+		Alerts              []Alert
+		Attempts            []*Attempt
+	}{s.Phase, s.Received, s.Confirmed, s.Alerts, s.Attempts}))
+}
+
+// However notices are ordered, repeated and interleaved, and whether or not those that say nothing new are kept: the same
+// state, no yen lost, none counted twice, and nothing confirmed is ever undone.
+func TestFactsInAnyOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		base := newScript(1000)
+		var facts []Fact
+		var standing, confirmed int64
+		for n := range rapid.IntRange(1, 3).Draw(t, "attempts") {
+			id := base.start(byte(n + 1))
+			told, s, c, _ := simulate(t, id, time.Duration(n)*time.Hour)
+			facts = append(facts, told...)
+			standing += s
+			if c {
+				confirmed += s
+			}
+		}
+		inOrder := &script{events: slices.Clone(base.events), now: base.now}
+		for _, f := range facts {
+			inOrder.fact(f)
+		}
+		want, err := Fold(inOrder.events)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want.Received != standing || want.Confirmed != confirmed {
+			t.Fatalf("received %d, confirmed %d; the agent says %d and %d", want.Received, want.Confirmed, standing, confirmed)
+		}
+
+		shuffled := rapid.Permutation(append(slices.Clone(facts), facts[:rapid.IntRange(0, len(facts)).Draw(t, "repeats")]...)).Draw(t, "order")
+		all, err := Fold(base.events)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, err := Fold(base.events)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range shuffled {
+			e := store.NewEvent{Type: byte(f.Type()), At: day0, Data: encode(f)}
+			before := confirmedAttempts(&all)
+			if all, err = all.extend([]store.NewEvent{e}); err != nil {
+				t.Fatal(err)
+			}
+			for _, id := range before {
+				if all.Attempt(id).Confirmed == 0 {
+					t.Fatalf("attempt %s was confirmed and is not any more", id)
+				}
+			}
+			next, err := kept.extend([]store.NewEvent{e})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if kept.learns(&next, &f) {
+				kept = next
+			}
+		}
+		if got := summary(&all); got != summary(&want) {
+			t.Fatalf("another order gave another state:\n%s\n%s", got, summary(&want))
+		}
+		if got := summary(&kept); got != summary(&want) {
+			t.Fatalf("dropping what was known gave another state:\n%s\n%s", got, summary(&want))
+		}
+	})
+}
+
+func confirmedAttempts(s *State) (ids []ulid.ULID) {
+	for _, a := range s.Attempts {
+		if a.Confirmed > 0 {
+			ids = append(ids, a.ID)
+		}
+	}
+	return ids
+}
+
+// Whatever an agent tells and however late: when attempts are started only while none lives and no money stands, there is
+// never more than one that lives.
+func TestAtMostOneLives(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := newScript(1000)
+		var told []Fact
+		n := byte(0)
+		for range rapid.IntRange(1, 30).Draw(t, "steps") {
+			st, err := Fold(s.events)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lives := 0
+			for _, a := range st.Attempts {
+				if a.Lives() {
+					lives++
+				}
+			}
+			if lives > 1 {
+				t.Fatalf("%d attempts live:\n%s", lives, summary(&st))
+			}
+			if lives == 0 && st.Received == 0 && n < 5 && rapid.Bool().Draw(t, "start") {
+				n++
+				facts, _, _, _ := simulate(t, s.start(n), time.Duration(n)*time.Hour)
+				told = append(told, facts...)
+				continue
+			}
+			if len(told) == 0 {
+				continue
+			}
+			i := rapid.IntRange(0, len(told)-1).Draw(t, "which")
+			s.fact(told[i])
+			if live := st.Live(); live != nil && rapid.IntRange(0, 4).Draw(t, "host") == 0 {
+				s.fact(Fact{Attempt: live.ID, View: View{State: WasCanceled}, Seen: s.now, From: sourceHost})
+			}
+		}
+	})
+}

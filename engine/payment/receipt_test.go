@@ -1,0 +1,147 @@
+package payment
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/plugins/proto"
+)
+
+// paid is a claim with 確報.
+func (r *rig) paid(number string) ulid.ULID {
+	r.t.Helper()
+	claim := r.claim(number, 7440)
+	a := r.mustStart(claim, "konbini_barcode")
+	require.Equal(r.t, 200, r.hook(r.told(number, a, proto.PaymentState_CONFIRMED, 7440, time.Hour)).Status)
+	return claim
+}
+
+func TestReceiptOnlyAfterConfirmation(t *testing.T) {
+	r := newRig(t)
+	claim := r.claim("A-1", 7440)
+	a := r.mustStart(claim, "konbini_barcode")
+	_, _, err := r.Receipt(t.Context(), r.tenant, claim, "ja")
+	require.ErrorIs(t, err, ErrNotConfirmed)
+	r.hook(r.told("n1", a, proto.PaymentState_PROVISIONAL, 7440, time.Hour))
+	_, _, err = r.Receipt(t.Context(), r.tenant, claim, "ja")
+	require.ErrorIs(t, err, ErrNotConfirmed, "速報 is not enough")
+	r.hook(r.told("n2", a, proto.PaymentState_CONFIRMED, 7440, 2*time.Hour))
+	pdf, name, err := r.Receipt(t.Context(), r.tenant, claim, "ja")
+	require.NoError(t, err)
+	require.Equal(t, "receipt-000000000001.pdf", name)
+
+	doc := r.pen.docs[0]
+	require.Equal(t, "〇〇株式会社", doc.Issuer.Name)
+	require.Equal(t, "T1234567890123", doc.Issuer.RegistrationNumber)
+	require.Equal(t, "書留 太郎", doc.Receipt.PayerName)
+	require.Equal(t, "コンビニ支払（バーコード）", doc.Receipt.MethodLabel)
+	require.Equal(t, "26112200000001", doc.Receipt.AgentReceiptNumber)
+	require.Equal(t, day0.Add(time.Hour), doc.Receipt.Paid.AsTime())
+	require.Equal(t, "〇〇利用料", doc.Claim.Lines[0].Name)
+
+	r.tenant.Issuer.Address = "elsewhere"
+	r.crash()
+	again, _, err := r.Receipt(t.Context(), r.tenant, claim, "en")
+	require.NoError(t, err)
+	require.Equal(t, pdf, again, "the same bytes for ever")
+	require.Len(t, r.pen.docs, 1)
+	_, _, err = r.Receipt(t.Context(), r.tenant, ulid.Make(), "ja")
+	require.ErrorIs(t, err, store.ErrNotFound)
+}
+
+func TestCrashBetweenNumberAndCopy(t *testing.T) {
+	r := newRig(t)
+	claim := r.paid("A-1")
+	r.pen.fail = errors.New("no paper")
+	_, _, err := r.Receipt(t.Context(), r.tenant, claim, "ja")
+	require.Error(t, err)
+	number := r.state(claim).Receipt.Number
+	r.crash()
+	r.pen.fail = nil
+	r.pass(48 * time.Hour)
+	pdf, name, err := r.Receipt(t.Context(), r.tenant, claim, "ja")
+	require.NoError(t, err)
+	require.Equal(t, "receipt-"+number+".pdf", name)
+	require.Equal(t, day0, r.pen.docs[0].Receipt.Issued.AsTime(), "what was issued is what is drawn")
+	require.NotEmpty(t, pdf)
+	require.NotEmpty(t, r.state(claim).ReceiptDocument)
+}
+
+func TestReceiptNumbersHaveNoGaps(t *testing.T) {
+	r := newRig(t)
+	var claims []ulid.ULID
+	for i := range 12 {
+		claims = append(claims, r.paid(fmt.Sprintf("A-%d", i)))
+	}
+	var wg sync.WaitGroup
+	for _, claim := range claims {
+		for range 3 { // the payer taps more than once
+			wg.Go(func() {
+				if _, _, err := r.Receipt(t.Context(), r.tenant, claim, "ja"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	r.crash() // what the numbers are is not a matter of memory
+	last := r.paid("B-1")
+	_, _, err := r.Receipt(t.Context(), r.tenant, last, "ja")
+	require.NoError(t, err)
+	var numbers []string
+	for _, claim := range append(claims, last) {
+		numbers = append(numbers, r.state(claim).Receipt.Number)
+	}
+	slices.Sort(numbers)
+	for i, n := range numbers {
+		require.Equal(t, receiptNumber(i+1), n)
+	}
+}
+
+func TestTimelineAndWords(t *testing.T) {
+	r := newRig(t)
+	claim := r.claim("A-1", 7440)
+	s := r.state(claim)
+	require.Equal(t, Timeline{Phase: Unpaid}, r.Timeline(s, r.time(), "ja"))
+	a := r.mustStart(claim, "konbini_barcode")
+	r.hook(r.told("n1", a, proto.PaymentState_PROVISIONAL, 7440, time.Hour))
+	s = r.state(claim)
+	tl := r.Timeline(s, r.time(), "ja")
+	require.Equal(t, "コンビニ支払（バーコード）", tl.MethodLabel)
+	require.Equal(t, "20261122000000001", tl.AgentID)
+	require.Equal(t, "26112200000001", tl.ReceiptNumber)
+	require.Equal(t, "コンビニA", r.StoreLabel(&Attempt{Start: Start{Module: "payment/sandbox", Method: "konbini_number"}}, "konbini_a", "ja"))
+	require.Equal(t, day0.Add(time.Hour), tl.ProvisionalAt)
+	require.Equal(t, "----", ColumnLabel(AwaitingMoney, "ja"))
+	require.Equal(t, "決済手続き中", ConsoleLabel(AwaitingMoney, "ja"))
+	require.Equal(t, "決済完了（速報）", ColumnLabel(tl.Phase, "ja"))
+	require.Equal(t, "お支払情報（受付）", PayerLabel(tl.Phase, "ja"))
+	for _, ph := range Phases {
+		for _, lang := range []string{"ja", "en"} {
+			require.NotEmpty(t, PayerLabel(ph, lang), ph)
+			require.NotEmpty(t, ConsoleLabel(ph, lang), ph)
+		}
+	}
+	for _, code := range AlertCodes {
+		require.NotEmpty(t, AlertLabel(code, "ja"))
+		require.NotEmpty(t, AlertLabel(code, "en"))
+	}
+	b, err := json.Marshal(s.JSON(r.time()))
+	require.NoError(t, err)
+	require.JSONEq(t, `{"number":"A-1","state":"accepted","amount":7440,"tax":676,"due":"2026-12-31","received":7440,"confirmed":0,
+		"paid_at":"2026-11-22T02:00:00Z","created_at":"2026-11-22T01:00:00Z","messages":["`+s.Messages[0].String()+`"],
+		"attempts":[{"id":"`+a.ID.String()+`","method":"konbini_barcode","state":"provisional","amount":7440,
+		"started_at":"2026-11-22T01:00:00Z","issued_at":"2026-11-22T01:00:00Z","provisional_at":"2026-11-22T02:00:00Z",
+		"agent_payment_id":"20261122000000001","agent_receipt_number":"26112200000001","store":"konbini_a","received":7440}]}`, string(b))
+	require.False(t, regexp.MustCompile(`9190808`).Match(b), "numbers to pay with are the payer's")
+}

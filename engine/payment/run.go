@@ -1,0 +1,144 @@
+package payment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+)
+
+const (
+	queueSettle = "payment/settle" // claims with something to ask, cancel or expire
+	queueNotice = "payment/notice" // raw webhooks that are not applied yet
+
+	runBatch   = 64
+	runWorkers = 8               // at once, for each queue
+	runIdle    = 5 * time.Minute // the longest sleep without a look
+	runRetry   = time.Second     // after the store refused
+)
+
+// Run settles, cancels and expires attempts, and applies webhooks that were stored but not applied, until ctx ends.
+func (p *Payments) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { p.follow(ctx, queueSettle, p.visit) })
+	wg.Go(func() { p.follow(ctx, queueNotice, p.retryNotice) })
+	wg.Wait()
+	return ctx.Err()
+}
+
+// follow works off a queue. An item whose handling failed is put off by its handler; when the store itself fails, the
+// item is tried again here until it works.
+func (p *Payments) follow(ctx context.Context, queue string, handle func(context.Context, store.Ref) error) {
+	var after store.Cursor
+	for ctx.Err() == nil {
+		items, err := p.s.Due(nil, queue, after, p.now(), runBatch)
+		if err != nil {
+			if errors.Is(err, store.ErrClosed) {
+				return
+			}
+			p.log.Error("read payment queue", "err", err)
+			pause(ctx, runRetry, nil)
+			continue
+		}
+		if len(items) == 0 {
+			wait := runIdle
+			if at, ok, err := p.s.NextDue(queue, after); err == nil && ok {
+				wait = min(wait, max(at.Sub(p.now()), time.Millisecond))
+			}
+			pause(ctx, wait, p.s.Wake(queue))
+			continue
+		}
+		p.work(ctx, items, handle)
+		after = items[len(items)-1].Cursor
+	}
+}
+
+func (p *Payments) work(ctx context.Context, items []store.DueItem, handle func(context.Context, store.Ref) error) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, runWorkers)
+	for _, item := range items {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			for ctx.Err() == nil {
+				err := handle(ctx, item.Ref)
+				if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrClosed) {
+					return
+				}
+				p.log.Error("payment queue", "tenant", item.Ref.Tenant, "stream", item.Ref.ID, "err", err)
+				if !errors.Is(err, store.ErrBusy) && !errors.Is(err, store.ErrFull) {
+					return // it stays in the queue and is looked at again at the next start
+				}
+				pause(ctx, runRetry, nil)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	case <-wake:
+	}
+}
+
+// visit does what a claim's state asks for now.
+func (p *Payments) visit(ctx context.Context, ref store.Ref) error {
+	scope := tenant.Only(ref.Tenant)
+	s, err := p.load(ctx, scope, ref)
+	if err != nil {
+		return err
+	}
+	for _, a := range s.Attempts {
+		now := p.now()
+		var err error
+		switch {
+		case a.Phase == AttemptStarted && now.Before(a.StartedAt.Add(p.c.CreateTimeout+time.Second)):
+		case a.Settling(), a.Phase == IsProvisional:
+			_, err = p.settle(ctx, ref, a.ID)
+		case a.Lives() && !now.Before(a.Due.Add(p.c.Grace)): // also one that its agent never canceled
+			err = p.expire(ctx, ref, a)
+		case a.Void:
+			_, err = p.withdraw(ctx, &s, a)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	// Whatever was found out: the claim's place follows from its state.
+	if s, err = p.load(ctx, scope, ref); err != nil {
+		return err
+	}
+	due := &store.Due{}
+	if at, ok := s.next(p.now(), p.c); ok {
+		due = &store.Due{Queue: queueSettle, At: at}
+	}
+	err = p.commit(ctx, store.Tx{{Ref: ref, Expect: s.Version, Due: due, Final: s.Over()}})
+	if conflict(err) {
+		return nil // whoever was first has set the place
+	}
+	return err
+}
+
+// expire ends an attempt whose time is over, after asking the agent once more.
+func (p *Payments) expire(ctx context.Context, ref store.Ref, a *Attempt) error {
+	s, err := p.settle(ctx, ref, a.ID)
+	if err != nil {
+		return err
+	}
+	if now := s.Attempt(a.ID); now == nil || !now.Lives() {
+		return nil
+	}
+	if _, err := p.record(ctx, ref, p.host(a.ID, HasExpired, "due")); err != nil {
+		return fmt.Errorf("expire attempt %s: %w", a.ID, err)
+	}
+	return nil
+}

@@ -1,0 +1,233 @@
+package payment
+
+import (
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/plugins/proto"
+)
+
+// Words of a phase. The codes (Phase) are stable; what people read is chosen here and nowhere else.
+
+type words struct{ ja, en string }
+
+func (w words) in(lang string) string {
+	if lang == "en" {
+		return w.en
+	}
+	return w.ja
+}
+
+var payerWords = map[Phase]words{
+	Unpaid:        {"お支払い前", "Not paid yet"},
+	InProgress:    {"お支払い手続き中", "Payment in progress"},
+	AwaitingMoney: {"お支払い前", "Not paid yet"},
+	Accepted:      {"お支払情報（受付）", "Payment received"},
+	PartlyPaid:    {"お支払情報（一部入金）", "Partly paid"},
+	Paid:          {"お支払情報（確定）", "Payment confirmed"},
+	SettledElse:   {"お支払い済み", "Paid"},
+	IsWithdrawn:   {"お支払いは不要になりました", "No payment is needed any more"},
+	Overdue:       {"お支払い期限を過ぎています", "Past the due date"},
+}
+
+// PayerLabel is the phase as the payer reads it.
+func PayerLabel(ph Phase, lang string) string { return payerWords[ph].in(lang) }
+
+var consoleWords = map[Phase]words{
+	Unpaid:        {"未払い", "Unpaid"},
+	InProgress:    {"決済手続き中", "In progress"},
+	AwaitingMoney: {"決済手続き中", "In progress"},
+	Accepted:      {"決済手続き完了（速報）", "Completed (provisional)"},
+	PartlyPaid:    {"一部入金", "Partly paid"},
+	Paid:          {"決済手続き完了（確報）", "Completed (confirmed)"},
+	SettledElse:   {"消込済み", "Settled elsewhere"},
+	IsWithdrawn:   {"請求取消", "Withdrawn"},
+	Overdue:       {"期限切れ", "Overdue"},
+}
+
+// ConsoleLabel is the phase as the console's timeline calls it (ステータス).
+func ConsoleLabel(ph Phase, lang string) string { return consoleWords[ph].in(lang) }
+
+// ColumnLabel is what the column 決済/回答 of the list shows: 決済完了 once money was received, else "----".
+func ColumnLabel(ph Phase, lang string) string {
+	switch ph {
+	case Accepted:
+		return words{"決済完了（速報）", "Paid (provisional)"}.in(lang)
+	case Paid:
+		return words{"決済完了", "Paid"}.in(lang)
+	case PartlyPaid:
+		return words{"一部入金", "Partly paid"}.in(lang)
+	case SettledElse:
+		return words{"消込済み", "Settled"}.in(lang)
+	}
+	return "----"
+}
+
+var attemptWords = map[string]words{
+	AttemptStarted: {"手続き開始", "Started"},
+	AttemptUnknown: {"確認中", "Being checked"},
+	RequiresAction: {"決済画面へ案内", "At the agent's page"},
+	Awaiting:       {"発番済み", "Number issued"},
+	IsProvisional:  {"速報", "Provisional"},
+	IsConfirmed:    {"確報", "Confirmed"},
+	HasFailed:      {"失敗", "Failed"},
+	WasCanceled:    {"取消", "Canceled"},
+	HasExpired:     {"期限切れ", "Expired"},
+}
+
+// AttemptLabel is an attempt's phase as the console shows it.
+func AttemptLabel(phase, lang string) string { return attemptWords[phase].in(lang) }
+
+var alertWords = map[string]words{
+	SecondPayment:       {"多重支払い", "Paid more than once"},
+	AmountDiffers:       {"金額相違", "Amount differs"},
+	PaidAfterExpiry:     {"期限後の支払い", "Paid after the due date"},
+	PaidAfterCancel:     {"取消後の支払い", "Paid with a canceled number"},
+	PaidAfterWithdrawal: {"請求取消後の支払い", "Paid after the claim was withdrawn"},
+	RevokedAfterConfirm: {"確報後の速報取消", "Revoked after it was confirmed"},
+}
+
+// AlertLabel is an alert's code as the console shows it (要対応).
+func AlertLabel(code, lang string) string { return alertWords[code].in(lang) }
+
+// MethodLabel is a method's name as its module gives it; the code where the module is not there.
+func (p *Payments) MethodLabel(module, code, lang string) string {
+	if m, ok := p.method(module, code); ok {
+		return words{m.LabelJa, m.LabelEn}.in(lang)
+	}
+	return code
+}
+
+// StoreLabel is a store's name as the module gave it, with the attempt or in its description; else the code.
+func (p *Payments) StoreLabel(a *Attempt, code, lang string) string {
+	if a.Voucher != nil {
+		for _, st := range a.Voucher.Stores {
+			if st.Code == code {
+				return words{st.JA, st.EN}.in(lang)
+			}
+		}
+	}
+	if m, ok := p.method(a.Module, a.Method); ok {
+		for _, st := range m.Stores {
+			if st.Code == code {
+				return words{st.LabelJa, st.LabelEn}.in(lang)
+			}
+		}
+	}
+	return code
+}
+
+// Timeline is 決済手続き状況 of a message's timeline. Zero times: not yet.
+type Timeline struct {
+	Phase         Phase
+	Method        string // code
+	MethodLabel   string // 決済方法
+	AgentID       string // 決済連携ID
+	ReceiptNumber string // 決済受付番号
+	StartedAt     time.Time
+	IssuedAt      time.Time
+	ProvisionalAt time.Time
+	ConfirmedAt   time.Time
+	ReceiptAt     time.Time
+	PaidStore     string // label
+	Alerts        []Alert
+}
+
+// Timeline is what a message that carries the claim shows of it.
+func (p *Payments) Timeline(s *State, now time.Time, lang string) Timeline {
+	tl := Timeline{Phase: s.PhaseAt(now), Alerts: s.Alerts}
+	if s.Receipt != nil {
+		tl.ReceiptAt = s.Receipt.Issued
+	}
+	a := s.Current()
+	if a == nil {
+		return tl
+	}
+	tl.Method, tl.MethodLabel = a.Method, p.MethodLabel(a.Module, a.Method, lang)
+	tl.AgentID, tl.ReceiptNumber = a.AgentID, a.AgentReceipt
+	tl.StartedAt, tl.IssuedAt = a.StartedAt, a.IssuedAt
+	tl.ProvisionalAt, tl.ConfirmedAt = a.ProvisionalAt, a.ConfirmedAt
+	if a.PaidStore != "" {
+		tl.PaidStore = p.StoreLabel(a, a.PaidStore, lang)
+	}
+	return tl
+}
+
+// JSON is a claim as the API shows it.
+type JSON struct {
+	Number    string        `json:"number"`
+	State     Phase         `json:"state"`
+	Amount    int64         `json:"amount"`
+	Tax       *int64        `json:"tax,omitempty"`
+	Due       string        `json:"due"` // YYYY-MM-DD
+	Methods   []string      `json:"methods,omitempty"`
+	Received  int64         `json:"received"`  // yen, 速報 and 確報
+	Confirmed int64         `json:"confirmed"` // yen, 確報
+	PaidAt    time.Time     `json:"paid_at,omitzero"`
+	Created   time.Time     `json:"created_at"`
+	Attempts  []AttemptJSON `json:"attempts"`
+	Alerts    []Alert       `json:"alerts,omitempty"`
+	Receipt   string        `json:"receipt_number,omitempty"`
+	Messages  []ulid.ULID   `json:"messages"`
+}
+
+// AttemptJSON is one attempt as the API shows it. Numbers and pages to pay with are the payer's and not shown.
+type AttemptJSON struct {
+	ID            ulid.ULID `json:"id"`
+	Method        string    `json:"method"`
+	State         string    `json:"state"`
+	Reason        string    `json:"reason,omitempty"`
+	Amount        int64     `json:"amount"`
+	StartedAt     time.Time `json:"started_at"`
+	IssuedAt      time.Time `json:"issued_at,omitzero"`
+	ProvisionalAt time.Time `json:"provisional_at,omitzero"`
+	ConfirmedAt   time.Time `json:"confirmed_at,omitzero"`
+	EndedAt       time.Time `json:"ended_at,omitzero"`
+	AgentID       string    `json:"agent_payment_id,omitempty"`
+	AgentReceipt  string    `json:"agent_receipt_number,omitempty"`
+	Store         string    `json:"store,omitempty"`
+	Received      int64     `json:"received"`
+}
+
+// JSON is the claim as the API shows it at a time (GET /v1/claims/{number}).
+func (s *State) JSON(now time.Time) JSON {
+	j := JSON{
+		Number: s.Number, State: s.PhaseAt(now), Amount: s.Amount, Due: s.Due.In(message.Tokyo).Format(time.DateOnly), Methods: s.Methods,
+		Received: s.Received, Confirmed: s.Confirmed, PaidAt: s.PaidAt(), Created: s.MadeAt, Attempts: []AttemptJSON{},
+		Alerts: s.Alerts, Messages: s.Messages,
+	}
+	if s.Tax >= 0 {
+		j.Tax = &s.Tax
+	}
+	if s.Receipt != nil {
+		j.Receipt = s.Receipt.Number
+	}
+	for _, a := range s.Attempts {
+		j.Attempts = append(j.Attempts, AttemptJSON{
+			ID: a.ID, Method: a.Method, State: a.Phase, Reason: a.Reason, Amount: a.Yen, StartedAt: a.StartedAt, IssuedAt: a.IssuedAt,
+			ProvisionalAt: a.ProvisionalAt, ConfirmedAt: a.ConfirmedAt, EndedAt: a.EndedAt, AgentID: a.AgentID,
+			AgentReceipt: a.AgentReceipt, Store: a.PaidStore, Received: a.Received,
+		})
+	}
+	return j
+}
+
+// VoucherOf is an attempt's number or barcode as a renderer takes it; nil when there is none or it must not be shown.
+func VoucherOf(a *Attempt) *proto.Voucher {
+	if a.Voucher == nil || a.Void || a.Phase != Awaiting {
+		return nil
+	}
+	v := &proto.Voucher{
+		PaymentNumber: a.Voucher.PaymentNumber, ConfirmationNumber: a.Voucher.ConfirmationNumber, Barcode: a.Voucher.Barcode,
+	}
+	if !a.Voucher.Expires.IsZero() {
+		v.Expires = timestamppb.New(a.Voucher.Expires)
+	}
+	for _, st := range a.Voucher.Stores {
+		v.Stores = append(v.Stores, &proto.Store{Code: st.Code, LabelJa: st.JA, LabelEn: st.EN})
+	}
+	return v
+}
