@@ -1,0 +1,91 @@
+package api
+
+import (
+	"regexp"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/kakitome/kakitome/engine/message"
+)
+
+var claimNumber = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,39}$`)
+
+func (s *Server) getClaim(ctx *fasthttp.RequestCtx, c *Caller, number string) {
+	if _, ok := c.Query(ctx); !ok {
+		return
+	}
+	if !claimNumber.MatchString(number) {
+		c.Refuse(ctx, NotFound)
+		return
+	}
+	work, cancel := s.work()
+	defer cancel()
+	cl, err := s.Claims.Get(work, c.Tenant.ID, number)
+	if err != nil {
+		c.Fail(ctx, "load claim", err)
+		return
+	}
+	c.Answer(ctx, fasthttp.StatusOK, cl)
+}
+
+// patchClaim states a fact about a claim: amended, settled elsewhere, withdrawn.
+func (s *Server) patchClaim(ctx *fasthttp.RequestCtx, c *Caller, number string) {
+	if _, ok := c.Query(ctx); !ok {
+		return
+	}
+	if !claimNumber.MatchString(number) {
+		c.Refuse(ctx, NotFound)
+		return
+	}
+	var change ClaimChange
+	if !c.ReadJSON(ctx, s.Config.MaxBody, &change) {
+		return
+	}
+	if ps := change.check(); len(ps) > 0 {
+		c.Refuse(ctx, Invalid, ps...)
+		return
+	}
+	work, cancel := s.work()
+	defer cancel()
+	cl, problem, err := s.Claims.Change(work, c.Tenant, number, change, c.By())
+	switch {
+	case err != nil:
+		c.Fail(ctx, "change claim", err)
+	case problem != nil:
+		c.refuseProblems(ctx, message.Problems{*problem})
+	default:
+		c.Answer(ctx, fasthttp.StatusOK, cl)
+	}
+}
+
+func (ch *ClaimChange) check() (ps message.Problems) {
+	bad := func(p message.Problem) { ps = append(ps, p) }
+	switch ch.Action {
+	case "amend":
+		if ch.Amount == nil && ch.Due == "" {
+			bad(message.Problem{Field: "amount", Code: "required"})
+		}
+	case "settle", "withdraw":
+		if ch.Amount != nil {
+			bad(message.Problem{Field: "amount", Code: "mismatch", Detail: "only with amend"})
+		}
+		if ch.Due != "" {
+			bad(message.Problem{Field: "due", Code: "mismatch", Detail: "only with amend"})
+		}
+	case "":
+		bad(message.Problem{Field: "action", Code: "required"})
+	default:
+		bad(message.Problem{Field: "action", Code: "unknown", Value: message.Mask(ch.Action), Detail: "one of amend, settle, withdraw"})
+	}
+	if ch.Amount != nil && (*ch.Amount < 1 || *ch.Amount > message.MaxAmount) {
+		bad(message.Problem{Field: "amount", Code: "range", Limit: message.MaxAmount, Got: *ch.Amount, Detail: "yen, 1 to 9,999,999"})
+	}
+	if _, err := time.Parse(time.DateOnly, ch.Due); err != nil && ch.Due != "" {
+		bad(message.Problem{Field: "due", Code: "pattern", Value: message.Mask(ch.Due), Detail: "YYYY-MM-DD"})
+	}
+	if n := message.Length(ch.Reason); n > 200 {
+		bad(message.Problem{Field: "reason", Code: "too_long", Limit: 200, Got: int64(n)})
+	}
+	return ps
+}

@@ -1,0 +1,134 @@
+package api
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kakitome/kakitome/engine/api/internal/openapitest"
+	"github.com/kakitome/kakitome/engine/store"
+)
+
+// TestDocumentSaysWhatTheHandlersDo asks for every path, method and status of openapi.json and checks each answer's body
+// against its schema. A status that is described must be in the table, and one that is in the table must be described.
+// What another room's handlers serve is checked beside them: extras.
+func TestDocumentSaysWhatTheHandlersDo(t *testing.T) {
+	doc := openapitest.Read(t, OpenAPI)
+	r := openRoom(t, func(o *Options) { o.Config.MaxBody, o.Config.MaxBatchBody = 4096, 8192 })
+	sent := r.send("mizu", bill)
+	claimed := r.send("mizu", `{"to":"09000010002","text":"請求","claim":{"number":"INV-1","amount":100,"due":"2030-01-01"}}`)
+	r.send("mizu", `{"to":"09000010003","text":"x","key":"k1"}`)
+	plain := r.send("mizu", `{"to":"09000010004","text":"x"}`)
+	require.NoError(t, r.Intake.Cancel(t.Context(), "mizu", mustULID(t, claimed.ID), "x"))
+	submitted(t, r, plain.ID)
+	long := `{"to":"` + strings.Repeat("0", 5000) + `"}`
+	json415 := map[string]string{"Content-Type": "text/plain"}
+	nd := map[string]string{"Content-Type": "application/x-ndjson"}
+	down := func() { r.claims.fails = store.ErrClosed }
+
+	type step struct {
+		path, method, status string
+		call                 call
+		before               func()
+	}
+	post := func(path, status, body string, h map[string]string) step {
+		return step{path, "post", status, call{method: "POST", path: path, body: body, header: h}, nil}
+	}
+	var steps []step
+	for path, methods := range doc.Paths {
+		if path == "/openapi.json" || !ours(path) {
+			continue
+		}
+		for method := range methods { // the door is the same everywhere
+			at := strings.NewReplacer("{id}", sent.ID, "{number}", "INV-1").Replace(path)
+			steps = append(steps,
+				step{path, method, "401", call{method: strings.ToUpper(method), path: at, header: map[string]string{"Authorization": "Bearer kk_x_y"}}, nil},
+				step{path, method, "403", call{method: strings.ToUpper(method), path: at, header: map[string]string{"X-Forwarded-For": "198.51.100.1"}}, nil})
+		}
+	}
+	message := func(status, id string) step {
+		return step{"/v1/messages/{id}", "get", status, call{method: "GET", path: "/v1/messages/" + id}, nil}
+	}
+	remove := func(status, id string) step {
+		return step{"/v1/messages/{id}", "delete", status, call{method: "DELETE", path: "/v1/messages/" + id}, nil}
+	}
+	claim := func(method, status, number, body string, h map[string]string) step {
+		return step{"/v1/claims/{number}", strings.ToLower(method), status, call{method: method, path: "/v1/claims/" + number, body: body, header: h}, nil}
+	}
+	pdf := map[string]string{"Content-Type": "application/pdf"}
+	document := func(status, query, body string, h map[string]string) step {
+		return step{"/v1/documents", "post", status, call{method: "POST", path: "/v1/documents" + query, body: body, header: h}, nil}
+	}
+	identity := `{"to":"09000010001","text":"x","page":{"title":"x"},"identity":{"items":[{"field":"birth_date","value":"19980101"}]}}`
+	steps = append(steps,
+		post("/v1/messages", "202", bill, nil),
+		step{"/v1/messages", "post", "200", call{method: "POST", path: "/v1/messages?dry_run=true", body: bill}, nil},
+		post("/v1/messages", "400", `{`, nil), post("/v1/messages", "409", `{"to":"09000010003","text":"y","key":"k1"}`, nil),
+		post("/v1/messages", "413", long, nil), post("/v1/messages", "415", bill, json415), post("/v1/messages", "422", `{"to":"0312345678","text":""}`, nil),
+		step{"/v1/messages", "get", "200", call{method: "GET", path: "/v1/messages?last4=0001&status=waiting"}, nil},
+		step{"/v1/messages", "get", "400", call{method: "GET", path: "/v1/messages?number=09000010001"}, nil},
+		post("/v1/messages:batch", "200", bill+"\n{\n"+bill, nd), post("/v1/messages:batch", "400", "\n", nd),
+		post("/v1/messages:batch", "413", strings.Repeat(" ", 9000), nd), post("/v1/messages:batch", "415", bill, json415),
+		post("/v1/messages:search", "200", `{"number":"090-0001-0001"}`, nil), post("/v1/messages:search", "400", `[`, nil),
+		post("/v1/messages:search", "413", long, nil), post("/v1/messages:search", "415", "{}", json415), post("/v1/messages:search", "422", `{"status":"x"}`, nil),
+		message("200", sent.ID), message("200", sent.No), message("200", claimed.ID), message("200", sent.ID+"?unmask=1"), message("400", sent.ID+"?x=1"), message("404", "nothing"),
+		step{"/v1/messages/{id}", "get", "405", call{method: "PUT", path: "/v1/messages/" + sent.ID, body: "{}"}, nil},
+		remove("204", sent.ID), remove("204", sent.ID), remove("400", sent.ID+"?x=1"), remove("404", strings.Repeat("0", 17)), remove("409", plain.ID),
+		claim("GET", "200", "INV-1", "", nil), claim("GET", "404", "INV-2", "", nil), claim("GET", "400", "INV-1?x=1", "", nil),
+		claim("PATCH", "200", "INV-1", `{"action":"amend","amount":200}`, nil), claim("PATCH", "400", "INV-1", `x`, nil), claim("PATCH", "404", "INV-2", `{"action":"settle"}`, nil),
+		claim("PATCH", "413", "INV-1", long, nil), claim("PATCH", "415", "INV-1", "{}", json415), claim("PATCH", "422", "INV-1", `{"action":"amend"}`, nil),
+		claim("PATCH", "200", "INV-1", `{"action":"withdraw","reason":"誤請求"}`, nil), claim("PATCH", "409", "INV-1", `{"action":"settle"}`, nil),
+		document("201", "?name=検針票&class=billing", minimalPDF, pdf), document("400", "?class=x", minimalPDF, pdf), document("413", "", strings.Repeat("x", 6<<20), pdf),
+		document("415", "", minimalPDF, json415), document("422", "", "no PDF", pdf),
+		step{"/openapi.json", "get", "200", call{method: "GET", path: "/openapi.json", header: map[string]string{"Authorization": ""}}, nil},
+		step{"/openapi.json", "get", "405", call{method: "POST", path: "/openapi.json", body: "{}"}, nil},
+		step{"/v1/messages", "post", "503", call{method: "POST", path: "/v1/messages", body: identity}, func() { r.identity.fails = fmt.Errorf("module is down") }},
+		step{"/v1/claims/{number}", "get", "503", call{method: "GET", path: "/v1/claims/INV-1"}, down},
+		step{"/v1/claims/{number}", "patch", "503", call{method: "PATCH", path: "/v1/claims/INV-1", body: `{"action":"settle"}`}, down},
+		step{"/v1/messages", "post", "429", call{method: "POST", path: "/v1/messages", body: bill}, func() {
+			slow := shop("mizu")
+			slow.Policy.RatePerSec = 1
+			require.NoError(t, r.Tenants.Apply(t.Context(), slow))
+			for range 3 {
+				r.do(call{method: "POST", path: "/v1/messages", body: bill})
+			}
+		}},
+	)
+	for _, s := range steps {
+		if s.before != nil {
+			s.before()
+		}
+		a := r.do(s.call)
+		require.Equal(t, s.status, fmt.Sprint(a.status), "%s %s: %s", s.path, s.method, a.body)
+		doc.Answered(s.path, s.method, s.status, a.header, a.body)
+	}
+	// The store's own limits cannot be provoked without harming it; these answers have one schema, checked above, and
+	// their codes are checked in TestStoreFailuresHaveTheirStatus.
+	require.Empty(t, doc.Unasked(ours, "503", "507"))
+	for _, e := range endpoints {
+		for method := range e.methods {
+			path := e.path
+			if strings.HasSuffix(path, "/") {
+				path = map[string]string{"message": "/v1/messages/{id}", "claim": "/v1/claims/{number}"}[e.name]
+			}
+			require.Contains(t, doc.Paths[path], strings.ToLower(method), "%s is routed but not described", path)
+		}
+	}
+}
+
+// extras are the paths of other rooms that openapi.json describes; engine/api/uploads tests them.
+var extras = []string{"/v1/uploads"}
+
+func ours(path string) bool {
+	return !slices.ContainsFunc(extras, func(at string) bool { return path == at || strings.HasPrefix(path, at+"/") })
+}
+
+func TestDocumentedDraftsAreTaken(t *testing.T) {
+	full := `{"key":"k","to":"090-0001-0001","class":"billing","text":"{url}","vars":{"a":"b"},"sender":"default","reference":"r","send":true,"send_at":"` + time.Now().Add(time.Hour).Format(time.RFC3339) + `","window":{"from":"00:00","to":"23:59"},"valid_until":"` + time.Now().Add(26*time.Hour).Format(time.RFC3339) + `","link":{"expires_at":"` + time.Now().Add(50*time.Hour).Format(time.RFC3339) + `"},"identity":{"items":[{"field":"birth_date","value":"19980101","label":"生年月日","level":""}],"code":true},"page":{"title":"t","lead":"l","rows":[{"item":"a","value":"b"}],"closing":"c","contact":{"name":"n","phone":"p","hours":"h"},"notice_pdf":true,"survey":{"lead":"l","items":[{"title":"q","type":"radio","choices":["a","b"],"required":true}]}},"claim":{"number":"1","amount":110,"tax":10,"due":"2030-01-01","lines":[{"name":"n","quantity":1,"unit":110,"amount":110}],"methods":["konbini"],"payer":"山田","amend":false}}`
+	openapitest.Read(t, OpenAPI).Valid("Draft", []byte(full))
+	openRoom(t).send("mizu", full)
+}

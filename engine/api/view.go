@@ -1,0 +1,218 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/intake"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+)
+
+// Accepted is the answer to a message that is on disk. It is the same whenever the same key is given again, but for
+// Warnings, which only the first answer has.
+type Accepted struct {
+	ID       string         `json:"id"`
+	No       string         `json:"no"`
+	URL      string         `json:"url,omitempty"`
+	Status   message.Phase  `json:"status"`          // waiting or link_only
+	Claim    string         `json:"claim,omitempty"` // its number
+	Warnings []FieldProblem `json:"warnings,omitempty"`
+}
+
+func accepted(lang string, r *intake.Result) Accepted {
+	a := Accepted{ID: r.ID.String(), No: r.No, URL: r.URL, Status: r.Phase, Warnings: fieldProblems(lang, r.Warnings)}
+	if r.Claim != nil {
+		a.Claim = r.Claim.Number
+	}
+	return a
+}
+
+// Preview is the answer to ?dry_run=true: what the message would be. Its URL is a sample.
+type Preview struct {
+	To            string         `json:"to"` // masked
+	Text          string         `json:"text,omitempty"`
+	URL           string         `json:"url,omitempty"`
+	Units         int            `json:"units"` // of the text, as SMS counts
+	Parts         int            `json:"parts"` // short messages
+	Carrier       string         `json:"carrier,omitempty"`
+	Sender        string         `json:"sender,omitempty"`
+	SendAt        *time.Time     `json:"send_at,omitempty"`
+	ValidUntil    *time.Time     `json:"valid_until,omitempty"`
+	LinkExpiresAt *time.Time     `json:"link_expires_at,omitempty"`
+	Warnings      []FieldProblem `json:"warnings,omitempty"`
+}
+
+// Message is a message as its sender sees it.
+type Message struct {
+	ID            string        `json:"id"`
+	No            string        `json:"no"`
+	Status        message.Phase `json:"status"`
+	Class         message.Class `json:"class"`
+	Via           message.Via   `json:"via"`
+	To            string        `json:"to"` // masked
+	Reference     string        `json:"reference,omitempty"`
+	Carrier       string        `json:"carrier,omitempty"`
+	Sender        string        `json:"sender,omitempty"` // sender profile
+	Campaign      string        `json:"campaign,omitempty"`
+	Parts         int           `json:"parts"`
+	URL           string        `json:"url,omitempty"`
+	AcceptedAt    time.Time     `json:"accepted_at"`
+	SendAt        *time.Time    `json:"send_at,omitempty"`
+	ValidUntil    *time.Time    `json:"valid_until,omitempty"`
+	LinkExpiresAt *time.Time    `json:"link_expires_at,omitempty"`
+	SubmittedAt   *time.Time    `json:"submitted_at,omitempty"`
+	DeliveredAt   *time.Time    `json:"delivered_at,omitempty"`
+	OpenedAt      *time.Time    `json:"opened_at,omitempty"`
+	IdentifiedAt  *time.Time    `json:"identified_at,omitempty"`
+	ViewedAt      *time.Time    `json:"viewed_at,omitempty"`
+	AnsweredAt    *time.Time    `json:"answered_at,omitempty"`
+	RevokedAt     *time.Time    `json:"revoked_at,omitempty"`
+	LockedUntil   *time.Time    `json:"locked_until,omitempty"`
+	Reason        string        `json:"reason,omitempty"`         // why it was refused, canceled or not delivered
+	CommandStatus uint32        `json:"command_status,omitempty"` // the carrier's last, not 0
+	Erased        bool          `json:"erased,omitempty"`         // the content is past its retention
+	Claim         *Claim        `json:"claim,omitempty"`
+	Timeline      []Entry       `json:"timeline,omitempty"` // of one message only
+}
+
+// Entry is one thing that happened to a message or its claim.
+type Entry struct {
+	At     time.Time         `json:"at"`
+	Of     string            `json:"of"`    // message, claim
+	Event  string            `json:"event"` // accepted, looked_up, … as in message.Type; of a claim as engine/payment names it
+	Detail map[string]string `json:"detail,omitempty"`
+}
+
+// Claim is a claim as its sender sees it.
+type Claim struct {
+	Number      string    `json:"number"`
+	Amount      int64     `json:"amount"`        // yen
+	Tax         *int64    `json:"tax,omitempty"` // yen within Amount
+	Due         string    `json:"due"`           // YYYY-MM-DD
+	Status      string    `json:"status"`        // engine/payment's word
+	Provisional int64     `json:"provisional"`   // yen by 速報, not yet confirmed
+	Confirmed   int64     `json:"confirmed"`     // yen by 確報
+	Method      string    `json:"method,omitempty"`
+	Receipt     string    `json:"receipt,omitempty"` // its number
+	Alerts      []string  `json:"alerts,omitempty"`  // 要対応: overpaid, paid_after_expiry …
+	CreatedAt   time.Time `json:"created_at"`
+	Timeline    []Entry   `json:"timeline,omitempty"`
+}
+
+// ClaimChange is a fact that the sender states about a claim.
+type ClaimChange struct {
+	Action string `json:"action"`           // amend, settle (消込: paid elsewhere), withdraw
+	Amount *int64 `json:"amount,omitempty"` // amend: yen
+	Due    string `json:"due,omitempty"`    // amend: YYYY-MM-DD
+	Reason string `json:"reason,omitempty"` // at most 200 characters
+}
+
+func some(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// view makes the sender's sight of a folded message.
+func (s *Server) view(c *Caller, id ulid.ULID, st *message.State, unmask bool) (Message, error) {
+	h := &st.Head
+	now := time.Now()
+	m := Message{
+		ID: id.String(), No: h.No, Status: st.PhaseAt(now), Class: h.Class, Via: h.Via, To: h.Masked, Carrier: st.Carrier, Sender: h.Sender,
+		Parts: h.Parts, URL: h.URL, AcceptedAt: st.AcceptedAt, SendAt: some(h.SendAt), ValidUntil: some(h.ValidUntil), LinkExpiresAt: some(h.LinkExpires),
+		SubmittedAt: some(st.SubmittedAt), DeliveredAt: some(st.DeliveredAt), OpenedAt: some(st.OpenedAt), IdentifiedAt: some(st.IdentifiedAt),
+		ViewedAt: some(st.ViewedAt), AnsweredAt: some(st.AnsweredAt), RevokedAt: some(st.RevokedAt), Reason: st.Reason, CommandStatus: st.Status,
+	}
+	if !h.Campaign.IsZero() {
+		m.Campaign = h.Campaign.String()
+	}
+	if st.LockedAt(now) {
+		m.LockedUntil = some(st.LockedUntil)
+	}
+	plain, err := s.Store.Open(c.Tenant.ID, id.String()+"/sms", h.SMS)
+	if errors.Is(err, store.ErrErased) {
+		m.Erased = true
+		return m, nil
+	}
+	if err != nil {
+		return m, err
+	}
+	var sms message.SMS
+	if err := json.Unmarshal(plain, &sms); err != nil {
+		return m, err
+	}
+	m.Reference = sms.Reference
+	if n, err := carrier.ParseNumber(sms.Number); err == nil && unmask {
+		m.To = n.National()
+	}
+	return m, nil
+}
+
+// timeline tells each event without what is secret or personal in it.
+func timeline(events []store.Event) ([]Entry, error) {
+	entries := make([]Entry, 0, len(events))
+	for _, e := range events {
+		ev := message.Event{Type: message.Type(e.Type), At: e.At, Data: e.Data}
+		d, err := eventDetail(ev)
+		if err != nil {
+			return nil, err
+		}
+		for k, v := range d {
+			if v == "" || v == "0" {
+				delete(d, k)
+			}
+		}
+		entries = append(entries, Entry{At: e.At, Of: "message", Event: ev.Type.String(), Detail: d})
+	}
+	return entries, nil
+}
+
+func eventDetail(e message.Event) (map[string]string, error) {
+	when := func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return t.UTC().Format(time.RFC3339)
+	}
+	switch e.Type {
+	case message.LookedUp:
+		var d message.Lookup
+		err := e.Decode(&d)
+		return map[string]string{"carrier": d.Carrier, "by": d.By}, err
+	case message.Submitting, message.Submitted, message.Retrying, message.InDoubt, message.Refused:
+		var d message.Submission
+		err := e.Decode(&d)
+		return map[string]string{
+			"part": strconv.Itoa(d.Part), "attempt": strconv.Itoa(d.Attempt), "carrier": d.Carrier, "bind": d.Bind,
+			"command_status": strconv.FormatUint(uint64(d.Status), 10), "reason": d.Reason, "policy": string(d.Policy), "until": when(d.Until),
+		}, err
+	case message.Delivered, message.Undelivered:
+		var d message.Report
+		err := e.Decode(&d)
+		return map[string]string{"part": strconv.Itoa(d.Part), "carrier": d.Carrier, "state": d.State, "error": d.Err, "done": when(d.Done)}, err
+	case message.Canceled, message.Revoked, message.Unlocked:
+		var d message.Act
+		err := e.Decode(&d)
+		return map[string]string{"by": d.By, "reason": d.Reason}, err
+	case message.Opened:
+		var d message.Opening
+		err := e.Decode(&d)
+		return map[string]string{"doubtful": d.Doubtful}, err
+	case message.Tried:
+		var d message.Try
+		err := e.Decode(&d)
+		return map[string]string{"step": d.Step, "ok": strconv.FormatBool(d.OK)}, err
+	case message.Locked:
+		var d message.Lock
+		err := e.Decode(&d)
+		return map[string]string{"until": when(d.Until)}, err
+	}
+	return nil, nil
+}

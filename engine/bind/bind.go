@@ -1,0 +1,307 @@
+// Package bind keeps one SMPP bind of a carrier up.
+//
+// A Bind is a state machine (Run): Dialing ─► Bound ─► Waiting ─► Dialing …, and Refused when the carrier says that it will
+// never let us in (wrong system_id or password): that needs a person, so it is not tried again before Resume. Waiting
+// backs off with jitter, from one second to a minute, and starts over after a session that lasted.
+//
+// It submits nothing by itself: engine/dispatch asks Credit, then TrySubmit. Results and the carrier's own requests go to
+// the Handlers in batches, from the session's two handler goroutines; a handler may block for a commit. Nothing here
+// survives a restart, and nothing has to: what was submitted is recorded before it is submitted.
+package bind
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
+
+	"github.com/kakitome/kakitome/smpp/pdu"
+	"github.com/kakitome/kakitome/smpp/session"
+)
+
+// State is where a bind stands.
+type State string
+
+const (
+	Dialing   State = "dialing"
+	Bound     State = "bound"
+	Waiting   State = "waiting"   // until the next try
+	Refused   State = "refused"   // by the carrier, until Resume
+	Unbinding State = "unbinding" // the program stops
+	Stopped   State = "stopped"
+)
+
+// Handlers take what a session brings. They must not keep the batches. OnBound tells that submissions may go again.
+type Handlers struct {
+	OnResults  func(b *Bind, batch []session.Result)
+	OnRequests func(b *Bind, batch []session.Incoming)
+	OnBound    func(b *Bind)
+}
+
+// Options makes a Bind.
+type Options struct {
+	Config     Config
+	Handlers   Handlers
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+	// Dial replaces the TCP dial in tests.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// Status is a bind at one moment.
+type Status struct {
+	Name, Carrier string
+	State         State
+	Why           string // of the last change of state
+	Since         time.Time
+	Stats         session.Stats // of the present session
+}
+
+// Bind is one supervised bind. Safe for concurrent use.
+type Bind struct {
+	o       Options
+	log     *slog.Logger
+	metrics *metrics
+	limiter *rate.Limiter
+	resume  chan struct{} // size 1: a second Resume changes nothing
+
+	mu     sync.Mutex // guards what follows
+	sess   *session.Session
+	state  State
+	why    string
+	since  time.Time
+	slowed time.Time // no submission before
+}
+
+// New makes a bind that Run brings up. The configuration must be valid.
+func New(o Options) *Bind {
+	limit := rate.Inf
+	if o.Config.Rate > 0 {
+		limit = rate.Limit(o.Config.Rate)
+	}
+	return &Bind{
+		o:       o,
+		log:     o.Log.With("carrier", o.Config.Carrier, "bind", o.Config.Name),
+		metrics: newMetrics(o.Registerer, o.Config.Carrier, o.Config.Name),
+		// A burst of a tenth of a second keeps the rate smooth without a timer per PDU.
+		limiter: rate.NewLimiter(limit, max(o.Config.Rate/10, 1)),
+		resume:  make(chan struct{}, 1),
+		state:   Stopped,
+		since:   time.Now(),
+	}
+}
+
+// Name is the configured name.
+func (b *Bind) Name() string { return b.o.Config.Name }
+
+// Carrier is the carrier's name.
+func (b *Bind) Carrier() string { return b.o.Config.Carrier }
+
+// Status returns how the bind stands.
+func (b *Bind) Status() Status {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	st := Status{Name: b.o.Config.Name, Carrier: b.o.Config.Carrier, State: b.state, Why: b.why, Since: b.since}
+	if b.sess != nil {
+		st.Stats = b.sess.Stats()
+	}
+	return st
+}
+
+// Resume lets a refused bind try again at once.
+func (b *Bind) Resume() {
+	select {
+	case b.resume <- struct{}{}:
+	default:
+	}
+}
+
+// Credit is how many PDUs may be submitted now: the window's room, within the rate. Zero while the bind is not bound or
+// slowed by the carrier.
+func (b *Bind) Credit() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sess == nil || time.Now().Before(b.slowed) {
+		return 0
+	}
+	room := b.sess.Room()
+	if b.o.Config.Rate > 0 {
+		room = min(room, int(b.limiter.Tokens()))
+	}
+	return max(room, 0)
+}
+
+// TrySubmit submits as many of the batch, from its beginning, as window and rate allow and returns how many. Each of them
+// gets one result; the rest are the caller's still. One that cannot be encoded gets its own, NotSent with a
+// *pdu.FieldError, before TrySubmit returns.
+func (b *Bind) TrySubmit(batch []session.Request) int {
+	batch = batch[:min(len(batch), b.Credit())]
+	b.mu.Lock()
+	sess := b.sess
+	b.mu.Unlock()
+	if sess == nil || len(batch) == 0 {
+		return 0
+	}
+	n, err := sess.TrySubmit(batch)
+	if b.o.Config.Rate > 0 && n > 0 {
+		b.limiter.AllowN(time.Now(), n)
+	}
+	var field *pdu.FieldError
+	if errors.As(err, &field) { // it would be the first of every batch to come
+		b.log.Error("submission cannot be encoded", "err", err)
+		b.o.Handlers.OnResults(b, []session.Result{{Owner: batch[n].Owner, Outcome: session.NotSent, Err: err}})
+		n++
+	}
+	return n
+}
+
+// Slow stops submissions for a while: the carrier said that we are too fast.
+func (b *Bind) Slow(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.slowed = time.Now().Add(d)
+	b.metrics.throttled.Inc()
+}
+
+// Run keeps the bind up until ctx ends, then unbinds within the drain time. It returns nil.
+func (b *Bind) Run(ctx context.Context) error {
+	back := backOff{}
+	for ctx.Err() == nil {
+		b.enter(Dialing, "")
+		sess, err := b.dial(ctx)
+		if err != nil {
+			b.failed(ctx, err, &back)
+			continue
+		}
+		began := time.Now()
+		b.bound(sess)
+		select {
+		case <-sess.Ended():
+		case <-ctx.Done():
+			b.enter(Unbinding, "the program stops")
+			unbind, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			if err := sess.Unbind(unbind); err != nil {
+				b.log.Warn("unbind failed", "err", err)
+			}
+			cancel()
+		}
+		<-sess.Done()
+		b.unbound(sess)
+		if time.Since(began) > lasting {
+			back = backOff{}
+		}
+		if ctx.Err() == nil {
+			b.wait(ctx, back.next(), sess.Err())
+		}
+	}
+	b.enter(Stopped, "the program stops")
+	return nil
+}
+
+// lasting is how long a session must have been up for the back-off to start over.
+const lasting = time.Minute
+
+func (b *Bind) dial(ctx context.Context) (*session.Session, error) {
+	cfg := b.o.Config
+	password, err := cfg.password()
+	if err != nil {
+		return nil, err
+	}
+	o := session.Options{
+		Addr: cfg.Address,
+		Dial: b.o.Dial,
+		Bind: pdu.Bind{SystemID: cfg.SystemID, Password: password, SystemType: cfg.SystemType},
+		Settings: session.Settings{
+			Window:          cfg.Window,
+			ResponseTimeout: cfg.responseTimeout(),
+			EnquireInterval: time.Duration(cfg.EnquireLink) * time.Second,
+			OnResults:       func(_ *session.Session, batch []session.Result) { b.o.Handlers.OnResults(b, batch) },
+			OnRequests:      func(_ *session.Session, batch []session.Incoming) { b.o.Handlers.OnRequests(b, batch) },
+		},
+	}
+	if cfg.TLS {
+		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return session.Dial(ctx, o)
+}
+
+// failed waits after a dial or bind that did not work.
+func (b *Bind) failed(ctx context.Context, err error, back *backOff) {
+	var refused *session.BindError
+	if errors.As(err, &refused) && permanent(refused.Status) {
+		b.enter(Refused, err.Error())
+		b.log.Error("the carrier refuses this bind; correct its system_id or password, then start the engine again", "err", err)
+		select {
+		case <-b.resume:
+		case <-ctx.Done():
+		}
+		return
+	}
+	b.wait(ctx, back.next(), err)
+}
+
+// permanent: another try with the same words gets the same answer. SMPP 3.4 §5.1.3
+func permanent(s pdu.Status) bool {
+	return s == pdu.StatusInvalidPassword || s == pdu.StatusInvalidSystemID || s == pdu.StatusInvalidSystemType
+}
+
+func (b *Bind) wait(ctx context.Context, d time.Duration, why error) {
+	b.enter(Waiting, fmt.Sprint(why))
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-b.resume:
+	case <-ctx.Done():
+	}
+}
+
+func (b *Bind) bound(sess *session.Session) {
+	b.mu.Lock()
+	b.sess = sess
+	b.mu.Unlock()
+	b.enter(Bound, "")
+	b.metrics.up.Set(1)
+	b.o.Handlers.OnBound(b)
+}
+
+func (b *Bind) unbound(sess *session.Session) {
+	b.mu.Lock()
+	b.sess = nil
+	b.mu.Unlock()
+	b.metrics.up.Set(0)
+	st := sess.Stats()
+	b.log.Info("session ended", "err", sess.Err(), "submitted", st.Submitted, "in_doubt", st.InDoubt)
+}
+
+// enter changes the state. Only a change is logged, or another reason for staying.
+func (b *Bind) enter(s State, why string) {
+	b.mu.Lock()
+	same := b.state == s && b.why == why
+	quiet := s == Dialing || (s == Waiting && b.why == why)
+	b.state, b.since = s, time.Now()
+	if s != Dialing { // a reason stands until the next outcome
+		b.why = why
+	}
+	b.mu.Unlock()
+	if !same && !quiet {
+		b.log.Info("bind state", "state", string(s), "why", why)
+	}
+}
+
+// backOff grows from one second to a minute; each wait is between half of it and the whole.
+type backOff struct{ tries int }
+
+func (b *backOff) next() time.Duration {
+	d := min(time.Second<<min(b.tries, 6), time.Minute)
+	b.tries++
+	return d/2 + rand.N(d/2+1)
+}

@@ -1,0 +1,95 @@
+package bind
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+)
+
+// Config is one SMPP bind of a carrier.
+type Config struct {
+	// Name of the bind, unique: in logs, metrics and on screens. 1 to 32 characters.
+	Name string `toml:"name"`
+	// Carrier that it belongs to.
+	Carrier string `toml:"carrier"`
+	// Address of the carrier's SMSC, host:port.
+	Address string `toml:"address"`
+	// SystemID, at most 15 characters. SMPP 3.4 §5.2.1
+	SystemID string `toml:"system_id"`
+	// PasswordFile holds the password (at most 8 characters, SMPP 3.4 §5.2.2) and is readable by its owner alone.
+	PasswordFile string `toml:"password_file"`
+	// SystemType, at most 12 characters; most carriers want it empty.
+	SystemType string `toml:"system_type"`
+	// TLS speaks TLS; the certificate is verified against the system's roots and the host of Address.
+	TLS bool `toml:"tls"`
+	// Window is how many PDUs may be outstanding at once, 1 to 10000, as the carrier's contract says. Default 100.
+	Window int `toml:"window"`
+	// Rate is how many PDUs a second may be submitted; 0: no limit.
+	Rate int `toml:"rate"`
+	// EnquireLink is the silence in seconds after which the link is checked, 1 to 3600. Default 30.
+	EnquireLink int `toml:"enquire_link_seconds"`
+	// Response is how many seconds a response is awaited before a submission is in doubt, 1 to 3600. Default 60.
+	Response int `toml:"response_timeout_seconds"`
+}
+
+// Default is a bind before its file is read.
+func Default() Config { return Config{Window: 100, EnquireLink: 30, Response: 60} }
+
+// Validate reports all faults, each naming its field.
+func (c Config) Validate() []error {
+	var errs []error
+	bad := func(field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", field, fmt.Sprintf(format, args...)))
+	}
+	if c.Name == "" || len(c.Name) > 32 {
+		bad("name", "%q must have 1 to 32 characters", c.Name)
+	}
+	if c.Carrier == "" {
+		bad("carrier", "is required")
+	}
+	if host, port, err := net.SplitHostPort(c.Address); err != nil || host == "" || port == "" {
+		bad("address", "%q must be host:port", c.Address)
+	}
+	if c.SystemID == "" || len(c.SystemID) > 15 {
+		bad("system_id", "has %d characters, 1 to 15 are allowed", len(c.SystemID))
+	}
+	if len(c.SystemType) > 12 {
+		bad("system_type", "has %d characters, at most 12 are allowed", len(c.SystemType))
+	}
+	if c.PasswordFile == "" {
+		bad("password_file", "is required")
+	}
+	if c.Window < 1 || c.Window > 10_000 {
+		bad("window", "%d must be 1 to 10000", c.Window)
+	}
+	if c.Rate < 0 {
+		bad("rate", "%d must not be negative", c.Rate)
+	}
+	if c.EnquireLink < 1 || c.EnquireLink > 3600 {
+		bad("enquire_link_seconds", "%d must be 1 to 3600", c.EnquireLink)
+	}
+	if c.Response < 1 || c.Response > 3600 {
+		bad("response_timeout_seconds", "%d must be 1 to 3600", c.Response)
+	}
+	return errs
+}
+
+// password reads the bind's password from its file.
+func (c Config) password() (string, error) {
+	info, err := os.Stat(c.PasswordFile)
+	if err != nil {
+		return "", fmt.Errorf("password of bind %s: %w", c.Name, err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return "", fmt.Errorf("password of bind %s: %s may be read by others (mode %04o, needs 0600)", c.Name, c.PasswordFile, info.Mode().Perm())
+	}
+	b, err := os.ReadFile(c.PasswordFile)
+	if err != nil {
+		return "", fmt.Errorf("password of bind %s: %w", c.Name, err)
+	}
+	return strings.TrimRight(string(b), "\r\n"), nil
+}
+
+func (c Config) responseTimeout() time.Duration { return time.Duration(c.Response) * time.Second }

@@ -1,0 +1,277 @@
+package campaign
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/kakitome/kakitome/engine/message"
+)
+
+// known are the columns that stand for one field of a draft. A header is folded before it is compared: width, case, spaces
+// and "_" do not matter. The first name is the one that faults give where a file has no such column.
+var known = []struct {
+	path  string // of message.Problem
+	names []string
+	set   func(r *row, cell string)
+}{
+	{"to", []string{"電話番号", "携帯電話番号", "携帯番号", "phone", "to", "mobile"}, (*row).phone},
+	{"reference", []string{"会員情報", "会員番号", "reference"}, func(r *row, v string) { r.draft.Reference = r.identifier("reference", v) }},
+	{"text", []string{"本文", "SMS本文", "text"}, func(r *row, v string) { r.words(&r.draft.Text, v) }},
+	{"template", []string{"テンプレート", "template"}, func(r *row, v string) { r.words(&r.draft.Template, v) }},
+	{"class", []string{"種別", "メッセージ種別", "class"}, func(r *row, v string) { r.draft.Class = class(v) }},
+	{"sender", []string{"送信元", "sender"}, func(r *row, v string) { r.draft.Sender = v }},
+	{"send", []string{"SMS送信", "送信", "send"}, func(r *row, v string) { send := r.yes("send", v); r.draft.Send = &send }},
+	{"send_at", []string{"送信日時", "send_at"}, func(r *row, v string) { r.draft.SendAt = r.moment("send_at", v, false) }},
+	{"valid_until", []string{"送信期限", "valid_until"}, func(r *row, v string) { r.draft.ValidUntil = r.moment("valid_until", v, true) }},
+	{"window", []string{"送信時間帯", "window"}, (*row).window},
+	{"link.expires_at", []string{"リンク有効期限", "URL有効期限", "link_expires_at"}, func(r *row, v string) {
+		r.draft.Link = &message.Link{ExpiresAt: r.moment("link.expires_at", v, true)}
+	}},
+	{"identity.code", []string{"SMS認証", "code"}, func(r *row, v string) { r.identity().Code = r.yes("identity.code", v) }},
+	{"page.title", []string{"タイトル", "title"}, func(r *row, v string) { r.page().Title = v }},
+	{"page.lead", []string{"文頭", "lead"}, func(r *row, v string) { r.page().Lead = v }},
+	{"page.closing", []string{"文末", "closing"}, func(r *row, v string) { r.page().Closing = v }},
+	{"page.notice_pdf", []string{"PDF表示", "notice_pdf"}, func(r *row, v string) { r.page().NoticePDF = r.yes("page.notice_pdf", v) }},
+	{"claim.number", []string{"請求番号", "claim_number"}, func(r *row, v string) { r.claim().Number = r.identifier("claim.number", v) }},
+	{"claim.amount", []string{"請求金額", "金額", "amount"}, func(r *row, v string) { r.claim().Amount = r.integer("claim.amount", v) }},
+	{"claim.tax", []string{"うち税", "うち消費税", "消費税", "tax"}, func(r *row, v string) { tax := r.integer("claim.tax", v); r.claim().Tax = &tax }},
+	{"claim.due", []string{"支払期限", "支払期日", "due"}, func(r *row, v string) { r.claim().Due = r.day("claim.due", v) }},
+	{"claim.methods", []string{"支払方法", "methods"}, func(r *row, v string) { r.methods = list(v) }},
+	{"claim.payer", []string{"宛名", "payer"}, func(r *row, v string) { r.claim().Payer = v }},
+	{"claim.amend", []string{"請求変更", "amend"}, func(r *row, v string) { r.amend = r.yes("claim.amend", v) }},
+	{"key", []string{"キー", "key"}, func(r *row, v string) { r.draft.Key = r.identifier("key", v) }},
+}
+
+// answers are the columns of expected answers: "認証:" and the Japanese name, or the field's own name, with "identity:" before
+// it where the name alone is another column's (phone).
+var answers = []struct{ field, name string }{
+	{"birth_date", "生年月日"},
+	{"kana_name", "氏名カナ"},
+	{"customer_number", "お客様番号"},
+	{"phone", "電話番号"},
+	{"postcode", "郵便番号"},
+	{"passcode", "暗証番号"},
+}
+
+// numbered are columns that end in a number: 項目1, 値1 … 項目30, 値30 of the table, 品名1, 数量1, 単価1 … of the claim.
+var numbered = []struct {
+	kind  columnKind
+	names []string
+	most  int
+}{
+	{columnItem, []string{"項目", "item"}, message.MaxRows},
+	{columnValue, []string{"値", "内容", "value"}, message.MaxRows},
+	{columnLine, []string{"品名", "line"}, message.MaxLines},
+	{columnQuantity, []string{"数量", "quantity"}, message.MaxLines},
+	{columnUnit, []string{"単価", "unit"}, message.MaxLines},
+}
+
+type columnKind uint8
+
+const (
+	columnField  columnKind = iota // known[index]
+	columnAnswer                   // answers[index]
+	columnTable                    // "表:<name>": a row of the table
+	columnVar                      // a value for {name}
+	columnItem                     // index is the number, from 1
+	columnValue
+	columnLine
+	columnQuantity
+	columnUnit
+)
+
+type column struct {
+	header string // as in the file
+	kind   columnKind
+	index  int
+	name   string // of columnTable and columnVar
+}
+
+// columns are what the first row of a file says.
+type columns struct {
+	all   []column
+	field map[string]int // path → place in the row
+	one   map[columnKind]map[int]int
+}
+
+// fold makes headers comparable.
+func fold(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || r == '_' || unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, norm.NFKC.String(s))
+}
+
+var (
+	byName   = map[string]column{}
+	usual    = map[string]string{} // path → the first name of its column
+	tableKey = fold("表:")
+	tableEN  = "row:"
+	varKey   = fold("変数:")
+)
+
+func init() {
+	for i, k := range known {
+		usual[k.path] = k.names[0]
+		for _, name := range k.names {
+			byName[fold(name)] = column{kind: columnField, index: i}
+		}
+	}
+	for i, a := range answers {
+		for _, name := range []string{"認証:" + a.name, "identity:" + a.field, a.field} {
+			if _, taken := byName[fold(name)]; !taken {
+				byName[fold(name)] = column{kind: columnAnswer, index: i}
+			}
+		}
+	}
+}
+
+// isVar reports whether a plain header is a variable of one of the tenant's templates.
+type isVar func(name string) bool
+
+// readHeader understands the first row, or says all that is wrong with it.
+func readHeader(cells []string, line int64, variable isVar) (*columns, []Finding) {
+	c := &columns{field: map[string]int{}, one: map[columnKind]map[int]int{}}
+	var faults []Finding
+	fault := func(header, code, detail string) {
+		faults = append(faults, Finding{Line: line, Column: headerName(header), Problem: message.Problem{Field: "header", Code: code, Detail: detail}})
+	}
+	understood := 0
+	seen := map[string]bool{}
+	for i, header := range cells {
+		header = strings.TrimSpace(header)
+		col, ok := parseHeader(header, variable)
+		col.header = headerName(header)
+		switch {
+		case header == "":
+			col.kind, col.index = columnTable, -1 // its cells must be empty
+			ok = true
+		case !ok:
+			fault(header, "unknown", detailUnknownColumn)
+		case seen[fold(header)] || c.taken(col):
+			fault(header, "mismatch", detailTwice)
+		default:
+			understood++
+		}
+		if ok && header != "" {
+			c.put(col, i)
+		}
+		seen[fold(header)] = true
+		c.all = append(c.all, col)
+	}
+	if understood == 0 {
+		return nil, []Finding{{Line: line, Problem: message.Problem{Field: "header", Code: "required", Detail: detailNoHeader}}}
+	}
+	if _, ok := c.field["to"]; !ok {
+		faults = append(faults, Finding{Line: line, Column: known[0].names[0], Problem: message.Problem{Field: "to", Code: "required", Detail: detailNoPhone}})
+	}
+	for _, pair := range [][2]columnKind{{columnItem, columnValue}, {columnValue, columnItem}, {columnLine, columnUnit}, {columnUnit, columnLine}, {columnQuantity, columnLine}} {
+		for n, i := range c.one[pair[0]] {
+			if _, ok := c.one[pair[1]][n]; !ok {
+				fault(cells[i], "mismatch", detailPair)
+			}
+		}
+	}
+	return c, faults
+}
+
+// headerName is a header as it may be shown. Where a file has no header its first row is personal.
+func headerName(h string) string {
+	digits := 0
+	for _, r := range h {
+		if unicode.IsDigit(r) {
+			digits++
+		}
+	}
+	if digits > 3 {
+		return message.Mask(h)
+	}
+	if r := []rune(h); len(r) > 40 {
+		return string(r[:40]) + "…"
+	}
+	return h
+}
+
+func (c *columns) taken(col column) bool {
+	switch col.kind {
+	case columnField:
+		_, ok := c.field[known[col.index].path]
+		return ok
+	case columnVar:
+		_, ok := c.field["vars."+col.name]
+		return ok
+	case columnTable:
+		return false
+	}
+	_, ok := c.one[col.kind][col.index]
+	return ok
+}
+
+func (c *columns) put(col column, i int) {
+	switch col.kind {
+	case columnField:
+		c.field[known[col.index].path] = i
+	case columnVar:
+		c.field["vars."+col.name] = i
+	case columnTable:
+	default:
+		if c.one[col.kind] == nil {
+			c.one[col.kind] = map[int]int{}
+		}
+		c.one[col.kind][col.index] = i
+	}
+}
+
+func parseHeader(header string, variable isVar) (column, bool) {
+	folded := fold(header)
+	if col, ok := byName[folded]; ok {
+		return col, true
+	}
+	for _, prefix := range []string{tableKey, tableEN} {
+		if strings.HasPrefix(folded, prefix) {
+			_, name, _ := strings.Cut(norm.NFC.String(strings.ReplaceAll(header, "：", ":")), ":")
+			name = strings.TrimSpace(name)
+			return column{kind: columnTable, name: name}, name != ""
+		}
+	}
+	if name, ok := strings.CutPrefix(header, "{"); ok && strings.HasSuffix(name, "}") && name != "url}" && len(name) > 1 {
+		return column{kind: columnVar, name: strings.TrimSuffix(name, "}")}, true
+	}
+	if strings.HasPrefix(folded, varKey) {
+		_, name, _ := strings.Cut(strings.ReplaceAll(header, "：", ":"), ":")
+		return column{kind: columnVar, name: strings.TrimSpace(name)}, name != ""
+	}
+	for _, n := range numbered {
+		for _, name := range n.names {
+			if rest, ok := strings.CutPrefix(folded, name); ok {
+				if k, err := strconv.Atoi(rest); err == nil && k >= 1 && k <= n.most {
+					return column{kind: n.kind, index: k}, true
+				}
+			}
+		}
+	}
+	if variable != nil && variable(header) {
+		return column{kind: columnVar, name: header}, true
+	}
+	return column{}, false
+}
+
+// numbers lists the numbers of a numbered column in order.
+func (c *columns) numbers(kind columnKind) []int {
+	var all []int
+	for n := range c.one[kind] {
+		all = append(all, n)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// namePattern finds the {names} of a text or template.
+var namePattern = regexp.MustCompile(`\{([^{}]+)\}`)

@@ -1,0 +1,397 @@
+// Package dispatch submits what is due.
+//
+// One pump a carrier takes entries from the store's queues "<carrier>/<lane>", the most urgent lane first, never more than
+// its binds can take now: so a code waits behind one window of bulk at the most. For each message the state decides
+// (message.State), whatever the entry says:
+//
+//	hold     quiet hours and windows move the entry (Release)
+//	lapse    the validity ended: never sent
+//	look up  the carrier may have changed since intake: the message moves to that carrier's queue
+//	sender   no approved address: refused, never sent with another's
+//	split    smpp/coding
+//	record   Submitting is committed, synced, BEFORE the first byte is written; the entry moves to "doubt/<carrier>"
+//	submit   on the bind with the most room
+//
+// Results come back by the binds in batches and become Submitted, Retrying, InDoubt or Refused; each commit takes the
+// entry out or moves it. After a crash the entries of "doubt/<carrier>" are exactly the submissions whose fate is not
+// known: Run gives them to the in-doubt policy before anything is sent. Duplicates are therefore bounded by what was
+// between Submitting and its result, which the windows bound.
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kakitome/kakitome/engine/bind"
+	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/dlr"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/smpp/session"
+)
+
+// Store is what dispatch needs of engine/store.
+type Store interface {
+	dlr.Store
+	Due(dst []store.DueItem, queue string, after store.Cursor, now time.Time, limit int) ([]store.DueItem, error)
+	NextDue(queue string, after store.Cursor) (time.Time, bool, error)
+	Wake(queue string) <-chan struct{}
+	Queues() ([]string, error)
+	Open(id tenant.ID, aad string, box []byte) ([]byte, error)
+}
+
+// Options makes a Dispatcher.
+type Options struct {
+	Store     Store
+	Directory *tenant.Directory
+	Carriers  *carrier.Table
+	Binds     []bind.Config // of all carriers
+	// Doubt overrides the in-doubt policy of every class but otp; empty: that of the class.
+	Doubt message.Doubt
+	// DoubtWait is how long a dlr is awaited before a doubtful submission is repeated. Default 10 minutes.
+	DoubtWait  time.Duration
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+const doubtPrefix = "doubt/"
+
+func doubtQueue(carrier string) string { return doubtPrefix + carrier }
+
+// carrierOf is the carrier of a queue's name; empty: the queue is not ours.
+func carrierOf(queue string) string {
+	if name, ok := strings.CutPrefix(queue, doubtPrefix); ok {
+		return name
+	}
+	for _, lane := range message.Lanes {
+		if name, ok := strings.CutSuffix(queue, "/"+string(lane)); ok {
+			return name
+		}
+	}
+	return ""
+}
+
+// Dispatcher runs the pumps and binds of all carriers.
+type Dispatcher struct {
+	pumps []*pump
+	binds []*bind.Bind
+}
+
+// New makes the pumps and binds. Each carrier that a bind names must be in the table. What still waits for a carrier that is
+// not in it any more has a pump too.
+func New(o Options) (*Dispatcher, error) {
+	if o.DoubtWait == 0 {
+		o.DoubtWait = 10 * time.Minute
+	}
+	d := &Dispatcher{}
+	byCarrier := map[string]*pump{}
+	for _, c := range o.Carriers.Carriers() {
+		p, err := newPump(o, c)
+		if err != nil {
+			return nil, err
+		}
+		byCarrier[c.Name] = p
+		d.pumps = append(d.pumps, p)
+	}
+	queues, err := o.Store.Queues()
+	if err != nil {
+		return nil, fmt.Errorf("find what waits for carriers that are no more: %w", err)
+	}
+	for _, queue := range queues {
+		name := carrierOf(queue)
+		if name == "" || byCarrier[name] != nil {
+			continue
+		}
+		p, err := newPump(o, &carrier.Carrier{Name: name})
+		if err != nil {
+			return nil, err
+		}
+		p.gone = true
+		byCarrier[name] = p
+		d.pumps = append(d.pumps, p)
+	}
+	for _, cfg := range o.Binds {
+		p := byCarrier[cfg.Carrier]
+		if p == nil || p.gone {
+			return nil, fmt.Errorf("bind %s: there is no carrier %q", cfg.Name, cfg.Carrier)
+		}
+		b := bind.New(bind.Options{Config: cfg, Log: o.Log, Registerer: o.Registerer, Handlers: bind.Handlers{
+			OnResults:  p.results,
+			OnRequests: func(b *bind.Bind, batch []session.Incoming) { p.matcher.Take(context.Background(), b.Name(), batch) },
+			OnBound:    func(*bind.Bind) { p.poke() },
+		}})
+		p.binds = append(p.binds, b)
+		d.binds = append(d.binds, b)
+	}
+	return d, nil
+}
+
+// Status lists the binds in the order of the configuration.
+func (d *Dispatcher) Status() []bind.Status {
+	all := make([]bind.Status, len(d.binds))
+	for i, b := range d.binds {
+		all[i] = b.Status()
+	}
+	return all
+}
+
+// Run sends until ctx ends: then no more is submitted, windows drain, binds unbind, and it returns.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	pumps, ctxPumps := errgroup.WithContext(ctx)
+	var binds, matchers errgroup.Group
+	ctxBinds, stopBinds := context.WithCancel(context.WithoutCancel(ctx))
+	ctxMatchers, stopMatchers := context.WithCancel(context.WithoutCancel(ctx))
+	for _, p := range d.pumps {
+		pumps.Go(func() error { return p.run(ctxPumps) })
+		matchers.Go(func() error { return p.matcher.Run(ctxMatchers) })
+	}
+	for _, b := range d.binds {
+		binds.Go(func() error { return b.Run(ctxBinds) })
+	}
+	// Submissions end first; the binds drain, which needs receipts to be answered; then nothing is left to match.
+	err := pumps.Wait()
+	stopBinds()
+	err = errors.Join(err, binds.Wait())
+	stopMatchers()
+	return errors.Join(err, matchers.Wait())
+}
+
+// pump moves one carrier's messages.
+type pump struct {
+	o       Options
+	carrier *carrier.Carrier
+	gone    bool // the table has no such carrier: all that waits moves to the carriers of today
+	rule    dlr.IDRule
+	binds   []*bind.Bind
+	matcher *dlr.Matcher
+	log     *slog.Logger
+	metrics *metrics
+	freed   chan struct{} // size 1: room came free, or a bind came up
+	cursors map[message.Lane]store.Cursor
+	next    int // bind that is asked first
+}
+
+func newPump(o Options, c *carrier.Carrier) (*pump, error) {
+	rule, err := dlr.ParseIDRule(c.IDRule)
+	if err != nil {
+		return nil, fmt.Errorf("carrier %s: %w", c.Name, err)
+	}
+	return &pump{
+		o: o, carrier: c, rule: rule,
+		matcher: dlr.NewMatcher(c.Name, rule, o.Store, o.Log, o.Registerer),
+		log:     o.Log.With("carrier", c.Name),
+		metrics: newMetrics(o.Registerer, c.Name),
+		freed:   make(chan struct{}, 1),
+		cursors: map[message.Lane]store.Cursor{},
+	}, nil
+}
+
+func (p *pump) poke() {
+	select {
+	case p.freed <- struct{}{}:
+	default:
+	}
+}
+
+// batchMax bounds what is loaded, decided and committed in one go.
+const batchMax = 512
+
+func (p *pump) run(ctx context.Context) error {
+	if err := p.recover(ctx); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("recover submissions of %s: %w", p.carrier.Name, err)
+	}
+	var items []store.DueItem
+	for ctx.Err() == nil {
+		credit := min(p.credit(), batchMax)
+		if credit == 0 {
+			p.rest(ctx, 50*time.Millisecond)
+			continue
+		}
+		now := time.Now()
+		items = items[:0]
+		var lane message.Lane
+		for _, lane = range message.Lanes {
+			var err error
+			items, err = p.o.Store.Due(items, message.Queue(p.carrier.Name, lane), p.cursors[lane], now, credit)
+			if err != nil {
+				return fmt.Errorf("read queue %s: %w", message.Queue(p.carrier.Name, lane), err)
+			}
+			if len(items) > 0 {
+				break
+			}
+		}
+		if len(items) == 0 {
+			p.idle(ctx)
+			continue
+		}
+		taken, err := p.submit(ctx, items, credit)
+		if ctx.Err() != nil {
+			return nil // what was not taken stays due
+		}
+		if err != nil {
+			return err
+		}
+		p.cursors[lane] = items[taken-1].Cursor
+	}
+	return nil
+}
+
+func (p *pump) credit() int {
+	if p.gone {
+		return batchMax // nothing can be submitted
+	}
+	n := 0
+	for _, b := range p.binds {
+		n += b.Credit()
+	}
+	return n
+}
+
+// rest waits for room, at most d.
+func (p *pump) rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-p.freed:
+	case <-timer.C:
+	}
+}
+
+// idle waits until something is put into one of the carrier's queues or becomes due.
+func (p *pump) idle(ctx context.Context) {
+	wait := time.Minute
+	for _, lane := range message.Lanes {
+		if at, ok, err := p.o.Store.NextDue(message.Queue(p.carrier.Name, lane), p.cursors[lane]); err == nil && ok {
+			wait = min(wait, max(time.Until(at), 0))
+		}
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-p.o.Store.Wake(message.Queue(p.carrier.Name, message.LaneCode)):
+	case <-p.o.Store.Wake(message.Queue(p.carrier.Name, message.LaneNotice)):
+	case <-p.o.Store.Wake(message.Queue(p.carrier.Name, message.LaneBulk)):
+	}
+}
+
+// submit decides for each entry, records what goes out, and sends it. It stops in front of a message whose segments are
+// more than what is left of the credit, and returns how many entries it took: the first at the least. An entry whose stream
+// changed meanwhile is decided again. It returns an error only when the store fails.
+func (p *pump) submit(ctx context.Context, items []store.DueItem, credit int) (taken int, err error) {
+	refs := make([]store.Ref, len(items))
+	for i, it := range items {
+		refs[i] = it.Ref
+	}
+	for len(refs) > 0 {
+		streams, err := p.o.Store.LoadMany(ctx, tenant.Operator(), refs)
+		if err != nil {
+			return taken, fmt.Errorf("load due messages: %w", err)
+		}
+		var plans []plan
+		for i, events := range streams {
+			pl := p.decide(refs[i], events, time.Now())
+			if credit -= len(pl.requests); credit < 0 && i > 0 && taken == 0 {
+				break
+			}
+			plans = append(plans, pl)
+		}
+		taken = max(taken, len(plans))
+		if refs, err = p.carryOut(ctx, plans); err != nil {
+			return taken, err
+		}
+	}
+	return taken, nil
+}
+
+// carryOut commits the plans and sends those that are to be sent. It returns the streams to decide again.
+func (p *pump) carryOut(ctx context.Context, plans []plan) (again []store.Ref, err error) {
+	txs := make([]store.Tx, len(plans))
+	for i := range plans {
+		txs[i] = store.Tx{plans[i].change}
+	}
+	errs, err := p.commit(ctx, txs)
+	if err != nil {
+		return nil, err
+	}
+	var batch []session.Request
+	for i := range plans {
+		var conflict *store.ConflictError
+		switch {
+		case errs[i] == nil:
+			batch = append(batch, plans[i].requests...)
+		case errors.As(errs[i], &conflict):
+			again = append(again, plans[i].change.Ref)
+		case errors.Is(errs[i], store.ErrNotFound): // erased meanwhile: nothing to send
+		case errors.Is(errs[i], store.ErrClosed):
+			return nil, fmt.Errorf("record submission of %s: %w", plans[i].change.Ref, errs[i])
+		default: // this one's own fault: the others go on
+			p.log.Error("submission could not be recorded", "msg", plans[i].change.Ref.ID, "err", errs[i])
+		}
+	}
+	p.send(ctx, batch)
+	return again, nil
+}
+
+// commit waits while the store is busy: what is due stays due.
+func (p *pump) commit(ctx context.Context, txs []store.Tx) ([]error, error) {
+	for {
+		errs, err := p.o.Store.Commit(ctx, txs...)
+		if !errors.Is(err, store.ErrBusy) {
+			return errs, err
+		}
+		p.rest(ctx, 10*time.Millisecond)
+	}
+}
+
+// send gives the requests to the binds, waiting for room. What cannot be sent because ctx ended or no bind is up is
+// settled as not sent.
+func (p *pump) send(ctx context.Context, batch []session.Request) {
+	waited := time.Now()
+	for len(batch) > 0 {
+		for range p.binds {
+			b := p.binds[p.next%len(p.binds)]
+			p.next++
+			n := b.TrySubmit(batch)
+			p.metrics.written.Add(float64(n))
+			batch = batch[n:]
+		}
+		if len(batch) == 0 {
+			return
+		}
+		if ctx.Err() != nil || time.Since(waited) > 5*time.Second {
+			p.notSent(batch)
+			return
+		}
+		p.rest(ctx, 5*time.Millisecond)
+	}
+}
+
+// notSent settles requests that never reached a session.
+func (p *pump) notSent(batch []session.Request) {
+	results := make([]session.Result, len(batch))
+	for i, r := range batch {
+		results[i] = session.Result{Owner: r.Owner, Outcome: session.NotSent}
+	}
+	p.settle("", results)
+}
+
+// results takes what a bind's session brings.
+func (p *pump) results(b *bind.Bind, batch []session.Result) {
+	if slices.ContainsFunc(batch, func(r session.Result) bool { return verdictOf(r.Status) == throttle }) {
+		b.Slow(throttleWait)
+	}
+	p.settle(b.Name(), batch)
+	p.poke()
+}

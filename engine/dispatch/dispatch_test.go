@@ -1,0 +1,303 @@
+package dispatch
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kakitome/kakitome/engine/bind"
+	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/dlr"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/smpp/smsc"
+)
+
+// rig is a store, a simulated docomo and a dispatcher between them.
+type rig struct {
+	t         *testing.T
+	dir       string
+	smsc      *smsc.Carrier
+	store     *store.Store
+	directory *tenant.Directory
+	carriers  *carrier.Table
+	doubt     message.Doubt
+	wait      time.Duration
+	window    int
+	stop      func()
+}
+
+func newRig(t *testing.T, cfg smsc.Config) *rig {
+	t.Helper()
+	r := &rig{t: t, dir: t.TempDir(), wait: time.Hour, window: 100}
+	cfg.Name, cfg.Listen, cfg.Accounts = "docomo", "127.0.0.1:0", []smsc.Account{{SystemID: "kakitome", Password: "secret"}}
+	if cfg.MessageID == "" {
+		cfg.MessageID, cfg.ReceiptID = "hex", "decimal"
+	}
+	var err error
+	r.smsc, err = smsc.New(cfg, nil, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = r.smsc.Run(ctx) })
+	t.Cleanup(func() { cancel(); wg.Wait() })
+
+	require.NoError(t, store.NewMasterKey(filepath.Join(r.dir, "key")))
+	require.NoError(t, os.WriteFile(filepath.Join(r.dir, "password"), []byte("secret\n"), 0o600))
+	ranges := filepath.Join(r.dir, "ranges.csv")
+	require.NoError(t, os.WriteFile(ranges, []byte("0900,docomo\n0700,au\n"), 0o600))
+	r.carriers, err = carrier.Open(carrier.Config{Ranges: ranges, Carriers: []carrier.Carrier{
+		{Name: "docomo", Simulated: true, Senders: []carrier.AddressForm{carrier.FormPhone}, IDRule: "hex/decimal"},
+		{Name: "au", Simulated: true, Senders: []carrier.AddressForm{carrier.FormPhone}},
+	}})
+	require.NoError(t, err)
+	r.open()
+	require.NoError(t, r.directory.Apply(t.Context(), tenant.Tenant{ID: "suido", Name: "〇〇県水道局", Brand: tenant.Brand{Phone: "000-000-0000"},
+		Senders: []tenant.SenderProfile{{Name: "default", Addresses: map[string]string{"docomo": "0312345678"}}}}))
+	t.Cleanup(func() { require.NoError(t, r.store.Close()) })
+	return r
+}
+
+func (r *rig) open() {
+	r.t.Helper()
+	var err error
+	r.store, err = store.Open(store.Options{Dir: filepath.Join(r.dir, "data"), MasterKey: filepath.Join(r.dir, "key"), MinFree: 1})
+	require.NoError(r.t, err)
+	r.directory, err = tenant.OpenDirectory(r.t.Context(), r.store.DirectoryLog())
+	require.NoError(r.t, err)
+}
+
+// start runs a dispatcher until the test ends or stop is called.
+func (r *rig) start() {
+	r.t.Helper()
+	b := bind.Default()
+	b.Name, b.Carrier, b.Address, b.SystemID, b.PasswordFile, b.Response = "docomo-1", "docomo", r.smsc.Addr(), "kakitome", filepath.Join(r.dir, "password"), 1
+	b.Window = r.window
+	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: []bind.Config{b}, Doubt: r.doubt, DoubtWait: r.wait, Log: slog.New(slog.NewTextHandler(r.t.Output(), nil))})
+	require.NoError(r.t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx) }()
+	r.stop = sync.OnceFunc(func() { cancel(); require.NoError(r.t, <-done) })
+	r.t.Cleanup(func() { r.stop() })
+}
+
+// accept stores a message as intake does.
+func (r *rig) accept(number, text string, change func(*message.Head)) store.Ref {
+	r.t.Helper()
+	ref := store.Ref{Tenant: "suido", Kind: store.Message, ID: ulid.MustNew(ulid.Now(), rand.Reader)}
+	plain, err := json.Marshal(message.SMS{Number: number, Text: text})
+	require.NoError(r.t, err)
+	box, err := r.store.Seal("suido", "notice", time.Now(), ref.ID.String()+"/sms", plain)
+	require.NoError(r.t, err)
+	h := message.Head{V: 1, Class: message.Notice, Lane: message.LaneNotice, Carrier: "docomo", Parts: (message.Units(text) + 66) / 67, ValidUntil: time.Now().Add(time.Hour), SMS: box}
+	if message.Units(text) <= 70 {
+		h.Parts = 1
+	}
+	if change != nil {
+		change(&h)
+	}
+	errs, err := r.store.Commit(r.t.Context(), store.Tx{{Ref: ref, Events: []store.NewEvent{{Type: byte(message.Accepted), Data: message.Encode(h)}},
+		Due: &store.Due{Queue: message.Queue("docomo", h.Lane), At: h.SendAt}}})
+	require.NoError(r.t, err)
+	require.NoError(r.t, errs[0])
+	return ref
+}
+
+func (r *rig) state(ref store.Ref) message.State {
+	r.t.Helper()
+	events, err := r.store.Load(r.t.Context(), tenant.Only("suido"), ref)
+	require.NoError(r.t, err)
+	s, err := message.Fold(dlr.Events(events))
+	require.NoError(r.t, err)
+	return s
+}
+
+func (r *rig) eventually(ref store.Ref, phase message.Phase) message.State {
+	r.t.Helper()
+	require.Eventually(r.t, func() bool { return r.state(ref).Phase == phase }, 10*time.Second, 10*time.Millisecond, "phase is %s, not %s", r.state(ref).Phase, phase)
+	return r.state(ref)
+}
+
+func (r *rig) received(dest string) (n int) {
+	for _, m := range r.smsc.Ledger(0) {
+		if m.Dest == dest {
+			n++
+		}
+	}
+	return n
+}
+
+func TestMessageIsDeliveredAndEachStepHasItsTime(t *testing.T) {
+	r := newRig(t, smsc.Config{})
+	r.start()
+	ref := r.accept("+819000012345", "〇〇県水道局からお知らせです。", nil)
+	s := r.eventually(ref, message.Arrived)
+	for name, at := range map[string]time.Time{"looked up": s.LookedUpAt, "submitting": s.SubmittingAt, "submitted": s.SubmittedAt, "delivered": s.DeliveredAt} {
+		require.False(t, at.IsZero(), name)
+	}
+	got := r.smsc.Ledger(0)
+	require.Len(t, got, 1)
+	require.Equal(t, "〇〇県水道局からお知らせです。", got[0].Text)
+	require.Equal(t, "0312345678", got[0].Source)
+	require.Equal(t, "819000012345", got[0].Dest)
+}
+
+func TestLongMessageIsDeliveredWhenAllSegmentsAre(t *testing.T) {
+	r := newRig(t, smsc.Config{})
+	r.start()
+	text := string(bytes.Repeat([]byte("長いお知らせです。"), 20))
+	ref := r.accept("+819000012345", text, nil)
+	s := r.eventually(ref, message.Arrived)
+	require.Len(t, s.Parts, 3)
+	got := r.smsc.Ledger(0)
+	require.Len(t, got, 1)
+	require.Equal(t, text, got[0].Text)
+}
+
+func TestOutcomesOfTheCarrier(t *testing.T) {
+	r := newRig(t, smsc.Config{})
+	r.start()
+	for number, phase := range map[string]message.Phase{
+		"+819000019401": message.Rejected,     // ESME_RINVDSTADR
+		"+819000019601": message.NotDelivered, // UNDELIV
+		"+819000019701": message.Arrived,      // receipt ahead of the response
+		"+819000019704": message.Arrived,      // receipt twice
+		"+819000019702": message.Confirming,   // no receipt
+	} {
+		r.eventually(r.accept(number, "お知らせです。", nil), phase)
+	}
+}
+
+func TestThrottledMessageComesAgainWithoutUsingUpItsTries(t *testing.T) {
+	r := newRig(t, smsc.Config{})
+	r.start()
+	s := r.eventually(r.accept("+819000019458", "お知らせです。", nil), message.Arrived)
+	require.Equal(t, 3, s.Parts[0].Attempt)
+	require.Zero(t, s.Parts[0].Refusals)
+}
+
+func TestTemporaryRefusalWaitsForItsStep(t *testing.T) {
+	r := newRig(t, smsc.Config{})
+	r.start()
+	ref := r.accept("+819000019408", "お知らせです。", nil)
+	require.Eventually(t, func() bool { return r.state(ref).Parts[0].Refusals == 1 }, 10*time.Second, 10*time.Millisecond)
+	s := r.state(ref)
+	require.Equal(t, message.Waiting, s.Phase)
+	require.WithinDuration(t, time.Now().Add(backOff[0]), s.RetryAt, 10*time.Second)
+}
+
+func TestNoAnswerIsInDoubtAndFollowsThePolicy(t *testing.T) {
+	t.Run("wait", func(t *testing.T) {
+		r := newRig(t, smsc.Config{})
+		r.start()
+		s := r.eventually(r.accept("+819000019500", "お知らせです。", nil), message.Doubtful)
+		require.False(t, s.Over())
+		require.WithinDuration(t, time.Now().Add(time.Hour), s.RetryAt, time.Minute)
+	})
+	t.Run("resend", func(t *testing.T) {
+		r := newRig(t, smsc.Config{})
+		r.doubt = message.DoubtResend
+		r.start()
+		s := r.eventually(r.accept("+819000019502", "お知らせです。", nil), message.Arrived)
+		require.Equal(t, 2, s.Parts[0].Attempt)
+	})
+	t.Run("a code fails", func(t *testing.T) {
+		r := newRig(t, smsc.Config{})
+		r.doubt = message.DoubtResend
+		r.start()
+		ref := r.accept("+819000019501", "認証番号", func(h *message.Head) { h.Class, h.Lane = message.OTP, message.LaneCode })
+		require.Eventually(t, func() bool { s := r.state(ref); return s.Over() }, 10*time.Second, 10*time.Millisecond)
+		require.Equal(t, 1, r.state(ref).Parts[0].Attempt)
+	})
+}
+
+func TestStateDecidesNotTheQueue(t *testing.T) {
+	r := newRig(t, smsc.Config{})
+	canceled := r.accept("+819000010001", "お知らせです。", nil)
+	lapsed := r.accept("+819000010002", "お知らせです。", func(h *message.Head) { h.ValidUntil = time.Now().Add(-time.Second) })
+	later := r.accept("+819000010003", "お知らせです。", func(h *message.Head) { h.SendAt = time.Now().Add(time.Hour) })
+	moved := r.accept("+817000010004", "お知らせです。", nil) // au's by now
+	unapproved := r.accept("+819000010006", "お知らせです。", func(h *message.Head) { h.Sender = "campaign" })
+	_, err := r.store.Commit(t.Context(), store.Tx{{Ref: canceled, Expect: 1, Events: []store.NewEvent{{Type: byte(message.Canceled)}}}})
+	require.NoError(t, err)
+	r.start()
+	r.eventually(lapsed, message.Expired)
+	r.eventually(r.accept("+819000010005", "お知らせです。", nil), message.Arrived)
+	require.Eventually(t, func() bool { return r.state(moved).Carrier == "au" }, 10*time.Second, 10*time.Millisecond)
+	require.Equal(t, message.Waiting, r.state(moved).Phase)
+	queues, err := r.store.Queues()
+	require.NoError(t, err)
+	require.Contains(t, queues, message.Queue("au", message.LaneNotice), "it waits for a bind of au")
+	require.Equal(t, "no_sender", r.eventually(unapproved, message.Rejected).Reason)
+	require.Equal(t, message.Withdrawn, r.state(canceled).Phase)
+	require.Equal(t, message.Waiting, r.state(later).Phase)
+	require.Len(t, r.smsc.Ledger(0), 1)
+}
+
+// TestSubmissionsUnderWayAtARestartAreInDoubt: what was recorded as being submitted, and nothing else, is given to the policy.
+func TestSubmissionsUnderWayAtARestartAreInDoubt(t *testing.T) {
+	r := newRig(t, smsc.Config{})
+	var refs []store.Ref
+	for i := range 20 {
+		ref := r.accept(fmt.Sprintf("+8190000100%02d", i), "お知らせです。", nil)
+		if i < 10 { // as a crash between the commit and the response leaves it
+			_, err := r.store.Commit(t.Context(), store.Tx{{Ref: ref, Expect: 1, Due: &store.Due{Queue: doubtQueue("docomo"), At: time.Now()},
+				Events: []store.NewEvent{{Type: byte(message.Submitting), Data: message.Encode(message.Submission{Part: 1, Attempt: 1})}}}})
+			require.NoError(t, err)
+		}
+		refs = append(refs, ref)
+	}
+	r.doubt = message.DoubtResend
+	r.start()
+	for i, ref := range refs {
+		s := r.eventually(ref, message.Arrived)
+		require.Equal(t, i < 10, s.Parts[0].Doubts == 1)
+	}
+	r.stop()
+	queues, err := r.store.Queues()
+	require.NoError(t, err)
+	require.Empty(t, queues, "everything has left the queues")
+}
+
+func TestThousandsAreEachSubmittedOnce(t *testing.T) {
+	r := newRig(t, smsc.Config{NoBuiltinFaults: true})
+	const n = 1000
+	refs := make([]store.Ref, n)
+	for i := range refs {
+		refs[i] = r.accept(fmt.Sprintf("+81900001%04d", i), "お知らせです。", func(h *message.Head) { h.Lane = message.LaneBulk })
+	}
+	r.start()
+	for _, ref := range refs {
+		require.Eventually(t, func() bool { return r.state(ref).Phase == message.Arrived }, 60*time.Second, 10*time.Millisecond)
+	}
+	seen := map[string]bool{}
+	for _, m := range r.smsc.Ledger(0) {
+		require.False(t, seen[m.Dest], "sent twice")
+		seen[m.Dest] = true
+	}
+	require.Len(t, seen, n)
+}
+
+func TestCarrierThatComesBackGetsWhatWaited(t *testing.T) {
+	r := newRig(t, smsc.Config{})
+	require.NoError(t, r.smsc.SetTrouble(smsc.Trouble{Down: true}))
+	r.start()
+	ref := r.accept("+819000012345", "お知らせです。", nil)
+	require.NoError(t, r.smsc.SetTrouble(smsc.Trouble{}))
+	s := r.eventually(ref, message.Arrived)
+	require.Equal(t, 1, s.Parts[0].Attempt)
+	require.Equal(t, 1, r.received("819000012345"))
+}

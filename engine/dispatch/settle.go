@@ -1,0 +1,229 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/kakitome/kakitome/engine/dlr"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/smpp/pdu"
+	"github.com/kakitome/kakitome/smpp/session"
+)
+
+// smscIDLife is how long a carrier's message id finds its message. Carriers use ids again after a time.
+const smscIDLife = 72 * time.Hour
+
+// smscIDMax is far above the 64 characters of SMPP 3.4 §5.2.23, and below what a name of the store holds.
+const smscIDMax = 200
+
+// settle turns results into events, committed before it returns. A batch is one commit.
+func (p *pump) settle(bindName string, batch []session.Result) {
+	now := time.Now()
+	txs := make([]store.Tx, 0, len(batch))
+	for i := range batch {
+		if own, ok := batch[i].Owner.(*part); ok {
+			txs = append(txs, store.Tx{p.outcome(own, &batch[i], bindName, now)})
+		}
+	}
+	errs, err := p.commit(context.Background(), txs)
+	if err != nil {
+		p.log.Error("results could not be recorded; they are in doubt after a restart", "count", len(txs), "err", err)
+		return
+	}
+	for i, e := range errs {
+		if e != nil {
+			p.log.Error("result could not be recorded", "msg", txs[i][0].Ref.ID, "err", e)
+		}
+	}
+}
+
+// outcome is the change that a result makes to its message.
+func (p *pump) outcome(own *part, r *session.Result, bindName string, now time.Time) store.Change {
+	f := own.flight
+	d := message.Submission{Part: own.n, Attempt: own.attempt, Carrier: p.carrier.Name, Bind: bindName, Status: uint32(r.Status)}
+	change := store.Change{Ref: f.ref, Expect: store.Any}
+	var typ message.Type
+	switch {
+	case r.Outcome == session.Answered && r.Status == pdu.StatusOK:
+		typ = message.Submitted
+		d.SMSCID, d.Written = p.rule.FromResponse(string(r.MessageID)), r.Written
+		if len(d.SMSCID) <= smscIDMax { // a longer one cannot be matched, but the carrier took the message all the same
+			change.Names = []store.Name{{Space: store.BySMSCID, Key: dlr.Key(p.carrier.Name, d.SMSCID), Value: dlr.Part(own.n, f.parts), Until: now.Add(smscIDLife)}}
+		}
+		p.metrics.outcome("submitted")
+		if r.Late { // it was in doubt; whatever was planned then finds the new state
+			change.Events = []store.NewEvent{{Type: byte(typ), At: now, Data: message.Encode(d)}}
+			return change
+		}
+	case r.Late:
+		return change // a late refusal changes nothing: the policy of doubt is at work
+	case r.Outcome == session.Answered:
+		typ, d.Reason, d.Until = p.judge(own, r.Status, now)
+	case r.Outcome == session.NotSent && errors.As(r.Err, new(*pdu.FieldError)):
+		typ, d.Reason = message.Refused, "unencodable"
+		p.metrics.outcome(d.Reason)
+	case r.Outcome == session.NotSent:
+		typ, d.Reason, d.Until = message.Retrying, "not_sent", now
+		p.metrics.outcome("not_sent")
+	default:
+		typ = message.InDoubt
+		d.Policy, d.Until = p.doubt(f.class, own.doubts, now)
+		p.metrics.outcome("in_doubt")
+	}
+	change.Events = []store.NewEvent{{Type: byte(typ), At: now, Data: message.Encode(d)}}
+	f.land(&change, typ, d.Until, p.carrier.Name)
+	return change
+}
+
+// land counts a segment as down; the last one takes the message out of the queue of doubt, or into its lane again.
+func (f *flight) land(change *store.Change, typ message.Type, until time.Time, carrier string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.flying--
+	if typ == message.Refused {
+		f.refused = true
+	}
+	f.again(until)
+	if f.flying > 0 {
+		return
+	}
+	if f.refused || f.due.IsZero() {
+		change.Due = &store.Due{}
+		change.Final = f.refused
+		return
+	}
+	change.Due = &store.Due{Queue: message.Queue(carrier, f.lane), At: f.due}
+}
+
+// again notes when a segment must be tried again; zero: it need not be.
+func (f *flight) again(at time.Time) {
+	if !at.IsZero() && (f.due.IsZero() || at.Before(f.due)) {
+		f.due = at
+	}
+}
+
+// judge says what a refusal by the carrier means.
+func (p *pump) judge(own *part, status pdu.Status, now time.Time) (typ message.Type, reason string, until time.Time) {
+	switch verdictOf(status) {
+	case throttle:
+		p.metrics.outcome("throttled")
+		return message.Retrying, "throttled", now.Add(min(time.Duration(own.attempt)*throttleWait, throttleMax))
+	case retry:
+		if own.refusals < len(backOff) {
+			p.metrics.outcome("retrying")
+			return message.Retrying, message.ReasonTemporary, now.Add(backOff[own.refusals])
+		}
+		p.metrics.outcome("retries_spent")
+		return message.Refused, "retries_spent", time.Time{}
+	}
+	p.metrics.outcome("refused")
+	return message.Refused, "permanent", time.Time{}
+}
+
+// doubt is the policy for a submission without an answer; doubts is how often that happened to the segment before. Under
+// the policy wait a second doubt ends it: it was repeated once already.
+func (p *pump) doubt(class message.Class, doubts int, now time.Time) (message.Doubt, time.Time) {
+	policy := class.DefaultDoubt()
+	if p.o.Doubt != "" && class != message.OTP {
+		policy = p.o.Doubt
+	}
+	switch {
+	case policy == message.DoubtResend:
+		return policy, now
+	case policy == message.DoubtWait && doubts == 0:
+		return policy, now.Add(p.o.DoubtWait)
+	}
+	return message.DoubtFail, time.Time{}
+}
+
+// recover gives the submissions that were under way when the program last ended to the in-doubt policy.
+func (p *pump) recover(ctx context.Context) error {
+	queue := doubtQueue(p.carrier.Name)
+	var cursor store.Cursor
+	for ctx.Err() == nil {
+		// Nothing is put in before this is done. Entries of the future count too: the clock may have been set back.
+		items, err := p.o.Store.Due(nil, queue, cursor, time.Now().AddDate(100, 0, 0), batchMax)
+		if err != nil {
+			return err
+		}
+		if len(items) == 0 {
+			if _, more, err := p.o.Store.NextDue(queue, cursor); err != nil || !more {
+				return err
+			}
+			p.rest(ctx, 10*time.Millisecond) // hidden while a commit is under way
+			continue
+		}
+		cursor = items[len(items)-1].Cursor
+		refs := make([]store.Ref, len(items))
+		for i := range items {
+			refs[i] = items[i].Ref
+		}
+		if err := p.recoverMany(ctx, refs); err != nil {
+			return err
+		}
+		p.log.Info("submissions in doubt after the last stop", "count", len(items))
+	}
+	return nil
+}
+
+// recoverMany looks again at those to which something happens at the same time: a dlr of another segment, an opened link.
+func (p *pump) recoverMany(ctx context.Context, refs []store.Ref) error {
+	for len(refs) > 0 {
+		streams, err := p.o.Store.LoadMany(ctx, tenant.Operator(), refs)
+		if err != nil {
+			return err
+		}
+		var txs []store.Tx
+		for i, stored := range streams {
+			s, err := message.Fold(dlr.Events(stored))
+			if err != nil {
+				p.log.Error("message in doubt cannot be read", "msg", refs[i].ID, "err", err)
+				continue
+			}
+			txs = append(txs, store.Tx{p.doubtful(refs[i], &s, time.Now())})
+		}
+		errs, err := p.commit(ctx, txs)
+		if err != nil {
+			return err
+		}
+		refs = refs[:0]
+		var conflict *store.ConflictError
+		for i, err := range errs {
+			switch ref := txs[i][0].Ref; {
+			case errors.As(err, &conflict):
+				refs = append(refs, ref)
+			case err != nil:
+				p.log.Error("submission in doubt could not be recorded", "msg", ref.ID, "err", err)
+			}
+		}
+	}
+	return nil
+}
+
+// doubtful is the change for a message of which segments were under way.
+func (p *pump) doubtful(ref store.Ref, s *message.State, now time.Time) store.Change {
+	change := store.Change{Ref: ref, Expect: s.Version}
+	f := &flight{lane: s.Head.Lane}
+	for i := range s.Parts {
+		switch ph := s.Parts[i].Phase; {
+		case ph == message.Sending:
+			d := message.Submission{Part: i + 1, Attempt: s.Parts[i].Attempt, Carrier: p.carrier.Name, Reason: "restart"}
+			d.Policy, d.Until = p.doubt(s.Head.Class, s.Parts[i].Doubts, now)
+			change.Events = append(change.Events, store.NewEvent{Type: byte(message.InDoubt), At: now, Data: message.Encode(d)})
+			f.flying++
+			f.land(&change, message.InDoubt, d.Until, p.carrier.Name)
+			p.metrics.outcome("in_doubt")
+		case (ph == message.Waiting || ph == message.Doubtful) && !s.Over(): // a segment that had landed waits for its next try
+			f.flying++
+			f.land(&change, message.Retrying, s.Parts[i].RetryAt, p.carrier.Name)
+		}
+	}
+	if change.Due == nil {
+		change.Due = &store.Due{}
+	}
+	change.Final = s.Over()
+	return change
+}

@@ -1,0 +1,331 @@
+package intake
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+)
+
+// keyLife is how long an idempotency key is kept at least; longer while its message is not final.
+const keyLife = 72 * time.Hour
+
+// patience is how many times a chunk is planned again without one of its messages getting in.
+const patience = 8
+
+// accept takes one chunk to disk.
+func (in *Intake) accept(ctx context.Context, t *tenant.Tenant, r *Request, plans []*plan) {
+	in.prepare(ctx, t, r, plans)
+	var open []*plan
+	for _, p := range plans {
+		if p.open() {
+			open = append(open, p)
+		}
+	}
+	var links []Link
+	for fruitless := 0; len(open) > 0; fruitless++ {
+		if fruitless == patience {
+			fail(open, store.ErrBusy)
+			break
+		}
+		var txs []store.Tx
+		var heads []*message.Head
+		tried := open[:0]
+		for _, p := range open {
+			tx, head, problem, err := in.build(ctx, t, r, p)
+			if p.settle(problem, err); p.open() {
+				tried, txs, heads = append(tried, p), append(txs, tx), append(heads, head)
+			}
+		}
+		if len(tried) == 0 {
+			break
+		}
+		errs, err := in.Store.Commit(ctx, txs...)
+		if err != nil {
+			fail(tried, err)
+			break
+		}
+		var again []*plan
+		for i, p := range tried {
+			if errs[i] == nil {
+				fruitless = -1
+				p.accepted(heads[i])
+				if heads[i].Token != "" {
+					links = append(links, Link{Tenant: t.ID, Message: p.id, Head: heads[i]})
+				}
+			} else if in.lost(ctx, t, p, errs[i]) {
+				again = append(again, p)
+			}
+		}
+		open = again
+	}
+	if len(links) > 0 {
+		in.Links.Put(links)
+	}
+}
+
+func fail(plans []*plan, err error) {
+	for _, p := range plans {
+		p.res.Err = err
+	}
+}
+
+func (p *plan) accepted(h *message.Head) {
+	p.res.ID, p.res.No, p.res.URL, p.res.Phase = p.id, h.No, h.URL, message.Waiting
+	if h.Parts == 0 {
+		p.res.Phase = message.LinkOnly
+	}
+	if p.draft.Claim != nil {
+		p.res.Claim = &Claim{ID: h.Claim, Number: p.draft.Claim.Number}
+	}
+}
+
+// lost decides what a transaction that did not get in means; true: plan it again.
+func (in *Intake) lost(ctx context.Context, t *tenant.Tenant, p *plan, err error) bool {
+	var taken *store.TakenError
+	var conflict *store.ConflictError
+	switch {
+	case errors.As(err, &taken) && taken.Space == store.ByKey:
+		in.replay(ctx, t, p, taken.Holder, taken.Value)
+	case errors.As(err, &taken) && taken.Space == store.ByToken:
+		in.mint(t, p)
+		return true
+	case errors.As(err, &taken) && taken.Space == store.ByClaimNumber, errors.As(err, &conflict):
+		return true
+	default:
+		p.res.Err = err
+	}
+	return false
+}
+
+// prepare does all that comes before the transaction: steps 1 to 3 without the claim.
+func (in *Intake) prepare(ctx context.Context, t *tenant.Tenant, r *Request, plans []*plan) {
+	for _, p := range plans {
+		if err := in.first(ctx, t, r, p); err != nil {
+			p.res.Err = err
+		}
+		if p.open() {
+			in.check(t, p)
+		}
+	}
+	in.enroll(ctx, t, r, plans)
+	in.checkDocuments(ctx, t, plans)
+}
+
+var keyPattern = regexp.MustCompile(`^[\x21-\x7e]{1,128}$`)
+
+// first looks whether the key is known.
+func (in *Intake) first(ctx context.Context, t *tenant.Tenant, r *Request, p *plan) error {
+	if !keyPattern.MatchString(p.draft.Key) {
+		return nil // none, or reported by Draft.Check
+	}
+	var err error
+	if p.key, err = KeyName(in.Store, t.ID, p.draft.Key); err != nil {
+		return err
+	}
+	if p.digest, err = in.digest(t.ID, r, p.draft); err != nil {
+		return err
+	}
+	holder, value, err := in.Store.Lookup(ctx, tenant.Only(t.ID), store.ByKey, p.key)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		in.replay(ctx, t, p, holder, value)
+	}
+	return err
+}
+
+// digest is a keyed hash of the request body, keyed because numbers and birth dates in it could be guessed.
+func (in *Intake) digest(id tenant.ID, r *Request, d *message.Draft) ([]byte, error) {
+	body := *d
+	body.Key = ""
+	b, err := json.Marshal(&body)
+	if err != nil {
+		return nil, fmt.Errorf("digest of a draft: %w", err)
+	}
+	plain := sha256.Sum256(append(b, r.Via...))
+	sum, err := in.Store.Keyed(id, "request", string(plain[:]))
+	return sum[:], err
+}
+
+// replay gives the answer of the message that holds the key, or a conflict.
+func (in *Intake) replay(ctx context.Context, t *tenant.Tenant, p *plan, holder store.Ref, digest []byte) {
+	if holder.Kind != store.Message || !bytes.Equal(digest, p.digest) {
+		p.bad(message.Problem{Field: "key", Code: "conflict", Value: message.Mask(p.draft.Key), Detail: "the key was used for another message"})
+		return
+	}
+	events, err := in.Store.Load(ctx, tenant.Only(t.ID), holder)
+	if err != nil {
+		p.res.Err = fmt.Errorf("load message %s of a known key: %w", holder.ID, err)
+		return
+	}
+	var head message.Head
+	if err := (message.Event{Type: message.Accepted, Data: events[0].Data}).Decode(&head); err != nil {
+		p.res.Err = err
+		return
+	}
+	p.id = holder.ID
+	p.res.Warnings = nil
+	p.accepted(&head)
+	p.res.Repeated = true
+}
+
+// enroll hashes the expected answers of all drafts in one call. Drafts already refused for other reasons are asked too,
+// so that a sender sees all faults at once.
+func (in *Intake) enroll(ctx context.Context, t *tenant.Tenant, r *Request, plans []*plan) {
+	var asked []*plan
+	var ids []ulid.ULID
+	var items [][]message.IdentityItem
+	for _, p := range plans {
+		id := p.draft.Identity
+		if p.res.Err != nil || p.res.Repeated || id == nil || len(id.Items) == 0 || len(id.Items) > message.MaxIdentityItems {
+			continue
+		}
+		mid := p.id
+		if r.DryRun {
+			mid = ulid.ULID{}
+		}
+		asked, ids, items = append(asked, p), append(ids, mid), append(items, id.Items)
+	}
+	if len(asked) == 0 {
+		return
+	}
+	answers, problems, err := in.Identity.Enroll(ctx, t, ids, items)
+	if err == nil && (len(answers) != len(asked) || len(problems) != len(asked)) {
+		err = errors.New("BUG: enroll answered another number of messages")
+	}
+	if err != nil {
+		fail(asked, fmt.Errorf("enroll identity answers: %w", err))
+		return
+	}
+	for i, p := range asked {
+		p.answers = answers[i]
+		p.res.Problems = append(p.res.Problems, problems[i]...)
+		if p.open() && len(p.answers) != len(items[i]) {
+			p.res.Err = errors.New("enroll identity answers: an item got no answer and no problem")
+		}
+	}
+}
+
+func (in *Intake) checkDocuments(ctx context.Context, t *tenant.Tenant, plans []*plan) {
+	type place struct {
+		p *plan
+		i int
+	}
+	var places []place
+	var ids []string
+	for _, p := range plans {
+		if !p.open() || p.draft.Page == nil {
+			continue
+		}
+		for i, id := range p.draft.Page.Documents {
+			places, ids = append(places, place{p, i}), append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	missing, err := in.Documents.Exists(ctx, tenant.Only(t.ID), ids)
+	for i, at := range places {
+		switch {
+		case err != nil:
+			at.p.res.Err = fmt.Errorf("look for documents: %w", err)
+		case slices.Contains(missing, ids[i]):
+			at.p.bad(message.Problem{Field: fmt.Sprintf("page.documents[%d]", at.i), Code: "unknown", Value: message.Mask(ids[i]), Detail: "there is no such document"})
+		}
+	}
+}
+
+// build makes the transaction of one message.
+func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *plan) (store.Tx, *message.Head, *message.Problem, error) {
+	d := p.draft
+	head := &message.Head{
+		V: 1, No: in.Store.NextNo(p.now), Class: p.class, Via: r.Via, Lane: message.LaneOf(p.class, r.Via, r.Batch),
+		By: r.By, For: r.purpose, Campaign: r.Campaign, Sender: p.profile, Carrier: p.carrier, Masked: p.number.Masked(),
+		Token: p.token, URL: p.url, LinkExpires: p.expires, Answers: p.answers, SendAt: p.sendAt,
+	}
+	sms := message.SMS{Number: p.number.E164(), Reference: d.Reference}
+	if d.WantsSend() {
+		head.Parts, head.Window, head.ValidUntil = p.length.Parts, d.Window, p.valid
+		sms.Text = p.text.with(p.url)
+	}
+	if d.WantsLink() {
+		head.StateUntil = p.expires
+		head.Code = d.Identity != nil && d.Identity.Code
+		head.Survey = d.Page != nil && d.Page.Survey != nil
+	}
+	tx := store.Tx{{}}
+	content := message.Content{}
+	if d.Page != nil {
+		content.Page = *d.Page
+	}
+	if d.Claim != nil {
+		id, changes, problem, err := in.Claims.Plan(ctx, t, p.id, d.Claim)
+		if problem != nil || err != nil {
+			return nil, nil, problem, err
+		}
+		head.Claim, head.StateUntil, content.Methods = id, p.expires.Add(stateAfter), d.Claim.Methods
+		tx = append(tx, changes...)
+	}
+	var err error
+	seal := func(part string, v any) []byte {
+		var box []byte
+		if err == nil {
+			box, err = in.Store.Seal(t.ID, string(p.class), p.now, p.id.String()+"/"+part, message.Encode(v))
+		}
+		return box
+	}
+	head.SMS = seal("sms", sms)
+	if d.WantsLink() {
+		head.Page = seal("page", content)
+	}
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("seal message: %w", err)
+	}
+	terms, err := Filter{Number: p.number, Last4: p.number.Last4(), Reference: d.Reference, Class: p.class, Via: r.Via, Campaign: r.Campaign, Carrier: p.carrier}.Terms(in.Store, t.ID)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	tx[0] = store.Change{
+		Ref:    store.Ref{Tenant: t.ID, Kind: store.Message, ID: p.id},
+		Events: []store.NewEvent{{Type: byte(message.Accepted), Data: message.Encode(head)}},
+		Names:  p.names(head),
+		Terms:  terms,
+		Due:    due(head, p.now),
+	}
+	return tx, head, nil, nil
+}
+
+func (p *plan) names(h *message.Head) []store.Name {
+	names := []store.Name{{Space: store.ByNo, Key: h.No}}
+	if h.Token != "" {
+		names = append(names, store.Name{Space: store.ByToken, Key: h.Token, Exclusive: true})
+	}
+	if p.key != "" {
+		names = append(names, store.Name{Space: store.ByKey, Key: p.key, Value: p.digest, Until: p.now.Add(keyLife), WhileOpen: true, Exclusive: true})
+	}
+	return names
+}
+
+func due(h *message.Head, now time.Time) *store.Due {
+	if h.Parts == 0 {
+		return nil
+	}
+	at := h.SendAt
+	if at.IsZero() {
+		at = now
+	}
+	return &store.Due{Queue: message.Queue(h.Carrier, h.Lane), At: at}
+}

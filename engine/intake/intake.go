@@ -1,0 +1,266 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+)
+
+// Identity turns expected answers into what is stored. engine/identity implements it.
+type Identity interface {
+	// Enroll gives, for each message of the batch in order, the answers to store or what is wrong with its items; Field
+	// of a problem is the draft's path, "identity.items[1].value". A dry run gives zero ids and throws the answers away.
+	// An error means that nothing could be decided (the module does not answer): the drafts are not refused but failed.
+	Enroll(ctx context.Context, t *tenant.Tenant, messages []ulid.ULID, items [][]message.IdentityItem) ([][]message.Answer, []message.Problems, error)
+}
+
+// Claims plans how a message carries a claim. engine/payment implements it.
+type Claims interface {
+	// Plan returns the claim's id and the changes to commit together with the message: a new claim, or that the message
+	// joins or amends one. It writes nothing. A problem has code "conflict" where the claim exists with another amount.
+	// When the commit fails by a taken claim number or a conflict, Plan is asked again.
+	Plan(ctx context.Context, t *tenant.Tenant, messageID ulid.ULID, c *message.Claim) (ulid.ULID, []store.Change, *message.Problem, error)
+}
+
+// Documents knows which files were uploaded. engine/document implements it.
+type Documents interface {
+	// Exists returns those of the ids that are no document within the scope.
+	Exists(ctx context.Context, scope tenant.Scope, ids []string) (missing []string, err error)
+}
+
+// Link is what the link server must know of a new link at once.
+type Link struct {
+	Tenant  tenant.ID
+	Message ulid.ULID
+	Head    *message.Head // never changed; Token, LinkExpires, StateUntil, Answers, Claim …
+}
+
+// Links is told of links after their commit and before the sender is answered. linkserver/link implements it; it must
+// not block on I/O. What it misses by a crash it replays from the store.
+type Links interface{ Put(links []Link) }
+
+// Length is what an SMS text measures.
+type Length struct {
+	Units int // in the alphabet's units
+	Parts int // short messages
+	Alone int // units that one short message alone holds: 70 in UCS-2
+	Part  int // units that each holds of several: 67
+}
+
+// Capacity is how many units n short messages hold.
+func (l Length) Capacity(n int) int {
+	if n <= 1 {
+		return l.Alone
+	}
+	return n * l.Part
+}
+
+// Meter measures a text as dispatch will cut it.
+type Meter interface {
+	Measure(text string) (Length, error)
+}
+
+// Config is the operator's part.
+type Config struct {
+	// LinkHost is the host (and port) of links of tenants without their own. Required.
+	LinkHost string `toml:"link_host"`
+	// LinkPlain makes links http:// instead of https://, for a rehearsal on one machine.
+	LinkPlain bool `toml:"link_plain"`
+}
+
+// Validate reports what is missing.
+func (c *Config) Validate() error {
+	if c.LinkHost == "" {
+		return errors.New("link_host: is required")
+	}
+	return nil
+}
+
+// Options are the rooms that intake stands on. All but Meter, Log and Registry are required.
+type Options struct {
+	Config    Config
+	Store     *store.Store
+	Tenants   *tenant.Directory
+	Carriers  *carrier.Table
+	Identity  Identity
+	Claims    Claims
+	Documents Documents
+	Links     Links
+	Meter     Meter // nil: UCS2
+	Log       *slog.Logger
+	Registry  prometheus.Registerer
+}
+
+// Intake accepts messages. Safe for concurrent use; it has no goroutines and no state of its own.
+type Intake struct {
+	Options
+	metrics *metrics
+}
+
+// New checks that all rooms are there.
+func New(o Options) (*Intake, error) {
+	if err := o.Config.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Store == nil || o.Tenants == nil || o.Carriers == nil || o.Identity == nil || o.Claims == nil || o.Documents == nil || o.Links == nil {
+		return nil, errors.New("BUG: intake: a required room is missing")
+	}
+	if o.Meter == nil {
+		o.Meter = UCS2{}
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	return &Intake{Options: o, metrics: newMetrics(o.Registry)}, nil
+}
+
+// Request is drafts of one tenant that came the same way.
+type Request struct {
+	Tenant   tenant.ID
+	Via      message.Via
+	By       string    // "user:<login>", "key:<name>", "engine"
+	Campaign ulid.ULID // of a file
+	Batch    bool      // came with others: the bulk lane
+	DryRun   bool      // as Validate
+	Drafts   []message.Draft
+	purpose  ulid.ULID // Head.For
+}
+
+// Claim is the claim that a message carries.
+type Claim struct {
+	ID     ulid.ULID
+	Number string
+}
+
+// Preview is what a draft would become. The URL in it is a sample of the right length.
+type Preview struct {
+	Text        string
+	URL         string
+	Length      Length // zero when it is not sent
+	Masked      string
+	Carrier     string
+	Sender      string // the address under which it would go
+	SendAt      time.Time
+	ValidUntil  time.Time
+	LinkExpires time.Time
+}
+
+// Result is the answer to one draft: accepted (ID set), refused (Problems) or failed (Err).
+type Result struct {
+	ID       ulid.ULID
+	No       string // 17 digits
+	URL      string // empty: no link
+	Phase    message.Phase
+	Repeated bool // the first answer to this key, given again; without its warnings
+	Claim    *Claim
+	Warnings message.Problems
+	Problems message.Problems
+	Err      error    // store.ErrBusy, store.ErrFull, a module that does not answer …: try again
+	Preview  *Preview // of Validate
+}
+
+// Accepted reports whether the message is on disk.
+func (r *Result) Accepted() bool { return !r.ID.IsZero() && len(r.Problems) == 0 && r.Err == nil }
+
+// ErrNoTenant: the tenant of the request does not exist.
+var ErrNoTenant = errors.New("there is no such tenant")
+
+// chunk is how many drafts are enrolled and committed at once.
+const chunk = 256
+
+// Accept takes messages: one result a draft, in order. What a result acknowledges is on disk. Its own error is of the
+// request as a whole, and then nothing was stored.
+func (in *Intake) Accept(ctx context.Context, r Request) ([]Result, error) {
+	if r.DryRun {
+		return in.Validate(ctx, r)
+	}
+	started := time.Now()
+	results, err := in.each(ctx, r, in.accept)
+	if err != nil {
+		return nil, err
+	}
+	in.metrics.seconds.Observe(time.Since(started).Seconds())
+	for i := range results {
+		in.metrics.count(r.Via, &results[i])
+	}
+	return results, nil
+}
+
+// Validate answers as Accept would, without storing or reserving anything, and with a preview of each draft.
+func (in *Intake) Validate(ctx context.Context, r Request) ([]Result, error) {
+	r.DryRun = true
+	return in.each(ctx, r, func(ctx context.Context, t *tenant.Tenant, r *Request, plans []*plan) {
+		in.prepare(ctx, t, r, plans)
+		for _, p := range plans {
+			if p.open() && p.draft.Claim != nil {
+				_, _, problem, err := in.Claims.Plan(ctx, t, p.id, p.draft.Claim)
+				p.settle(problem, err)
+			}
+			p.res.Preview = p.preview()
+		}
+	})
+}
+
+func (in *Intake) each(ctx context.Context, r Request, do func(context.Context, *tenant.Tenant, *Request, []*plan)) ([]Result, error) {
+	t := in.Tenants.Now().Tenants[r.Tenant]
+	if t == nil {
+		return nil, ErrNoTenant
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	results := make([]Result, len(r.Drafts))
+	for from := 0; from < len(r.Drafts); from += chunk {
+		to := min(from+chunk, len(r.Drafts))
+		if err := ctx.Err(); err != nil {
+			for i := from; i < len(results); i++ {
+				results[i].Err = err
+			}
+			break
+		}
+		now := time.Now().UTC()
+		plans := make([]*plan, 0, to-from)
+		for i := from; i < to; i++ {
+			plans = append(plans, &plan{draft: &r.Drafts[i], res: &results[i], id: newID(now), now: now})
+		}
+		do(ctx, t, &r, plans)
+	}
+	return results, nil
+}
+
+// CodeRequest is a one-time code to be sent.
+type CodeRequest struct {
+	Tenant     tenant.ID
+	To         string    // E.164
+	Text       string    // final
+	ForMessage ulid.ULID // whose recipient is asked
+	ValidUntil time.Time // zero: five minutes
+	By         string
+}
+
+// SendCode accepts a one-time code: class otp, before all else, without a link. The error is message.Problems when the
+// number or the sender profile does not allow it.
+func (in *Intake) SendCode(ctx context.Context, c CodeRequest) (ulid.ULID, error) {
+	d := message.Draft{To: c.To, Class: string(message.OTP), Text: c.Text}
+	if !c.ValidUntil.IsZero() {
+		d.ValidUntil = &c.ValidUntil
+	}
+	results, err := in.Accept(ctx, Request{Tenant: c.Tenant, Via: message.ViaEngine, By: c.By, Drafts: []message.Draft{d}, purpose: c.ForMessage})
+	if err == nil {
+		err = errors.Join(results[0].Err, results[0].Problems.Err())
+	}
+	if err != nil {
+		return ulid.ULID{}, fmt.Errorf("send a code for message %s: %w", c.ForMessage, err)
+	}
+	return results[0].ID, nil
+}

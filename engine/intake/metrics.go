@@ -1,0 +1,36 @@
+package intake
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kakitome/kakitome/engine/message"
+)
+
+type metrics struct {
+	messages *prometheus.CounterVec // via: api, console, file, engine; outcome: accepted, repeated, refused, failed
+	seconds  prometheus.Histogram
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kakitome_intake_messages_total", Help: "Drafts by how they came and what became of them."}, []string{"via", "outcome"}),
+		seconds:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "kakitome_intake_request_seconds", Help: "Time from a request of drafts to its synced answer.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14)}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.messages, m.seconds)
+	}
+	return m
+}
+
+func (m *metrics) count(via message.Via, r *Result) {
+	outcome := "accepted"
+	switch {
+	case r.Err != nil:
+		outcome = "failed"
+	case len(r.Problems) > 0:
+		outcome = "refused"
+	case r.Repeated:
+		outcome = "repeated"
+	}
+	m.messages.WithLabelValues(string(via), outcome).Inc()
+}
