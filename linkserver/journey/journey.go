@@ -1,0 +1,471 @@
+package journey
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/kakitome/kakitome/engine/identity"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/page"
+	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/linkserver/link"
+	"github.com/kakitome/kakitome/plugins/proto"
+)
+
+// Claims is the part of engine/payment that a recipient meets. *payment.Payments implements it.
+type Claims interface {
+	Claim(ctx context.Context, scope tenant.Scope, claim ulid.ULID) (payment.State, error)
+	Methods(t *tenant.Tenant, s *payment.State) []*proto.PaymentMethod
+	Start(ctx context.Context, t *tenant.Tenant, claim ulid.ULID, o payment.StartOptions) (payment.Attempt, error)
+	Cancel(ctx context.Context, scope tenant.Scope, claim ulid.ULID, warned bool) (payment.State, error)
+	Refresh(ctx context.Context, scope tenant.Scope, claim ulid.ULID) (payment.State, error)
+	Receipt(ctx context.Context, t *tenant.Tenant, claim ulid.ULID, lang string) (pdf []byte, filename string, err error)
+	MethodLabel(module, code, lang string) string
+	StoreLabel(a *payment.Attempt, code, lang string) string
+}
+
+// Documents are the files that senders uploaded. *document.Documents implements it.
+type Documents interface {
+	Get(ctx context.Context, scope tenant.Scope, id string) (name string, pdf []byte, err error)
+}
+
+// Options are the rooms that a journey leads through. All but Log and Now are required.
+type Options struct {
+	Store     *store.Store
+	Directory func() *tenant.Snapshot
+	Links     *link.Links
+	Identity  *identity.Identity
+	Claims    Claims
+	Documents Documents
+	Pages     *page.Pages
+	Log       *slog.Logger
+	Now       func() time.Time
+}
+
+// Journey is safe for concurrent use.
+type Journey struct {
+	Options
+	titles titles
+	passes passes
+}
+
+// New keeps no state but the titles of documents and the last passes.
+func New(o Options) *Journey {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Journey{Options: o}
+}
+
+// Visit is one request of a browser. Its steps change Session.
+type Visit struct {
+	Link     link.Link
+	Standing Standing
+	Session  *Session
+	Lang     string // ja, en
+	Agent    string // User-Agent
+}
+
+// Next is where a step leads: to Screen, to URL (an agent's page), or, when both are empty, to what Show shows.
+type Next struct {
+	Screen *Screen
+	URL    string
+}
+
+// again shows what is the case now.
+var again = Next{}
+
+// visit is a Visit with what was read for it.
+type visit struct {
+	*Visit
+	t     *tenant.Tenant
+	state message.State
+}
+
+var errNoTenant = errors.New("tenant of a link is not in the directory")
+
+// load reads the message. Errors are of the store.
+func (j *Journey) load(ctx context.Context, v *Visit) (*visit, error) {
+	t := j.Directory().Tenants[v.Link.Tenant]
+	if t == nil {
+		return nil, errNoTenant
+	}
+	events, err := j.Store.Load(ctx, tenant.Only(v.Link.Tenant), v.Link.Ref())
+	if err != nil {
+		return nil, fmt.Errorf("load message %s: %w", v.Link.Message, err)
+	}
+	in := &visit{Visit: v, t: t}
+	for _, e := range events {
+		if err := in.state.Apply(message.Event{Type: message.Type(e.Type), At: e.At, Data: e.Data}); err != nil {
+			return nil, fmt.Errorf("message %s: %w", v.Link.Message, err)
+		}
+	}
+	if !in.state.RevokedAt.IsZero() {
+		v.Standing = Gone // the stream decides
+	}
+	return in, nil
+}
+
+// append commits one event on the version that was read.
+func (j *Journey) append(ctx context.Context, v *visit, typ message.Type, data any) error {
+	errs, err := j.Store.Commit(ctx, store.Tx{{
+		Ref: v.Link.Ref(), Expect: v.state.Version,
+		Events: []store.NewEvent{{Type: byte(typ), At: j.Now(), Data: message.Encode(data)}},
+	}})
+	if err == nil {
+		err = errs[0]
+	}
+	return err
+}
+
+func conflict(err error) bool {
+	var c *store.ConflictError
+	return errors.As(err, &c)
+}
+
+// opening is how long after its submission an opening may be a machine's.
+const opening = 3 * time.Second
+
+// scanner matches programs that say what they are.
+var scanner = regexp.MustCompile(`(?i)bot\b|crawl|spider|preview|scan|fetch|monitor|facebookexternalhit|whatsapp|telegram|slack|discord|safelinks|` +
+	`proofpoint|mimecast|barracuda|curl/|wget/|python-|go-http-client|java/|okhttp|headless|^$`)
+
+// notBots are makers of phones whose names end like a robot's.
+var notBots = regexp.MustCompile(`(?i)cubot`)
+
+// doubt says why an opening may be a machine's; "" when nothing speaks for it.
+func (j *Journey) doubt(v *visit) string {
+	switch s := &v.state; {
+	case s.Head.Parts > 0 && (s.SubmittingAt.IsZero() || j.Now().Sub(s.SubmittingAt) < opening):
+		return "early"
+	case !s.SubmittedAt.IsZero() && j.Now().Sub(s.SubmittedAt) < opening:
+		return "early"
+	case scanner.MatchString(notBots.ReplaceAllString(v.Agent, "")):
+		return "scanner"
+	}
+	return ""
+}
+
+// Open is the button of the landing page.
+func (j *Journey) Open(ctx context.Context, v *Visit) (Next, error) {
+	in, err := j.load(ctx, v)
+	if err != nil || v.Standing < StateOnly {
+		return again, err
+	}
+	doubt := j.doubt(in)
+	for in.state.OpenedAt.IsZero() || (in.state.DoubtfulOpening != "" && doubt == "") {
+		err := j.append(ctx, in, message.Opened, message.Opening{Doubtful: doubt})
+		if err == nil {
+			break
+		}
+		if !conflict(err) {
+			return again, fmt.Errorf("record an opening: %w", err)
+		}
+		if in, err = j.load(ctx, v); err != nil || v.Standing < StateOnly {
+			return again, err
+		}
+	}
+	switch {
+	case v.Session.Step != Landing:
+	case len(in.state.Head.Answers) > 0:
+		v.Session.promote(Identify)
+	case in.state.Head.Code:
+		v.Session.promote(Code)
+		if doubt == "" {
+			return again, j.sendCode(ctx, in)
+		}
+	default:
+		v.Session.promote(In)
+	}
+	return again, nil
+}
+
+// Fields are the names of what Identify takes.
+func (j *Journey) Fields(ctx context.Context, v *Visit) ([]string, error) {
+	in, err := j.load(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, a := range in.state.Head.Answers {
+		names = append(names, a.Field)
+	}
+	return names, nil
+}
+
+// Identify takes the answers to all questions at once, by field.
+func (j *Journey) Identify(ctx context.Context, v *Visit, typed map[string]string) (Next, error) {
+	in, err := j.load(ctx, v)
+	if err != nil || v.Standing < StateOnly || v.Session.Step != Identify {
+		return again, err
+	}
+	result, unreadable, err := j.Identity.Items(ctx, in.t, v.Link.Ref(), typed)
+	if err != nil {
+		return again, err
+	}
+	switch result {
+	case identity.Passed:
+		v.Session.promote(In)
+	case identity.NeedCode:
+		v.Session.promote(Code)
+		return again, j.sendCode(ctx, in)
+	case identity.Mismatch:
+		v.Session.Note = NoteMismatch
+	case identity.Incomplete:
+		v.Session.Note = NoteIncomplete
+	case identity.Unreadable:
+		v.Session.Note, v.Session.Unreadable = NoteUnreadable, unreadable
+	}
+	return again, nil
+}
+
+func (j *Journey) sendCode(ctx context.Context, v *visit) error {
+	result, err := j.Identity.SendCode(ctx, v.t, v.Link.Ref(), v.Session.Codes)
+	if err != nil {
+		return err
+	}
+	if result == identity.Sent {
+		if v.Session.Codes++; v.Session.Codes > 1 {
+			v.Session.Note = NoteResent
+		}
+	}
+	return nil // what is too soon or too many shows the same screen: the code that was sent may still come
+}
+
+// Resend sends another code.
+func (j *Journey) Resend(ctx context.Context, v *Visit) (Next, error) {
+	in, err := j.load(ctx, v)
+	if err != nil || v.Standing < StateOnly || v.Session.Step != Code {
+		return again, err
+	}
+	return again, j.sendCode(ctx, in)
+}
+
+// Code takes the one-time code.
+func (j *Journey) Code(ctx context.Context, v *Visit, typed string) (Next, error) {
+	in, err := j.load(ctx, v)
+	if err != nil || v.Standing < StateOnly || v.Session.Step != Code {
+		return again, err
+	}
+	of := v.Session.ID
+	if j.passes.has(of, j.Now()) {
+		v.Session.promote(In)
+		return again, nil
+	}
+	result, err := j.Identity.Code(ctx, in.t, v.Link.Ref(), typed)
+	if err != nil {
+		return again, err
+	}
+	switch result {
+	case identity.Passed:
+		j.passes.put(of, j.Now())
+		v.Session.promote(In)
+	case identity.Mismatch:
+		if j.passes.has(of, j.Now()) { // at the same moment
+			v.Session.promote(In)
+			return again, nil
+		}
+		v.Session.Note = NoteMismatch
+	case identity.Incomplete:
+		v.Session.Note = NoteIncomplete
+	case identity.Unreadable:
+		v.Session.Note = NoteUnreadable
+	case identity.Locked: // once unlocked, all is asked again
+		if len(in.state.Head.Answers) > 0 {
+			v.Session.promote(Identify)
+		}
+	}
+	return again, nil
+}
+
+// paying loads the message of an identified session whose claim may be acted upon; ok is false when there is nothing to do.
+func (j *Journey) paying(ctx context.Context, v *Visit, least Standing) (in *visit, ok bool, err error) {
+	in, err = j.load(ctx, v)
+	return in, err == nil && v.Standing >= least && v.Session.Step == In && !in.state.Head.Claim.IsZero(), err
+}
+
+// Checkout chooses a method.
+func (j *Journey) Checkout(ctx context.Context, v *Visit, method string) (Next, error) {
+	in, ok, err := j.paying(ctx, v, Open)
+	if err != nil || !ok {
+		return again, err
+	}
+	content, err := j.content(in)
+	if err != nil {
+		return again, err
+	}
+	claim, err := j.Claims.Claim(ctx, tenant.Only(in.t.ID), in.state.Head.Claim)
+	if err != nil {
+		return again, err
+	}
+	v.Session.Method, v.Session.Note = "", NoteIncomplete
+	for _, m := range j.methods(in, content, &claim) {
+		if m.Code == method {
+			v.Session.Method, v.Session.Yen, v.Session.Note = method, claim.Amount, NoteCheckout
+		}
+	}
+	return again, nil
+}
+
+// Pay starts an attempt with the method that was chosen.
+func (j *Journey) Pay(ctx context.Context, v *Visit, method, at string) (Next, error) {
+	in, ok, err := j.paying(ctx, v, Open)
+	if err != nil || !ok {
+		return again, err
+	}
+	if v.Session.Method == "" || v.Session.Method != method {
+		v.Session.Method = "" // of another tab or of a page that was left: choose again
+		return again, nil
+	}
+	v.Session.Return = rand.Text()
+	_, err = j.Claims.Start(ctx, in.t, in.state.Head.Claim, payment.StartOptions{
+		Method: method, Store: at, Yen: v.Session.Yen, MessageID: v.Link.Message, Warned: false,
+		ReturnURL: in.state.Head.URL + "/return?s=" + v.Session.Return,
+	})
+	switch {
+	case err == nil:
+		v.Session.Method = ""
+	case errors.Is(err, payment.ErrPaid), errors.Is(err, payment.ErrNotAsked), errors.Is(err, payment.ErrOverdue),
+		errors.Is(err, payment.ErrSettling), errors.Is(err, payment.ErrWarn), errors.Is(err, payment.ErrAmended):
+		v.Session.Method = "" // the page says how it stands
+	case errors.Is(err, payment.ErrNotOffered):
+		v.Session.Note = NoteCheckout
+	case errors.Is(err, payment.ErrDeclined):
+		v.Session.Method, v.Session.Note = "", NoteDeclined
+	case errors.Is(err, payment.ErrUnavailable):
+		v.Session.Note = NoteUnavailable
+	default:
+		return again, err
+	}
+	return again, nil
+}
+
+// Redirect leads to the agent's page of the attempt that lives.
+func (j *Journey) Redirect(ctx context.Context, v *Visit) (Next, error) {
+	in, ok, err := j.paying(ctx, v, Open)
+	if err != nil || !ok {
+		return again, err
+	}
+	claim, err := j.Claims.Claim(ctx, tenant.Only(in.t.ID), in.state.Head.Claim)
+	if err != nil {
+		return again, err
+	}
+	if a := claim.Live(); a != nil && !a.Void && a.Phase == payment.RequiresAction {
+		if u, ok := agentPage(a.Redirect); ok {
+			return Next{URL: u.String()}, nil
+		}
+	}
+	return again, nil
+}
+
+// agentHost is a plain host, with its port. url.Parse lets much more pass (";" in a name, spaces in a zone) that would have
+// another meaning in the Content-Security-Policy.
+var agentHost = regexp.MustCompile(`^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?$`)
+
+// agentPage checks where an agent wants the payer to go: https, or http on this machine (rehearsals).
+func agentPage(raw string) (*url.URL, bool) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || u.User != nil {
+		return nil, false
+	}
+	if !agentHost.MatchString(u.Host) {
+		return nil, false
+	}
+	local := u.Hostname() == "127.0.0.1" || u.Hostname() == "::1" || u.Hostname() == "localhost"
+	return u, u.Scheme == "https" || (u.Scheme == "http" && local)
+}
+
+// State asks the agent how the payment stands.
+func (j *Journey) State(ctx context.Context, v *Visit) (Next, error) {
+	in, ok, err := j.paying(ctx, v, StateOnly)
+	if err != nil || !ok {
+		return again, err
+	}
+	v.Session.Return = ""
+	_, err = j.Claims.Refresh(ctx, tenant.Only(in.t.ID), in.state.Head.Claim)
+	if errors.Is(err, payment.ErrUnavailable) {
+		err = nil // what is known is shown
+	}
+	return again, err
+}
+
+// Cancel ends the attempt that lives, to choose again. The page has warned that its number must not be used any more.
+func (j *Journey) Cancel(ctx context.Context, v *Visit) (Next, error) {
+	in, ok, err := j.paying(ctx, v, Open)
+	if err != nil || !ok {
+		return again, err
+	}
+	_, err = j.Claims.Cancel(ctx, tenant.Only(in.t.ID), in.state.Head.Claim, true)
+	switch {
+	case errors.Is(err, payment.ErrUnavailable):
+		v.Session.Note, err = NoteUnavailable, nil
+	case errors.Is(err, payment.ErrSettling), errors.Is(err, payment.ErrPaid), errors.Is(err, payment.ErrNotAsked):
+		err = nil
+	}
+	return again, err
+}
+
+// Returned reports whether a browser that comes from an agent's page brings back what this session gave it.
+func (v *Visit) Returned(state string) bool {
+	return v.Session.Step == In && v.Session.Return != "" && state == v.Session.Return
+}
+
+// content opens what the sender wrote. store.ErrErased: its term is over.
+func (j *Journey) content(v *visit) (*message.Content, error) {
+	c := new(message.Content)
+	if len(v.state.Head.Page) == 0 {
+		return c, nil
+	}
+	plain, err := j.Store.Open(v.Link.Tenant, v.Link.Message.String()+"/page", v.state.Head.Page)
+	if err != nil {
+		return nil, fmt.Errorf("open the page of message %s: %w", v.Link.Message, err)
+	}
+	if err := json.Unmarshal(plain, c); err != nil {
+		return nil, fmt.Errorf("read the page of message %s: its content has another form", v.Link.Message)
+	}
+	return c, nil
+}
+
+// titles keeps the names and sizes of uploaded files, which never change.
+type titles struct {
+	mu   sync.Mutex // guards byID
+	byID map[string]title
+}
+
+type title struct {
+	name  string
+	bytes int
+}
+
+const maxTitles = 10_000 // then it begins anew
+
+func (c *titles) get(key string) (title, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t, ok := c.byID[key]
+	return t, ok
+}
+
+func (c *titles) put(key string, t title) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byID == nil || len(c.byID) >= maxTitles {
+		c.byID = map[string]title{}
+	}
+	c.byID[key] = t
+}

@@ -1,0 +1,363 @@
+package journey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/kakitome/kakitome/engine/identity"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/page"
+	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/plugins/proto"
+)
+
+// Screen is one view, ready to be drawn.
+type Screen struct {
+	Tenant tenant.ID // empty: nobody's (GONE)
+	Page   *proto.Page
+	// Agent is the origin ("https://pay.example.jp") that the forms of this screen may lead to besides the link.
+	Agent string
+}
+
+// Gone is the page of whatever is not there.
+func (j *Journey) Gone(lang string) *Screen {
+	return &Screen{Page: page.View(nil, proto.View_GONE, lang)}
+}
+
+// Fault is shown when something failed on our side. message says what to do; empty: try again later.
+func (j *Journey) Fault(v *Visit, message string) *Screen {
+	t := j.Directory().Tenants[v.Link.Tenant]
+	s := &Screen{Tenant: v.Link.Tenant, Page: page.View(t, proto.View_FAULT, v.Lang)}
+	s.Page.Message = message
+	return s
+}
+
+// Show is what the visitor sees now. It takes what the session had to say once.
+func (j *Journey) Show(ctx context.Context, v *Visit) (*Screen, error) {
+	note, unreadable := v.Session.Note, v.Session.Unreadable
+	defer func() { v.Session.Note, v.Session.Unreadable = NoNote, nil }()
+	switch {
+	case v.Standing == Gone:
+		return j.Gone(v.Lang), nil
+	case v.Standing == Expired:
+		return j.expired(v), nil
+	case v.Session.Step == Landing:
+		s := j.view(v, proto.View_LANDING)
+		s.Page.Identify = v.Link.Identity
+		return s, nil
+	}
+	in, err := j.load(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	if v.Standing == Gone {
+		return j.Gone(v.Lang), nil
+	}
+	switch {
+	case note == NoteDeclined:
+		return j.Fault(v, say(v.Lang, "決済会社で受け付けられませんでした。別のお支払い方法をお選びいただくか、お問い合わせ先までご連絡ください。",
+			"The payment company refused. Please choose another way to pay, or contact us.")), nil
+	case note == NoteUnavailable:
+		return j.Fault(v, say(v.Lang, "ただいま決済会社に接続できません。しばらくしてから、もう一度お試しください。",
+			"The payment company cannot be reached. Please try again in a little while.")), nil
+	case v.Session.Step == In:
+		screen, err := j.screen(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		return screen, j.viewed(ctx, in)
+	case in.state.LockedAt(j.Now()):
+		s := j.view(v, proto.View_LOCKED)
+		s.Page.StaysLocked = !in.state.LockedUntil.Before(identity.UntilUnlocked)
+		return s, nil
+	}
+	s := j.view(v, proto.View_IDENTIFY)
+	if v.Session.Step == Code {
+		s.Page.View = proto.View_CODE
+		s.Page.PhoneMasked, s.Page.Digits = in.state.Head.Masked, uint32(in.t.Policy.Digits())
+		s.Page.ValidMinutes = uint32(identity.CodeValid / time.Minute)
+		s.Page.Resent = note == NoteResent
+	} else {
+		s.Page.Fields = j.Identity.Fields(in.state.Head.Answers, v.Lang)
+		for i, f := range s.Page.Fields {
+			f.Unreadable = slices.Contains(unreadable, i)
+		}
+	}
+	s.Page.Mismatch, s.Page.Incomplete, s.Page.Unreadable = note == NoteMismatch, note == NoteIncomplete, note == NoteUnreadable
+	return s, nil
+}
+
+// Returned is shown to a browser that comes back from the agent's page: a button.
+func (j *Journey) Returned(v *Visit) *Screen { return j.view(v, proto.View_RETURNED) }
+
+func (j *Journey) view(v *Visit, view proto.View) *Screen {
+	t := j.Directory().Tenants[v.Link.Tenant]
+	s := &Screen{Tenant: v.Link.Tenant, Page: page.View(t, view, v.Lang)}
+	if v.Standing == Open {
+		s.Page.LinkExpires = timestamppb.New(v.Link.Expires)
+	}
+	return s
+}
+
+func (j *Journey) expired(v *Visit) *Screen {
+	s := j.view(v, proto.View_EXPIRED_VIEW)
+	s.Page.LinkExpires = timestamppb.New(v.Link.Expires)
+	return s
+}
+
+// manyEvents of a message are more than its sender and recipient cause: from there on no further view is recorded, for a
+// link that asks for no identity gives everybody as many sessions as they like.
+const manyEvents = 500
+
+// viewed records the first page of a session that got in. Somebody else's event at the same moment leaves it to the next
+// page.
+func (j *Journey) viewed(ctx context.Context, v *visit) error {
+	if v.Session.Viewed || (v.state.Version >= manyEvents && !v.state.ViewedAt.IsZero()) {
+		return nil
+	}
+	err := j.append(ctx, v, message.Viewed, nil)
+	if conflict(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("record a view: %w", err)
+	}
+	v.Session.Viewed = true
+	return nil
+}
+
+// screen is what somebody who got in sees.
+func (j *Journey) screen(ctx context.Context, v *visit) (*Screen, error) {
+	content, err := j.content(v)
+	if errors.Is(err, store.ErrErased) {
+		content, err = nil, nil // the claim's facts are kept longer
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := j.view(v.Visit, proto.View_INFO)
+	if v.Standing == Open && content != nil {
+		page.SetContent(s.Page, content)
+		if err := j.answered(v, s.Page); err != nil {
+			return nil, err
+		}
+		if s.Page.Documents, err = j.documents(ctx, v, content); err != nil {
+			return nil, err
+		}
+	}
+	s.Page.Incomplete = v.Session.Note == NoteIncomplete
+	if v.state.Head.Claim.IsZero() {
+		switch {
+		case content == nil || v.Standing != Open:
+			return j.expired(v.Visit), nil
+		case v.Session.Note == NoteAnswered:
+			s.Page.View = proto.View_ANSWERED
+		}
+		return s, nil
+	}
+	claim, err := j.Claims.Claim(ctx, tenant.Only(v.t.ID), v.state.Head.Claim)
+	if err != nil {
+		return nil, err
+	}
+	if v.Standing != Open && lastFact(&claim).IsZero() {
+		return j.expired(v.Visit), nil
+	}
+	if content == nil {
+		content = new(message.Content)
+	}
+	j.claim(v, s, content, &claim)
+	if v.Session.Note == NoteAnswered {
+		s.Page.View = proto.View_ANSWERED
+	}
+	return s, nil
+}
+
+// claim chooses the view by the state of the claim.
+func (j *Journey) claim(v *visit, s *Screen, content *message.Content, c *payment.State) {
+	p, now := s.Page, j.Now()
+	a := c.Current()
+	p.Claim = j.claimOf(c, a, v.Lang)
+	overdue := now.After(c.Due)
+	if a != nil && (a.Received > 0 || (a.Lives() && !a.Void)) {
+		p.Methods = []*proto.MethodChoice{{Code: a.Method, Label: j.Claims.MethodLabel(a.Module, a.Method, v.Lang)}}
+	}
+	switch {
+	case c.Phase == payment.Paid:
+		p.View, p.ReceiptDocument = proto.View_CONFIRMED_VIEW, receiptName
+		return
+	case c.Phase == payment.Accepted:
+		p.View = proto.View_ACCEPTED
+		return
+	case c.Phase == payment.InProgress && a.Phase == payment.RequiresAction && !overdue && v.Standing == Open:
+		if u, ok := agentPage(a.Redirect); ok {
+			p.View, p.RedirectHost, p.CanChangeMethod = proto.View_REDIRECT, u.Host, true
+			s.Agent = u.Scheme + "://" + u.Host
+			return
+		}
+		p.View = proto.View_WAITING
+		return
+	case c.Phase == payment.InProgress && !overdue:
+		p.View = proto.View_WAITING
+		return
+	case c.Phase == payment.AwaitingMoney:
+		if p.Voucher = payment.VoucherOf(a); p.Voucher != nil {
+			p.View, p.ExpiredPayment = proto.View_VOUCHER, overdue
+			p.CanChangeMethod = !overdue && v.Standing == Open && len(j.methods(v, content, c)) > 1
+			return
+		}
+		p.View = proto.View_WAITING
+		return
+	case c.Live() != nil && c.Phase == payment.Unpaid: // canceled, and not yet certain
+		p.View = proto.View_WAITING
+		return
+	case c.Phase == payment.Unpaid && !overdue && v.Standing == Open:
+		p.Methods = j.methods(v, content, c)
+		chosen := slices.IndexFunc(p.Methods, func(m *proto.MethodChoice) bool { return m.Code == v.Session.Method })
+		if v.Session.Note == NoteCheckout && chosen >= 0 {
+			p.View, p.Methods = proto.View_CHECKOUT, p.Methods[chosen:chosen+1]
+		}
+		return
+	}
+	// Nothing can be paid here, and nothing was: say how it stands.
+	p.Rows = append([]*proto.Row{{
+		Item: say(v.Lang, "お支払い状況", "Payment"), Value: payment.PayerLabel(c.PhaseAt(now), v.Lang),
+	}}, p.Rows...)
+}
+
+func (j *Journey) claimOf(c *payment.State, a *payment.Attempt, lang string) *proto.Claim {
+	out := &proto.Claim{Number: c.Number, Yen: c.Amount, TaxYen: c.Tax, Due: timestamppb.New(c.Due)}
+	for _, l := range c.Content.Lines {
+		out.Lines = append(out.Lines, &proto.LineItem{Name: l.Name, Quantity: l.Quantity, UnitYen: l.Unit, Yen: l.Amount})
+	}
+	if a == nil {
+		return out
+	}
+	if at := c.PaidAt(); !at.IsZero() {
+		out.PaidAt = timestamppb.New(at)
+		if a.PaidStore != "" {
+			out.PaidAtStore = j.Claims.StoreLabel(a, a.PaidStore, lang)
+		}
+	}
+	if a.Received > 0 || a.Lives() {
+		out.ReceiptNumber = a.AgentReceipt
+	}
+	return out
+}
+
+// methods are what this message offers of what its claim can be paid with.
+func (j *Journey) methods(v *visit, content *message.Content, c *payment.State) []*proto.MethodChoice {
+	var out []*proto.MethodChoice
+	for _, m := range j.Claims.Methods(v.t, c) {
+		if len(content.Methods) > 0 && !slices.Contains(content.Methods, m.Code) {
+			continue
+		}
+		choice := &proto.MethodChoice{Code: m.Code, Label: say(v.Lang, m.LabelJa, m.LabelEn), Redirect: m.Redirect}
+		if m.Kind == proto.MethodKind_KONBINI_NUMBER {
+			choice.Stores = m.Stores // a barcode is taken everywhere
+		}
+		out = append(out, choice)
+	}
+	return out
+}
+
+// Names of documents below the link.
+const (
+	noticeName  = "notice.pdf"
+	receiptName = "receipt.pdf"
+)
+
+func uploadedName(i int) string { return fmt.Sprintf("document-%d.pdf", i+1) }
+
+func (j *Journey) documents(ctx context.Context, v *visit, c *message.Content) ([]*proto.DocumentLink, error) {
+	var out []*proto.DocumentLink
+	if c.Page.NoticePDF {
+		out = append(out, &proto.DocumentLink{Name: noticeName, Title: say(v.Lang, "お知らせ", "This notice")})
+	}
+	for i, id := range c.Page.Documents {
+		key := string(v.t.ID) + "/" + id
+		t, ok := j.titles.get(key)
+		if !ok {
+			name, pdf, err := j.Documents.Get(ctx, tenant.Only(v.t.ID), id)
+			if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrErased) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			t = title{name, len(pdf)}
+			j.titles.put(key, t)
+		}
+		out = append(out, &proto.DocumentLink{Name: uploadedName(i), Title: t.name, Bytes: uint64(t.bytes)})
+	}
+	return out, nil
+}
+
+// Document is a file behind the page, for a session that got in. store.ErrNotFound: there is none, or not now.
+func (j *Journey) Document(ctx context.Context, v *Visit, name string) (pdf []byte, filename string, err error) {
+	none := fmt.Errorf("document: %w", store.ErrNotFound)
+	if v.Session.Step != In || v.Standing < StateOnly {
+		return nil, "", none
+	}
+	in, err := j.load(ctx, v)
+	if err != nil {
+		return nil, "", err
+	}
+	switch {
+	case v.Standing == Gone:
+		return nil, "", none
+	case name == receiptName && !in.state.Head.Claim.IsZero():
+		pdf, filename, err = j.Claims.Receipt(ctx, in.t, in.state.Head.Claim, v.Lang)
+		if errors.Is(err, payment.ErrNotConfirmed) {
+			return nil, "", none
+		}
+		return pdf, filename, err
+	case v.Standing != Open:
+		return nil, "", none
+	}
+	content, err := j.content(in)
+	if err != nil {
+		return nil, "", err
+	}
+	if name == noticeName && content.Page.NoticePDF {
+		var claim *proto.Claim
+		if !in.state.Head.Claim.IsZero() {
+			c, err := j.Claims.Claim(ctx, tenant.Only(in.t.ID), in.state.Head.Claim)
+			if err != nil {
+				return nil, "", err
+			}
+			claim = j.claimOf(&c, nil, v.Lang)
+		}
+		pdf, err = j.Pages.Document(ctx, in.t.ID, page.Notice(in.t, content, claim, v.Lang, in.state.AcceptedAt))
+		return pdf, "notice-" + in.state.Head.No + ".pdf", err
+	}
+	for i, id := range content.Page.Documents {
+		if name == uploadedName(i) {
+			filename, pdf, err = j.Documents.Get(ctx, tenant.Only(in.t.ID), id)
+			return pdf, filename, err
+		}
+	}
+	return nil, "", none
+}
+
+func say(lang, ja, en string) string {
+	if lang == "en" && en != "" {
+		return en
+	}
+	return ja
+}
+
+func headOf(events []store.Event) (message.Head, error) {
+	var h message.Head
+	if len(events) == 0 {
+		return h, store.ErrNotFound
+	}
+	err := message.Event{Type: message.Type(events[0].Type), At: events[0].At, Data: events[0].Data}.Decode(&h)
+	return h, err
+}

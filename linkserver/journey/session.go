@@ -1,0 +1,108 @@
+package journey
+
+import (
+	"crypto/rand"
+	"sync"
+	"time"
+
+	"github.com/kakitome/kakitome/linkserver/link"
+)
+
+// Step is how far a session has come.
+type Step byte
+
+const (
+	Landing Step = iota
+	Identify
+	Code
+	In // whoever it is has passed all that the message asks for
+)
+
+// Note is what the next screen has to say once.
+type Note byte
+
+const (
+	NoNote Note = iota
+	NoteMismatch
+	NoteIncomplete
+	NoteResent
+	NoteAnswered
+	NoteCheckout    // Method was chosen: confirm it
+	NoteDeclined    // the agent refused
+	NoteUnavailable // nothing was done: try again
+	NoteUnreadable  // what was typed is not in its form; of the questions, Unreadable says which
+)
+
+// A session ends when it was idle for so long, and in any case when it is so old.
+const (
+	SessionIdle = 30 * time.Minute
+	SessionLife = 8 * time.Hour
+)
+
+// Session is what a browser has shown of itself, for one link. linkserver/web keeps it sealed in a cookie.
+type Session struct {
+	Token string   `json:"t"` // of the link
+	ID    [16]byte `json:"i"` // random; form tokens are made from it
+	Step  Step     `json:"p,omitempty"`
+	Since int64    `json:"b"` // Unix seconds
+	Seen  int64    `json:"s"`
+
+	Codes      int    `json:"c,omitempty"` // one-time codes sent
+	Viewed     bool   `json:"v,omitempty"` // Viewed was recorded
+	Note       Note   `json:"n,omitempty"`
+	Unreadable []int  `json:"u,omitempty"` // indexes of the questions, with NoteUnreadable
+	Method     string `json:"m,omitempty"` // chosen, not yet started
+	Yen        int64  `json:"y,omitempty"` // the amount that was shown with it
+	Return     string `json:"r,omitempty"` // what the agent brings back
+}
+
+// NewSession begins at the landing page.
+func NewSession(token string, now time.Time) *Session {
+	s := &Session{Token: token, Since: now.Unix(), Seen: now.Unix()}
+	rand.Read(s.ID[:])
+	return s
+}
+
+// Holds reports whether the session is of the link and still good.
+func (s *Session) Holds(l link.Link, now time.Time) bool {
+	idle, age := now.Sub(time.Unix(s.Seen, 0)), now.Sub(time.Unix(s.Since, 0))
+	return s.Token == l.Token && idle < SessionIdle && age < SessionLife && idle > -time.Minute && age > -time.Minute
+}
+
+// promote moves on and takes a new id: what was known of the session before is worth nothing after.
+func (s *Session) promote(to Step) {
+	s.Step, s.Note = to, NoNote
+	rand.Read(s.ID[:])
+}
+
+// secondPress is how long after a pass the same button can be pressed once more: on a slow network people do, the browser
+// drops the first answer, and the code is used up.
+const secondPress = 10 * time.Second
+
+// passes are the ids that sessions had when their code was right. Only the browser that passed knows its id, which no
+// later session has. What is lost at a restart costs a person another code.
+type passes struct {
+	mu   sync.Mutex // guards byID
+	byID map[[16]byte]time.Time
+}
+
+func (p *passes) has(id [16]byte, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, ok := p.byID[id]
+	return ok && now.Sub(at) < secondPress
+}
+
+func (p *passes) put(id [16]byte, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.byID == nil {
+		p.byID = map[[16]byte]time.Time{}
+	}
+	for old, at := range p.byID {
+		if now.Sub(at) >= secondPress {
+			delete(p.byID, old)
+		}
+	}
+	p.byID[id] = now
+}

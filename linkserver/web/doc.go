@@ -1,0 +1,25 @@
+// Package web serves links to recipients, and webhooks to payment agents: the one listener that strangers reach.
+//
+//	GET, HEAD /a/{token}                     what the link shows to this browser
+//	POST      /a/{token}/{step}              open, identify, code, resend, answer, checkout, pay, cancel, state, redirect
+//	GET       /a/{token}/return              back from an agent's page: a button, for the browser that left
+//	GET       /a/{token}/documents/{name}    a PDF, for a session that got in
+//	any       /hooks/{path}                  engine/payment
+//	GET       /robots.txt                    nothing is for robots
+//
+// ("a" stands for any one lower-case letter.) A POST does one step of linkserver/journey and answers 303 to the link, so
+// that what is seen is always the answer to a GET and a reload repeats nothing. There is no script.
+//
+// A browser is known by a cookie for each link (cookie.go): the session, sealed with AES-GCM, HttpOnly, SameSite=Lax, with
+// the prefix __Host- wherever the browser's connection is TLS. It is set by the first GET, which changes nothing of the
+// message; a POST without it, or whose form token was not made for it, is refused before anything is read. So a form that
+// another site submits, a scanner that keeps no cookies, and a token of another link do nothing.
+//
+// Nobody can find links by trying. Unknown, revoked and ended links give the same page and status, no sooner than
+// goneAfter has passed; misses (never hits: carriers put thousands behind an address) are budgeted by address and
+// network, and beyond the budget a token that is not in the serving store is 429 without asking further.
+//
+// The client's address and whether its connection is TLS are the connection's, and a header's only where the connection
+// comes from a trusted proxy. Nothing of a request is kept after it, and no log line has a token, an address of a link
+// or anything that was typed.
+package web

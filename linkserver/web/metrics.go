@@ -1,0 +1,41 @@
+package web
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	seconds *prometheus.HistogramVec // route: the names of route; status: 2xx, 3xx, 4xx, 5xx
+	misses  prometheus.Counter
+	limited prometheus.Counter
+	refused prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "kakitome_web_request_seconds", Help: "Requests of the link server by route and status class.",
+			Buckets: []float64{.001, .003, .01, .03, .1, .3, 1, 3, 10},
+		}, []string{"route", "status"}),
+		misses: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kakitome_web_misses_total", Help: "Requests for links that are unknown, revoked or ended.",
+		}),
+		limited: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kakitome_web_limited_total", Help: "Requests beyond an address's budget of misses.",
+		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kakitome_web_refused_forms_total", Help: "Forms without a session or with another session's token.",
+		}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.seconds, m.misses, m.limited, m.refused)
+	}
+	return m
+}
+
+func (m *metrics) observe(route string, status int, took time.Duration) {
+	m.seconds.WithLabelValues(route, strconv.Itoa(status/100)+"xx").Observe(took.Seconds())
+}

@@ -1,0 +1,490 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+
+	"github.com/kakitome/kakitome/engine/page"
+	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/linkserver/journey"
+	"github.com/kakitome/kakitome/linkserver/link"
+	"github.com/kakitome/kakitome/plugins/proto"
+)
+
+// Webhooks takes what payment agents tell. *payment.Payments implements it.
+type Webhooks interface {
+	Webhook(ctx context.Context, r payment.WebhookRequest) payment.Reply
+}
+
+// Options of a Server. Journey, Pages, Webhooks and SessionKey are required.
+type Options struct {
+	Config     Config
+	Journey    *journey.Journey
+	Pages      *page.Pages
+	Webhooks   Webhooks
+	SessionKey []byte // 32 random bytes, kept over restarts: sessions are sealed with it
+	Log        *slog.Logger
+	Metrics    prometheus.Registerer
+	Now        func() time.Time
+}
+
+// Server serves one or several listeners.
+type Server struct {
+	o       Options
+	proxies []netip.Prefix
+	seal    *seal
+	misses  budget
+	metrics *metrics
+	http    *fasthttp.Server
+}
+
+// goneAfter is the least time after which an unknown, revoked or ended link is answered: what was looked up to find out
+// cannot be told from the time.
+const goneAfter = 20 * time.Millisecond
+
+// New checks the options.
+func New(o Options) (*Server, error) {
+	if err := o.Config.Validate(); err != nil {
+		return nil, fmt.Errorf("link server: %w", err)
+	}
+	if o.Journey == nil || o.Pages == nil || o.Webhooks == nil {
+		return nil, errors.New("BUG: link server: a required room is missing")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	seal, err := newSeal(o.SessionKey)
+	if err != nil {
+		return nil, fmt.Errorf("link server: %w", err)
+	}
+	proxies, err := o.Config.proxies()
+	if err != nil {
+		return nil, fmt.Errorf("link server: %w", err)
+	}
+	s := &Server{
+		o: o, proxies: proxies, seal: seal, metrics: newMetrics(o.Metrics),
+		misses: budget{limit: o.Config.MissBudget, spent: map[netip.Prefix]*window{}},
+	}
+	s.http = &fasthttp.Server{
+		Handler:               s.handle,
+		ErrorHandler:          s.unreadable,
+		NoDefaultServerHeader: true, NoDefaultContentType: true, CloseOnShutdown: true,
+		ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+		ReadBufferSize: 32 << 10, MaxRequestBodySize: payment.MaxWebhookBody + 1,
+		// A form in parts would be read and written anew: an agent signs the bytes that it sent.
+		DisablePreParseMultipartForm: true,
+		// Phones hold connections on which they say nothing: these take no buffer, and a stop does not wait for them.
+		ReduceMemoryUsage: true,
+		Logger:            quiet{o.Log},
+	}
+	return s, nil
+}
+
+// unreadable answers what is no request, or too large or too slow a one.
+func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
+	status := fasthttp.StatusBadRequest
+	var small *fasthttp.ErrSmallBuffer
+	var slow net.Error
+	switch {
+	case errors.As(err, &small):
+		status = fasthttp.StatusRequestHeaderFieldsTooLarge
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		status = fasthttp.StatusRequestEntityTooLarge
+	case errors.As(err, &slow) && slow.Timeout():
+		status = fasthttp.StatusRequestTimeout
+	}
+	s.bare(ctx, status)
+}
+
+// Serve answers on the listener until ctx ends, then lets requests end, for at most ten seconds. TLS is the listener's.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	ended := make(chan error, 1)
+	go func() { ended <- s.http.Serve(l) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := s.http.ShutdownWithContext(grace); err != nil {
+		return fmt.Errorf("link server: requests were cut off: %w", err)
+	}
+	_ = l.Close() // when ctx ended at once: Shutdown does not know a listener that Serve did not come to
+	return <-ended
+}
+
+// place is what a path names.
+type place struct {
+	route string // link, step, return, document
+	token string // with its letter: "a/SQND01gr"
+	name  string // of the step or the document
+}
+
+// parsePath reads the path of a link; false: it is none, whatever is stored.
+func parsePath(path string) (place, bool) {
+	parts := strings.Split(path, "/")
+	if len(parts) < 3 || len(parts) > 5 || parts[0] != "" || len(parts[1]) != 1 || parts[1][0] < 'a' || parts[1][0] > 'z' {
+		return place{}, false
+	}
+	if n := len(parts[2]); n < 8 || n > link.MaxToken-2 || strings.ContainsFunc(parts[2], notAlphanumeric) {
+		return place{}, false
+	}
+	p := place{route: "link", token: parts[1] + "/" + parts[2]}
+	switch rest := parts[3:]; {
+	case len(rest) == 0:
+	case len(rest) == 1 && rest[0] == "return":
+		p.route = "return"
+	case len(rest) == 1:
+		p.route, p.name = "step", rest[0]
+	case rest[0] == "documents" && rest[1] != "" && len(rest[1]) <= 100:
+		p.route, p.name = "document", rest[1]
+	default:
+		return place{}, false
+	}
+	return p, true
+}
+
+func notAlphanumeric(r rune) bool {
+	return !(r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z')
+}
+
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	start := time.Now()
+	route := "panic"
+	defer func() {
+		// fasthttp lets a panic end the program, and with it every session with a carrier. Its value may hold what a
+		// recipient typed: it is said only when the runtime raised it.
+		if v := recover(); v != nil {
+			cause, ok := v.(runtime.Error)
+			s.o.Log.Error("link request panicked", "runtime", ok, "err", cause, "stack", string(debug.Stack()))
+			ctx.Response.Reset()
+			s.bare(ctx, fasthttp.StatusInternalServerError)
+		}
+		s.metrics.observe(route, ctx.Response.StatusCode(), time.Since(start))
+	}()
+	route = s.route(ctx)
+}
+
+func (s *Server) route(ctx *fasthttp.RequestCtx) string {
+	c := s.client(ctx)
+	s.headers(ctx, c)
+	path := string(ctx.Path())
+	if hook, ok := strings.CutPrefix(path, "/hooks/"); ok {
+		s.hook(ctx, c, hook)
+		return "hook"
+	}
+	get := ctx.IsGet() || ctx.IsHead()
+	if path == "/robots.txt" && get {
+		ctx.SetContentType("text/plain; charset=utf-8")
+		ctx.SetBodyString("User-agent: *\nDisallow: /\n")
+		return "robots"
+	}
+	p, ok := parsePath(path)
+	if path == "/favicon.ico" && get { // browsers ask for it and complain of a 404
+		ctx.Response.Header.Set("Cache-Control", "public, max-age=86400")
+		ctx.SetStatusCode(fasthttp.StatusNoContent)
+		return "other"
+	}
+	if !ok && strings.Count(path, "/") < 2 { // /wp-login.php and the like: no link was tried
+		s.bare(ctx, fasthttp.StatusNotFound)
+		return "other"
+	}
+	switch {
+	case !ok:
+		p.route = "link"
+	case p.route == "step" && !ctx.IsPost(), p.route != "step" && !get:
+		ctx.Response.Header.Set("Allow", map[bool]string{true: "POST", false: "GET, HEAD"}[p.route == "step"])
+		s.bare(ctx, fasthttp.StatusMethodNotAllowed)
+		return p.route
+	}
+	s.visit(ctx, c, p)
+	return p.route
+}
+
+// visit finds the link and answers for it.
+func (s *Server) visit(ctx *fasthttp.RequestCtx, c client, p place) {
+	came := time.Now()
+	work, cancel := context.WithTimeout(context.Background(), s.o.Config.timeout())
+	defer cancel()
+	lang := s.lang(ctx, c)
+	over := s.misses.over(c.addr, s.o.Now())
+	l, standing := link.Link{}, journey.Gone
+	if p.token != "" {
+		var err error
+		if l, standing, err = s.o.Journey.Find(work, p.token, !over); err != nil {
+			s.failed(ctx, &journey.Visit{Link: l, Lang: lang}, "find", err)
+			return
+		}
+	}
+	if standing == journey.Gone {
+		s.gone(ctx, c, lang, came, over)
+		return
+	}
+	session, known := s.session(ctx, c, l)
+	if !known {
+		session = journey.NewSession(l.Token, s.o.Now())
+	}
+	v := &journey.Visit{Link: l, Standing: standing, Session: session, Lang: lang, Agent: string(ctx.UserAgent())}
+	switch {
+	case ctx.IsHead():
+		ctx.SetStatusCode(fasthttp.StatusOK) // the same for whoever asks: a HEAD is nobody's view
+		ctx.SetContentType("text/html; charset=utf-8")
+	case p.route == "step":
+		s.step(ctx, work, c, v, known, p.name)
+	case p.route == "document":
+		s.document(ctx, work, v, p.name)
+	case p.route == "return":
+		if known && v.Returned(string(ctx.QueryArgs().Peek("s"))) {
+			s.keep(ctx, c, session)
+			s.show(ctx, v, s.o.Journey.Returned(v), 0)
+			return
+		}
+		s.back(ctx, v)
+	default:
+		screen, err := s.o.Journey.Show(work, v)
+		if err != nil {
+			s.failed(ctx, v, "show", err)
+			return
+		}
+		if v.Standing == journey.Gone { // revoked since the entry was written
+			s.gone(ctx, c, lang, came, over)
+			return
+		}
+		s.keep(ctx, c, session)
+		s.show(ctx, v, screen, 0)
+	}
+}
+
+// gone answers for whatever is not there, always alike.
+func (s *Server) gone(ctx *fasthttp.RequestCtx, c client, lang string, came time.Time, over bool) {
+	s.metrics.misses.Inc()
+	if over {
+		s.metrics.limited.Inc()
+		ctx.Response.Header.Set("Retry-After", "600")
+		s.bare(ctx, fasthttp.StatusTooManyRequests)
+		return
+	}
+	s.misses.miss(c.addr, s.o.Now())
+	s.show(ctx, &journey.Visit{Session: &journey.Session{}}, s.o.Journey.Gone(lang), 0)
+	time.Sleep(goneAfter - time.Since(came))
+}
+
+// step does one POST.
+func (s *Server) step(ctx *fasthttp.RequestCtx, work context.Context, c client, v *journey.Visit, known bool, name string) {
+	args := ctx.PostArgs()
+	site := string(ctx.Request.Header.Peek("Sec-Fetch-Site"))
+	foreign := site != "" && site != "same-origin" && site != "none"
+	if !known || foreign || !s.seal.formHolds(v.Session, args.Peek("form")) {
+		s.metrics.refused.Inc()
+		message := "画面を開いてから時間が経過したか、ブラウザのCookieが無効になっています。Cookieを有効にして、もう一度お試しください。"
+		if v.Lang == "en" {
+			message = "This page was open for too long, or cookies are disabled. Please allow cookies and try again."
+		}
+		s.show(ctx, v, s.o.Journey.Fault(v, message), fasthttp.StatusForbidden)
+		return
+	}
+	next, err := s.act(work, v, name, args)
+	switch {
+	case errors.Is(err, errNoStep):
+		s.bare(ctx, fasthttp.StatusNotFound)
+		return
+	case err != nil:
+		s.failed(ctx, v, name, err)
+		return
+	}
+	s.keep(ctx, c, v.Session)
+	switch {
+	case next.Screen != nil:
+		s.show(ctx, v, next.Screen, fasthttp.StatusUnprocessableEntity)
+	case next.URL != "":
+		ctx.Response.Header.Set("Location", next.URL)
+		s.bare(ctx, fasthttp.StatusSeeOther)
+	default:
+		s.back(ctx, v)
+	}
+}
+
+var errNoStep = errors.New("there is no such step")
+
+func (s *Server) act(work context.Context, v *journey.Visit, name string, args *fasthttp.Args) (journey.Next, error) {
+	j := s.o.Journey
+	one := func(key string) string { return string(args.Peek(key)) }
+	switch name {
+	case "open":
+		return j.Open(work, v)
+	case "identify":
+		fields, err := j.Fields(work, v)
+		if err != nil {
+			return journey.Next{}, err
+		}
+		typed := map[string]string{}
+		for _, f := range fields {
+			typed[f] = one(f)
+		}
+		return j.Identify(work, v, typed)
+	case "code":
+		return j.Code(work, v, one("code"))
+	case "resend":
+		return j.Resend(work, v)
+	case "answer":
+		typed := map[string][]string{}
+		for key, value := range args.All() {
+			if k := string(key); k != "form" && len(typed[k]) < maxValues {
+				typed[k] = append(typed[k], string(value))
+			}
+		}
+		return j.Answer(work, v, typed)
+	case "checkout":
+		return j.Checkout(work, v, one("method"))
+	case "pay":
+		return j.Pay(work, v, one("method"), one("store"))
+	case "redirect":
+		return j.Redirect(work, v)
+	case "state":
+		return j.State(work, v)
+	case "cancel":
+		return j.Cancel(work, v)
+	}
+	return journey.Next{}, errNoStep
+}
+
+// maxValues is more than a survey item has choices.
+const maxValues = 64
+
+// back leads to the link, where the truth is shown.
+func (s *Server) back(ctx *fasthttp.RequestCtx, v *journey.Visit) {
+	ctx.Response.Header.Set("Location", "/"+v.Link.Token)
+	s.bare(ctx, fasthttp.StatusSeeOther)
+}
+
+// failed logs what went wrong, without the link, and shows that nothing was lost.
+func (s *Server) failed(ctx *fasthttp.RequestCtx, v *journey.Visit, step string, err error) {
+	s.o.Log.Error("link request failed", "tenant", v.Link.Tenant, "msg", v.Link.Message, "step", step, "err", err)
+	ctx.Response.Header.Set("Retry-After", "5")
+	if v.Session == nil {
+		v.Session = &journey.Session{}
+	}
+	s.show(ctx, v, s.o.Journey.Fault(v, ""), fasthttp.StatusServiceUnavailable)
+}
+
+// show draws a screen. status 0: that of its view.
+func (s *Server) show(ctx *fasthttp.RequestCtx, v *journey.Visit, screen *journey.Screen, status int) {
+	if status == 0 {
+		switch screen.Page.View {
+		case proto.View_GONE:
+			status = fasthttp.StatusNotFound
+		case proto.View_EXPIRED_VIEW:
+			status = fasthttp.StatusGone
+		default:
+			status = fasthttp.StatusOK
+		}
+	}
+	html := s.o.Pages.Page(context.Background(), screen.Tenant, screen.Page)
+	style, action := "'none'", "'self'"
+	if html.Style != "" {
+		style = "'" + html.Style + "'"
+	}
+	if screen.Agent != "" {
+		action += " " + screen.Agent
+	}
+	ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'; style-src "+style+"; img-src 'self' data:; form-action "+action+
+		"; base-uri 'none'; frame-ancestors 'none'")
+	ctx.SetContentType("text/html; charset=utf-8")
+	ctx.SetStatusCode(status)
+	form := ""
+	if v.Session.Token != "" {
+		form = s.seal.formToken(v.Session)
+	}
+	ctx.Response.SetBodyRaw(html.Append(make([]byte, 0, html.Len()+256), "/"+v.Link.Token, form))
+}
+
+func (s *Server) document(ctx *fasthttp.RequestCtx, work context.Context, v *journey.Visit, name string) {
+	pdf, filename, err := s.o.Journey.Document(work, v, name)
+	switch {
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrErased):
+		s.back(ctx, v) // without a session: to the landing page
+		return
+	case err != nil:
+		s.failed(ctx, v, "document", err)
+		return
+	}
+	// No default-src: viewers of browsers draw with parts of their own.
+	ctx.Response.Header.Set("Content-Security-Policy", "script-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	ctx.SetContentType("application/pdf")
+	ctx.Response.Header.Set("Content-Disposition", "inline; filename*=UTF-8''"+url.PathEscape(filename))
+	ctx.Response.SetBodyRaw(pdf)
+}
+
+func (s *Server) hook(ctx *fasthttp.RequestCtx, c client, path string) {
+	work, cancel := context.WithTimeout(context.Background(), s.o.Config.timeout())
+	defer cancel()
+	r := payment.WebhookRequest{
+		Hook: path, Method: string(ctx.Method()), Query: string(ctx.URI().QueryString()),
+		Body: append([]byte(nil), ctx.PostBody()...), Remote: c.addr.String(),
+	}
+	for k, v := range ctx.Request.Header.All() {
+		r.Headers = append(r.Headers, payment.Header{Name: string(k), Value: string(v)})
+	}
+	reply := s.o.Webhooks.Webhook(work, r)
+	for _, h := range reply.Headers {
+		switch strings.ToLower(h.Name) {
+		case "content-type":
+			ctx.SetContentType(h.Value)
+		case "content-length", "transfer-encoding", "connection", "set-cookie", "location", "date", "server":
+		default:
+			ctx.Response.Header.Set(h.Name, h.Value)
+		}
+	}
+	ctx.SetStatusCode(reply.Status)
+	ctx.SetBody(reply.Body)
+}
+
+// bare is an answer without a page.
+func (s *Server) bare(ctx *fasthttp.RequestCtx, status int) {
+	ctx.Response.SetBodyRaw(nil)
+	ctx.SetContentType("text/plain; charset=utf-8")
+	ctx.SetStatusCode(status)
+	if status >= 400 {
+		ctx.SetBodyString(fasthttp.StatusMessage(status) + "\n")
+	}
+}
+
+// headers of every answer.
+func (s *Server) headers(ctx *fasthttp.RequestCtx, c client) {
+	h := &ctx.Response.Header
+	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Robots-Tag", "noindex, nofollow, noarchive")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+	if c.https {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+// quiet passes on what the HTTP server says, at a level that is off by default: it is about connections, not about us.
+type quiet struct{ log *slog.Logger }
+
+func (q quiet) Printf(format string, args ...any) {
+	q.log.Debug("link server connection", "err", fmt.Sprintf(format, args...))
+}
