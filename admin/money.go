@@ -1,0 +1,106 @@
+package admin
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/engine/store"
+)
+
+// alertsMost is how many claims with open alerts are listed.
+const alertsMost = 200
+
+type alertsPage struct {
+	Claims []payment.State
+	Most   int
+}
+
+func (s *Server) alerts(w http.ResponseWriter, r *http.Request, v *visit) error {
+	v.watch = interest{tenant: v.Tenant.ID, kinds: map[store.Kind]bool{store.Claim: true}}
+	claims, err := s.Payments.Alerts(r.Context(), v.scope, alertsMost)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, v, "alerts", alertsPage{claims, alertsMost})
+}
+
+// onClaim does one thing to a claim of the tenant and leads back to where it was asked for.
+func (s *Server) onClaim(w http.ResponseWriter, r *http.Request, v *visit, action, ja, en string, do func(c *payment.State, reason string) error) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	c, err := s.Payments.Claim(r.Context(), v.scope, id)
+	if err != nil {
+		return err
+	}
+	if err := s.record(r.Context(), v, action, c.Number, message.Mask(r.PostForm.Get("reason"))); err != nil {
+		return err
+	}
+	to := "/alerts"
+	if msg, err := ulid.ParseStrict(r.PostForm.Get("message")); err == nil {
+		to = "/messages/" + msg.String()
+	}
+	err = do(&c, r.PostForm.Get("reason"))
+	var ps message.Problems
+	if errors.As(err, &ps) && len(ps) > 0 {
+		return back(w, r, s.note(v, to, "変更できませんでした："+problemText(ps[0], "ja"), "It could not be changed: "+problemText(ps[0], "en")))
+	}
+	if err != nil {
+		return err
+	}
+	return back(w, r, s.note(v, to, ja, en))
+}
+
+func (s *Server) resolve(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return s.onClaim(w, r, v, "claim.resolve", "対応済みにしました。", "Marked as dealt with.", func(c *payment.State, reason string) error {
+		_, err := s.Payments.Resolve(r.Context(), v.scope, c.Ref.ID, message.Act{By: v.By(), Reason: reason})
+		return err
+	})
+}
+
+func (s *Server) settle(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return s.onClaim(w, r, v, "claim.settle", "消込済みにしました。", "Marked as settled elsewhere.", func(c *payment.State, reason string) error {
+		_, err := s.Payments.Patch(r.Context(), v.Tenant, c.Number, payment.Patch{Settled: true, Reason: reason}, v.By())
+		return err
+	})
+}
+
+func (s *Server) withdraw(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return s.onClaim(w, r, v, "claim.withdraw", "請求を取り下げました。", "The claim is withdrawn.", func(c *payment.State, reason string) error {
+		_, err := s.Payments.Patch(r.Context(), v.Tenant, c.Number, payment.Patch{Withdrawn: true, Reason: reason}, v.By())
+		return err
+	})
+}
+
+// receipt gives the receipt of a confirmed claim.
+func (s *Server) receipt(w http.ResponseWriter, r *http.Request, v *visit) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	c, err := s.Payments.Claim(r.Context(), v.scope, id)
+	if err != nil {
+		return err
+	}
+	if err := s.record(r.Context(), v, "claim.receipt", c.Number, ""); err != nil {
+		return err
+	}
+	pdf, name, err := s.Payments.Receipt(r.Context(), v.Tenant, id, v.Lang)
+	if errors.Is(err, payment.ErrNotConfirmed) {
+		return &fail{http.StatusConflict, "入金が確定（確報）するまで領収書は発行できません。", "There is no receipt before the payment is confirmed."}
+	}
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/pdf")
+	h.Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	_, _ = w.Write(pdf) // the browser went away
+	return nil
+}

@@ -1,0 +1,355 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"codeberg.org/go-pdf/fpdf"
+	"github.com/oklog/ulid/v2"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/argon2"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/kakitome/kakitome/engine/audit"
+	"github.com/kakitome/kakitome/engine/bind"
+	"github.com/kakitome/kakitome/engine/campaign"
+	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/document"
+	"github.com/kakitome/kakitome/engine/identity"
+	"github.com/kakitome/kakitome/engine/intake"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/page"
+	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/plugins/host"
+	"github.com/kakitome/kakitome/plugins/proto"
+	standard "github.com/kakitome/kakitome/plugins/render/standard/page"
+)
+
+// room is a console over real rooms; at the edge a scripted payment agent and the standard renderer, over real gRPC.
+type room struct {
+	*Server
+	t    testing.TB
+	bank *bank
+	http *httptest.Server
+}
+
+// bank is a payment agent that issues numbers and tells what it is told to tell.
+type bank struct {
+	proto.UnimplementedPaymentAgentServer
+	proto.UnimplementedRenderServer
+	mu       sync.Mutex // guards payments
+	payments map[string]*proto.Payment
+}
+
+func (b *bank) Create(_ context.Context, in *proto.CreateRequest) (*proto.CreateResponse, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := len(b.payments) + 1
+	p := &proto.Payment{AttemptId: in.AttemptId, AgentPaymentId: fmt.Sprintf("20261122%09d", 10767833+n), ReceiptNumber: fmt.Sprintf("261122%08d", 27393834+n),
+		State: proto.PaymentState_AWAITING, Yen: in.Yen, Voucher: &proto.Voucher{Barcode: "91908081030210019970007091753026123100074406", Expires: in.Due}}
+	b.payments[in.AttemptId] = p
+	return &proto.CreateResponse{Payment: p}, nil
+}
+
+func (b *bank) Get(_ context.Context, in *proto.GetRequest) (*proto.GetResponse, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if p := b.payments[in.AttemptId]; p != nil {
+		return &proto.GetResponse{Payment: p}, nil
+	}
+	return &proto.GetResponse{Error: &proto.Error{Class: proto.ErrorClass_NOT_FOUND, Code: "no_such_payment"}}, nil
+}
+
+func (b *bank) Cancel(_ context.Context, in *proto.CancelRequest) (*proto.CancelResponse, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.payments[in.AttemptId]
+	p.State = proto.PaymentState_CANCELED
+	return &proto.CancelResponse{Payment: p}, nil
+}
+
+func (b *bank) RenderPage(_ context.Context, in *proto.RenderPageRequest) (*proto.RenderPageResponse, error) {
+	html, refused := standard.Render(in.Page)
+	return &proto.RenderPageResponse{Html: html, Error: refused}, nil
+}
+
+func (b *bank) RenderDocument(_ context.Context, in *proto.RenderDocumentRequest) (*proto.RenderDocumentResponse, error) {
+	f := fpdf.New("P", "mm", "A4", "")
+	f.SetCreationDate(in.Document.Created.AsTime())
+	f.SetModificationDate(in.Document.Created.AsTime())
+	f.AddPage()
+	f.SetFont("Helvetica", "", 10)
+	f.Cell(10, 10, in.Document.Receipt.Number)
+	var out bytes.Buffer
+	err := f.Output(&out)
+	return &proto.RenderDocumentResponse{Pdf: out.Bytes()}, err
+}
+
+// edge finds the modules, makes answers of items and takes links.
+type edge struct {
+	payment proto.PaymentAgentClient
+	render  proto.RenderClient
+	store   *store.Store
+}
+
+func (e *edge) Payment(string) proto.PaymentAgentClient { return e.payment }
+func (e *edge) Render(string) proto.RenderClient        { return e.render }
+func (e *edge) Auth(string) proto.AuthClient            { return nil }
+func (e *edge) Describe(module string) (*proto.DescribeResponse, bool) {
+	return &proto.DescribeResponse{PaymentMethods: []*proto.PaymentMethod{
+		{Code: "konbini_barcode", Kind: proto.MethodKind_KONBINI_BARCODE, LabelJa: "コンビニ支払（バーコード）", LabelEn: "Convenience store (barcode)", MinYen: 1, MaxYen: 300_000},
+		{Code: "card", Kind: proto.MethodKind_CARD, LabelJa: "クレジットカード", LabelEn: "Credit card", MinYen: 1, MaxYen: 9_999_999},
+	}}, module == "payment/sandbox"
+}
+func (e *edge) Put([]intake.Link) {}
+func (e *edge) SendCode(context.Context, identity.CodeSMS) (ulid.ULID, error) {
+	return ulid.Make(), nil
+}
+
+func (e *edge) Enroll(_ context.Context, t *tenant.Tenant, ids []ulid.ULID, items [][]message.IdentityItem) ([][]message.Answer, []message.Problems, error) {
+	answers, problems := make([][]message.Answer, len(ids)), make([]message.Problems, len(ids))
+	for i := range ids {
+		for j, it := range items[i] {
+			if it.Value == "壊" {
+				problems[i] = append(problems[i], message.Problem{Field: fmt.Sprintf("identity.items[%d].value", j), Code: "pattern"})
+				continue
+			}
+			sum, err := e.store.Keyed(t.ID, "identity/"+ids[i].String()+"/"+it.Field, it.Value)
+			if err != nil {
+				return nil, nil, err
+			}
+			answers[i] = append(answers[i], message.Answer{Field: it.Field, Hash: sum[:]})
+		}
+	}
+	return answers, problems, nil
+}
+
+// plans gives intake the real claims.
+type plans struct{ p *payment.Payments }
+
+func (p plans) Plan(ctx context.Context, t *tenant.Tenant, msg ulid.ULID, c *message.Claim) (ulid.ULID, []store.Change, *message.Problem, error) {
+	planned, problem, err := p.p.Plan(ctx, t, msg, c)
+	return planned.ID, planned.Changes, problem, err
+}
+
+const testPassword = "correct horse battery"
+
+// testHash is a hash of the test password that costs little; hashes as they are stored are tested in admin/signin.
+func testHash() string {
+	salt := []byte("sixteen bytes ..")
+	enc := base64.RawStdEncoding.EncodeToString
+	return fmt.Sprintf("$argon2id$v=%d$m=64,t=1,p=1$%s$%s", argon2.Version, enc(salt), enc(argon2.IDKey([]byte(testPassword), salt, 1, 64, 1, 32)))
+}
+
+func shop(id tenant.ID, name string) tenant.Tenant {
+	return tenant.Tenant{
+		ID: id, Name: name, Allow: []string{"192.0.2.0/24"}, Brand: tenant.Brand{Phone: "000-000-0000", Hours: "平日 9:00～18:00"},
+		Issuer: tenant.Issuer{Address: "東京都〇〇区1-2-3", Registration: "T1234567890123"},
+		Senders: []tenant.SenderProfile{
+			{Name: "default", Addresses: map[string]string{"docomo": "0312345678", "au": "0312345678", "softbank": "21234", "rakuten": "0312345678"}},
+			{Name: "collection", Addresses: map[string]string{"docomo": "0570000001"}},
+		},
+		Templates: []tenant.Template{{Name: "bill", Text: "{name}様 〇〇県水道局からお支払いに関するお知らせです。{url}"}},
+		Policy:    tenant.Policy{OptionalTOTP: true},
+		Agents:    []tenant.Agent{{Name: "sandbox", Module: "payment/sandbox", Methods: []string{"konbini_barcode", "card"}}},
+	}
+}
+
+// openRoom opens a room with two tenants and a user of each role: "<role>@<tenant>", and "operator".
+func openRoom(t testing.TB) *room {
+	t.Helper()
+	dir := t.TempDir()
+	key := filepath.Join(dir, "master.key")
+	require.NoError(t, store.NewMasterKey(key))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "data"), 0o700))
+	st, err := store.Open(store.Options{Dir: filepath.Join(dir, "data"), MasterKey: key, MinFree: 1, Cache: 8 << 20, ValueLogSize: 16 << 20, Pace: -1,
+		Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { t.Error(err) }})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, st.Close()) })
+	directory, err := tenant.OpenDirectory(t.Context(), st.DirectoryLog())
+	require.NoError(t, err)
+	set := func(login string, id tenant.ID, role tenant.Role, name string) {
+		require.NoError(t, directory.SetUser(t.Context(), tenant.User{Login: login, Tenant: id, Name: name, Role: role, Password: testHash()}))
+	}
+	for id, name := range map[tenant.ID]string{"mizu": "〇〇県水道局", "gasu": "〇〇ガス株式会社"} {
+		require.NoError(t, directory.Apply(t.Context(), shop(id, name)))
+		set("admin@"+string(id), id, tenant.RoleAdmin, "書留 花子")
+		set("sender@"+string(id), id, tenant.RoleSender, "書留 太郎")
+		set("viewer@"+string(id), id, tenant.RoleViewer, "書留 次郎")
+	}
+	set("operator", tenant.OperatorID, tenant.RoleOperator, "運用 担当")
+	carriers, err := carrier.Open(carrier.Box("../conf/data/ranges.csv"))
+	require.NoError(t, err)
+
+	b := &bank{payments: map[string]*proto.Payment{}}
+	lis := bufconn.Listen(1 << 20)
+	g := grpc.NewServer()
+	proto.RegisterPaymentAgentServer(g, b)
+	proto.RegisterRenderServer(g, b)
+	go g.Serve(lis)
+	t.Cleanup(g.Stop)
+	conn, err := grpc.NewClient("passthrough:///edge", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }))
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	e := &edge{payment: proto.NewPaymentAgentClient(conn), render: proto.NewRenderClient(conn), store: st}
+
+	quiet := slog.New(slog.DiscardHandler)
+	documents := document.New(st, nil)
+	pay := payment.DefaultConfig()
+	pay.WebhookBase = "https://pay.example.jp/hooks/"
+	payments, err := payment.New(payment.Options{Store: st, Directory: directory.Now, Agents: e, Renders: e, Documents: documents, Config: pay, Log: quiet})
+	require.NoError(t, err)
+	in, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: st, Tenants: directory, Carriers: carriers,
+		Identity: e, Claims: plans{payments}, Documents: documents, Links: e, Log: quiet})
+	require.NoError(t, err)
+	uploads, err := campaign.New(campaign.Options{Store: st, Tenants: directory, Intake: in, Log: quiet})
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	t.Cleanup(func() { stop(); wg.Wait() })
+	wg.Go(func() { _ = uploads.Run(ctx) })
+	s, err := New(Options{
+		Store: st, Directory: directory, Intake: in, Payments: payments, Campaigns: uploads, Pages: page.New(page.Options{Renders: e, Log: quiet}),
+		Identity:  identity.New(identity.Options{Store: st, Auths: e, Sender: e, LinkHost: "s.example.jp", Log: quiet}),
+		Documents: documents, Audit: audit.New(st), Carriers: carriers, SessionKey: []byte(strings.Repeat("k", 32)), Simulated: true, Log: quiet,
+		Binds: func() []bind.Status {
+			now := time.Now().Add(-3 * time.Hour)
+			return []bind.Status{{Name: "docomo-1", Carrier: "docomo", State: bind.Bound, Since: now}, {Name: "docomo-2", Carrier: "docomo", State: bind.Bound, Since: now},
+				{Name: "au-1", Carrier: "au", State: bind.Bound, Since: now}, {Name: "softbank-1", Carrier: "softbank", State: bind.Waiting, Why: "dial: connection refused", Since: now}}
+		},
+		Modules: func() []host.Status {
+			return []host.Status{{Module: "payment/sandbox", State: host.Running, Version: "1.0.0", Since: time.Now()}, {Module: "auth/knowledge", State: host.Running, Version: "1.0.0", Since: time.Now()}}
+		},
+	})
+	require.NoError(t, err)
+	wg.Go(func() { s.follow(ctx) })
+	r := &room{Server: s, t: t, bank: b}
+	r.http = httptest.NewServer(s.Handler())
+	t.Cleanup(func() { s.once.Do(func() { close(s.closing) }); r.http.Close() })
+	return r
+}
+
+func (r *room) tenant(id tenant.ID) *tenant.Tenant { return r.Directory.Now().Tenants[id] }
+
+// accept takes messages as if they had come by API.
+func (r *room) accept(id tenant.ID, via message.Via, drafts ...message.Draft) []intake.Result {
+	r.t.Helper()
+	results, err := r.Intake.Accept(context.Background(), intake.Request{Tenant: id, Via: via, By: "user:sender@" + string(id), Drafts: drafts})
+	require.NoError(r.t, err)
+	for _, res := range results {
+		require.Empty(r.t, res.Problems)
+		require.NoError(r.t, res.Err)
+	}
+	return results
+}
+
+// happen appends events to a message.
+func (r *room) happen(id tenant.ID, msg ulid.ULID, events ...store.NewEvent) {
+	r.t.Helper()
+	errs, err := r.Store.Commit(context.Background(), store.Tx{{Ref: store.Ref{Tenant: id, Kind: store.Message, ID: msg}, Expect: store.Any, Events: events}})
+	require.NoError(r.t, err)
+	require.NoError(r.t, errs[0])
+}
+
+func (r *room) state(id tenant.ID, msg string) message.State {
+	r.t.Helper()
+	events, err := r.Store.Load(context.Background(), tenant.Only(id), store.Ref{Tenant: id, Kind: store.Message, ID: ulid.MustParse(msg)})
+	require.NoError(r.t, err)
+	st, err := intake.Fold(events)
+	require.NoError(r.t, err)
+	return st
+}
+
+func event(t message.Type, data any) store.NewEvent {
+	if data == nil {
+		return store.NewEvent{Type: byte(t)}
+	}
+	return store.NewEvent{Type: byte(t), Data: message.Encode(data)}
+}
+
+// browser is somebody at the console.
+type browser struct {
+	t    testing.TB
+	base string
+	*http.Client
+	csrf string
+}
+
+func (r *room) browser() *browser {
+	jar, _ := cookiejar.New(nil)
+	return &browser{t: r.t, base: r.http.URL, Client: &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+var csrfPattern = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
+
+// enter gives a browser that is signed in.
+func (r *room) enter(login string) *browser {
+	b := r.browser()
+	s, err := r.door.Password(context.Background(), login, testPassword, netip.MustParseAddr("127.0.0.1"))
+	require.NoError(r.t, err)
+	u, _ := url.Parse(r.http.URL)
+	b.Jar.SetCookies(u, []*http.Cookie{{Name: cookieName, Value: r.door.Cookie(s), Path: "/"}})
+	b.csrf = r.door.CSRF(s)
+	return b
+}
+
+type answered struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (b *browser) do(req *http.Request) answered {
+	b.t.Helper()
+	resp, err := b.Do(req)
+	require.NoError(b.t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(b.t, err)
+	if m := csrfPattern.FindSubmatch(body); m != nil {
+		b.csrf = string(m[1])
+	}
+	return answered{resp.StatusCode, resp.Header, string(body)}
+}
+
+func (b *browser) get(path string) answered {
+	b.t.Helper()
+	req, err := http.NewRequest("GET", b.base+path, nil)
+	require.NoError(b.t, err)
+	return b.do(req)
+}
+
+// post posts a form with the token of the page that was seen last, and follows one redirect.
+func (b *browser) post(path string, kv ...string) answered {
+	b.t.Helper()
+	f := url.Values{"csrf": {b.csrf}}
+	for i := 0; i < len(kv); i += 2 {
+		f.Add(kv[i], kv[i+1])
+	}
+	req, err := http.NewRequest("POST", b.base+path, strings.NewReader(f.Encode()))
+	require.NoError(b.t, err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return b.do(req)
+}

@@ -1,0 +1,87 @@
+package admin
+
+import (
+	"net/http"
+
+	"github.com/kakitome/kakitome/engine/tenant"
+)
+
+// route is one thing that can be asked for. roles are those that may: this table is the only place that decides.
+type route struct {
+	method, path string
+	roles        []tenant.Role // nil: anybody, signed in or not
+	serve        func(*Server, http.ResponseWriter, *http.Request, *visit) error
+	step         bool  // also between password and second factor
+	body         int64 // bytes of a form at most; 0: maxForm
+	raw          bool  // the handler reads the body itself and checks the token with v.proven
+}
+
+const maxForm = 1 << 20
+
+var (
+	everyone  = []tenant.Role{tenant.RoleOperator, tenant.RoleAdmin, tenant.RoleSender, tenant.RoleViewer}
+	members   = []tenant.Role{tenant.RoleAdmin, tenant.RoleSender, tenant.RoleViewer} // of a tenant: masked lists
+	senders   = []tenant.Role{tenant.RoleAdmin, tenant.RoleSender}                    // of a tenant: content, sending
+	admins    = []tenant.Role{tenant.RoleAdmin}                                       // of a tenant: numbers, money, people
+	operators = []tenant.Role{tenant.RoleOperator}                                    // no recipient's content
+	heads     = []tenant.Role{tenant.RoleOperator, tenant.RoleAdmin}
+)
+
+var notFound = route{serve: func(*Server, http.ResponseWriter, *http.Request, *visit) error { return errNotFound }}
+
+var routes = []route{
+	{method: "GET", path: "/signin", serve: (*Server).signinForm},
+	{method: "POST", path: "/signin", serve: (*Server).signin},
+	{method: "GET", path: "/signin/code", roles: everyone, step: true, serve: (*Server).codeForm},
+	{method: "POST", path: "/signin/code", roles: everyone, step: true, serve: (*Server).code},
+	{method: "GET", path: "/signin/enrol", roles: heads, step: true, serve: (*Server).enrolForm},
+	{method: "POST", path: "/signin/enrol", roles: heads, step: true, serve: (*Server).enrol},
+	{method: "POST", path: "/signout", roles: everyone, step: true, serve: (*Server).signout},
+	{method: "POST", path: "/lang", serve: (*Server).setLang},
+
+	{method: "GET", path: "/{$}", roles: everyone, serve: (*Server).home},
+	{method: "GET", path: "/account", roles: everyone, serve: (*Server).account},
+	{method: "POST", path: "/account/password", roles: everyone, serve: (*Server).changePassword},
+	{method: "POST", path: "/account/phone", roles: senders, serve: (*Server).setPhone},
+	{method: "GET", path: "/account/totp", roles: everyone, serve: (*Server).totpForm},
+	{method: "POST", path: "/account/totp", roles: everyone, serve: (*Server).totp},
+
+	{method: "GET", path: "/messages", roles: members, serve: (*Server).list},
+	{method: "POST", path: "/messages/search", roles: members, serve: (*Server).search},
+	{method: "POST", path: "/messages/unmask", roles: admins, serve: (*Server).unmask},
+	{method: "POST", path: "/messages/export", roles: senders, serve: (*Server).export},
+	{method: "POST", path: "/messages/answers", roles: senders, serve: (*Server).exportAnswers},
+	{method: "GET", path: "/messages/{id}", roles: members, serve: (*Server).detail},
+	{method: "GET", path: "/messages/{id}/page", roles: senders, serve: (*Server).messagePage},
+	{method: "POST", path: "/messages/{id}/cancel", roles: senders, serve: (*Server).cancel},
+	{method: "POST", path: "/messages/{id}/revoke", roles: senders, serve: (*Server).revoke},
+	{method: "POST", path: "/messages/{id}/unlock", roles: senders, serve: (*Server).unlock},
+
+	{method: "GET", path: "/send", roles: senders, serve: (*Server).sendForm},
+	{method: "POST", path: "/send", roles: senders, serve: (*Server).send},
+	{method: "GET", path: "/send/preview/{id}", roles: senders, serve: (*Server).draftPage},
+
+	{method: "GET", path: "/uploads", roles: members, serve: (*Server).uploads},
+	{method: "POST", path: "/uploads", roles: senders, serve: (*Server).upload, raw: true},
+	{method: "GET", path: "/uploads/{id}", roles: members, serve: (*Server).uploadDetail},
+	{method: "POST", path: "/uploads/{id}/faults", roles: senders, serve: (*Server).uploadFaults},
+	{method: "POST", path: "/uploads/{id}/release", roles: senders, serve: (*Server).release},
+	{method: "POST", path: "/uploads/{id}/drop", roles: senders, serve: (*Server).drop},
+
+	{method: "GET", path: "/alerts", roles: admins, serve: (*Server).alerts},
+	{method: "POST", path: "/claims/{id}/resolve", roles: admins, serve: (*Server).resolve},
+	{method: "POST", path: "/claims/{id}/settle", roles: admins, serve: (*Server).settle},
+	{method: "POST", path: "/claims/{id}/withdraw", roles: admins, serve: (*Server).withdraw},
+	{method: "POST", path: "/claims/{id}/receipt", roles: admins, serve: (*Server).receipt},
+
+	{method: "GET", path: "/users", roles: admins, serve: (*Server).users},
+	{method: "POST", path: "/users", roles: admins, serve: (*Server).addUser},
+	{method: "POST", path: "/users/{login}", roles: admins, serve: (*Server).changeUser},
+	{method: "GET", path: "/keys", roles: admins, serve: (*Server).keys},
+	{method: "POST", path: "/keys", roles: admins, serve: (*Server).issueKey},
+	{method: "POST", path: "/keys/{id}/revoke", roles: admins, serve: (*Server).revokeKey},
+	{method: "GET", path: "/audit", roles: heads, serve: (*Server).audit},
+	{method: "POST", path: "/audit/export", roles: heads, serve: (*Server).exportAudit},
+
+	{method: "GET", path: "/tenants", roles: operators, serve: (*Server).tenants},
+}

@@ -1,0 +1,180 @@
+package admin
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/intake"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+)
+
+// search is what the list is narrowed by. Number, Last4 and Reference are personal: in an address they stand sealed.
+type search struct {
+	Number    string `json:"n,omitempty"` // as typed
+	Last4     string `json:"4,omitempty"`
+	Reference string `json:"r,omitempty"`
+
+	No       string `json:"-"`
+	Status   string `json:"-"`
+	Class    string `json:"-"`
+	Via      string `json:"-"`
+	Campaign string `json:"-"`
+	From, To string `json:"-"` // YYYY-MM-DD, both inclusive
+
+	Faults map[string]string `json:"-"` // by field
+}
+
+// plainFields are the fields that may stand in an address as they are.
+func (q *search) plainFields() map[string]*string {
+	return map[string]*string{"no": &q.No, "status": &q.Status, "class": &q.Class, "via": &q.Via, "campaign": &q.Campaign, "from": &q.From, "to": &q.To}
+}
+
+func (s *Server) readSearch(v *visit, values url.Values) search {
+	var q search
+	if box, ok := s.door.Open("search/"+string(tenantOf(v)), values.Get("q")); ok {
+		_ = json.Unmarshal(box, &q) // we wrote it
+	}
+	for name, field := range q.plainFields() {
+		*field = strings.TrimSpace(values.Get(name))
+	}
+	return q
+}
+
+// Values is the search as an address has it.
+func (s *Server) searchValues(v *visit, q *search) url.Values {
+	values := url.Values{}
+	for name, field := range q.plainFields() {
+		if *field != "" {
+			values.Set(name, *field)
+		}
+	}
+	if q.Number+q.Last4+q.Reference != "" {
+		plain, _ := json.Marshal(q) // cannot fail
+		values.Set("q", s.door.Seal("search/"+string(tenantOf(v)), plain))
+	}
+	return values
+}
+
+// Set reports whether any condition is set.
+func (q *search) Set() bool {
+	for _, field := range q.plainFields() {
+		if *field != "" {
+			return true
+		}
+	}
+	return q.Number+q.Last4+q.Reference != ""
+}
+
+// condition is one thing that the list is narrowed by, as it is shown.
+type condition struct{ Name, Value string }
+
+// Conditions are shown above the list: 検索条件.
+func (q *search) Conditions(v *visit) []condition {
+	var out []condition
+	add := func(ja, en, value string) {
+		if value != "" {
+			out = append(out, condition{v.T(ja, en), value})
+		}
+	}
+	if n, err := carrier.ParseNumber(q.Number); err == nil {
+		if add("電話番号", "Number", n.Masked()); v.Unmasked {
+			out[len(out)-1].Value = hyphens(n)
+		}
+	}
+	add("電話番号下4桁", "Last 4 digits", q.Last4)
+	add("会員情報", "Reference", q.Reference)
+	add("No.", "No.", q.No)
+	add("ステータス", "Status", statusWords[q.Status].in(v.Lang))
+	add("種別", "Class", classWords[message.Class(q.Class)].in(v.Lang))
+	add("送信種別", "Sent by", viaWords[message.Via(q.Via)].in(v.Lang))
+	add("一括送信", "Upload", q.Campaign)
+	add("受付日（から）", "Accepted from", strings.ReplaceAll(q.From, "-", "/"))
+	add("受付日（まで）", "Accepted to", strings.ReplaceAll(q.To, "-", "/"))
+	return out
+}
+
+// query makes the store's query; Faults are set for what cannot be read.
+func (q *search) query(k intake.Keyer, v *visit) (store.Query, error) {
+	q.Faults = map[string]string{}
+	f := intake.Filter{Reference: q.Reference}
+	if q.Number != "" {
+		n, err := carrier.ParseNumber(q.Number)
+		if err != nil {
+			q.Faults["number"] = v.T("携帯電話番号を11桁で入力してください。", "Type a mobile number of 11 digits.")
+		}
+		f.Number = n
+	}
+	if q.Last4 != "" {
+		if _, err := strconv.ParseUint(q.Last4, 10, 16); err != nil || len(q.Last4) != 4 {
+			q.Faults["last4"] = v.T("半角数字4桁で入力してください。", "Type 4 digits.")
+		}
+		f.Last4 = q.Last4
+	}
+	if q.Class != "" {
+		if !slices.Contains(message.Classes, message.Class(q.Class)) {
+			q.Faults["class"] = v.T("選択し直してください。", "Choose again.")
+		}
+		f.Class = message.Class(q.Class)
+	}
+	if q.Via != "" {
+		f.Via = message.Via(q.Via)
+	}
+	if q.Status != "" && !slices.Contains(statusCodes, q.Status) {
+		q.Faults["status"] = v.T("選択し直してください。", "Choose again.")
+	}
+	if q.Campaign != "" {
+		id, err := ulid.ParseStrict(q.Campaign)
+		if err != nil {
+			q.Faults["campaign"] = v.T("一括送信のIDが正しくありません。", "This is no upload.")
+		}
+		f.Campaign = id
+	}
+	out := store.Query{Kind: store.Message}
+	day := func(field, text string, after int) time.Time {
+		if text == "" {
+			return time.Time{}
+		}
+		t, err := time.ParseInLocation(time.DateOnly, text, message.Tokyo)
+		if err != nil {
+			q.Faults[field] = v.T("日付を正しく入力してください。", "This is no date.")
+			return time.Time{}
+		}
+		return t.AddDate(0, 0, after)
+	}
+	out.From, out.To = day("from", q.From, 0), day("to", q.To, 1)
+	if len(q.Faults) > 0 {
+		return out, nil
+	}
+	var err error
+	out.Terms, err = f.Terms(k, v.Tenant.ID)
+	return out, err
+}
+
+// search takes the form and leads to the list.
+func (s *Server) search(w http.ResponseWriter, r *http.Request, v *visit) error {
+	q := search{Number: strings.TrimSpace(r.PostForm.Get("number")), Last4: strings.TrimSpace(r.PostForm.Get("last4")), Reference: strings.TrimSpace(r.PostForm.Get("reference"))}
+	for name, field := range q.plainFields() {
+		*field = strings.TrimSpace(r.PostForm.Get(name))
+	}
+	if len(q.Number) > 64 || len(q.Reference) > 4*message.MaxReference {
+		return errTooBig
+	}
+	to := "/messages"
+	values := s.searchValues(v, &q)
+	if size := r.PostForm.Get("size"); size != "" {
+		values.Set("size", size)
+	}
+	if len(values) > 0 {
+		to += "?" + values.Encode()
+	}
+	return back(w, r, to)
+}

@@ -1,0 +1,257 @@
+package admin
+
+import (
+	"strings"
+	"time"
+
+	"github.com/kakitome/kakitome/engine/campaign"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/plugins/host"
+)
+
+type words struct{ ja, en string }
+
+func (w words) in(lang string) string {
+	if lang == "en" {
+		return w.en
+	}
+	return w.ja
+}
+
+// Status codes of a message as the list shows it: the phase of its SMS, and how far its recipient came. Codes are stable
+// (searches, exports); the words are chosen here and nowhere else.
+const (
+	statusOpened     = "opened"
+	statusIdentified = "identified"
+	statusAnswered   = "answered"
+	statusPaying     = "paying"
+	statusPaid       = "paid"
+	statusRevoked    = "revoked"
+)
+
+// statusCodes lists them in the order in which they are reached.
+var statusCodes = []string{
+	string(message.Waiting), string(message.LinkOnly), string(message.Sending), string(message.Doubtful), string(message.Confirming), string(message.Arrived),
+	statusOpened, statusIdentified, statusAnswered, statusPaying, statusPaid,
+	string(message.NotDelivered), string(message.Unknown), string(message.Rejected), string(message.Expired), string(message.Withdrawn), statusRevoked,
+}
+
+var statusWords = map[string]words{
+	string(message.Waiting):      {"SMS受付完了", "Accepted"},
+	string(message.LinkOnly):     {"URL発行済み", "Link made"},
+	string(message.Sending):      {"SMS送信中", "Sending"},
+	string(message.Doubtful):     {"送信結果確認中", "Result being checked"},
+	string(message.Confirming):   {"送達確認中", "Awaiting delivery receipt"},
+	string(message.Arrived):      {"SMS送信完了", "Delivered"},
+	string(message.NotDelivered): {"不達", "Undelivered"},
+	string(message.Unknown):      {"送達不明", "Delivery unknown"},
+	string(message.Rejected):     {"送信不可", "Refused"},
+	string(message.Expired):      {"送信期限切れ", "Lapsed"},
+	string(message.Withdrawn):    {"送信取消", "Canceled"},
+	statusOpened:                 {"期限付URLアクセス済", "Link opened"},
+	statusIdentified:             {"認証済", "Identified"},
+	statusAnswered:               {"回答済み", "Answered"},
+	statusPaying:                 {"決済手続き中", "Payment in progress"},
+	statusPaid:                   {"決済手続き完了", "Payment completed"},
+	statusRevoked:                {"URL無効化", "Link revoked"},
+}
+
+// tones colour a status: quiet, busy, good, done, bad, warn.
+var tones = map[string]string{
+	string(message.Waiting): "quiet", string(message.LinkOnly): "quiet", string(message.Sending): "busy", string(message.Doubtful): "warn",
+	string(message.Confirming): "busy", string(message.Arrived): "good", string(message.NotDelivered): "bad", string(message.Unknown): "warn",
+	string(message.Rejected): "bad", string(message.Expired): "warn", string(message.Withdrawn): "quiet", statusOpened: "good",
+	statusIdentified: "good", statusAnswered: "done", statusPaying: "busy", statusPaid: "done", statusRevoked: "quiet",
+}
+
+// statusOf is the status of a message at a time. claim may be nil.
+func statusOf(st *message.State, claim *payment.State, now time.Time) string {
+	if claim != nil {
+		switch claim.PhaseAt(now) {
+		case payment.Accepted, payment.Paid:
+			return statusPaid
+		case payment.InProgress, payment.AwaitingMoney:
+			return statusPaying
+		}
+	}
+	phase := st.PhaseAt(now)
+	switch {
+	case !st.AnsweredAt.IsZero():
+		return statusAnswered
+	case !st.RevokedAt.IsZero() && phase != message.Withdrawn:
+		return statusRevoked
+	case !st.IdentifiedAt.IsZero():
+		return statusIdentified
+	case !st.OpenedAt.IsZero():
+		return statusOpened
+	}
+	return string(phase)
+}
+
+var classWords = map[message.Class]words{
+	message.Notice: {"お知らせ", "Notice"}, message.Billing: {"請求", "Billing"}, message.Collection: {"督促", "Collection"},
+	message.OTP: {"認証番号", "One-time code"}, message.LegalNotice: {"法定通知", "Legal notice"}, message.Ad: {"広告", "Advertisement"},
+}
+
+// viaWords are 送信種別.
+var viaWords = map[message.Via]words{
+	message.ViaConsole: {"個別", "Single"}, message.ViaFile: {"一括", "Bulk"}, message.ViaAPI: {"API", "API"}, message.ViaEngine: {"自動", "Automatic"},
+}
+
+var vias = []message.Via{message.ViaConsole, message.ViaFile, message.ViaAPI, message.ViaEngine}
+
+var roleWords = map[string]words{
+	"operator": {"運用者", "Operator"}, "admin": {"テナント管理者", "Administrator"}, "sender": {"送信担当", "Sender"}, "viewer": {"閲覧のみ", "Viewer"},
+}
+
+// accessWord is the column アクセス.
+func accessWord(st *message.State, lang string) string {
+	switch {
+	case st.Head.Token == "":
+		return "----"
+	case st.OpenedAt.IsZero():
+		return words{"アクセス無し", "Not opened"}.in(lang)
+	}
+	return words{"アクセス済み", "Opened"}.in(lang)
+}
+
+// outcomeWord is the column 決済/回答.
+func outcomeWord(st *message.State, claim *payment.State, now time.Time, lang string) string {
+	out := "----"
+	if claim != nil {
+		out = payment.ColumnLabel(claim.PhaseAt(now), lang)
+	}
+	if !st.AnsweredAt.IsZero() {
+		answered := words{"回答済み", "Answered"}.in(lang)
+		if out == "----" {
+			return answered
+		}
+		return out + " / " + answered
+	}
+	return out
+}
+
+// whoWord is who did something, without the prefix that programs need.
+func whoWord(by, lang string) string {
+	kind, name, _ := strings.Cut(by, ":")
+	switch {
+	case kind == "user":
+		return name
+	case kind == "key":
+		return words{"APIキー ", "API key "}.in(lang) + name
+	case by == "operator":
+		return roleWords["operator"].in(lang)
+	}
+	return by
+}
+
+// eventWords name the steps of a message in the table of events.
+var eventWords = map[message.Type]words{
+	message.Accepted: {"受付", "Accepted"}, message.LookedUp: {"キャリア確認", "Carrier looked up"}, message.Submitting: {"SMS送信依頼", "Submitting"},
+	message.Submitted: {"SMS送信OK", "Submitted"}, message.Retrying: {"再送待ち", "To be retried"}, message.InDoubt: {"応答なし", "No response"},
+	message.Refused: {"送信不可", "Refused"}, message.Delivered: {"送達", "Delivered"}, message.Undelivered: {"不達", "Undelivered"},
+	message.Lapsed: {"送信期限切れ", "Lapsed"}, message.Canceled: {"送信取消", "Canceled"}, message.Revoked: {"URL無効化", "Link revoked"},
+	message.Opened: {"URLアクセス", "Link opened"}, message.Tried: {"認証入力", "Identification tried"}, message.CodeSent: {"認証番号送信", "Code sent"},
+	message.Identified: {"認証", "Identified"}, message.Viewed: {"ページ閲覧", "Page viewed"}, message.Answered: {"回答", "Answered"},
+	message.Locked: {"認証ロック", "Locked"}, message.Unlocked: {"ロック解除", "Unlocked"},
+}
+
+// claimEventWords name the steps of a claim.
+var claimEventWords = map[payment.Type]words{
+	payment.Made: {"請求登録", "Claim made"}, payment.Joined: {"請求に紐付け", "Joined a claim"}, payment.Amended: {"請求内容変更", "Claim amended"},
+	payment.Withdrawn: {"請求取下げ", "Claim withdrawn"}, payment.Settled: {"消込", "Settled elsewhere"}, payment.Resolved: {"要対応を完了", "Alerts resolved"},
+	payment.Started: {"決済手続き開始", "Payment started"}, payment.Unknown: {"決済代行の応答なし", "Agent did not answer"}, payment.Issued: {"発番", "Number issued"},
+	payment.Provisional: {"速報", "Provisional notice"}, payment.Revoked: {"速報取消", "Provisional notice revoked"}, payment.Confirmed: {"確報", "Confirmed"},
+	payment.Failed: {"決済失敗", "Payment failed"}, payment.Canceled: {"決済取消", "Payment canceled"}, payment.Expired: {"決済期限切れ", "Payment expired"},
+	payment.ReceiptIssued: {"領収書発行", "Receipt issued"}, payment.ReceiptKept: {"領収書保管", "Receipt kept"},
+}
+
+// reasonWords say why a message was not sent or not delivered; a word that is missing is shown as it is.
+var reasonWords = map[string]words{
+	"no_sender": {"承認済みの送信元なし", "no approved sender"}, "unknown_carrier": {"携帯電話会社不明", "carrier unknown"}, "permanent": {"携帯電話会社が拒否", "refused by the carrier"},
+	"retries_spent": {"再送回数の上限", "retries used up"}, "temporary": {"携帯電話会社が一時的に受付不可", "carrier could not take it then"},
+	"validity": {"送信期限の経過", "its validity ended"}, "in_doubt": {"応答なし", "no response"},
+	"text_unencodable": {"送信できない文字を含む本文", "text that cannot be encoded"}, "unencodable": {"送信できない文字を含む本文", "text that cannot be encoded"},
+}
+
+// detailWords are the codes within the steps of a message and a claim; one that is missing is shown as it is.
+var detailWords = map[string]words{
+	"range": {"電話番号の帯域による判定", "by number range"}, "ported": {"番号ポータビリティ情報による判定", "by portability data"},
+	"early": {"送信直後のアクセス", "right after sending"}, "scanner": {"自動巡回プログラム", "a scanner"},
+	"identity": {"本人情報", "identification"}, "code": {"認証番号（SMS）", "one-time code"},
+	"create": {"決済の申込み", "our request"}, "get": {"決済代行への照会", "our query"}, "cancel": {"取消依頼", "our cancel"}, "notice": {"決済代行からの通知", "the agent's notice"}, "host": {"期限の経過", "our clock"},
+	string(message.DoubtResend): {"再送", "sent again"}, string(message.DoubtWait): {"送達通知を待ってから再送", "a receipt is awaited, then sent again"}, string(message.DoubtFail): {"再送しない", "not sent again"},
+}
+
+func detailWord(code, lang string) string {
+	if w, ok := detailWords[code]; ok {
+		return w.in(lang)
+	}
+	return code
+}
+
+func reasonWord(code, lang string) string {
+	if w, ok := reasonWords[code]; ok {
+		return w.in(lang)
+	}
+	return code
+}
+
+var uploadWords = map[campaign.Phase]words{
+	campaign.Receiving: {"受信中", "Receiving"}, campaign.Checking: {"確認中", "Checking"}, campaign.Staged: {"送信待ち", "Ready"}, campaign.Releasing: {"受付処理中", "Releasing"},
+	campaign.Done: {"受付完了", "Done"}, campaign.Dropped: {"破棄", "Dropped"}, campaign.Failed: {"取込不可", "Failed"},
+}
+
+var moduleWords = map[string]words{
+	string(host.Starting): {"起動中", "starting"}, string(host.Running): {"稼働中", "running"}, string(host.BackingOff): {"再起動待ち", "backing off"},
+	string(host.Quarantined): {"停止（異常終了の繰り返し）", "quarantined"}, string(host.Stopped): {"停止", "stopped"},
+}
+
+var failWords = map[campaign.Reason]words{
+	campaign.ReasonDigest:  {"ファイルの内容が途中で変わったため取り込めませんでした。", "The content is not what was declared."},
+	campaign.ReasonHeader:  {"1行目の列名を確認してください。", "Please check the names of the columns in the first line."},
+	campaign.ReasonEmpty:   {"データの行がありません。", "There is no row."},
+	campaign.ReasonNotCSV:  {"CSVファイルとして読み取れません。", "This cannot be read as CSV."},
+	campaign.ReasonTooMany: {"行数が上限を超えています。ファイルを分けてください。", "There are too many rows. Please split the file."},
+	campaign.ReasonErased:  {"保存期間が終了したため、送信できません。", "The content was erased at the end of its term."},
+	campaign.ReasonTenant:  {"テナントが見つかりません。", "The tenant is gone."},
+}
+
+// actionWords name what the audit log has; one that is missing is shown as it is.
+var actionWords = map[string]words{
+	"signin.ok": {"ログイン", "signed in"}, "signin.refused": {"ログイン失敗", "sign-in refused"}, "signout": {"ログアウト", "signed out"},
+	"message.unmask": {"電話番号の表示を開始", "numbers shown"}, "message.mask": {"電話番号の表示を終了", "numbers masked"}, "message.unmasked_view": {"電話番号の閲覧", "whole numbers viewed"},
+	"message.send": {"個別送信", "message sent"}, "message.cancel": {"送信取消", "message canceled"}, "message.revoke": {"URL無効化", "link revoked"}, "message.unlock": {"認証ロック解除", "identification unlocked"},
+	"message.page": {"ページの確認", "page previewed"}, "message.resend_form": {"再送フォームの表示", "resend form opened"}, "results.export": {"送信結果のCSV出力", "results exported"}, "answers.export": {"アンケート回答のCSV出力", "answers exported"},
+	"audit.export": {"操作履歴のCSV出力", "audit log exported"}, "upload.begin": {"アップロード", "upload begun"}, "upload.release": {"一括送信の開始", "upload released"}, "upload.drop": {"アップロードの破棄", "upload dropped"},
+	"upload.faults": {"エラー一覧のCSV出力", "findings exported"}, "claim.resolve": {"要対応を完了", "alerts resolved"}, "claim.settle": {"消込", "claim settled"}, "claim.withdraw": {"請求取下げ", "claim withdrawn"}, "claim.receipt": {"領収書のダウンロード", "receipt downloaded"},
+	"user.add": {"ユーザー追加", "user added"}, "user.set": {"アカウント変更", "account changed"}, "user.role": {"権限変更", "role changed"}, "user.password": {"パスワード再発行", "password reissued"}, "user.totp": {"2段階認証解除", "second factor removed"},
+	"user.disable": {"ユーザー停止", "user disabled"}, "user.enable": {"ユーザー再開", "user enabled"}, "key.issue": {"APIキー発行", "key issued"}, "key.revoke": {"APIキー無効化", "key revoked"},
+	"apikey.issue": {"APIキー発行", "key issued"}, "apikey.revoke": {"APIキー無効化", "key revoked"}, "upload.findings.export": {"エラー一覧のCSV出力", "findings exported"}, "tenant.apply": {"テナント設定変更", "tenant changed"},
+}
+
+func actionWord(code, lang string) string {
+	if w, ok := actionWords[code]; ok {
+		return w.in(lang)
+	}
+	return code
+}
+
+// fieldWord names a question of the identification: the sender's own label where there is one.
+func fieldWord(code, label, lang string) string {
+	if label != "" {
+		return label
+	}
+	for _, f := range identityFields {
+		if f.Code == code {
+			return f.in(lang)
+		}
+	}
+	return code
+}
+
+var payTones = map[payment.Phase]string{
+	payment.Unpaid: "quiet", payment.InProgress: "busy", payment.AwaitingMoney: "busy", payment.Accepted: "good", payment.PartlyPaid: "warn",
+	payment.Paid: "done", payment.SettledElse: "done", payment.IsWithdrawn: "quiet", payment.Overdue: "bad",
+}
