@@ -1,0 +1,130 @@
+package conf
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// box writes a configuration of a rehearsal that has no fault and returns its text.
+func box(t *testing.T) (dir, text string) {
+	t.Helper()
+	dir = t.TempDir()
+	write := func(name string, mode os.FileMode, data string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(data), mode))
+		return path
+	}
+	password, program := write("password", 0o600, "secret"), write("module", 0o755, "#!/bin/true\n")
+	write("master.key", 0o600, "")
+	text = `[data]
+dir = "` + dir + `/data"
+master_key = "` + dir + `/master.key"
+[listen]
+links = "127.0.0.1:8080"
+[links]
+base_url = "http://127.0.0.1:8080"
+[numbers]
+ranges = "ranges.csv"
+[[numbers.carrier]]
+name = "docomo"
+simulated = true
+senders = ["phone"]
+[[numbers.carrier]]
+name = "au"
+simulated = true
+senders = ["phone"]
+[[bind]]
+name = "docomo-1"
+carrier = "docomo"
+address = "127.0.0.1:2775"
+system_id = "kakitome"
+password_file = "` + password + `"
+`
+	for _, name := range []string{"auth/knowledge", "auth/otp_sms", "render/standard"} {
+		text += "[[module]]\nname = \"" + name + "\"\npath = \"" + program + "\"\nsha256 = \"" + strings.Repeat("0", 64) + "\"\n"
+	}
+	return dir, text
+}
+
+func TestConfigurationWithoutFault(t *testing.T) {
+	_, text := box(t)
+	c, err := parse("kakitome.toml", []byte(text))
+	require.NoError(t, err)
+	require.True(t, c.Simulated())
+	require.Equal(t, 100, c.Binds[0].Window, "the default")
+}
+
+func TestEveryFaultIsReportedWithItsLine(t *testing.T) {
+	_, text := box(t)
+	lines := strings.Split(text, "\n")
+	find := func(prefix string, nth int) int {
+		for i, l := range lines {
+			if strings.HasPrefix(l, prefix) {
+				if nth--; nth == 0 {
+					return i + 1
+				}
+			}
+		}
+		t.Fatalf("no line %q", prefix)
+		return 0
+	}
+	spoil := map[int]string{
+		find("links =", 1):    `links = "nowhere"`,
+		find("simulated", 2):  `simulated = false`,
+		find("address", 1):    `address = "smsc.example.jp:2775"`,
+		find("sha256", 2):     `sha256 = "abc"`,
+		find("ranges", 1):     `rangers = "ranges.csv"`,
+		find("system_id", 1):  `system_id = "0123456789abcdef"`,
+		find("master_key", 1): strings.Replace(lines[find("master_key", 1)-1], "/master.key", "/data/master.key", 1),
+	}
+	for n, l := range spoil {
+		lines[n-1] = l
+	}
+	_, err := parse("kakitome.toml", []byte(strings.Join(lines, "\n")))
+	var faults *Faults
+	require.True(t, errors.As(err, &faults))
+	at := map[int]bool{}
+	for _, f := range faults.List {
+		at[f.Line] = true
+	}
+	for n, l := range spoil {
+		require.True(t, at[n], "no fault for line %d %q in\n%v", n, l, err)
+	}
+}
+
+func TestPasswordReadableByOthersIsRefused(t *testing.T) {
+	dir, text := box(t)
+	require.NoError(t, os.Chmod(filepath.Join(dir, "password"), 0o644))
+	_, err := parse("kakitome.toml", []byte(text))
+	require.ErrorContains(t, err, "may be read by others")
+}
+
+func TestBrokenSyntaxNamesTheLine(t *testing.T) {
+	_, err := parse("kakitome.toml", []byte("[data]\ndir = \n"))
+	require.ErrorContains(t, err, "kakitome.toml:2: ")
+}
+
+func TestSampleHasOnlyFaultsOfItsExampleFiles(t *testing.T) {
+	_, err := parse("sample", SampleTOML())
+	var faults *Faults
+	require.True(t, errors.As(err, &faults))
+	for _, f := range faults.List {
+		require.NotContains(t, f.Text, "unknown key")
+		require.NotZero(t, f.Line, f.Text)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(SampleTOML())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 4096 {
+			return
+		}
+		_, _ = parse("fuzz", data)
+	})
+}
