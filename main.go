@@ -1,0 +1,95 @@
+// Kakitome does registered mail over SMS: see README.md for what that is and ARCHITECTURE.md for how it is built.
+//
+// The root holds the program: its subcommands (main.go), the wiring and the order of start and stop (serve.go), the
+// operator's socket and the commands that use it (operator.go, commands.go).
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// version is set by the Makefile: -ldflags "-X main.version=…".
+var version = "dev"
+
+// command is one subcommand. run gets what follows its name.
+type command struct {
+	name, usage, help string
+	run               func(ctx context.Context, args []string) error
+}
+
+// commands in the order in which the help shows them.
+func commands() []command {
+	return []command{
+		{"serve", "-config FILE", "run the engine in the foreground", serveCommand},
+		{"check", "FILE", "report all faults of a configuration, with line numbers", checkCommand},
+		{"config sample", "", "print a commented configuration", sampleCommand},
+		{"key new", "FILE", "make a master key file", keyNewCommand},
+		{"module checksum", "FILE…", "print the checksums that pin modules", checksumCommand},
+		{"status", "-config FILE", "binds, modules and doors of the running engine", statusCommand},
+		{"tenant apply", "-config FILE [-dry-run] TENANT.toml", "define or change a tenant", tenantApplyCommand},
+		{"user set", "-config FILE -tenant ID -login LOGIN -role ROLE [-name NAME]", "add a user or give a new password, printed once", userSetCommand},
+		{"apikey issue", "-config FILE -tenant ID -name NAME", "make an API key, printed once", keyIssueCommand},
+		{"apikey revoke", "-config FILE -tenant ID -key KEYID", "end an API key", keyRevokeCommand},
+		{"send", "-api URL -key-file FILE [-dry-run] [-yes] FILE.csv", "upload a CSV file as a client of the API", sendCommand},
+		{"version", "", "print the version", func(context.Context, []string) error { fmt.Println("kakitome", version); return nil }},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	err := run(ctx, os.Args[1:])
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		usage(os.Stderr)
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "kakitome:", err)
+		code := 1
+		if some := (*partly)(nil); errors.As(err, &some) {
+			code = 3
+		}
+		os.Exit(code)
+	}
+}
+
+var errUsage = errors.New("usage")
+
+func run(ctx context.Context, args []string) error {
+	for _, c := range commands() {
+		words := strings.Fields(c.name)
+		if len(args) >= len(words) && slices.Equal(args[:len(words)], words) {
+			return c.run(ctx, args[len(words):])
+		}
+	}
+	if len(args) == 1 && (args[0] == "help" || args[0] == "-h" || args[0] == "--help") {
+		usage(os.Stdout)
+		return nil
+	}
+	return errUsage
+}
+
+func usage(w io.Writer) {
+	fmt.Fprintln(w, "Kakitome, registered mail over SMS.\n\nUsage:")
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  kakitome %s %s\n        %s\n", c.name, c.usage, c.help)
+	}
+}
+
+// flags makes a flag set that reports its errors once, through run.
+func flags(name string) *flag.FlagSet {
+	fs := flag.NewFlagSet("kakitome "+name, flag.ContinueOnError)
+	fs.SetOutput(os.Stderr)
+	return fs
+}

@@ -1,0 +1,282 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kakitome/kakitome/engine/audit"
+	"github.com/kakitome/kakitome/engine/bind"
+	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/plugins/host"
+)
+
+// operatorSocket lies in the data directory, mode 0600: whoever may open it is the operator.
+const operatorSocket = "operator.sock"
+
+// agentClass is the retention class under which agents' secrets are sealed.
+const agentClass = "agent"
+
+// operatorDoor serves the commands of the operator.
+type operatorDoor struct {
+	store     *store.Store
+	directory *tenant.Directory
+	carriers  *carrier.Table
+	modules   *host.Host
+	audit     *audit.Log
+	binds     func() []bind.Status
+	started   time.Time
+	log       *slog.Logger
+}
+
+type applyRequest struct {
+	Tenant       tenant.Tenant              `json:"tenant"`
+	AgentConfigs map[string]json.RawMessage `json:"agent_configs"` // by agent name, plain: they cross only the socket
+	DryRun       bool                       `json:"dry_run"`
+}
+
+type applied struct {
+	Diff []string `json:"diff"`
+}
+
+type userRequest struct {
+	Tenant tenant.ID   `json:"tenant"`
+	Login  string      `json:"login"`
+	Name   string      `json:"name"`
+	Role   tenant.Role `json:"role"`
+}
+
+type keyRequest struct {
+	Tenant tenant.ID `json:"tenant"`
+	Name   string    `json:"name"`
+	Key    string    `json:"key"`
+}
+
+// secret is shown once.
+type secret struct {
+	Text string `json:"text"`
+}
+
+type status struct {
+	Version string        `json:"version"`
+	Since   time.Time     `json:"since"`
+	Tenants int           `json:"tenants"`
+	Binds   []bind.Status `json:"binds"`
+	Modules []host.Status `json:"modules"`
+}
+
+// listenOperator opens the socket. The data directory is ours alone (the store holds its lock), so a socket that is there
+// was left behind.
+func listenOperator(dir string) (net.Listener, error) {
+	path := filepath.Join(dir, operatorSocket)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("operator socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("operator socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, fmt.Errorf("operator socket: %w", errors.Join(err, l.Close()))
+	}
+	return l, nil
+}
+
+func (d *operatorDoor) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /tenants", answer(d.applyTenant))
+	mux.HandleFunc("POST /users", answer(d.setUser))
+	mux.HandleFunc("POST /keys", answer(d.issueKey))
+	mux.HandleFunc("POST /keys/revoke", answer(d.revokeKey))
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, status{Version: version, Since: d.started, Tenants: len(d.directory.Now().Tenants), Binds: d.binds(), Modules: d.modules.Status()})
+	})
+	return mux
+}
+
+// answer makes a handler of a function from request to answer. Whoever reaches it is the operator: errors are told whole.
+func answer[In, Out any](fn func(context.Context, In) (Out, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var in In
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<20)).Decode(&in); err != nil {
+			http.Error(w, "request: "+err.Error(), http.StatusBadRequest)
+			return
+		}
+		out, err := fn(r.Context(), in)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+			return
+		}
+		writeJSON(w, out)
+	}
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // the client went away
+}
+
+func (d *operatorDoor) applyTenant(ctx context.Context, in applyRequest) (applied, error) {
+	t := in.Tenant
+	errs := t.Validate()
+	errs = append(errs, d.carriers.CheckSenders(t.Senders)...)
+	if err := errors.Join(errs...); err != nil {
+		return applied{}, err
+	}
+	old := d.directory.Now().Tenants[t.ID]
+	out := applied{Diff: diff(old, &t)}
+	for i := range t.Agents {
+		a := &t.Agents[i]
+		plain, given := in.AgentConfigs[a.Name]
+		if !given {
+			if old == nil || !hasAgent(old, a.Name) {
+				return applied{}, fmt.Errorf("agent[%d].config_file: is required for a new agent", i)
+			}
+			continue
+		}
+		out.Diff = append(out.Diff, fmt.Sprintf("~ agent[%d].config: given anew", i))
+		if in.DryRun {
+			continue
+		}
+		if err := d.modules.Configure(ctx, a.Module, payment.Instance(t.ID, a.Name), string(t.ID), plain); err != nil && !errors.Is(err, host.ErrNotSent) {
+			return applied{}, fmt.Errorf("agent[%d]: %w", i, err)
+		}
+		box, err := d.store.Seal(t.ID, agentClass, time.Now(), "agent/"+a.Name, plain)
+		if err != nil {
+			return applied{}, err
+		}
+		a.Config = box
+	}
+	if in.DryRun || len(out.Diff) == 0 {
+		return out, nil
+	}
+	if err := d.directory.Apply(ctx, t); err != nil {
+		return applied{}, err
+	}
+	return out, d.audit.Record(ctx, t.ID, audit.Entry{By: "operator", Action: "tenant.apply", Detail: strings.Join(out.Diff, "\n")})
+}
+
+func hasAgent(t *tenant.Tenant, name string) bool {
+	_, ok := t.Agent(name)
+	return ok
+}
+
+// configureAgents gives every agent's sealed configuration to its module. A module that does not run gets it when it does.
+func (d *operatorDoor) configureAgents(ctx context.Context) error {
+	var errs []error
+	snap := d.directory.Now()
+	for _, id := range snap.IDs() {
+		for _, a := range snap.Tenants[id].Agents {
+			plain, err := d.store.Open(id, "agent/"+a.Name, a.Config)
+			if err == nil {
+				err = d.modules.Configure(ctx, a.Module, payment.Instance(id, a.Name), string(id), plain)
+			}
+			if err != nil && !errors.Is(err, host.ErrNotSent) {
+				errs = append(errs, fmt.Errorf("agent %s of tenant %s: %w", a.Name, id, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (d *operatorDoor) setUser(ctx context.Context, in userRequest) (secret, error) {
+	password := tenant.NewPassword()
+	u := tenant.User{Login: in.Login, Tenant: in.Tenant}
+	if old := d.directory.Now().Users[in.Login]; old != nil && old.Tenant == in.Tenant {
+		u = *old // the second factor, language and a lock stay
+	}
+	u.Role, u.Password = in.Role, tenant.HashPassword(password)
+	if in.Name != "" {
+		u.Name = in.Name
+	}
+	if err := d.directory.SetUser(ctx, u); err != nil {
+		return secret{}, err
+	}
+	return secret{password}, d.audit.Record(ctx, in.Tenant, audit.Entry{By: "operator", Action: "user.set", Target: in.Login, Detail: string(in.Role)})
+}
+
+func (d *operatorDoor) issueKey(ctx context.Context, in keyRequest) (secret, error) {
+	text, key, err := d.directory.IssueKey(ctx, in.Tenant, in.Name)
+	if err != nil {
+		return secret{}, err
+	}
+	return secret{text}, d.audit.Record(ctx, in.Tenant, audit.Entry{By: "operator", Action: "apikey.issue", Target: key.ID, Detail: in.Name})
+}
+
+func (d *operatorDoor) revokeKey(ctx context.Context, in keyRequest) (secret, error) {
+	if err := d.directory.RevokeKey(ctx, in.Tenant, in.Key); err != nil {
+		return secret{}, err
+	}
+	return secret{}, d.audit.Record(ctx, in.Tenant, audit.Entry{By: "operator", Action: "apikey.revoke", Target: in.Key})
+}
+
+// diff lists what changes from old (nil: nothing yet) to next, a line a field. Secrets and hooks are not in it.
+func diff(old, next *tenant.Tenant) []string {
+	was, is := map[string]string{}, map[string]string{}
+	if old != nil {
+		flatten("", plain(old), was)
+	}
+	flatten("", plain(next), is)
+	var lines []string
+	for field, v := range is {
+		switch w, ok := was[field]; {
+		case !ok:
+			lines = append(lines, fmt.Sprintf("+ %s: %s", field, v))
+		case w != v:
+			lines = append(lines, fmt.Sprintf("~ %s: %s → %s", field, w, v))
+		}
+	}
+	for field, w := range was {
+		if _, ok := is[field]; !ok {
+			lines = append(lines, fmt.Sprintf("- %s: %s", field, w))
+		}
+	}
+	slices.SortFunc(lines, func(a, b string) int { return strings.Compare(a[2:], b[2:]) })
+	return lines
+}
+
+// plain is the JSON form of a definition without what the engine itself minted or sealed.
+func plain(t *tenant.Tenant) any {
+	c := *t
+	c.Agents = slices.Clone(c.Agents)
+	for i := range c.Agents {
+		c.Agents[i].Hook, c.Agents[i].Config = "", nil
+	}
+	data, err := json.Marshal(c)
+	if err != nil {
+		panic("BUG: tenant definition: " + err.Error())
+	}
+	var v any
+	if err := json.Unmarshal(data, &v); err != nil {
+		panic("BUG: tenant definition: " + err.Error())
+	}
+	return v
+}
+
+func flatten(path string, v any, into map[string]string) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, item := range v {
+			flatten(strings.TrimPrefix(path+"."+k, "."), item, into)
+		}
+	case []any:
+		for i, item := range v {
+			flatten(fmt.Sprintf("%s[%d]", path, i), item, into)
+		}
+	case nil:
+	default:
+		into[path] = fmt.Sprintf("%v", v)
+	}
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/kakitome/kakitome/engine/api"
+	"github.com/kakitome/kakitome/engine/identity"
+	"github.com/kakitome/kakitome/engine/intake"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/linkserver/link"
+	"github.com/kakitome/kakitome/smpp/coding"
+)
+
+// The rooms declare what they need of each other as small interfaces; here they are tied together.
+
+// codeSender lets engine/identity send codes through engine/intake, which is made after it.
+type codeSender struct{ intake *intake.Intake }
+
+func (c *codeSender) SendCode(ctx context.Context, s identity.CodeSMS) (ulid.ULID, error) {
+	return c.intake.SendCode(ctx, intake.CodeRequest{Tenant: s.Tenant, To: s.To, Text: s.Text, ForMessage: s.For, ValidUntil: s.Until, By: "engine"})
+}
+
+// plannedClaims lets engine/intake plan claims with engine/payment.
+type plannedClaims struct{ payments *payment.Payments }
+
+func (p plannedClaims) Plan(ctx context.Context, t *tenant.Tenant, msg ulid.ULID, c *message.Claim) (ulid.ULID, []store.Change, *message.Problem, error) {
+	planned, problem, err := p.payments.Plan(ctx, t, msg, c)
+	return planned.ID, planned.Changes, problem, err
+}
+
+// toldLinks lets engine/intake tell linkserver/link.
+type toldLinks struct {
+	links *link.Links
+	log   *slog.Logger
+}
+
+func (t toldLinks) Put(links []intake.Link) {
+	told := make([]link.Link, 0, len(links))
+	for _, l := range links {
+		if k, ok := link.Of(store.Ref{Tenant: l.Tenant, Kind: store.Message, ID: l.Message}, l.Head); ok {
+			told = append(told, k)
+		}
+	}
+	if err := t.links.Put(told); err != nil {
+		t.log.Warn("links will be asked for in the store", "count", len(told), "err", err)
+	}
+}
+
+// meter measures texts as dispatch will cut them.
+type meter struct{}
+
+func (meter) Measure(text string) (intake.Length, error) {
+	segments, err := coding.Split(text, coding.Options{})
+	if err != nil {
+		return intake.Length{}, err
+	}
+	l := intake.Length{Parts: len(segments), Alone: 70, Part: 67}
+	switch segments[0].Alphabet {
+	case coding.GSM7:
+		l.Alone, l.Part = 160, 153
+	case coding.Latin1:
+		l.Alone, l.Part = 140, 134
+	}
+	for _, s := range segments {
+		l.Units += s.Units
+	}
+	return l, nil
+}
+
+// apiClaims shows engine/payment's claims through engine/api.
+type apiClaims struct{ payments *payment.Payments }
+
+func (a apiClaims) Find(ctx context.Context, id tenant.ID, claims []ulid.ULID, timeline bool) ([]api.Claim, error) {
+	found := make([]api.Claim, len(claims))
+	for i, c := range claims {
+		if c.IsZero() {
+			continue
+		}
+		s, err := a.payments.Claim(ctx, tenant.Only(id), c)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found[i] = apiClaim(&s, timeline)
+	}
+	return found, nil
+}
+
+func (a apiClaims) Get(ctx context.Context, id tenant.ID, number string) (api.Claim, error) {
+	s, err := a.payments.ByNumber(ctx, tenant.Only(id), number)
+	if err != nil {
+		return api.Claim{}, err
+	}
+	return apiClaim(&s, true), nil
+}
+
+func (a apiClaims) Change(ctx context.Context, t *tenant.Tenant, number string, c api.ClaimChange, by string) (api.Claim, *message.Problem, error) {
+	patch := payment.Patch{Reason: c.Reason}
+	switch c.Action {
+	case "amend":
+		patch.Amount = c.Amount
+		if c.Due != "" {
+			patch.Due = &c.Due
+		}
+	case "settle":
+		patch.Settled = true
+	case "withdraw":
+		patch.Withdrawn = true
+	}
+	s, err := a.payments.Patch(ctx, t, number, patch, by)
+	var problems message.Problems
+	if errors.As(err, &problems) && len(problems) > 0 {
+		return api.Claim{}, &problems[0], nil
+	}
+	if err != nil {
+		return api.Claim{}, nil, err
+	}
+	return apiClaim(&s, true), nil, nil
+}
+
+// apiClaim is a claim in the API's form.
+func apiClaim(s *payment.State, timeline bool) api.Claim {
+	j := s.JSON(time.Now())
+	c := api.Claim{Number: j.Number, Amount: j.Amount, Tax: j.Tax, Due: j.Due, Status: string(j.State), Provisional: j.Received - j.Confirmed,
+		Confirmed: j.Confirmed, Receipt: j.Receipt, CreatedAt: j.Created}
+	for _, al := range j.Alerts {
+		if al.Open {
+			c.Alerts = append(c.Alerts, al.Code)
+		}
+	}
+	if n := len(j.Attempts); n > 0 {
+		c.Method = j.Attempts[n-1].Method
+	}
+	if timeline {
+		c.Timeline = claimTimeline(&j)
+	}
+	return c
+}
+
+// claimTimeline lists what happened to a claim, oldest first.
+func claimTimeline(j *payment.JSON) []api.Entry {
+	entries := []api.Entry{{At: j.Created, Of: "claim", Event: "made"}}
+	for _, at := range j.Attempts {
+		add := func(when time.Time, event string) {
+			if !when.IsZero() {
+				detail := map[string]string{"method": at.Method, "attempt": at.ID.String()}
+				if at.AgentID != "" {
+					detail["agent_payment_id"] = at.AgentID
+				}
+				if at.AgentReceipt != "" {
+					detail["agent_receipt_number"] = at.AgentReceipt
+				}
+				entries = append(entries, api.Entry{At: when, Of: "claim", Event: event, Detail: detail})
+			}
+		}
+		add(at.StartedAt, "started")
+		add(at.IssuedAt, "issued")
+		add(at.ProvisionalAt, "provisional")
+		add(at.ConfirmedAt, "confirmed")
+		add(at.EndedAt, at.State)
+	}
+	slices.SortStableFunc(entries, func(a, b api.Entry) int { return a.At.Compare(b.At) })
+	return entries
+}
