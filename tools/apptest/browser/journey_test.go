@@ -1,0 +1,206 @@
+package browser
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/tools/apptest"
+)
+
+// world is a country with the page of its phones.
+type world struct {
+	*apptest.Country
+	sender   *apptest.Sender
+	handsets string // the page of the phones
+}
+
+// newWorld builds and starts everything.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	programs := t.TempDir()
+	require.NoError(t, apptest.Build(t.Context(), programs))
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", programs, "github.com/kakitome/kakitome/tools/handsets")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+
+	c, err := apptest.New(t.Context(), apptest.Options{Programs: programs, Dir: filepath.Join(t.TempDir(), "country"), ReceiptDelay: 100 * time.Millisecond})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		c.Close()
+		if t.Failed() && c.Engine != nil {
+			t.Logf("the engine wrote last:\n%s", c.Engine.Log())
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	require.NoError(t, c.StartCarriers(ctx))
+	require.NoError(t, c.StartTill(ctx))
+	require.NoError(t, c.StartEngine(ctx))
+	w := &world{Country: c, handsets: startHandsets(t, filepath.Join(programs, "handsets"), c.SMSCURL())}
+	w.sender, err = c.Join(ctx)
+	require.NoError(t, err)
+	return w
+}
+
+// startHandsets starts the page of the phones on a free port, which it tells in its first line.
+func startHandsets(t *testing.T, program, smsc string) string {
+	t.Helper()
+	cmd := exec.Command(program, "-listen", "127.0.0.1:0", "-smsc", smsc)
+	said, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	cmd.Stderr = os.Stderr
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	var address string
+	_, err = fmt.Fscanf(said, "ready http=%s", &address)
+	require.NoError(t, err)
+	return "http://" + address
+}
+
+func bill(number, claim string) *message.Draft {
+	tax := int64(551)
+	return &message.Draft{To: number, Class: "notice", Text: "〇〇県水道局からお支払いに関するお知らせです。{url}", Reference: "123456789012",
+		Identity: &message.Identity{Code: true, Items: []message.IdentityItem{
+			{Field: "birth_date", Value: "1980-01-01"}, {Field: "kana_name", Value: "スイドウ タロウ"}}},
+		Page: &message.Page{Title: "水道料金のお知らせ", Lead: "いつも水道をご利用いただき、ありがとうございます。今回のご使用量とご請求額をお知らせします。",
+			Rows: []message.Row{{Item: "お客様番号", Value: "00-0-000000"}, {Item: "ご使用期間", Value: "◆8年9～10月分◆"},
+				{Item: "水道使用水量", Value: "44m3"}, {Item: "今回指針", Value: "682"}, {Item: "前回指針", Value: "638"}},
+			Closing: "なお、行き違いでご入金いただきました場合には、ご容赦ください。", NoticePDF: true},
+		Claim: &message.Claim{Number: claim, Amount: 7440, Tax: &tax, Due: time.Now().In(message.Tokyo).AddDate(0, 0, 20).Format(time.DateOnly), Payer: "スイドウ タロウ"}}
+}
+
+func TestAClaimIsPaidInABrowser(t *testing.T) {
+	chromium(t)
+	w := newWorld(t)
+	for i, scripted := range []bool{true, false} {
+		name := map[bool]string{true: "js", false: "nojs"}[scripted]
+		t.Run(name, func(t *testing.T) {
+			t.Run("barcode", func(t *testing.T) { w.barcode(t, apptest.Number(10+i), "2026-"+name+"-1", name+"-barcode", scripted) })
+			t.Run("card", func(t *testing.T) { w.card(t, apptest.Number(20+i), "2026-"+name+"-2", name+"-card", scripted) })
+		})
+	}
+}
+
+// phone is a browser of somebody who got the message, on the page of his phone.
+func (w *world) phone(t *testing.T, number, claim, name string, scripted bool) *phone {
+	t.Helper()
+	_, _, err := w.sender.Send(t.Context(), bill(number, claim))
+	require.NoError(t, err)
+	p := newPhone(t, name, scripted, w.LinksURL(), w.TillURL(), w.handsets)
+	p.open(w.handsets, "phones")
+	row := fmt.Sprintf(`[...document.querySelectorAll(".phones a")].findIndex(a => a.querySelector(".number").textContent.replaceAll("-", "") === %q)`, number)
+	p.await(row + " >= 0")
+	p.tap(fmt.Sprintf(".phones li:nth-child(%d) a", value[int](p, row)+1), "phone")
+	return p
+}
+
+// identify goes from the phone to the page behind the link.
+func (p *phone) identify() (link string) {
+	p.t.Helper()
+	handset := p.place()
+	p.await(`document.querySelector(".sms a") !== null`)
+	link = value[string](p, `document.querySelector(".sms a").href`)
+	p.tap(".sms a", "landing")
+	require.Contains(p.t, p.text(), "このSMSは〇〇県水道局から発信しております。")
+	p.submit("open", "identify")
+	p.fill("birth_date", "19800102", "kana_name", "スイドウタロウ")
+	p.submit("identify", "mismatch")
+	require.Contains(p.t, p.text(), "ご本人の確認ができませんでした。")
+	p.fill("birth_date", "昭和55年1月1日", "kana_name", "すいどう　たろう")
+	p.submit("identify", "code")
+	require.Contains(p.t, p.text(), "認証番号を送信しました")
+	p.open(handset, "code-sms")
+	p.await(`document.querySelector("strong.code") !== null`)
+	code := value[string](p, `[...document.querySelectorAll("strong.code")].at(-1).textContent`)
+	p.open(link, "code-again")
+	p.fill("code", code)
+	p.submit("code", "information")
+	require.Contains(p.t, p.text(), "水道料金のお知らせ")
+	require.Contains(p.t, p.text(), "7,440円")
+	return link
+}
+
+func (w *world) barcode(t *testing.T, number, claim, name string, scripted bool) {
+	p := w.phone(t, number, claim, name, scripted)
+	link := p.identify()
+	p.document(`a[href$="/documents/notice.pdf"]`, "notice")
+	p.choose("method", "konbini_barcode")
+	p.submit("checkout", "checkout")
+	p.submit("pay", "voucher")
+	require.Contains(t, p.text(), "バーコード発行は完了しておりますが、お支払いが完了していません。")
+	digits := value[string](p, `document.querySelector(".barcode p").textContent.replace(/\D/g, "")`)
+	require.Len(t, digits, 44)
+
+	p.open(w.TillURL()+"/till", "till")
+	p.fill("code", digits)
+	p.tap("form button", "till-bill")
+	require.Contains(t, p.text(), "7,440")
+	p.choose("store", "konbini_b")
+	p.tap(`form[action="/till/pay"] button`, "till-paid")
+	require.Contains(t, p.text(), "お支払いを受け付けました")
+
+	p.open(link, "state")
+	if !strings.Contains(p.text(), "お支払情報（受付）") { // the notice is on its way
+		p.await(`document.querySelector('form[action$="/state"]') !== null`)
+		p.submit("state", "state-again")
+	}
+	require.Contains(t, p.text(), "お支払情報（受付）")
+	require.Zero(t, value[int](p, `document.querySelectorAll('a[href$="receipt.pdf"]').length`), "no receipt before 確報")
+
+	p.open(w.TillURL()+"/till/list?q="+claim, "till-list")
+	p.tap(`form[action="/till/confirm"]:has([name=payment_id]) button`, "till-confirmed")
+	p.open(link, "confirmed")
+	p.confirmed(claim)
+	p.english(link)
+}
+
+// confirmed sees the claim confirmed and takes its receipt.
+func (p *phone) confirmed(claim string) {
+	p.t.Helper()
+	require.Contains(p.t, p.text(), "お支払情報（確定）")
+	require.Contains(p.t, p.text(), claim)
+	p.document(`a[href$="/documents/receipt.pdf"]`, "receipt")
+}
+
+// english looks at the page in the other language, and goes back.
+func (p *phone) english(link string) {
+	p.t.Helper()
+	p.tap(`a[href$="?lang=en"]`, "english")
+	require.Contains(p.t, p.text(), "Payment confirmed")
+	p.open(link, "english-kept")
+	require.Contains(p.t, p.text(), "Payment confirmed", "the language is kept")
+	p.tap(`a[href$="?lang=ja"]`, "japanese")
+	require.Contains(p.t, p.text(), "お支払情報（確定）")
+}
+
+func (w *world) card(t *testing.T, number, claim, name string, scripted bool) {
+	p := w.phone(t, number, claim, name, scripted)
+	link := p.identify()
+	p.choose("method", "card")
+	p.submit("checkout", "checkout")
+	p.submit("pay", "redirect")
+	require.Contains(t, p.text(), "決済会社のページで行います")
+	p.submit("redirect", "agent")
+	require.Contains(t, p.place(), w.TillURL()+"/pay/")
+	p.tap(`button[value="approved"]`, "agent-done")
+	require.Contains(t, p.text(), "お支払いが完了しました")
+	p.tap(`a[href*="/return"]`, "returned")
+	require.Contains(t, p.text(), "決済会社のページから戻りました。")
+	p.submit("state", "result")
+	p.await(`document.body.innerText.includes("お支払情報（確定）")`)
+	require.True(t, strings.HasPrefix(p.place(), link))
+	p.confirmed(claim)
+}

@@ -1,0 +1,214 @@
+package lint
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/kakitome/kakitome/"
+
+// rooms says what each room may import of ours, by prefix; the longest matching room counts. A room may always import
+// what lies below itself. "*" is everything. What is not listed here may import nothing of ours.
+var rooms = map[string][]string{
+	"engine/tenant":   {},
+	"engine/message":  {},
+	"engine/store":    {"engine/message", "engine/tenant"},
+	"engine/carrier":  {"engine/tenant", "engine/message", "plugins/host"},
+	"engine/document": {"engine/store", "engine/tenant", "engine/message"},
+	"engine/page":     {"engine/store", "engine/tenant", "engine/message", "engine/document", "engine/payment", "plugins/host", "plugins/proto"},
+	"engine/identity": {"engine/store", "engine/tenant", "engine/message", "plugins/host", "plugins/proto"},
+	"engine/payment":  {"engine/store", "engine/tenant", "engine/message", "engine/document", "plugins/host", "plugins/proto"},
+	"engine/dlr":      {"engine/store", "engine/tenant", "engine/message", "engine/carrier", "smpp"},
+	"engine/bind":     {"engine/tenant", "engine/message", "engine/carrier", "smpp"},
+	"engine/dispatch": {"engine/store", "engine/tenant", "engine/message", "engine/carrier", "engine/bind", "engine/dlr", "smpp"},
+	"engine/intake":   {"engine/store", "engine/tenant", "engine/message", "engine/carrier", "engine/identity", "engine/payment", "engine/document"},
+	"engine/campaign": {"engine/intake", "engine/store", "engine/tenant", "engine/message", "engine/carrier"},
+	"engine/api":      {"engine"},
+	"linkserver":      {"engine", "plugins/host", "plugins/proto"},
+	"admin":           {"engine", "plugins/host", "plugins/proto"},
+	"conf":            {"engine", "linkserver", "admin", "plugins/host"},
+	"plugins/proto":   {},
+	"plugins/sdk":     {"plugins/proto"},
+	"plugins/host":    {"plugins"},
+	"plugins":         {"plugins"},
+	"smpp":            {"smpp"},
+	"tools":           {"*"},
+	"bench":           {"*"},
+	"":                {"*"},
+}
+
+type pkg struct {
+	ImportPath, Name, Dir              string
+	Imports, TestImports, XTestImports []string
+	GoFiles                            []string
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Name,Dir,Imports,TestImports,XTestImports,GoFiles", "./...")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	var all []pkg
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		require.NoError(t, err)
+		all = append(all, p)
+	}
+}
+
+func room(path string) string {
+	best := ""
+	for r := range rooms {
+		if within(path, r) && len(r) > len(best) {
+			best = r
+		}
+	}
+	return best
+}
+
+func within(path, room string) bool {
+	return room != "" && (path == room || strings.HasPrefix(path, room+"/"))
+}
+
+func TestImportsPointDown(t *testing.T) {
+	for _, p := range packages(t) {
+		from := strings.TrimPrefix(p.ImportPath+"/", module)
+		from = strings.TrimSuffix(from, "/")
+		r := room(from)
+		for _, imp := range p.Imports {
+			to, ours := strings.CutPrefix(imp, module)
+			if !ours || within(to, from) || within(from, to) && r != "" {
+				continue
+			}
+			allowed := within(to, r) && r != ""
+			for _, a := range rooms[r] {
+				allowed = allowed || a == "*" || within(to, a)
+			}
+			if !allowed {
+				t.Errorf("%s may not import %s", from, to)
+			}
+			if r != "" && r != "tools" && r != "bench" && (within(to, "tools") || within(to, "bench")) {
+				t.Errorf("%s imports %s, which nothing imports", from, to)
+			}
+		}
+	}
+}
+
+// TestProgramHoldsNoSimulator: the program itself contains no simulated carrier, handset or till.
+func TestProgramHoldsNoSimulator(t *testing.T) {
+	cmd := exec.Command("go", "list", "-deps", ".")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	for dep := range strings.Lines(string(out)) {
+		dep = strings.TrimSpace(dep)
+		for _, no := range []string{"tools/", "smpp/smsc", "plugins/payment", "plugins/auth", "plugins/render", "plugins/sdk/"} {
+			if strings.HasPrefix(dep, module+no) {
+				t.Errorf("the program contains %s", dep)
+			}
+		}
+	}
+}
+
+func TestEachPackageSaysWhatItIs(t *testing.T) {
+	for _, p := range packages(t) {
+		said := len(p.GoFiles) == 0
+		for _, f := range p.GoFiles {
+			file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, f), nil, parser.PackageClauseOnly|parser.ParseComments)
+			require.NoError(t, err)
+			said = said || file.Doc != nil && len(file.Doc.Text()) > 40
+		}
+		if !said {
+			t.Errorf("package %s has no comment", p.ImportPath)
+		}
+	}
+}
+
+// TestNoSleepInTests: time in tests is testing/synctest's, or a condition that is waited for.
+func TestNoSleepInTests(t *testing.T) {
+	walk(t, func(path string, _ []byte) {
+		if !strings.HasSuffix(path, "_test.go") || strings.HasSuffix(path, "_bench_test.go") {
+			return
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		require.NoError(t, err)
+		bubble := false
+		ast.Inspect(file, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok {
+				if x, ok := sel.X.(*ast.Ident); ok && x.Name == "synctest" {
+					bubble = true
+				}
+			}
+			return true
+		})
+		ast.Inspect(file, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "Sleep" && !bubble {
+				if x, ok := sel.X.(*ast.Ident); ok && x.Name == "time" {
+					t.Errorf("%s: time.Sleep in a test", path)
+				}
+			}
+			return true
+		})
+	})
+}
+
+var forbidden = []*regexp.Regexp{
+	regexp.MustCompile(`(?i)\bTODO\b|\bFIXME\b|\bXXX\b`),
+	regexp.MustCompile(`/(work|root|home)/[a-z]`),
+	regexp.MustCompile(`(?i)not (yet )?implemented`),
+	regexp.MustCompile(`proxy\.golang\.org|registry\.npmjs`),
+}
+
+func TestNothingForeignStandsInTheTree(t *testing.T) {
+	walk(t, func(path string, data []byte) {
+		if strings.Contains(path, "tools/lint/") || strings.HasSuffix(path, ".sum") || bytes.IndexByte(data, 0) >= 0 || strings.Contains(path, "LICENSE") || strings.HasSuffix(path, ".pb.go") {
+			return
+		}
+		for i, line := range bytes.Split(data, []byte("\n")) {
+			for _, re := range forbidden {
+				if m := re.Find(line); m != nil && !bytes.Contains(line, []byte("context.TODO")) {
+					t.Errorf("%s:%d: %q", path, i+1, m)
+				}
+			}
+		}
+	})
+}
+
+// walk calls fn for each file that git tracks.
+func walk(t *testing.T, fn func(path string, data []byte)) {
+	t.Helper()
+	cmd := exec.Command("git", "ls-files", "-z")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Skip("not a git checkout")
+	}
+	for _, name := range strings.Split(strings.TrimRight(string(out), "\x00"), "\x00") {
+		path := filepath.Join("../..", name)
+		data, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		require.NoError(t, err)
+		fn(path, data)
+	}
+}
