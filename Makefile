@@ -1,0 +1,58 @@
+# Kakitome. `make run` starts a country in a box, `make test` runs all tests. Everything else is for developers.
+
+GO      ?= go
+BIN     := bin
+BOX     ?= box
+BASE    ?= 8800
+MODULES := auth_knowledge auth_otp_sms payment_sandbox render_standard
+TOOLS   := box smsc handsets till samplecsv
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Modules are started often and need no C; the program itself needs none either, but the race detector does.
+FLAGS   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+
+.PHONY: all build run test check generate bench fuzz clean go-new-enough
+
+all: build
+
+go-new-enough:
+	@need=$$(sed -n 's/^go //p' go.mod); have=$$(GOTOOLCHAIN=local $(GO) env GOVERSION 2>/dev/null | sed 's/^go//'); \
+	if [ -z "$$have" ]; then echo "Go $$need or newer is needed and none is installed: https://go.dev/dl/"; exit 1; fi; \
+	if [ "$$(printf '%s\n%s\n' "$$need" "$$have" | sort -V | head -n 1)" != "$$need" ]; then echo "Go $$need or newer is needed, this is Go $$have: https://go.dev/dl/"; exit 1; fi
+
+# One go command builds all programs of a kind: they share almost everything.
+build: go-new-enough
+	@mkdir -p $(BIN)/modules
+	@CGO_ENABLED=0 $(GO) build $(FLAGS) -o $(BIN)/ . $(TOOLS:%=./tools/%)
+	@for m in $(MODULES); do CGO_ENABLED=0 $(GO) build $(FLAGS) -o $(BIN)/modules/$$m ./plugins/$$(echo $$m | sed 's,_,/,') || exit 1; done
+
+# A country in a box, in the foreground. FRESH=1 forgets what the last run kept; BASE=8900 uses other ports.
+run: build
+	@exec $(BIN)/box -bin $(BIN) -dir $(BOX) -base $(BASE) $(if $(FRESH),-fresh)
+
+test: go-new-enough
+	$(GO) test -race -shuffle=on -timeout 10m ./...
+
+# Everything that must hold before a commit, but for the tests.
+check: go-new-enough
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not formatted: $$out"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) test ./tools/lint
+	$(GO) mod verify >/dev/null
+	@$(GO) mod tidy && git diff --exit-code -- go.mod go.sum
+	$(MAKE) --no-print-directory generate
+	git diff --exit-code
+
+generate:
+	$(GO) run ./tools/protogen plugins/proto kakitome.proto
+	@$(GO) run ./tools/confsample > conf/kakitome.sample.toml.new && mv conf/kakitome.sample.toml.new conf/kakitome.sample.toml
+
+bench: build
+	$(GO) run ./bench
+
+# A minute for each parser of outside bytes.
+fuzz:
+	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 60s $$p || exit 1; done; done
+
+clean:
+	rm -rf $(BIN)
