@@ -111,9 +111,12 @@ func TestPhoneShowsWhatTheCarrierDelivered(t *testing.T) {
 		require.NoError(t, <-done)
 	}()
 	base := "http://" + addresses(t, r)["http"]
-	require.Eventually(t, func() bool { return strings.Contains(get(t, base+"/"), "080-0000-0101") }, 5*time.Second, 10*time.Millisecond)
-	list := get(t, base+"/")
-	require.Contains(t, list, "キャリアに接続しています")
+	var list string
+	require.Eventually(t, func() bool { // the phones that were there come before the connection is said to be up
+		list = get(t, base+"/")
+		return strings.Contains(list, "キャリアに接続しています")
+	}, 5*time.Second, 10*time.Millisecond)
+	require.Contains(t, list, "080-0000-0101")
 	require.NotContains(t, list, "never delivered")
 	page := get(t, base+"/phones/1")
 	require.Contains(t, page, `<strong class="code">482913</strong>`)

@@ -104,7 +104,8 @@ func (faulty) Canonical(ctx context.Context, in *proto.CanonicalRequest) (*proto
 		select {
 		case <-time.After(d):
 			form = "slept"
-		case <-ctx.Done():
+		case <-ctx.Done(): // a reply would race with the caller's own clock
+			return nil, ctx.Err()
 		}
 	case "short":
 		return &proto.CanonicalResponse{}, nil
