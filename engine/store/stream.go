@@ -22,6 +22,7 @@ const (
 	Register     Kind = 'r' // a tenant's receipts, numbered without gaps by their version
 	Notice       Kind = 'w' // one raw notice of a payment agent, as it came
 	File         Kind = 'f' // one sealed document
+	Callback     Kind = 'b' // what one address of the sender's system has been told of one stream
 )
 
 // Ref names a stream. ID is time-ordered; it is unique over all kinds and tenants.

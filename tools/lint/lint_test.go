@@ -37,6 +37,7 @@ var rooms = map[string][]string{
 	"engine/dispatch": {"engine/store", "engine/tenant", "engine/message", "engine/carrier", "engine/bind", "engine/dlr", "smpp"},
 	"engine/intake":   {"engine/store", "engine/tenant", "engine/message", "engine/carrier", "engine/identity", "engine/payment", "engine/document"},
 	"engine/campaign": {"engine/intake", "engine/store", "engine/tenant", "engine/message", "engine/carrier"},
+	"engine/callback": {"engine/store", "engine/tenant", "engine/message", "engine/payment"},
 	"engine/api":      {"engine"},
 	"linkserver":      {"engine", "plugins/host", "plugins/proto"},
 	"admin":           {"engine", "plugins/host", "plugins/proto"},
