@@ -27,6 +27,7 @@ type Tenant struct {
 	Templates []Template      `json:"templates,omitempty" toml:"template,omitempty"`
 	Agents    []Agent         `json:"agents,omitempty" toml:"agent,omitempty"`
 	Policy    Policy          `json:"policy" toml:"policy"`
+	Callbacks []Callback      `json:"callbacks,omitempty" toml:"callback,omitempty"`
 }
 
 // Brand is how the tenant looks to its recipients.
