@@ -83,15 +83,27 @@ const (
 
 // Length counts s as its readers do: NFC, combining marks and variation selectors count with what they modify.
 func Length(s string) int {
+	n := 0
+	for _, r := range s {
+		if !lone(r) {
+			return graphemes(s)
+		}
+		n++
+	}
+	return n
+}
+
+// lone: nothing combines with r, nor r with anything: Latin, kana, kanji, full-width forms, as almost all texts have.
+func lone(r rune) bool {
+	return r < 0x300 || r >= 0x3041 && r <= 0x3096 || r >= 0x30a0 && r < 0xa000 || r >= 0x3000 && r < 0x302a || r >= 0xff01 && r < 0xff9e
+}
+
+func graphemes(s string) int {
 	if !norm.NFC.IsNormalString(s) {
 		s = norm.NFC.String(s)
 	}
 	n := 0
 	for _, r := range s {
-		if r < 0x300 || r >= 0x30a0 && r < 0xa000 { // Latin, katakana, kanji: nothing that combines
-			n++
-			continue
-		}
 		if unicode.Is(unicode.Mn, r) || unicode.Is(unicode.Variation_Selector, r) || r == '\u200d' {
 			continue
 		}

@@ -96,6 +96,11 @@ func TestLengthCountsWhatReadersSee(t *testing.T) {
 		require.Equal(t, n, Length(s), "%q", s)
 	}
 	require.Equal(t, 3, Units("𠮷野"))
+	for r := rune(0); r < 0x20000; r++ { // the short way counts as the long one does
+		if lone(r) {
+			require.Equal(t, 1, graphemes("か"+string(r))-1, "%U", r)
+		}
+	}
 }
 
 func TestDueIsTheEndOfTheDayInTokyo(t *testing.T) {

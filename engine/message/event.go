@@ -48,7 +48,7 @@ func (t Type) String() string {
 	return fmt.Sprintf("type %d", byte(t))
 }
 
-// Event is one event of a message: Data is the JSON of the type named beside the constant, or empty.
+// Event is one event of a message: Data is the type named beside the constant, as Encode stores it, or empty.
 type Event struct {
 	Type Type
 	At   time.Time
@@ -174,10 +174,22 @@ type SurveyAnswer struct {
 	Sealed []byte `json:"sealed"`
 }
 
-// Encode gives the stored form of an event's data. It cannot fail for the types of this package.
+// Encode gives the stored form of an event's data: the compact one (record.go) where the type has it, else JSON. It cannot
+// fail for the types of this package.
 func Encode(data any) []byte {
-	if data == nil {
+	switch d := data.(type) {
+	case nil:
 		return nil
+	case *Head:
+		return appendRecord(make([]byte, 0, 512+len(d.SMS)+len(d.Page)), d)
+	case Head:
+		return Encode(&d)
+	case record:
+		return appendRecord(make([]byte, 0, 64), d)
+	case Submission:
+		return appendRecord(make([]byte, 0, 64), &d)
+	case Report:
+		return appendRecord(make([]byte, 0, 64), &d)
 	}
 	b, err := json.Marshal(data)
 	if err != nil {
@@ -186,12 +198,20 @@ func Encode(data any) []byte {
 	return b
 }
 
-// Decode reads an event's data into v.
-func (e Event) Decode(v any) error {
+// Decode reads an event's data into v. Bytes in v may alias the event's.
+func (e Event) Decode(v any) (err error) {
 	if len(e.Data) == 0 {
 		return nil
 	}
-	if err := json.Unmarshal(e.Data, v); err != nil {
+	switch r, compact := v.(record); {
+	case e.Data[0] == '{':
+		err = json.Unmarshal(e.Data, v)
+	case compact && e.Data[0] == recordVersion:
+		err = parseFields(e.Data[1:], r)
+	default:
+		err = errRecord
+	}
+	if err != nil {
 		return fmt.Errorf("event %s: %w", e.Type, err)
 	}
 	return nil

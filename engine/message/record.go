@@ -1,0 +1,303 @@
+package message
+
+import (
+	"errors"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// The events that every message has, some millions of times a day, are stored in a compact form instead of JSON: the byte
+// 1, then fields in the wire format of Protocol Buffers, which any tool can show (protoc --decode_raw). Numbers of fields
+// are stored: they never change. A zero value is left out; a field that is not known is passed over. Times are nanoseconds
+// since 1970 (zigzag), truths are 1. Reading JSON, ten times as slow, stays possible: a record that begins with "{".
+//
+//	Head:       1 v · 2 no · 3 class · 4 via · 5 lane · 6 by · 7 for · 8 campaign · 9 sender · 10 carrier · 11 parts ·
+//	            12 send at · 13 window from · 14 window to · 15 valid until · 16 masked · 17 token · 18 url ·
+//	            19 link expires · 20 state until · 21 answer … (1 field · 2 label · 3 level · 4 hash) · 22 code ·
+//	            23 claim · 24 survey · 25 sms · 26 page
+//	Submission: 1 part · 2 attempt · 3 carrier · 4 bind · 5 smsc id · 6 status · 7 reason · 8 policy · 9 until · 10 written
+//	Report:     1 part · 2 carrier · 3 bind · 4 state · 5 err · 6 done
+const recordVersion = 1
+
+// record is data with a compact form.
+type record interface {
+	appendFields(dst []byte) []byte
+	// set takes one field; bytes alias the record.
+	set(num protowire.Number, f field) error
+}
+
+var errRecord = errors.New("damaged record")
+
+func appendRecord(dst []byte, r record) []byte {
+	return r.appendFields(append(dst, recordVersion))
+}
+
+// field is the value of a field: n of a number, b of bytes.
+type field struct {
+	n uint64
+	b []byte
+}
+
+// parseFields gives each field of b to r.
+func parseFields(b []byte, r record) error {
+	for len(b) > 0 {
+		num, typ, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return errRecord
+		}
+		b = b[n:]
+		var f field
+		switch typ {
+		case protowire.VarintType:
+			f.n, n = protowire.ConsumeVarint(b)
+		case protowire.BytesType:
+			f.b, n = protowire.ConsumeBytes(b)
+		default:
+			return errRecord
+		}
+		if n < 0 {
+			return errRecord
+		}
+		b = b[n:]
+		if err := r.set(num, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func appendNumber[N int | uint32](dst []byte, num protowire.Number, n N) []byte {
+	if n == 0 {
+		return dst
+	}
+	return protowire.AppendVarint(protowire.AppendTag(dst, num, protowire.VarintType), uint64(n))
+}
+
+func appendTruth(dst []byte, num protowire.Number, v bool) []byte {
+	if !v {
+		return dst
+	}
+	return protowire.AppendVarint(protowire.AppendTag(dst, num, protowire.VarintType), 1)
+}
+
+func appendTime(dst []byte, num protowire.Number, t time.Time) []byte {
+	if t.IsZero() {
+		return dst
+	}
+	return protowire.AppendVarint(protowire.AppendTag(dst, num, protowire.VarintType), protowire.EncodeZigZag(t.UnixNano()))
+}
+
+func appendText[T ~string | []byte](dst []byte, num protowire.Number, s T) []byte {
+	if len(s) == 0 {
+		return dst
+	}
+	dst = protowire.AppendVarint(protowire.AppendTag(dst, num, protowire.BytesType), uint64(len(s)))
+	return append(dst, s...)
+}
+
+func appendID(dst []byte, num protowire.Number, id ulid.ULID) []byte {
+	if id.IsZero() {
+		return dst
+	}
+	return appendText(dst, num, id[:])
+}
+
+func (f field) time() time.Time { return time.Unix(0, protowire.DecodeZigZag(f.n)).UTC() }
+
+func (f field) id(to *ulid.ULID) error {
+	if len(f.b) != len(to) {
+		return errRecord
+	}
+	copy(to[:], f.b)
+	return nil
+}
+
+func (h *Head) appendFields(dst []byte) []byte {
+	dst = appendNumber(dst, 1, h.V)
+	dst = appendText(dst, 2, h.No)
+	dst = appendText(dst, 3, h.Class)
+	dst = appendText(dst, 4, h.Via)
+	dst = appendText(dst, 5, h.Lane)
+	dst = appendText(dst, 6, h.By)
+	dst = appendID(dst, 7, h.For)
+	dst = appendID(dst, 8, h.Campaign)
+	dst = appendText(dst, 9, h.Sender)
+	dst = appendText(dst, 10, h.Carrier)
+	dst = appendNumber(dst, 11, h.Parts)
+	dst = appendTime(dst, 12, h.SendAt)
+	if h.Window != nil {
+		dst = appendText(dst, 13, h.Window.From)
+		dst = appendText(dst, 14, h.Window.To)
+	}
+	dst = appendTime(dst, 15, h.ValidUntil)
+	dst = appendText(dst, 16, h.Masked)
+	dst = appendText(dst, 17, h.Token)
+	dst = appendText(dst, 18, h.URL)
+	dst = appendTime(dst, 19, h.LinkExpires)
+	dst = appendTime(dst, 20, h.StateUntil)
+	for i := range h.Answers {
+		dst = appendText(dst, 21, h.Answers[i].appendFields(nil))
+	}
+	dst = appendTruth(dst, 22, h.Code)
+	dst = appendID(dst, 23, h.Claim)
+	dst = appendTruth(dst, 24, h.Survey)
+	dst = appendText(dst, 25, h.SMS)
+	return appendText(dst, 26, h.Page)
+}
+
+func (h *Head) set(num protowire.Number, f field) error {
+	switch num {
+	case 1:
+		h.V = int(f.n)
+	case 2:
+		h.No = string(f.b)
+	case 3:
+		h.Class = Class(f.b)
+	case 4:
+		h.Via = Via(f.b)
+	case 5:
+		h.Lane = Lane(f.b)
+	case 6:
+		h.By = string(f.b)
+	case 7:
+		return f.id(&h.For)
+	case 8:
+		return f.id(&h.Campaign)
+	case 9:
+		h.Sender = string(f.b)
+	case 10:
+		h.Carrier = string(f.b)
+	case 11:
+		h.Parts = int(f.n)
+	case 12:
+		h.SendAt = f.time()
+	case 13:
+		h.window().From = string(f.b)
+	case 14:
+		h.window().To = string(f.b)
+	case 15:
+		h.ValidUntil = f.time()
+	case 16:
+		h.Masked = string(f.b)
+	case 17:
+		h.Token = string(f.b)
+	case 18:
+		h.URL = string(f.b)
+	case 19:
+		h.LinkExpires = f.time()
+	case 20:
+		h.StateUntil = f.time()
+	case 21:
+		var a Answer
+		err := parseFields(f.b, &a)
+		h.Answers = append(h.Answers, a)
+		return err
+	case 22:
+		h.Code = f.n != 0
+	case 23:
+		return f.id(&h.Claim)
+	case 24:
+		h.Survey = f.n != 0
+	case 25:
+		h.SMS = f.b
+	case 26:
+		h.Page = f.b
+	}
+	return nil
+}
+
+func (h *Head) window() *Window {
+	if h.Window == nil {
+		h.Window = new(Window)
+	}
+	return h.Window
+}
+
+func (a *Answer) appendFields(dst []byte) []byte {
+	dst = appendText(dst, 1, a.Field)
+	dst = appendText(dst, 2, a.Label)
+	dst = appendText(dst, 3, a.Level)
+	return appendText(dst, 4, a.Hash)
+}
+
+func (a *Answer) set(num protowire.Number, f field) error {
+	switch num {
+	case 1:
+		a.Field = string(f.b)
+	case 2:
+		a.Label = string(f.b)
+	case 3:
+		a.Level = string(f.b)
+	case 4:
+		a.Hash = f.b
+	}
+	return nil
+}
+
+func (s *Submission) appendFields(dst []byte) []byte {
+	dst = appendNumber(dst, 1, s.Part)
+	dst = appendNumber(dst, 2, s.Attempt)
+	dst = appendText(dst, 3, s.Carrier)
+	dst = appendText(dst, 4, s.Bind)
+	dst = appendText(dst, 5, s.SMSCID)
+	dst = appendNumber(dst, 6, s.Status)
+	dst = appendText(dst, 7, s.Reason)
+	dst = appendText(dst, 8, s.Policy)
+	dst = appendTime(dst, 9, s.Until)
+	return appendTime(dst, 10, s.Written)
+}
+
+func (s *Submission) set(num protowire.Number, f field) error {
+	switch num {
+	case 1:
+		s.Part = int(f.n)
+	case 2:
+		s.Attempt = int(f.n)
+	case 3:
+		s.Carrier = string(f.b)
+	case 4:
+		s.Bind = string(f.b)
+	case 5:
+		s.SMSCID = string(f.b)
+	case 6:
+		s.Status = uint32(f.n)
+	case 7:
+		s.Reason = string(f.b)
+	case 8:
+		s.Policy = Doubt(f.b)
+	case 9:
+		s.Until = f.time()
+	case 10:
+		s.Written = f.time()
+	}
+	return nil
+}
+
+func (r *Report) appendFields(dst []byte) []byte {
+	dst = appendNumber(dst, 1, r.Part)
+	dst = appendText(dst, 2, r.Carrier)
+	dst = appendText(dst, 3, r.Bind)
+	dst = appendText(dst, 4, r.State)
+	dst = appendText(dst, 5, r.Err)
+	return appendTime(dst, 6, r.Done)
+}
+
+func (r *Report) set(num protowire.Number, f field) error {
+	switch num {
+	case 1:
+		r.Part = int(f.n)
+	case 2:
+		r.Carrier = string(f.b)
+	case 3:
+		r.Bind = string(f.b)
+	case 4:
+		r.State = string(f.b)
+	case 5:
+		r.Err = string(f.b)
+	case 6:
+		r.Done = f.time()
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package message
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/stretchr/testify/require"
+)
+
+// fill gives every field of a struct a value of its own, so that a field that the compact form forgets is missed.
+func fill(t *testing.T, v reflect.Value, n *int) {
+	*n++
+	switch x := v.Addr().Interface().(type) {
+	case *time.Time:
+		*x = time.Unix(int64(1_700_000_000+*n), int64(*n)).UTC()
+		return
+	case *ulid.ULID:
+		x[15] = byte(*n)
+		return
+	case *[]byte:
+		*x = fmt.Appendf(nil, "bytes %d", *n)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(t, v.Field(i), n)
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(t, v.Elem(), n)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fill(t, v.Index(0), n)
+		fill(t, v.Index(1), n)
+	case reflect.String:
+		v.SetString(fmt.Sprint("text ", *n))
+	case reflect.Int:
+		v.SetInt(int64(*n))
+	case reflect.Uint32:
+		v.SetUint(uint64(1<<31 + *n))
+	case reflect.Bool:
+		v.SetBool(true)
+	default:
+		t.Fatalf("a field of type %s: say how it is filled", v.Type())
+	}
+}
+
+func TestCompactFormKeepsEveryField(t *testing.T) {
+	for _, make := range []func() record{func() record { return new(Head) }, func() record { return new(Submission) }, func() record { return new(Report) }} {
+		full, n := make(), 0
+		fill(t, reflect.ValueOf(full).Elem(), &n)
+		for _, want := range []record{full, make()} {
+			data := Encode(want)
+			require.EqualValues(t, recordVersion, data[0])
+			got := make()
+			require.NoError(t, Event{Data: data}.Decode(got))
+			require.Equal(t, want, got)
+			require.Equal(t, data, Encode(reflect.ValueOf(want).Elem().Interface()), "by value")
+
+			text, err := json.Marshal(want)
+			require.NoError(t, err)
+			got = make()
+			require.NoError(t, Event{Data: text}.Decode(got), "JSON")
+			require.Equal(t, want, got)
+			for cut := range data { // no panic; what is cut within a field is damaged
+				_ = Event{Data: data[:cut]}.Decode(make())
+			}
+		}
+	}
+	require.ErrorIs(t, Event{Data: []byte{recordVersion, 0x3a, 1, 0}}.Decode(new(Head)), errRecord, "an id of one byte")
+	require.ErrorIs(t, Event{Data: []byte{recordVersion, 0x12, 9, 'x'}}.Decode(new(Head)), errRecord)
+	require.ErrorIs(t, Event{Data: []byte{2}}.Decode(new(Head)), errRecord, "a form of the future")
+	require.NoError(t, Event{Data: []byte{recordVersion, 0xfa, 0x3f, 1, 'x'}}.Decode(new(Head)), "a field of the future")
+}
+
+func FuzzCompactForm(f *testing.F) {
+	f.Add(Encode(Head{V: 1, No: "20261128000000001", Answers: []Answer{{Field: "birth_date", Hash: []byte("x")}}, Window: &Window{From: "9:00"}}))
+	f.Add([]byte{recordVersion})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var h Head
+		if len(data) == 0 || data[0] != recordVersion || (Event{Data: data}).Decode(&h) != nil {
+			return
+		}
+		var again Head
+		require.NoError(t, Event{Data: Encode(&h)}.Decode(&again))
+		require.Equal(t, Encode(&h), Encode(&again))
+	})
+}
+
+func BenchmarkHead(b *testing.B) {
+	h := Head{V: 1, No: "20261128000000001", Class: Billing, Via: ViaAPI, Lane: LaneBulk, By: "key:kaikei", Sender: "default", Carrier: "docomo",
+		Parts: 1, Masked: "080-****-9008", Token: "a/SQND01grXy", URL: "https://kk.example.jp/a/SQND01grXy", LinkExpires: time.Now(), SMS: make([]byte, 200), Page: make([]byte, 1100)}
+	text, err := json.Marshal(&h)
+	require.NoError(b, err)
+	for name, data := range map[string][]byte{"compact": Encode(&h), "json": text} {
+		b.Run("decode/"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.ReportMetric(float64(len(data)), "bytes")
+			for b.Loop() {
+				var h Head
+				_ = Event{Data: data}.Decode(&h)
+			}
+		})
+	}
+	b.Run("encode/compact", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			Encode(&h)
+		}
+	})
+	b.Run("encode/json", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = json.Marshal(&h)
+		}
+	})
+}
