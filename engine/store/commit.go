@@ -101,6 +101,13 @@ func (q *queue) pop() {
 	q.txs -= len(r.txs)
 }
 
+// size is what waits, in bytes, by changeSize.
+func (q *queue) size() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.bytes
+}
+
 func (q *queue) length() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -237,7 +244,9 @@ func (b *builder) group() *group {
 	b.dropApplied()
 	s := b.s
 	now := s.opt.Now()
-	g := &group{seq: b.seq, born: now, buf: make([]byte, groupHeaderSize, 64<<10)}
+	// What waits is what the group will hold at the most, so that its buffer need not grow: growing copies, and large
+	// buffers are dear to clear.
+	g := &group{seq: b.seq, born: now, buf: make([]byte, groupHeaderSize, groupHeaderSize+min(s.queue.size(), maxGroup))}
 	b.now, b.full = now, s.full.Load()
 fill:
 	for {
