@@ -1,7 +1,7 @@
 // Bench measures the built programs: the engine with its modules, simulated carriers and this load generator, all on one
 // machine and its cores.
 //
-//	go run ./bench [-n 100000] [-window 500] [-limit 3m] [-out bench/results] [scenario]
+//	go run ./bench [-n 100000] [-window 500] [-limit 3m] [-out bench/results] [-profile DIR] [scenario]
 //
 // A scenario (scenarios below) starts a country of its own in a temporary directory, is bounded in count and time, and
 // returns figures by name. Report (report.go) writes them with machine, commit and settings as JSON and as a table to
@@ -27,6 +27,7 @@ type settings struct {
 	Conns    int           `json:"connections"`
 	Batch    int           `json:"batch_lines"`
 	Limit    time.Duration `json:"limit_ns"`
+	Profile  string        `json:"-"` // directory of the engine's CPU profiles; empty: none
 }
 
 // figure is one measured value.
@@ -45,6 +46,7 @@ func main() {
 	flag.IntVar(&s.Messages, "n", 100_000, "messages of each way in, at most 1,900,000")
 	flag.IntVar(&s.Window, "window", 500, "outstanding PDUs of each bind")
 	flag.DurationVar(&s.Limit, "limit", 3*time.Minute, "longest time of a scenario")
+	flag.StringVar(&s.Profile, "profile", "", "directory for a CPU profile of the engine in each part of the scenario; empty: none")
 	out := flag.String("out", "bench/results", "directory of the reports; empty: none")
 	flag.Parse()
 	name := "way"

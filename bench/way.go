@@ -117,6 +117,7 @@ func (w *way) singles(ctx context.Context) error {
 // measure sends the requests and waits until all their messages are delivered.
 func (w *way) measure(ctx context.Context, name string, conns int, path, kind string, requests [][]byte) error {
 	w.took = w.took[:0]
+	defer w.profile(ctx, name)()
 	cpu, err := w.cpu()
 	if err != nil {
 		return err
@@ -262,6 +263,23 @@ func (w *way) pages(ctx context.Context) error {
 	w.add("landing pages: engine's CPU a page", float64((after-cpu).Microseconds())/float64(count.Load()), "µs")
 	return nil
 }
+
+// profile begins a CPU profile of the engine, if one was asked for; what it returns waits until the profile is written.
+func (w *way) profile(ctx context.Context, name string) (wait func()) {
+	if w.s.Profile == "" {
+		return func() {}
+	}
+	done := make(chan error, 1)
+	go func() { done <- w.country.Profile(ctx, profileLong, filepath.Join(w.s.Profile, name+".pprof")) }()
+	return func() {
+		if err := <-done; err != nil {
+			fmt.Fprintln(os.Stderr, "bench: profile:", err)
+		}
+	}
+}
+
+// profileLong is how many seconds a profile takes: less than a part of a scenario does.
+const profileLong = 5
 
 // cpu is the CPU time of the engine so far, without its modules. proc(5): fields 14 and 15, in ticks of 10 ms.
 func (w *way) cpu() (time.Duration, error) {

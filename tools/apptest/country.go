@@ -288,6 +288,15 @@ func (c *Country) Metric(ctx context.Context, name string) (sum float64, err err
 	return sum, nil
 }
 
+// Profile writes a CPU profile of the engine over some seconds to a file.
+func (c *Country) Profile(ctx context.Context, seconds int, file string) error {
+	body, err := get(ctx, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", c.OperatorURL(), seconds))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, body, 0o644)
+}
+
 // Close kills all programs.
 func (c *Country) Close() {
 	for _, p := range append(c.others, c.Engine) {
