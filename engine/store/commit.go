@@ -195,6 +195,7 @@ func (tx Tx) makesStream() bool {
 type builder struct {
 	s       *Store
 	seq     uint64 // of the next group
+	usual   int    // size of large groups of late, in bytes
 	streams map[ulid.ULID]overlaid[state]
 	names   map[string]overlaid[name]
 	flying  []*group // built, perhaps not yet applied, oldest first
@@ -244,9 +245,9 @@ func (b *builder) group() *group {
 	b.dropApplied()
 	s := b.s
 	now := s.opt.Now()
-	// What waits is what the group will hold at the most, so that its buffer need not grow: growing copies, and large
-	// buffers are dear to clear.
-	g := &group{seq: b.seq, born: now, buf: make([]byte, groupHeaderSize, groupHeaderSize+min(s.queue.size(), maxGroup))}
+	// The buffer should not have to grow, which copies and clears: more comes while the group is built.
+	room := min(max(s.queue.size(), b.usual), maxGroup)
+	g := &group{seq: b.seq, born: now, buf: make([]byte, groupHeaderSize, groupHeaderSize+room)}
 	b.now, b.full = now, s.full.Load()
 fill:
 	for {
@@ -270,6 +271,7 @@ fill:
 		g.done = append(g.done, r)
 		s.queue.pop()
 	}
+	b.usual = max(len(g.buf), b.usual-b.usual/8)
 	if g.entries > 0 {
 		floor := s.places.open(now)
 		appendGroupHeader(g.buf[:0], groupHeader{entries: g.entries, time: now.UnixNano(), floor: floor})

@@ -45,6 +45,7 @@ type index struct {
 	next     uint64 // the next group to apply; guarded by applying
 	live     bool   // no longer replaying: a head is of a stream that the index does not know
 	scratch  storedFacts
+	key, val []byte               // scratch; guarded by applying
 	tenants  map[string]tenant.ID // guarded by applying; spares a string per event
 
 	mu    sync.RWMutex // guards young, old, and every life in them
@@ -131,7 +132,7 @@ func (ix *index) apply(seq uint64, group []byte) (queues map[string]struct{}, er
 	if err != nil {
 		return nil, err
 	}
-	b := ix.db.NewBatch()
+	b := ix.db.NewBatchWithSize(len(group)/2 + 4<<10) // about what its names, terms and places take
 	defer b.Close()
 	ix.mu.Lock()
 	_, err = eachEntry(group, func(n uint32, off int, body []byte) error {
@@ -183,7 +184,8 @@ func (ix *index) applyEvent(b *pebble.Batch, body []byte, at place) error {
 	}
 	if e.seq == 0 {
 		l.headAt = e.at
-		if err := b.Set(appendHeadKey(nil, l.ref.Tenant, l.ref.Kind, e.at, e.id), nil, nil); err != nil {
+		ix.key = appendHeadKey(ix.key[:0], l.ref.Tenant, l.ref.Kind, e.at, e.id)
+		if err := b.Set(ix.key, nil, nil); err != nil {
 			return err
 		}
 	}
@@ -209,30 +211,34 @@ func (ix *index) applyFacts(b *pebble.Batch, f *storedFacts, at place, floor int
 	}
 	if f.hasDue {
 		if l.due.queue != "" {
-			if err := b.Delete(appendDueKey(nil, l.due.queue, l.due.at, l.due.place), nil); err != nil {
+			ix.key = appendDueKey(ix.key[:0], l.due.queue, l.due.at, l.due.place)
+			if err := b.Delete(ix.key, nil); err != nil {
 				return err
 			}
 		}
 		l.due = duePlace{}
 		if len(f.queue) > 0 {
 			l.due = duePlace{queue: string(f.queue), at: max(f.dueAt, floor), place: at}
-			if err := b.Set(appendDueKey(nil, l.due.queue, l.due.at, at), appendRef(nil, l.ref), nil); err != nil {
+			ix.key, ix.val = appendDueKey(ix.key[:0], l.due.queue, l.due.at, at), appendRef(ix.val[:0], l.ref)
+			if err := b.Set(ix.key, ix.val, nil); err != nil {
 				return err
 			}
 		}
 	}
 	for i := range f.names {
 		n := &f.names[i]
-		v := binary.LittleEndian.AppendUint64([]byte{indexVersion, boolByte(n.whileOpen)}, uint64(n.until))
-		v = append(appendRef(v, l.ref), n.value...)
-		if err := b.Set(appendNameKey(nil, n.space, l.ref.Tenant, n.key), v, nil); err != nil {
+		ix.val = binary.LittleEndian.AppendUint64(append(ix.val[:0], indexVersion, boolByte(n.whileOpen)), uint64(n.until))
+		ix.val = append(appendRef(ix.val, l.ref), n.value...)
+		ix.key = appendNameKey(ix.key[:0], n.space, l.ref.Tenant, n.key)
+		if err := b.Set(ix.key, ix.val, nil); err != nil {
 			return err
 		}
 	}
 	for i := range f.terms {
 		t := &f.terms[i]
-		k := appendTermPrefix(nil, l.ref.Tenant, l.ref.Kind, t.field, t.value)
-		if err := b.Set(appendNewest(k, l.headAt, f.id), nil, nil); err != nil {
+		ix.key = appendTermPrefix(ix.key[:0], l.ref.Tenant, l.ref.Kind, t.field, t.value)
+		ix.key = appendNewest(ix.key, l.headAt, f.id)
+		if err := b.Set(ix.key, nil, nil); err != nil {
 			return err
 		}
 	}
