@@ -107,6 +107,16 @@ var detailJA = map[string]string{
 	"1 to 100":                                "1〜100",
 	"bytes":                                   "バイト",
 	"charset utf-8":                           "文字コードはUTF-8です",
+	// engine/callback
+	"1 to 32 of a-z, 0-9, _ and -": "半角の英小文字・数字・「_」「-」で1〜32文字",
+	"an https address of the public internet, without user, password and fragment": "インターネット上の https のアドレスを、ユーザー名・パスワード・フラグメントなしで指定してください",
+	"the address gave no answer to the challenge":                                  "確認のリクエストに応答がありません",
+	"the address did not answer the challenge with 200":                            "確認のリクエストに200で応答していません",
+	"the address did not give the challenge back":                                  "確認の文字列がそのまま返されていません",
+	"a secret is whsec_ and the base64 of 24 to 64 bytes":                          "whsec_ に続けて24〜64バイトのBase64を指定してください",
+	"a secret is replaced by its own request":                                      "署名鍵の変更は専用の操作で行ってください",
+	"must be in the past":                                                          "過去の日時を指定してください",
+	"give from or message or claim":                                                "from、message、claim のいずれか一つを指定してください",
 	// engine/intake
 	"is a landline number, which takes no SMS":                     "固定電話にはSMSを送信できません",
 	"is a 050 number, which takes no SMS":                          "050番号にはSMSを送信できません",

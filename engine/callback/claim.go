@@ -1,0 +1,120 @@
+package callback
+
+import (
+	"slices"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+)
+
+// ClaimData is the data of claim.… notices: the claim as it was when that happened.
+type ClaimData struct {
+	ID        ulid.ULID     `json:"id"`
+	Number    string        `json:"number"`
+	Status    payment.Phase `json:"status"`
+	Amount    int64         `json:"amount"`           // yen asked for
+	Received  int64         `json:"received"`         // yen that stands, 速報 and 確報
+	Confirmed int64         `json:"confirmed"`        // yen of 確報
+	Method    string        `json:"method,omitempty"` // of the attempt that counts
+	Attempt   ulid.ULID     `json:"attempt,omitzero"`
+	Alerts    []string      `json:"alerts,omitempty"`   // open ones
+	Messages  []ulid.ULID   `json:"messages,omitempty"` // that carry the claim
+	Sequence  int           `json:"sequence"`           // rises within the claim
+}
+
+// claims tells of claims.
+type claims struct{}
+
+var claimMay = map[payment.Type][]string{
+	payment.Amended: {ClaimAlert, ClaimAccepted, ClaimConfirmed, ClaimPartly}, payment.Withdrawn: {ClaimWithdrawn, ClaimAlert}, payment.Settled: {ClaimSettled, ClaimAlert},
+	payment.Issued: {ClaimIssued, ClaimRevoked}, payment.Provisional: {ClaimAccepted, ClaimPartly, ClaimAlert}, payment.Revoked: {ClaimRevoked, ClaimAlert},
+	payment.Confirmed: {ClaimConfirmed, ClaimPartly, ClaimAlert}, payment.Canceled: {ClaimCanceled, ClaimRevoked, ClaimAlert},
+	payment.Expired: {ClaimExpired, ClaimRevoked, ClaimAlert}, payment.Failed: {ClaimRevoked},
+}
+
+func (claims) May(event byte) []string { return claimMay[payment.Type(event)] }
+
+func (claims) Tell(events []store.Event) ([]Notice, error) {
+	var s payment.State
+	var told []Notice
+	for _, e := range events {
+		phase, received, alerts := s.Phase, s.Received, openAlerts(&s)
+		if err := s.Apply(e); err != nil {
+			return nil, err
+		}
+		n := 0
+		tell := func(typ string) {
+			if typ == "" || !slices.Contains(claimMay[payment.Type(e.Type)], typ) {
+				return
+			}
+			d := claimData(e, &s)
+			told = append(told, Notice{Pos: At(e.Seq, n), Type: typ, At: e.At, Data: func(Sealed, *tenant.Callback) (any, error) { return d, nil }})
+			n++
+		}
+		tell(claimNotice(payment.Type(e.Type), phase, received, &s))
+		if slices.ContainsFunc(openAlerts(&s), func(a string) bool { return !slices.Contains(alerts, a) }) {
+			tell(ClaimAlert)
+		}
+	}
+	return told, nil
+}
+
+// claimNotice is what an event that led from a phase with so much money to the state tells; empty: nothing.
+func claimNotice(event payment.Type, was payment.Phase, received int64, s *payment.State) string {
+	switch {
+	case event == payment.Withdrawn && s.WithdrawnBy != nil && was != payment.IsWithdrawn:
+		return ClaimWithdrawn
+	case event == payment.Settled && s.SettledBy != nil && was != payment.SettledElse:
+		return ClaimSettled
+	case s.Received < received && event != payment.Amended:
+		return ClaimRevoked
+	case s.Phase == was:
+		return ""
+	}
+	switch s.Phase {
+	case payment.Accepted:
+		return ClaimAccepted
+	case payment.Paid:
+		return ClaimConfirmed
+	case payment.PartlyPaid:
+		return ClaimPartly
+	case payment.AwaitingMoney:
+		return ClaimIssued
+	}
+	switch event {
+	case payment.Canceled:
+		return ClaimCanceled
+	case payment.Expired:
+		return ClaimExpired
+	}
+	return ""
+}
+
+func openAlerts(s *payment.State) []string {
+	var keys []string
+	for _, a := range s.Alerts {
+		if a.Open {
+			keys = append(keys, a.Key())
+		}
+	}
+	return keys
+}
+
+func claimData(e store.Event, s *payment.State) ClaimData {
+	d := ClaimData{
+		ID: e.Ref.ID, Number: s.Number, Status: s.Phase, Amount: s.Amount, Received: s.Received, Confirmed: s.Confirmed,
+		Messages: slices.Clone(s.Messages), Sequence: int(e.Seq) + 1,
+	}
+	if a := s.Current(); a != nil {
+		d.Method, d.Attempt = a.Method, a.ID
+	}
+	for _, a := range s.Alerts {
+		if a.Open && !slices.Contains(d.Alerts, a.Code) {
+			d.Alerts = append(d.Alerts, a.Code)
+		}
+	}
+	return d
+}
