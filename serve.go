@@ -33,7 +33,6 @@ import (
 	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/intake"
-	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
@@ -257,8 +256,7 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 	}
 	r.background("campaigns", rm.campaigns.Run)
 	rm.dispatch, err = dispatch.New(dispatch.Options{
-		Store: rm.store, Directory: rm.directory, Carriers: rm.carriers, Binds: cfg.Binds, Doubt: message.Doubt(cfg.Dispatch.Doubt),
-		DoubtWait: time.Duration(cfg.Dispatch.DoubtWait) * time.Second, Log: r.log, Registerer: rm.registry,
+		Store: rm.store, Directory: rm.directory, Carriers: rm.carriers, Binds: cfg.Binds, Config: cfg.Dispatch, Log: r.log, Registerer: rm.registry,
 	})
 	if err != nil {
 		return err

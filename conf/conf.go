@@ -21,8 +21,9 @@ import (
 
 	"github.com/kakitome/kakitome/engine/bind"
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/dlr"
-	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/tenant"
 )
 
 // Config is all that a machine needs to know.
@@ -37,8 +38,8 @@ type Config struct {
 	Numbers carrier.Config `toml:"numbers"`
 	// Binds are the SMPP sessions, at least one for each carrier that is to be sent to.
 	Binds []bind.Config `toml:"bind"`
-	// Dispatch has the policy for submissions without an answer.
-	Dispatch Dispatch `toml:"dispatch"`
+	// Dispatch is the policy of submissions: without an answer, refused for now, at quiet hours.
+	Dispatch dispatch.Config `toml:"dispatch"`
 	// Modules that may run, each a program pinned by its checksum.
 	Modules []Module `toml:"module"`
 	// Certificates for TLS, chosen by the name that the client asks for. Without any the doors speak plain HTTP.
@@ -80,15 +81,6 @@ type Links struct {
 	TrustedProxies []string `toml:"trusted_proxies"`
 }
 
-// Dispatch is the policy of submissions.
-type Dispatch struct {
-	// Doubt is what follows a submission that was written and got no answer: resend, wait or fail. Empty: wait for a
-	// delivery receipt, then resend once. One-time codes always fail, and the recipient asks again.
-	Doubt string `toml:"doubt"`
-	// DoubtWait is how many seconds a delivery receipt is awaited before such a submission is repeated. Default 600.
-	DoubtWait int `toml:"doubt_wait_seconds"`
-}
-
 // Module is one program that may run.
 type Module struct {
 	// Name is kind/name, as tenants refer to it: payment/sandbox, auth/knowledge, auth/otp_sms, render/standard.
@@ -117,7 +109,7 @@ type Log struct {
 
 // Default is a configuration before a file is read.
 func Default() Config {
-	return Config{Dispatch: Dispatch{DoubtWait: 600}, Log: Log{Level: "info", Format: "text"}}
+	return Config{Dispatch: dispatch.DefaultConfig(), Log: Log{Level: "info", Format: "text"}}
 }
 
 // Sample is the configuration that the commented sample shows.
@@ -132,6 +124,9 @@ func Sample() Config {
 	b := bind.Default()
 	b.Name, b.Carrier, b.Address, b.SystemID, b.PasswordFile = "docomo-1", "docomo", "smsc.example.jp:2775", "kakitome", "/etc/kakitome/docomo-1.password"
 	c.Binds = []bind.Config{b}
+	c.Dispatch.Class = []dispatch.ClassRule{{Class: "collection", Doubt: "fail"}}
+	c.Dispatch.Quiet = []tenant.Quiet{{Class: "collection", From: "20:00", To: "09:00", Closed: []string{"sun", "holiday"}}}
+	c.Dispatch.Status = []dispatch.StatusRule{{Carrier: "docomo", Codes: []int64{1025}, Meaning: "retry", Waits: []int{60, 600}}}
 	for _, name := range []string{"auth/knowledge", "auth/otp_sms", "payment/sandbox", "render/standard"} {
 		c.Modules = append(c.Modules, Module{Name: name, Path: "/usr/lib/kakitome/" + strings.ReplaceAll(name, "/", "_"), SHA256: strings.Repeat("0", 64)})
 	}
@@ -177,11 +172,13 @@ func (c *Config) Validate() []error {
 		errs = append(errs, fmt.Errorf("numbers.%w", err))
 	}
 	c.validateBinds(bad, &errs)
-	if d := message.Doubt(c.Dispatch.Doubt); d != "" && d != message.DoubtResend && d != message.DoubtWait && d != message.DoubtFail {
-		bad("dispatch.doubt", "%q must be resend, wait or fail", d)
+	for _, err := range c.Dispatch.Validate() {
+		errs = append(errs, fmt.Errorf("dispatch.%w", err))
 	}
-	if c.Dispatch.DoubtWait < 1 || c.Dispatch.DoubtWait > 86400 {
-		bad("dispatch.doubt_wait_seconds", "%d must be 1 to 86400", c.Dispatch.DoubtWait)
+	for i, r := range c.Dispatch.Status {
+		if r.Carrier != "" && !slices.ContainsFunc(c.Numbers.Carriers, func(cr carrier.Carrier) bool { return cr.Name == r.Carrier }) {
+			bad(fmt.Sprintf("dispatch.status[%d].carrier", i), "there is no carrier %q", r.Carrier)
+		}
 	}
 	c.validateModules(bad)
 	for i, ct := range c.Certificates {

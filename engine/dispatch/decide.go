@@ -13,6 +13,7 @@ import (
 	"github.com/kakitome/kakitome/engine/dlr"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/smpp/coding"
 	"github.com/kakitome/kakitome/smpp/pdu"
 	"github.com/kakitome/kakitome/smpp/session"
@@ -70,7 +71,7 @@ func (p *pump) decide(ref store.Ref, stored []store.Event, now time.Time) plan {
 		p.metrics.outcome("lapsed")
 		return end(message.Lapsed, nil)
 	}
-	if at := Release(now, s.Head.Class, s.Head.Window, seed(ref)); at.After(now) {
+	if at := Release(now, s.Head.Class, s.Head.Window, p.quiet(ref.Tenant), seed(ref)); at.After(now) {
 		change.Due = &store.Due{Queue: message.Queue(p.carrier.Name, s.Head.Lane), At: at}
 		return plan{change: change}
 	}
@@ -203,6 +204,15 @@ func (p *pump) sender(ref store.Ref, name string) (string, error) {
 		return "", fmt.Errorf("there is no sender profile %q", name)
 	}
 	return carrier.SenderFor(profile, p.carrier)
+}
+
+// quiet is the operator's quiet hours and the tenant's.
+func (p *pump) quiet(id tenant.ID) []tenant.Quiet {
+	own := p.o.Directory.Now().Tenants[id]
+	if own == nil || len(own.Policy.Quiet) == 0 {
+		return p.o.Config.Quiet
+	}
+	return slices.Concat(p.o.Config.Quiet, own.Policy.Quiet)
 }
 
 // seed derives a small number from a message's id that spreads over messages and stays the same for one.

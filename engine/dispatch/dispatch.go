@@ -51,14 +51,11 @@ type Store interface {
 
 // Options makes a Dispatcher.
 type Options struct {
-	Store     Store
-	Directory *tenant.Directory
-	Carriers  *carrier.Table
-	Binds     []bind.Config // of all carriers
-	// Doubt overrides the in-doubt policy of every class but otp; empty: that of the class.
-	Doubt message.Doubt
-	// DoubtWait is how long a dlr is awaited before a doubtful submission is repeated. Default 10 minutes.
-	DoubtWait  time.Duration
+	Store      Store
+	Directory  *tenant.Directory
+	Carriers   *carrier.Table
+	Binds      []bind.Config // of all carriers
+	Config     Config
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -89,9 +86,6 @@ type Dispatcher struct {
 // New makes the pumps and binds. Each carrier that a bind names must be in the table. What still waits for a carrier that is
 // not in it any more has a pump too.
 func New(o Options) (*Dispatcher, error) {
-	if o.DoubtWait == 0 {
-		o.DoubtWait = 10 * time.Minute
-	}
 	d := &Dispatcher{}
 	byCarrier := map[string]*pump{}
 	for _, c := range o.Carriers.Carriers() {
@@ -389,7 +383,10 @@ func (p *pump) notSent(batch []session.Request) {
 
 // results takes what a bind's session brings.
 func (p *pump) results(b *bind.Bind, batch []session.Result) {
-	if slices.ContainsFunc(batch, func(r session.Result) bool { return verdictOf(r.Status) == throttle }) {
+	if slices.ContainsFunc(batch, func(r session.Result) bool {
+		v, _ := p.o.Config.meaning(p.carrier.Name, r.Status)
+		return v == throttle
+	}) {
 		b.Slow(throttleWait)
 	}
 	p.settle(b.Name(), batch)

@@ -33,15 +33,14 @@ type rig struct {
 	store     *store.Store
 	directory *tenant.Directory
 	carriers  *carrier.Table
-	doubt     message.Doubt
-	wait      time.Duration
+	config    Config
 	window    int
 	stop      func()
 }
 
 func newRig(t *testing.T, cfg smsc.Config) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), wait: time.Hour, window: 100}
+	r := &rig{t: t, dir: t.TempDir(), config: Config{DoubtWait: 3600}, window: 100}
 	cfg.Name, cfg.Listen, cfg.Accounts = "docomo", "127.0.0.1:0", []smsc.Account{{SystemID: "kakitome", Password: "secret"}}
 	if cfg.MessageID == "" {
 		cfg.MessageID, cfg.ReceiptID = "hex", "decimal"
@@ -85,7 +84,7 @@ func (r *rig) start() {
 	b := bind.Default()
 	b.Name, b.Carrier, b.Address, b.SystemID, b.PasswordFile, b.Response = "docomo-1", "docomo", r.smsc.Addr(), "kakitome", filepath.Join(r.dir, "password"), 1
 	b.Window = r.window
-	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: []bind.Config{b}, Doubt: r.doubt, DoubtWait: r.wait, Log: slog.New(slog.NewTextHandler(r.t.Output(), nil))})
+	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: []bind.Config{b}, Config: r.config, Log: slog.New(slog.NewTextHandler(r.t.Output(), nil))})
 	require.NoError(r.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -209,14 +208,14 @@ func TestNoAnswerIsInDoubtAndFollowsThePolicy(t *testing.T) {
 	})
 	t.Run("resend", func(t *testing.T) {
 		r := newRig(t, smsc.Config{})
-		r.doubt = message.DoubtResend
+		r.config.Doubt = string(message.DoubtResend)
 		r.start()
 		s := r.eventually(r.accept("+819000019502", "お知らせです。", nil), message.Arrived)
 		require.Equal(t, 2, s.Parts[0].Attempt)
 	})
 	t.Run("a code fails", func(t *testing.T) {
 		r := newRig(t, smsc.Config{})
-		r.doubt = message.DoubtResend
+		r.config.Doubt = string(message.DoubtResend)
 		r.start()
 		ref := r.accept("+819000019501", "認証番号", func(h *message.Head) { h.Class, h.Lane = message.OTP, message.LaneCode })
 		require.Eventually(t, func() bool { s := r.state(ref); return s.Over() }, 10*time.Second, 10*time.Millisecond)
@@ -260,7 +259,7 @@ func TestSubmissionsUnderWayAtARestartAreInDoubt(t *testing.T) {
 		}
 		refs = append(refs, ref)
 	}
-	r.doubt = message.DoubtResend
+	r.config.Doubt = string(message.DoubtResend)
 	r.start()
 	for i, ref := range refs {
 		s := r.eventually(ref, message.Arrived)

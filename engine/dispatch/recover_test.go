@@ -35,7 +35,7 @@ func (r *rig) commit(c store.Change) {
 
 // pump is docomo's, without a bind.
 func (r *rig) pump(s Store) *pump {
-	p, err := newPump(Options{Store: s, Directory: r.directory, Carriers: r.carriers, DoubtWait: time.Hour, Log: slog.New(slog.DiscardHandler)}, r.carriers.Carriers()[0])
+	p, err := newPump(Options{Store: s, Directory: r.directory, Carriers: r.carriers, Config: Config{DoubtWait: 3600}, Log: slog.New(slog.DiscardHandler)}, r.carriers.Carriers()[0])
 	require.NoError(r.t, err)
 	return p
 }
@@ -144,7 +144,7 @@ func TestWhatWaitsForACarrierThatIsNoMoreMoves(t *testing.T) {
 	r.commit(store.Change{Ref: waiting, Expect: 1, Due: &store.Due{Queue: message.Queue("willcom", message.LaneBulk)}})
 	r.commit(store.Change{Ref: doubtful, Expect: 1, Due: &store.Due{Queue: doubtQueue("willcom")},
 		Events: []store.NewEvent{{Type: byte(message.Submitting), Data: message.Encode(message.Submission{Part: 1, Attempt: 1})}}})
-	r.doubt = message.DoubtResend
+	r.config.Doubt = string(message.DoubtResend)
 	r.start()
 	r.eventually(waiting, message.Arrived)
 	r.eventually(doubtful, message.Arrived)

@@ -15,7 +15,7 @@ const (
 	throttle                // too fast: again soon; the bind rests meanwhile
 )
 
-// verdicts by command_status; what is not listed is refused. SMPP 3.4 §5.1.3
+// verdicts by command_status, where Config.Status says nothing else; what is not listed is refused. SMPP 3.4 §5.1.3
 var verdicts = map[pdu.Status]verdict{
 	pdu.StatusThrottled:              throttle,
 	pdu.StatusMessageQueueFull:       throttle,
@@ -27,9 +27,7 @@ var verdicts = map[pdu.Status]verdict{
 	pdu.StatusUnknownError:           retry,
 }
 
-func verdictOf(s pdu.Status) verdict { return verdicts[s] }
-
-// backOff is the wait before each next try. Behind its end the message is refused as retries_spent.
+// backOff is the wait before each next try, where Config.Status says nothing else. Behind its end the message is refused as retries_spent.
 var backOff = []time.Duration{30 * time.Second, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour}
 
 // throttleWait is how long a bind rests. A throttled message steps aside for as long times its submissions so far, at most

@@ -107,14 +107,14 @@ func (f *flight) again(at time.Time) {
 
 // judge says what a refusal by the carrier means.
 func (p *pump) judge(own *part, status pdu.Status, now time.Time) (typ message.Type, reason string, until time.Time) {
-	switch verdictOf(status) {
+	switch v, waits := p.o.Config.meaning(p.carrier.Name, status); v {
 	case throttle:
 		p.metrics.outcome("throttled")
 		return message.Retrying, "throttled", now.Add(min(time.Duration(own.attempt)*throttleWait, throttleMax))
 	case retry:
-		if own.refusals < len(backOff) {
+		if own.refusals < len(waits) {
 			p.metrics.outcome("retrying")
-			return message.Retrying, message.ReasonTemporary, now.Add(backOff[own.refusals])
+			return message.Retrying, message.ReasonTemporary, now.Add(waits[own.refusals])
 		}
 		p.metrics.outcome("retries_spent")
 		return message.Refused, "retries_spent", time.Time{}
@@ -126,15 +126,12 @@ func (p *pump) judge(own *part, status pdu.Status, now time.Time) (typ message.T
 // doubt is the policy for a submission without an answer; doubts is how often that happened to the segment before. Under
 // the policy wait a second doubt ends it: it was repeated once already.
 func (p *pump) doubt(class message.Class, doubts int, now time.Time) (message.Doubt, time.Time) {
-	policy := class.DefaultDoubt()
-	if p.o.Doubt != "" && class != message.OTP {
-		policy = p.o.Doubt
-	}
+	policy := p.o.Config.doubt(class)
 	switch {
 	case policy == message.DoubtResend:
 		return policy, now
 	case policy == message.DoubtWait && doubts == 0:
-		return policy, now.Add(p.o.DoubtWait)
+		return policy, now.Add(time.Duration(p.o.Config.DoubtWait) * time.Second)
 	}
 	return message.DoubtFail, time.Time{}
 }

@@ -76,6 +76,8 @@ type Policy struct {
 	MaxSegments int    `json:"max_segments,omitempty" toml:"max_segments,omitempty"` // SMS segments a message may have, default 1, at most 10
 	RatePerSec  int    `json:"rate_per_sec,omitempty" toml:"rate_per_sec,omitempty"` // API messages a second; 0: no limit of its own
 	TokenLength int    `json:"token_length,omitempty" toml:"token_length,omitempty"` // 8 to 16, default 10
+	// Quiet adds hours and days at which classes are not sent to those of the law and of the operator.
+	Quiet []Quiet `json:"quiet,omitempty" toml:"quiet,omitempty"`
 	// OptionalTOTP lets people in who see unmasked numbers or money without a second factor. For rehearsals.
 	OptionalTOTP bool `json:"optional_totp,omitempty" toml:"optional_totp,omitempty"`
 }
@@ -235,6 +237,11 @@ func (t *Tenant) Validate() []error {
 	}
 	if p.RatePerSec < 0 {
 		bad("policy.rate_per_sec", "%d must not be negative", p.RatePerSec)
+	}
+	for i, q := range p.Quiet {
+		if err := q.Validate(); err != nil {
+			bad(fmt.Sprintf("policy.quiet[%d]", i), "%v", err)
+		}
 	}
 	if p.TokenLength != 0 && (p.TokenLength < 8 || p.TokenLength > 16) {
 		bad("policy.token_length", "%d must be 8 to 16", p.TokenLength)

@@ -50,7 +50,7 @@ func (p *printer) table(prefix string, v reflect.Value) error {
 			if isTable(val) != tables {
 				continue
 			}
-			key := f.Tag.Get("toml")
+			key, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
 			doc := docs[v.Type().Name()+"."+f.Name]
 			if !tables {
 				p.comment(doc)
