@@ -276,13 +276,14 @@ func startDoors(_ context.Context, r *running, cfg *conf.Config, rm *rooms) erro
 	}
 	doors := []struct {
 		name, addr string
+		share      int
 		tls        *tls.Config
 		serve      func() (func(context.Context, net.Listener) error, error)
 	}{
-		{"links", cfg.Listen.Links, certs.config(), func() (func(context.Context, net.Listener) error, error) { return linksDoor(r, cfg, rm) }},
-		{"api", cfg.Listen.API, certs.config(), func() (func(context.Context, net.Listener) error, error) { return apiDoor(r, cfg, rm) }},
-		{"console", cfg.Listen.Console, certs.config(), func() (func(context.Context, net.Listener) error, error) { return consoleDoor(r, cfg, rm) }},
-		{"operator", cfg.Listen.Operator, nil, func() (func(context.Context, net.Listener) error, error) { return metricsDoor(rm), nil }},
+		{"links", cfg.Listen.Links, linksShare, certs.config(), func() (func(context.Context, net.Listener) error, error) { return linksDoor(r, cfg, rm) }},
+		{"api", cfg.Listen.API, otherShare, certs.config(), func() (func(context.Context, net.Listener) error, error) { return apiDoor(r, cfg, rm) }},
+		{"console", cfg.Listen.Console, otherShare, certs.config(), func() (func(context.Context, net.Listener) error, error) { return consoleDoor(r, cfg, rm) }},
+		{"operator", cfg.Listen.Operator, otherShare, nil, func() (func(context.Context, net.Listener) error, error) { return metricsDoor(rm), nil }},
 	}
 	for _, d := range doors {
 		if d.addr == "" {
@@ -292,10 +293,11 @@ func startDoors(_ context.Context, r *running, cfg *conf.Config, rm *rooms) erro
 		if err != nil {
 			return err
 		}
-		ln, err := net.Listen("tcp", d.addr)
+		held, err := openDoor(d.name, d.addr, d.share, r.log)
 		if err != nil {
 			return fmt.Errorf("listen.%s: %w", d.name, err)
 		}
+		var ln net.Listener = held
 		if d.tls != nil {
 			ln = tls.NewListener(ln, d.tls)
 		}
