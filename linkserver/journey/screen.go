@@ -24,6 +24,21 @@ type Screen struct {
 	Page   *proto.Page
 	// Agent is the origin ("https://pay.example.jp") that the forms of this screen may lead to besides the link.
 	Agent string
+	// Reload is after how long the page is asked for again by itself. 0: never.
+	Reload time.Duration
+}
+
+// reloadEvery is how often a payment that is under way is looked at again while its page is open.
+const reloadEvery = 3 * time.Minute
+
+// reload is for who waits for news of a payment. A barcode stays as it is, for a shop without a signal would lose it;
+// so do answers that are being typed.
+func reload(p *proto.Page) time.Duration {
+	waits := p.View == proto.View_ACCEPTED || p.View == proto.View_WAITING
+	if !waits || (p.Survey != nil && !p.Survey.Answered) {
+		return 0
+	}
+	return reloadEvery
 }
 
 // Gone is the page of whatever is not there.
@@ -176,6 +191,7 @@ func (j *Journey) screen(ctx context.Context, v *visit) (*Screen, error) {
 	if v.Session.Note == NoteAnswered {
 		s.Page.View = proto.View_ANSWERED
 	}
+	s.Reload = reload(s.Page)
 	return s, nil
 }
 

@@ -267,7 +267,13 @@ func (s *Server) visit(ctx *fasthttp.RequestCtx, c client, p place) {
 			s.gone(ctx, c, lang, came, over)
 			return
 		}
-		s.keep(ctx, c, session)
+		// A page that reloads itself is nobody's doing: it must not keep a session alive on a phone that was laid aside.
+		if !known || !ctx.QueryArgs().Has("reload") {
+			s.keep(ctx, c, session)
+		}
+		if screen.Reload > 0 {
+			ctx.Response.Header.Set("Refresh", fmt.Sprintf("%d; url=/%s?reload", int(screen.Reload.Seconds()), l.Token))
+		}
 		s.show(ctx, v, screen, 0)
 	}
 }
