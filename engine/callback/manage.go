@@ -88,6 +88,9 @@ func (c *Callbacks) Put(ctx context.Context, id tenant.ID, name string, s Spec) 
 		}
 		return next, nil
 	})
+	if err == nil && !s.Paused {
+		c.wake(id, name)
+	}
 	return secret, err
 }
 
@@ -206,23 +209,31 @@ func (c *Callbacks) Rotate(ctx context.Context, id tenant.ID, name, secret strin
 
 // Pause ends or begins the sending to a callback. What happens meanwhile waits. Going on also ends the wait for a probe.
 func (c *Callbacks) Pause(ctx context.Context, id tenant.ID, name string, pause bool) error {
-	var cbID string
 	err := c.set(ctx, id, name, func(cb tenant.Callback) (tenant.Callback, error) {
 		if cb.ID == "" {
 			return cb, tenant.ErrNoCallback
 		}
-		cb.Paused, cbID = pause, cb.ID
+		cb.Paused = pause
 		return cb, nil
 	})
 	if err == nil && !pause {
-		c.mu.Lock()
-		e := c.endpoints[cbID]
-		c.mu.Unlock()
-		if e != nil {
-			e.wake()
-		}
+		c.wake(id, name)
 	}
 	return err
+}
+
+// wake ends the wait for the next probe: somebody says that the receiver works.
+func (c *Callbacks) wake(id tenant.ID, name string) {
+	cb, err := c.find(id, name)
+	if err != nil {
+		return // removed meanwhile
+	}
+	c.mu.Lock()
+	e := c.endpoints[cb.ID]
+	c.mu.Unlock()
+	if e != nil {
+		e.wake()
+	}
 }
 
 // pauseGone pauses a callback whose receiver answered 410.

@@ -60,6 +60,27 @@ func (c *Callbacks) ReplayStream(ctx context.Context, id tenant.ID, name string,
 	return c.mark(ctx, []mark{{callback: cb.ID, source: source, event: newEvent(replayed, step{By: by})}})
 }
 
+// ReplayMessage tells one message again: by its id, or its 17-digit number.
+func (c *Callbacks) ReplayMessage(ctx context.Context, id tenant.ID, name, message, by string) error {
+	source := store.Ref{Tenant: id, Kind: store.Message}
+	var err error
+	if source.ID, err = ulid.ParseStrict(message); err != nil {
+		if source, _, err = c.Store.Lookup(ctx, tenant.Only(id), store.ByNo, message); err != nil {
+			return err
+		}
+	}
+	return c.ReplayStream(ctx, id, name, source, by)
+}
+
+// ReplayClaim tells one claim again, by its number.
+func (c *Callbacks) ReplayClaim(ctx context.Context, id tenant.ID, name, number, by string) error {
+	source, _, err := c.Store.Lookup(ctx, tenant.Only(id), store.ByClaimNumber, number)
+	if err != nil {
+		return err
+	}
+	return c.ReplayStream(ctx, id, name, source, by)
+}
+
 // ReplayFrom tells a callback again all that happened from a time on. It returns when the request is on disk.
 func (c *Callbacks) ReplayFrom(ctx context.Context, id tenant.ID, name string, from time.Time, by string) error {
 	cb, err := c.find(id, name)
