@@ -8,8 +8,9 @@
 //	GET       /robots.txt                    nothing is for robots
 //
 // ("a" stands for any one lower-case letter.) A POST does one step of linkserver/journey and answers 303 to the link, so
-// that what is seen is always the answer to a GET and a reload repeats nothing. There is no script: the page of a payment that is received
-and not yet confirmed asks for itself again by the header Refresh, until its session was idle for too long.
+// that what is seen is always the answer to a GET and a reload repeats nothing. There is no script: the page of a payment
+// that is received and not yet confirmed asks for itself again by the header Refresh, until its session was idle for too
+// long.
 //
 // A browser is known by a cookie for each link (cookie.go): the session, sealed with AES-GCM, HttpOnly, SameSite=Lax, with
 // the prefix __Host- wherever the browser's connection is TLS. It is set by the first GET, which changes nothing of the
