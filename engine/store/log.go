@@ -139,6 +139,22 @@ func (b *badgerLog) Replay(from uint64, fn func(uint64, []byte) error) error {
 
 func (b *badgerLog) Last() uint64 { return b.last }
 
+// gap finds the first group that is missing before the last one. It reads keys alone.
+func (b *badgerLog) gap() (missing uint64, found bool) {
+	txn := b.db.NewTransactionAt(math.MaxUint64, false)
+	defer txn.Discard()
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{'g'}})
+	defer it.Close()
+	next := uint64(1)
+	for it.Seek(groupKey(next)); it.Valid(); it.Next() {
+		if seq, err := groupSeq(it.Item().Key()); err != nil || seq != next {
+			return next, true
+		}
+		next++
+	}
+	return next, next <= b.last
+}
+
 func (b *badgerLog) Close() error { return b.db.Close() }
 
 // badgerLogger passes Badger's lines on and turns the one that means lost durability into an end.

@@ -113,6 +113,16 @@ func TestOpenRefuses(t *testing.T) {
 	refuse("log truncated", "breaks off behind group 2, but group 3 was acknowledged", func(t *testing.T, o *Options) {
 		edit(t, vlog(t, *o), func(b []byte) []byte { return b[:25_000] })
 	})
+	refuse("log without its manifest", "MANIFEST is missing", func(t *testing.T, o *Options) {
+		require.NoError(t, os.Remove(filepath.Join(o.Dir, logDir, "MANIFEST")))
+	})
+	refuse("log with a damaged manifest", "MANIFEST: manifest has checksum mismatch; restore it", func(t *testing.T, o *Options) {
+		edit(t, filepath.Join(o.Dir, logDir, "MANIFEST"), func(b []byte) []byte {
+			b[len(b)-3] ^= 1
+			return b
+		})
+	})
+	refuse("keys lost", "keys is missing", func(t *testing.T, o *Options) { require.NoError(t, os.RemoveAll(filepath.Join(o.Dir, keysDir))) })
 	refuse("index of another store", "the index belongs to store", func(t *testing.T, o *Options) {
 		o2 := testOptions(t)
 		filled(t, o2, 3)
@@ -139,6 +149,46 @@ func TestRefusalLeavesTheLogAsItIs(t *testing.T) {
 		return b
 	})
 	open(t, o)
+}
+
+// A manifest that was cut off no longer names the table of the groups, and Badger removes what it does not name.
+func TestTablesThatNobodyNamesAreKept(t *testing.T) {
+	o := testOptions(t)
+	refs := filled(t, o, 3)
+	log := filepath.Join(o.Dir, logDir)
+	table, err := os.ReadFile(filepath.Join(log, "000001.sst"))
+	require.NoError(t, err)
+	manifest, err := os.ReadFile(filepath.Join(log, "MANIFEST"))
+	require.NoError(t, err)
+	for range 2 {
+		require.NoError(t, os.WriteFile(filepath.Join(log, "MANIFEST"), manifest[:len(manifest)-3], 0o600))
+		_, err = Open(o)
+		require.ErrorIs(t, err, errDamaged)
+		kept, err := os.ReadFile(filepath.Join(log, keptDir, "000001.sst"))
+		require.NoError(t, err)
+		require.Equal(t, table, kept)
+	}
+	// what a backup of the manifest, and the kept table, make of it
+	require.NoError(t, os.WriteFile(filepath.Join(log, "MANIFEST"), manifest, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(log, "000001.sst"), table, 0o600))
+	s := open(t, o)
+	events, err := s.Load(t.Context(), tenant.Only(acme), refs[0])
+	require.NoError(t, err)
+	require.Len(t, events, 1)
+	require.NoDirExists(t, filepath.Join(log, keptDir), "the log is whole again")
+}
+
+// A table that the process could not name before it was killed is a left-over, and goes.
+func TestLeftOverTableGoes(t *testing.T) {
+	o := testOptions(t)
+	filled(t, o, 3)
+	log := filepath.Join(o.Dir, logDir)
+	table, err := os.ReadFile(filepath.Join(log, "000001.sst"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(log, "000009.sst"), table, 0o600))
+	open(t, o)
+	require.NoFileExists(t, filepath.Join(log, "000009.sst"))
+	require.NoDirExists(t, filepath.Join(log, keptDir))
 }
 
 func TestDamageInOlderFilesIsFoundOnReading(t *testing.T) {

@@ -76,9 +76,18 @@ const (
 	classDir  = "class-"
 )
 
-func openKeyring(dir string, master *masterKeys) (*keyring, error) {
+// openKeyring makes the directory of the keys when fresh says that nothing can have been sealed yet. A store that has
+// lost it would get new keys, under which nothing of the old can be read or found.
+func openKeyring(dir string, master *masterKeys, fresh bool) (*keyring, error) {
 	k := &keyring{dir: dir, master: master, byID: map[keyID]*dataKey{}, bySlot: map[keySlot]*dataKey{}, hash: map[tenant.ID]*hashKey{}}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	switch _, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist) && !fresh:
+		return nil, fmt.Errorf("%w: %s is missing; restore it from a backup", errDamaged, dir)
+	case errors.Is(err, fs.ErrNotExist):
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("open the keys: %w", err)
+		}
+	case err != nil:
 		return nil, fmt.Errorf("open the keys: %w", err)
 	}
 	paths, err := filepath.Glob(filepath.Join(dir, "*", "*.json"))

@@ -141,25 +141,33 @@ func Open(o Options) (_ *Store, err error) {
 	if err := s.master.check(f); err != nil {
 		return nil, err
 	}
-	if s.keys, err = openKeyring(filepath.Join(o.Dir, keysDir), s.master); err != nil {
-		return nil, err
-	}
 	if s.acked, err = openAckMark(filepath.Join(o.Dir, ackedFile)); err != nil {
 		return nil, err
 	}
 	undo = append(undo, s.acked.close)
+	if s.keys, err = openKeyring(filepath.Join(o.Dir, keysDir), s.master, s.acked.seq == 0); err != nil {
+		return nil, err
+	}
 
 	if err := checkTail(filepath.Join(o.Dir, logDir), s.acked.seq); err != nil {
 		return nil, err
 	}
-	if s.log, err = openBadgerLog(filepath.Join(o.Dir, logDir), o.ValueLogSize, o.Log, s.fail); err != nil {
+	if err := checkLogFiles(filepath.Join(o.Dir, logDir)); err != nil {
 		return nil, err
 	}
+	log, err := openBadgerLog(filepath.Join(o.Dir, logDir), o.ValueLogSize, o.Log, s.fail)
+	if err != nil {
+		return nil, err
+	}
+	s.log = log
 	undo = append(undo, s.log.Close)
 	last := s.log.Last()
 	if last < s.acked.seq {
 		return nil, fmt.Errorf("%w: the log ends at group %d, but group %d was acknowledged; restore %s from a backup",
 			errDamaged, last, s.acked.seq, filepath.Join(o.Dir, logDir))
+	}
+	if err := releaseKept(filepath.Join(o.Dir, logDir), log); err != nil {
+		return nil, err
 	}
 
 	store, err := ulid.ParseStrict(f.Store)
