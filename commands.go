@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -147,6 +148,9 @@ func tenantApplyCommand(ctx context.Context, args []string) error {
 	for _, line := range out.Diff {
 		fmt.Println(line)
 	}
+	for _, name := range slices.Sorted(maps.Keys(out.Secrets)) {
+		fmt.Printf("callback %s: its secret, shown only now: %s\n", name, out.Secrets[name])
+	}
 	switch {
 	case len(out.Diff) == 0:
 		fmt.Printf("tenant %s: nothing changes\n", in.Tenant.ID)
@@ -154,6 +158,9 @@ func tenantApplyCommand(ctx context.Context, args []string) error {
 		fmt.Printf("tenant %s: nothing was changed (-dry-run)\n", in.Tenant.ID)
 	default:
 		fmt.Printf("tenant %s: applied\n", in.Tenant.ID)
+	}
+	if len(out.Faults) > 0 {
+		return fmt.Errorf("these callbacks are as they were:\n%s", strings.Join(out.Faults, "\n"))
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/bind"
+	"github.com/kakitome/kakitome/engine/callback"
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
@@ -37,6 +38,7 @@ type operatorDoor struct {
 	modules   *host.Host
 	audit     *audit.Log
 	binds     func() []bind.Status
+	callbacks *callback.Callbacks
 	started   time.Time
 	log       *slog.Logger
 }
@@ -49,6 +51,9 @@ type applyRequest struct {
 
 type applied struct {
 	Diff []string `json:"diff"`
+	// Secrets of new callbacks, by name, to be shown once.
+	Secrets map[string]string `json:"secrets,omitempty"`
+	Faults  []string          `json:"faults,omitempty"` // callbacks that were refused; all else was applied
 }
 
 type userRequest struct {
@@ -159,12 +164,17 @@ func (d *operatorDoor) applyTenant(ctx context.Context, in applyRequest) (applie
 		}
 		a.Config = box
 	}
+	definition := len(out.Diff)
+	out.Diff = append(out.Diff, callbackDiff(old, t.Callbacks)...)
 	if in.DryRun || len(out.Diff) == 0 {
 		return out, nil
 	}
-	if err := d.directory.Apply(ctx, t); err != nil {
-		return applied{}, err
+	if definition > 0 {
+		if err := d.directory.Apply(ctx, t); err != nil {
+			return applied{}, err
+		}
 	}
+	out.Secrets, out.Faults = d.applyCallbacks(ctx, old, t.ID, t.Callbacks)
 	return out, d.audit.Record(ctx, t.ID, audit.Entry{By: "operator", Action: "tenant.apply", Detail: strings.Join(out.Diff, "\n")})
 }
 
@@ -250,6 +260,7 @@ func diff(old, next *tenant.Tenant) []string {
 // plain is the JSON form of a definition without what the engine itself minted or sealed.
 func plain(t *tenant.Tenant) any {
 	c := *t
+	c.Callbacks = nil // callbackDiff has them
 	c.Agents = slices.Clone(c.Agents)
 	for i := range c.Agents {
 		c.Agents[i].Hook, c.Agents[i].Config = "", nil

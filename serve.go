@@ -25,8 +25,10 @@ import (
 	"github.com/kakitome/kakitome/admin"
 	"github.com/kakitome/kakitome/conf"
 	"github.com/kakitome/kakitome/engine/api"
+	"github.com/kakitome/kakitome/engine/api/callbacks"
 	"github.com/kakitome/kakitome/engine/api/uploads"
 	"github.com/kakitome/kakitome/engine/audit"
+	"github.com/kakitome/kakitome/engine/callback"
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/dispatch"
@@ -107,6 +109,7 @@ type rooms struct {
 	pages     *page.Pages
 	campaigns *campaign.Campaigns
 	dispatch  *dispatch.Dispatcher
+	callbacks *callback.Callbacks
 	registry  *prometheus.Registry
 }
 
@@ -117,7 +120,7 @@ func start(ctx context.Context, r *running, cfg *conf.Config) error {
 	rm := &rooms{registry: prometheus.NewRegistry()}
 	rm.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context, *running, *conf.Config, *rooms) error{
-		startRecord, startModules, startLinks, startEngine, startDoors,
+		startRecord, startModules, startLinks, startEngine, startCallbacks, startDoors,
 	} {
 		if err := step(ctx, r, cfg, rm); err != nil {
 			return err
@@ -308,7 +311,7 @@ func startDoors(_ context.Context, r *running, cfg *conf.Config, rm *rooms) erro
 		return err
 	}
 	door := &operatorDoor{store: rm.store, directory: rm.directory, carriers: rm.carriers, modules: rm.modules, audit: rm.audit,
-		binds: rm.dispatch.Status, started: time.Now(), log: r.log}
+		binds: rm.dispatch.Status, callbacks: rm.callbacks, started: time.Now(), log: r.log}
 	r.background("operator socket", func(ctx context.Context) error { return serveHTTP(ctx, socket, door.handler()) })
 	return nil
 }
@@ -346,7 +349,7 @@ func sessionKey(s *store.Store, door string) ([]byte, error) {
 func apiDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context, net.Listener) error, error) {
 	server, err := api.New(api.Options{
 		Config: api.Config{TrustedProxies: cfg.Links.TrustedProxies}, Tenants: rm.directory, Intake: rm.intake, Store: rm.store,
-		Claims: apiClaims{rm.payments}, Documents: rm.documents, Extra: map[string]api.Handler{uploads.Path: uploads.Handler(rm.campaigns, rm.audit)}, Log: r.log, Registry: rm.registry,
+		Claims: apiClaims{rm.payments}, Documents: rm.documents, Extra: map[string]api.Handler{uploads.Path: uploads.Handler(rm.campaigns, rm.audit), callbacks.Path: callbacks.Handler(rm.callbacks, rm.audit)}, Log: r.log, Registry: rm.registry,
 	})
 	if err != nil {
 		return nil, err

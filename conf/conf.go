@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"github.com/kakitome/kakitome/engine/bind"
+	"github.com/kakitome/kakitome/engine/callback/egress"
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/dlr"
@@ -40,6 +41,8 @@ type Config struct {
 	Binds []bind.Config `toml:"bind"`
 	// Dispatch is the policy of submissions: without an answer, refused for now, at quiet hours.
 	Dispatch dispatch.Config `toml:"dispatch"`
+	// Egress says what callbacks may reach besides https on the public internet.
+	Egress egress.Config `toml:"egress"`
 	// Modules that may run, each a program pinned by its checksum.
 	Modules []Module `toml:"module"`
 	// Certificates for TLS, chosen by the name that the client asks for. Without any the doors speak plain HTTP.
@@ -127,6 +130,7 @@ func Sample() Config {
 	c.Dispatch.Class = []dispatch.ClassRule{{Class: "collection", Doubt: "fail"}}
 	c.Dispatch.Quiet = []tenant.Quiet{{Class: "collection", From: "20:00", To: "09:00", Closed: []string{"sun", "holiday"}}}
 	c.Dispatch.Status = []dispatch.StatusRule{{Carrier: "docomo", Codes: []int64{1025}, Meaning: "retry", Waits: []int{60, 600}}}
+	c.Egress.Allow = []string{}
 	for _, name := range []string{"auth/knowledge", "auth/otp_sms", "payment/sandbox", "render/standard"} {
 		c.Modules = append(c.Modules, Module{Name: name, Path: "/usr/lib/kakitome/" + strings.ReplaceAll(name, "/", "_"), SHA256: strings.Repeat("0", 64)})
 	}
@@ -179,6 +183,9 @@ func (c *Config) Validate() []error {
 		if r.Carrier != "" && !slices.ContainsFunc(c.Numbers.Carriers, func(cr carrier.Carrier) bool { return cr.Name == r.Carrier }) {
 			bad(fmt.Sprintf("dispatch.status[%d].carrier", i), "there is no carrier %q", r.Carrier)
 		}
+	}
+	for _, err := range c.Egress.Validate() {
+		errs = append(errs, fmt.Errorf("egress.%w", err))
 	}
 	c.validateModules(bad)
 	for i, ct := range c.Certificates {
