@@ -52,6 +52,7 @@ type Options struct {
 	Confirm      time.Duration // from 速報 to 確報; 0: by hand at the till
 	Doubt        string        // dispatch.doubt
 	NoLedger     bool          // carriers keep nothing: for measurements
+	Egress       []string      // egress.allow: receivers of callbacks
 }
 
 // Country is a set of programs. Its methods are for one goroutine, but for those of its clients.
@@ -151,6 +152,9 @@ func (c *Country) engineConfig() ([]byte, error) {
 	fmt.Fprintf(&s, "[links]\nbase_url = %q\ntrusted_proxies = [\"127.0.0.1\"]\n", c.LinksURL())
 	if c.o.Doubt != "" {
 		fmt.Fprintf(&s, "[dispatch]\ndoubt = %q\n", c.o.Doubt)
+	}
+	if len(c.o.Egress) > 0 {
+		fmt.Fprintf(&s, "[egress]\nallow = [\"%s\"]\n", strings.Join(c.o.Egress, `", "`))
 	}
 	fmt.Fprintf(&s, "[numbers]\nranges = %q\n", c.File("ranges.csv"))
 	for i, cr := range carriers {
