@@ -141,9 +141,13 @@ func (d *Door) Password(ctx context.Context, login, password string, from netip.
 		return Session{}, err
 	}
 	if !ok {
+		// Also a login that nobody has is recorded, or the time of the answer would tell that it is none. What was typed is
+		// not quoted: it may be a password.
+		in, by := tenant.OperatorID, "unknown"
 		if u != nil {
-			err = d.audit.Record(ctx, u.Tenant, audit.Entry{By: "user:" + login, From: from.String(), Action: "signin.refused"})
+			in, by = u.Tenant, "user:"+login
 		}
+		err = d.audit.Record(ctx, in, audit.Entry{By: by, From: from.String(), Action: "signin.refused"})
 		return Session{}, errors.Join(ErrRefused, err)
 	}
 	d.addresses.release(network(from))

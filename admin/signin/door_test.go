@@ -125,6 +125,70 @@ func TestAddressIsSlowedOverAllAccounts(t *testing.T) {
 	})
 }
 
+func TestUnknownLoginIsTreatedAsAWrongPassword(t *testing.T) {
+	r := &record{}
+	d := open(t, r, true)
+	for i, login := range []string{"taro", "nobody", "correct horse battery", strings.Repeat("x", 1000)} {
+		_, err := d.Password(t.Context(), login, "wrong", here)
+		require.ErrorIs(t, err, ErrRefused)
+		require.Len(t, r.entries, i+1, "what is on disk before the answer makes most of the difference in time")
+		require.NotContains(t, fmt.Sprint(r.entries), "horse", "people type passwords there")
+	}
+	require.Equal(t, []string{"user:taro", "unknown"}, []string{r.entries[0].By, r.entries[1].By})
+}
+
+// Whoever has the password can ask for the code step as often as he likes: that buys no more codes.
+func TestCodesAreGuessedAgainstTheCountOfTheAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := open(t, &record{}, false)
+		s, err := d.Password(t.Context(), "hanako", password, here)
+		require.NoError(t, err)
+		f, err := d.Begin(s)
+		require.NoError(t, err)
+		code, err := totp.GenerateCode(f.Secret, time.Now())
+		require.NoError(t, err)
+		_, err = d.Confirm(t.Context(), s, f.Sealed, code, here)
+		require.NoError(t, err)
+		guesses, began := 0, time.Now()
+		var wait *WaitError
+		for i := 0; time.Since(began) < time.Hour; i++ {
+			from := netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}) // another one each time
+			s, err := d.Password(t.Context(), "hanako", password, from)
+			if err == nil {
+				_, err = d.Code(t.Context(), s, "000000", from)
+			}
+			if errors.As(err, &wait) {
+				time.Sleep(wait.For)
+				continue
+			}
+			require.ErrorIs(t, err, ErrRefused)
+			guesses++
+		}
+		require.Less(t, guesses, 30)
+	})
+}
+
+func TestPasswordsAreComparedInTurnAndTheQueueIsBounded(t *testing.T) {
+	d := open(t, &record{}, true)
+	for range waitingMost {
+		d.waiting <- struct{}{}
+	}
+	for range 2 * accountFree {
+		_, err := d.Password(t.Context(), "taro", "wrong", here)
+		require.ErrorIs(t, err, ErrBusy, "and it counts against nobody")
+	}
+	<-d.waiting
+	_, err := d.Password(t.Context(), "taro", password, here)
+	require.NoError(t, err)
+	for range checksAtOnce {
+		d.checks <- struct{}{}
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = d.Password(gone, "taro", password, here)
+	require.ErrorIs(t, err, context.Canceled, "whoever leaves the queue is compared no more")
+}
+
 func TestSessionEndsAfterSilenceAndAfterItsLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := open(t, &record{}, true)
