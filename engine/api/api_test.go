@@ -230,8 +230,8 @@ func TestHundredRequestsWithOneKeyMakeOneMessage(t *testing.T) {
 func TestProblemsNameTheFieldInTheCallersLanguage(t *testing.T) {
 	r := openRoom(t)
 	for lang, want := range map[string][]string{
-		"ja": {"入力内容に誤りがあります", "to：受け付けできません (固定電話にはSMSを送信できません)"}, "": {"入力内容に誤りがあります", "to：受け"}, "fr": {"入力内容に誤りがあります", "to：受け"},
-		"en-GB, ja;q=0.5": {"some fields are wrong", "to: is refused (landline) (is a landline number, which takes no SMS)"}, "ja;q=0, en;q=0.1": {"some fields are wrong", "landline"},
+		"ja": {"入力内容に誤りがあります", "to：固定電話にはSMSを送信できません [031****78]"}, "": {"入力内容に誤りがあります", "to：固定"}, "fr": {"入力内容に誤りがあります", "to：固定"},
+		"en-GB, ja;q=0.5": {"some fields are wrong", "to: is a landline number, which takes no SMS [031****78]"}, "ja;q=0, en;q=0.1": {"some fields are wrong", "landline"},
 	} {
 		a := r.do(call{method: "POST", path: "/v1/messages", body: `{"to":"03-1234-5678","text":"x"}`, header: map[string]string{"Accept-Language": lang, "X-Request-Id": "abc-1"}})
 		require.Equal(t, 422, a.status)

@@ -478,6 +478,7 @@ func TestOwnKeysAreKept(t *testing.T) {
 	require.Len(t, refused, 1)
 	require.Equal(t, "key", refused[0].Column)
 	require.EqualValues(t, 6, refused[0].Line)
+	require.Equal(t, message.Mask("k-3"), refused[0].Value, "a file shows no whole value")
 }
 
 func TestBusyIntakeIsAskedAgain(t *testing.T) {

@@ -35,16 +35,7 @@ func (f *Finding) Text(lang string) string {
 	}
 	p := f.Problem
 	p.Field, p.Value = "", ""
-	text := strings.TrimLeft(p.Text(lang), "：: ")
-	if p.Detail == "" {
-		return text
-	}
-	for _, general := range []string{"受け付けできません (", "is refused (" + p.Code + ") ("} { // the detail says it better
-		if detail, ok := strings.CutPrefix(text, general); ok {
-			return strings.TrimSuffix(detail, ")")
-		}
-	}
-	return text
+	return strings.TrimLeft(p.Text(lang), "：: ")
 }
 
 // What this package says of rows and columns, in English; stable.

@@ -280,7 +280,7 @@ func (r *row) found(ps message.Problems) []Finding {
 		if slices.ContainsFunc(r.faults, func(f Finding) bool { return f.Field == p.Field || column != "" && f.Column == column }) {
 			continue // said already, and better
 		}
-		if i := r.placeOf(p.Field); p.Value == "" && i >= 0 && i < len(r.cells) {
+		if i := r.placeOf(p.Field); (p.Value == "" || p.Field == "key") && i >= 0 && i < len(r.cells) {
 			p.Value = message.Mask(r.cells[i])
 		}
 		all = append(all, r.finding(column, p.Field, p))

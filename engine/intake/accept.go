@@ -163,7 +163,7 @@ func (in *Intake) digest(id tenant.ID, r *Request, d *message.Draft) ([]byte, er
 // replay gives the answer of the message that holds the key, or a conflict.
 func (in *Intake) replay(ctx context.Context, t *tenant.Tenant, p *plan, holder store.Ref, digest []byte) {
 	if holder.Kind != store.Message || !bytes.Equal(digest, p.digest) {
-		p.bad(message.Problem{Field: "key", Code: "conflict", Value: message.Mask(p.draft.Key), Detail: "the key was used for another message"})
+		p.bad(message.Problem{Field: "key", Code: "conflict", Value: p.draft.Key, Detail: "the key was used for another message"})
 		return
 	}
 	events, err := in.Store.Load(ctx, tenant.Only(t.ID), holder)

@@ -242,7 +242,7 @@ func TestSameKeySameBodyIsOneMessage(t *testing.T) {
 	other := d
 	other.Reference = "C-0002"
 	res := r.accept(t, other)[0]
-	require.Equal(t, message.Problem{Field: "key", Code: "conflict", Value: "o****", Detail: "the key was used for another message"}, res.Problems[0])
+	require.Equal(t, message.Problem{Field: "key", Code: "conflict", Value: d.Key, Detail: "the key was used for another message"}, res.Problems[0])
 
 	res2, err := r.Accept(t.Context(), Request{Tenant: "gasu", Via: message.ViaAPI, Drafts: []message.Draft{d}})
 	require.NoError(t, err)

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Problem is one fault of something that a person or program gave. It names the field and never holds a whole value.
+// Problem is one fault of something that a person or program gave. It names the field and never holds a whole value,
+// but for the sender's own names of things: a key or a claim number in a conflict.
 type Problem struct {
 	Field string `json:"field"` // path, e.g. "page.rows[3].value"
 	Code  string `json:"code"`  // stable: required, too_long, too_short, too_many, pattern, unknown, range, mismatch, past, refused …
@@ -43,7 +44,8 @@ func (ps Problems) Err() error {
 	return ps
 }
 
-// Mask shows enough of a value to find it again and no more: the first and last character of at most 16, the middle as ****.
+// Mask shows enough of a value to find it again and no more: of at most 8 characters the first, of more the first and last
+// two.
 func Mask(v string) string {
 	r := []rune(strings.TrimSpace(v))
 	switch {

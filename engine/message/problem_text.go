@@ -5,9 +5,11 @@ import (
 	"strings"
 )
 
-// Text says the problem in the language ("ja", else English).
+// Text says the problem in the language ("ja", else English). A code that says no more than that there is one leaves the
+// words to the detail.
 func (p Problem) Text(lang string) string {
 	var b strings.Builder
+	said := true
 	if lang == "ja" {
 		b.WriteString(p.Field + "：")
 		switch p.Code {
@@ -29,10 +31,10 @@ func (p Problem) Text(lang string) string {
 			b.WriteString("内容が一致しません")
 		case "past":
 			b.WriteString("過去の日時は指定できません")
-		case "taken":
-			b.WriteString("すでに別の内容で登録されています")
 		default:
-			b.WriteString("受け付けできません")
+			if said = p.Detail == ""; said {
+				b.WriteString("受け付けできません")
+			}
 		}
 	} else {
 		b.WriteString(p.Field + ": ")
@@ -55,13 +57,16 @@ func (p Problem) Text(lang string) string {
 			b.WriteString("does not agree")
 		case "past":
 			b.WriteString("is in the past")
-		case "taken":
-			b.WriteString("is registered with other content")
 		default:
-			b.WriteString("is refused (" + p.Code + ")")
+			if said = p.Detail == ""; said {
+				b.WriteString("is refused (" + p.Code + ")")
+			}
 		}
 	}
-	if p.Detail != "" {
+	switch {
+	case !said:
+		b.WriteString(detail(p.Detail, lang))
+	case p.Detail != "":
 		b.WriteString(" (" + detail(p.Detail, lang) + ")")
 	}
 	if p.Value != "" {
@@ -72,23 +77,21 @@ func (p Problem) Text(lang string) string {
 
 // detailJA has the Japanese of each fixed Detail; one that is missing is shown as it is.
 var detailJA = map[string]string{
-	"1 to 128 printable ASCII characters without spaces":        "空白を含まない半角英数記号1〜128文字",
-	"one of notice, billing, collection, otp, legal_notice, ad": "notice、billing、collection、otp、legal_notice、ad のいずれか",
-	"a message that is not sent needs a page or a claim":        "SMSを送信しない場合はページまたは請求が必要です",
-	"give text or template, not both":                           "本文とテンプレートはどちらか一方を指定してください",
-	"must be later than window.from":                            "開始時刻より後にしてください",
-	"must be later than send_at":                                "送信日時より後にしてください",
-	"HH:MM, 00:00 to 23:59":                                     "HH:MM（00:00〜23:59）",
-	"there is no page or claim to protect":                      "認証の対象となるページまたは請求がありません",
-	"asked twice":                                               "同じ項目が重複しています",
-	"a text item has no choices":                                "テキスト入力に選択肢は指定できません",
-	"one of radio, check, text":                                 "radio、check、text のいずれか",
-	"1 to 40 of A-Z, a-z, 0-9 and -":                            "半角英数字とハイフンで1〜40文字",
-	"yen, 1 to 9,999,999":                                       "1円〜9,999,999円",
-	"yen, included in the amount":                               "請求金額に含まれる税額を円で指定してください",
-	"YYYY-MM-DD":                                                "YYYY-MM-DD",
-	"quantity × unit":                                           "数量×単価と一致しません",
-	"the lines add up to the amount":                            "明細の合計が請求金額と一致しません",
+	"1 to 128 printable ASCII characters without spaces": "空白を含まない半角英数記号1〜128文字",
+	"a message that is not sent needs a page or a claim": "SMSを送信しない場合はページまたは請求が必要です",
+	"give text or template, not both":                    "本文とテンプレートはどちらか一方を指定してください",
+	"must be later than window.from":                     "開始時刻より後にしてください",
+	"must be later than send_at":                         "送信日時より後にしてください",
+	"HH:MM, 00:00 to 23:59":                              "HH:MM（00:00〜23:59）",
+	"there is no page or claim to protect":               "認証の対象となるページまたは請求がありません",
+	"asked twice":                                        "同じ項目が重複しています",
+	"a text item has no choices":                         "テキスト入力に選択肢は指定できません",
+	"1 to 40 of A-Z, a-z, 0-9 and -":                     "半角英数字とハイフンで1〜40文字",
+	"yen, 1 to 9,999,999":                                "1円〜9,999,999円",
+	"yen, included in the amount":                        "請求金額に含まれる税額を円で指定してください",
+	"YYYY-MM-DD":                                         "YYYY-MM-DD",
+	"quantity × unit":                                    "数量×単価と一致しません",
+	"the lines add up to the amount":                     "明細の合計が請求金額と一致しません",
 	// engine/api
 	"there is no such parameter": "このパラメーターはありません",
 	"there is no such field":     "この項目はありません",
@@ -102,10 +105,14 @@ var detailJA = map[string]string{
 	"not on the tenant's list of addresses":   "許可された接続元ではありません",
 	"HTTPS is required":                       "HTTPSで接続してください",
 	"only with amend":                         "amend のときだけ指定できます",
-	"one of amend, settle, withdraw":          "amend、settle、withdraw のいずれか",
-	"one of api, console, file, engine":       "api、console、file、engine のいずれか",
 	"1 to 100":                                "1〜100",
 	"bytes":                                   "バイト",
+	"identity":                                "圧縮せずに送信してください",
+	"JSON string does not fit":                "文字列は指定できません",
+	"JSON number does not fit":                "この数値は指定できません",
+	"JSON bool does not fit":                  "真偽値は指定できません",
+	"JSON array does not fit":                 "配列は指定できません",
+	"JSON object does not fit":                "オブジェクトは指定できません",
 	"charset utf-8":                           "文字コードはUTF-8です",
 	// engine/callback
 	"1 to 32 of a-z, 0-9, _ and -": "半角の英小文字・数字・「_」「-」で1〜32文字",
@@ -149,11 +156,44 @@ var detailJA = map[string]string{
 	"there is no such document":                                    "このファイルは登録されていません",
 	"the key was used for another message":                         "同じキーが別の内容で使用されています",
 	"a code is not sent with a page or a claim":                    "認証コードにページや請求を付けることはできません",
+	// engine/payment
+	"the claim was settled or withdrawn":         "この請求は消込済み、または取り消されています",
+	"the claim was paid already":                 "この請求は支払済みです",
+	"money was received already":                 "この請求はすでに入金されています",
+	"the number is in use for another amount":    "同じ請求番号が別の金額で登録されています",
+	"the number is in use with another due date": "同じ請求番号が別の支払期限で登録されています",
+	// engine/document
+	"larger than 5 MiB":                "5MBを超えています",
+	"not a complete PDF":               "PDFとして読み取れません",
+	"has streams that inflate too far": "圧縮されたデータが大きすぎます",
+	// engine/campaign, engine/api/uploads
+	"1 to 255 bytes":                     "1〜255バイト",
+	"64 hexadecimal digits":              "16進数64桁",
+	"comes from the row":                 "行ごとに指定する項目です",
+	"parts; send larger ones":            "1回に送るデータを大きくしてください",
+	"the bytes that are on disk":         "保存済みのバイト数と一致しません",
+	"the same file is in another upload": "同じファイルがすでにアップロードされています",
+	"there are faulty rows":              "エラーのある行があります",
+	"there is no good row":               "送信できる行がありません",
+}
+
+// detailStarts has those that end in what was found or would do.
+var detailStarts = []struct{ en, ja, end string }{
+	{"holds the character ", "使用できない文字が含まれています：", ""},
+	{"one of ", "", " のいずれか"},
 }
 
 func detail(d, lang string) string {
-	if ja, ok := detailJA[d]; ok && lang == "ja" {
+	if lang != "ja" {
+		return d
+	}
+	if ja, ok := detailJA[d]; ok {
 		return ja
+	}
+	for _, s := range detailStarts {
+		if rest, ok := strings.CutPrefix(d, s.en); ok {
+			return s.ja + strings.ReplaceAll(rest, ", ", "、") + s.end
+		}
 	}
 	return d
 }
