@@ -57,6 +57,7 @@ func Run(t *testing.T, path string, kind proto.Kind) {
 		t.Run("a challenge carries its answer", m.challengeCarriesItsAnswer)
 	case proto.Kind_RENDER:
 		t.Run("pages are complete and without script", m.pagesAreComplete)
+		t.Run("documents are PDFs, the same for the same model", m.documentsAreStable)
 	}
 	t.Run("64 calls at once are answered", m.answersManyAtOnce)
 	t.Run("a deadline ends a call and harms nothing", m.keepsDeadlines)
@@ -159,6 +160,7 @@ func (m *module) describesItself(t *testing.T, kind proto.Kind) {
 		}
 	case proto.Kind_RENDER:
 		require.NotEmpty(t, d.Views)
+		require.NotEmpty(t, d.Documents)
 	}
 	for range 3 {
 		again, err := proto.NewModuleClient(m.conn).Describe(t.Context(), &proto.DescribeRequest{})
@@ -314,7 +316,7 @@ func page(view proto.View, lang string) *proto.Page {
 		Survey: &proto.Survey{Lead: "アンケート", Items: []*proto.SurveyItem{{Name: "q1", Title: "ご都合", Type: proto.SurveyItem_RADIO, Choices: []string{"はい", "いいえ"}}}},
 		Claim: &proto.Claim{Number: "C-0001", Yen: 4400, TaxYen: 400, Due: due, Lines: []*proto.LineItem{{Name: "水道料金", Quantity: 1, UnitYen: 4400, Yen: 4400}},
 			PaidAtStore: "コンビニA", PaidAt: timestamppb.New(clock), ReceiptNumber: "R-0001"},
-		Methods:      []*proto.MethodChoice{{Code: "konbini_number", Label: "コンビニ払い", Explanation: "番号を発行します", Stores: stores}},
+		Methods:      []*proto.MethodChoice{{Code: "konbini_number", Label: "コンビニ払い", Stores: stores}},
 		Voucher:      &proto.Voucher{PaymentNumber: "12345678901", ConfirmationNumber: "1234", Stores: stores, Expires: due},
 		RedirectHost: "pay.example.com",
 		Message:      "もう一度お試しください。",
@@ -340,6 +342,36 @@ func (m *module) pagesAreComplete(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, once.Html, twice.Html, "%v: the same model gives other bytes", view)
 		}
+	}
+}
+
+func (m *module) documentsAreStable(t *testing.T) {
+	if len(m.properties()) > 0 {
+		t.Skip("an instance must be configured")
+	}
+	for _, kind := range m.describe.Documents {
+		for _, lang := range []string{"ja", "en"} {
+			in := &proto.RenderDocumentRequest{Call: &proto.Call{Tenant: "tenant", Now: timestamppb.New(clock)}, Document: document(kind, lang)}
+			once, err := proto.NewRenderClient(m.conn).RenderDocument(t.Context(), in)
+			require.NoError(t, err)
+			require.Nil(t, once.Error, "%v", kind)
+			require.True(t, bytes.HasPrefix(once.Pdf, []byte("%PDF-")), "%v is no PDF", kind)
+			require.LessOrEqual(t, len(once.Pdf), 5<<20, "%v", kind)
+			twice, err := proto.NewRenderClient(m.conn).RenderDocument(t.Context(), in)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(once.Pdf, twice.Pdf), "%v: the same model gives other bytes", kind)
+		}
+	}
+}
+
+// document has everything that either kind may need.
+func document(kind proto.DocumentKind, lang string) *proto.Document {
+	p, at := page(proto.View_INFO, lang), timestamppb.New(clock)
+	return &proto.Document{
+		Kind: kind, Lang: lang, Title: p.Title, Lead: p.Lead, Rows: p.Rows, Closing: p.Closing, Claim: p.Claim, Created: at,
+		Issuer: &proto.Issuer{Name: p.Brand.Name, Address: "〇〇県〇〇市〇〇町1-1", Phone: p.Brand.Phone, RegistrationNumber: "T0000000000000"},
+		Receipt: &proto.Receipt{Number: "000000000001", Issued: at, Paid: at, PayerName: "スイドウ タロウ", MethodLabel: "コンビニ払い",
+			Store: "コンビニA", AgentReceiptNumber: "26112200000001"},
 	}
 }
 

@@ -3039,7 +3039,6 @@ type MethodChoice struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
 	Label         string                 `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
-	Explanation   string                 `protobuf:"bytes,3,opt,name=explanation,proto3" json:"explanation,omitempty"`
 	Redirect      bool                   `protobuf:"varint,4,opt,name=redirect,proto3" json:"redirect,omitempty"`
 	Stores        []*Store               `protobuf:"bytes,5,rep,name=stores,proto3" json:"stores,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -3086,13 +3085,6 @@ func (x *MethodChoice) GetCode() string {
 func (x *MethodChoice) GetLabel() string {
 	if x != nil {
 		return x.Label
-	}
-	return ""
-}
-
-func (x *MethodChoice) GetExplanation() string {
-	if x != nil {
-		return x.Explanation
 	}
 	return ""
 }
@@ -4188,11 +4180,10 @@ const file_kakitome_proto_rawDesc = "" +
 	"\fDocumentLink\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x14\n" +
-	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"\xa9\x01\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"\x87\x01\n" +
 	"\fMethodChoice\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x14\n" +
-	"\x05label\x18\x02 \x01(\tR\x05label\x12 \n" +
-	"\vexplanation\x18\x03 \x01(\tR\vexplanation\x12\x1a\n" +
+	"\x05label\x18\x02 \x01(\tR\x05label\x12\x1a\n" +
 	"\bredirect\x18\x04 \x01(\bR\bredirect\x121\n" +
 	"\x06stores\x18\x05 \x03(\v2\x19.kakitome.plugin.v0.StoreR\x06stores\"\xac\x02\n" +
 	"\x05Claim\x12\x16\n" +

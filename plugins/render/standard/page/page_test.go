@@ -283,7 +283,7 @@ func fill(p *proto.Page, evil string) {
 		d.Title, d.Name = evil, strings.NewReplacer("/", "?#").Replace(evil)
 	}
 	for _, m := range p.Methods {
-		m.Label, m.Code, m.Explanation = evil, evil, evil
+		m.Label, m.Code = evil, evil
 		m.Stores = []*proto.Store{{Code: evil, LabelJa: evil}}
 	}
 	if c := p.Claim; c != nil {

@@ -31,8 +31,8 @@ var (
 		{Code: "A", LabelJa: "コンビニA", LabelEn: "Konbini A"}, {Code: "B", LabelJa: "コンビニB", LabelEn: "Konbini B"},
 		{Code: "C", LabelJa: "コンビニC", LabelEn: "Konbini C"}, {Code: "D", LabelJa: "コンビニD", LabelEn: "Konbini D"},
 	}
-	number  = &proto.MethodChoice{Code: "konbini_number", Label: "コンビニ（番号）", Explanation: "店内の端末かレジで番号を伝えてお支払い", Stores: shops}
-	barcode = &proto.MethodChoice{Code: "konbini_barcode", Label: "コンビニ（バーコード）", Explanation: "スマートフォンの画面をレジで見せてお支払い"}
+	number  = &proto.MethodChoice{Code: "konbini_number", Label: "コンビニ（番号）", Stores: shops}
+	barcode = &proto.MethodChoice{Code: "konbini_barcode", Label: "コンビニ（バーコード）"}
 	card    = &proto.MethodChoice{Code: "card", Label: "クレジットカード", Redirect: true}
 )
 
