@@ -481,6 +481,29 @@ func TestOwnKeysAreKept(t *testing.T) {
 	require.Equal(t, message.Mask("k-3"), refused[0].Value, "a file shows no whole value")
 }
 
+// A row that stands in a file twice is one message, whether both are in one batch or not, and also after a crash.
+func TestSameRowTwiceInAFileCountsOnce(t *testing.T) {
+	r := openRoom(t)
+	row := func(n int) string { return fmt.Sprintf("0900001%04d,a,k-%d\n", n, n) }
+	text := "phone,text,key\n" + row(0) + row(0)
+	for n := 1; n < batch; n++ {
+		text += row(n)
+	}
+	text += row(0) + row(1) // in the second batch
+	r.run()
+	st := r.check([]byte(text))
+	r.stop()
+	r.start()
+	_, err := r.Release(t.Context(), mizu, st.ID, Release{})
+	require.NoError(t, err)
+	r.crash(st.ID, 0)
+	r.run()
+	end := r.until(st.ID, Done)
+	require.EqualValues(t, batch, end.Accepted)
+	require.EqualValues(t, 3, end.Repeated)
+	require.Len(t, r.messages(st.ID), batch)
+}
+
 func TestBusyIntakeIsAskedAgain(t *testing.T) {
 	r := openRoom(t)
 	calls := 0

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
@@ -74,6 +76,7 @@ func (c *Campaigns) release(ctx context.Context, st *State) error {
 			all, stale = in, false
 		}
 		var repeated []*intake.Result
+		made := map[ulid.ULID]bool{} // by this batch
 		err := c.ask(ctx, st, all, c.Intake.Accept, func(r *row, res *intake.Result) {
 			switch {
 			case len(res.Problems) > 0:
@@ -84,12 +87,13 @@ func (c *Campaigns) release(ctx context.Context, st *State) error {
 				repeated = append(repeated, res)
 			default:
 				now.Accepted++
+				made[res.ID] = true
 			}
 		})
 		if err != nil {
 			return err
 		}
-		ours, err := c.ours(ctx, scope, st, repeated)
+		ours, err := c.ours(ctx, scope, st, repeated, made)
 		if err != nil {
 			return err
 		}
@@ -118,11 +122,15 @@ func (c *Campaigns) release(ctx context.Context, st *State) error {
 	return nil
 }
 
-// ours counts the messages that this upload itself made before a crash, among those whose sender's key was known.
-func (c *Campaigns) ours(ctx context.Context, scope tenant.Scope, st *State, repeated []*intake.Result) (n int64, err error) {
-	refs := make([]store.Ref, len(repeated))
-	for i, res := range repeated {
-		refs[i] = store.Ref{Tenant: st.ref.Tenant, Kind: store.Message, ID: res.ID}
+// ours counts the messages that this upload itself made before a crash, among those whose sender's key was known: they came
+// after the last batch on record, and no row of this batch has been counted for them.
+func (c *Campaigns) ours(ctx context.Context, scope tenant.Scope, st *State, repeated []*intake.Result, counted map[ulid.ULID]bool) (n int64, err error) {
+	var refs []store.Ref
+	for _, res := range repeated {
+		if !counted[res.ID] && res.ID.Time() >= ulid.Timestamp(st.lastAt) {
+			counted[res.ID] = true
+			refs = append(refs, store.Ref{Tenant: st.ref.Tenant, Kind: store.Message, ID: res.ID})
+		}
 	}
 	streams, err := c.Store.LoadMany(ctx, scope, refs)
 	if err != nil {
