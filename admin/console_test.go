@@ -245,6 +245,16 @@ func TestUnmaskingIsOnRecord(t *testing.T) {
 	require.NotContains(t, r.enter("admin@mizu").get("/messages").body, "090-0001-1367", "another session is not unmasked")
 }
 
+func TestMoneyIsShownToWhoeverNeedsASecondFactorForIt(t *testing.T) {
+	r := openRoom(t)
+	id := r.fill()["paid"]
+	for login, sees := range map[string]bool{"admin@mizu": true, "sender@mizu": false, "viewer@mizu": false} {
+		body := r.enter(login).get("/messages/" + id).body
+		require.Equal(t, sees, strings.Contains(body, "7,440"), login)
+		require.Contains(t, body, "決済手続き完了", login)
+	}
+}
+
 func TestExportIsSafeAndOnRecord(t *testing.T) {
 	r := openRoom(t)
 	for _, ref := range []string{"=HYPERLINK(1)", "+81", "-1", "@cmd", "＝全角", "髙﨑①〜♥", "a,\"b\""} {

@@ -346,6 +346,12 @@ func (s *Server) eventDetail(v *visit, e message.Event) (string, error) {
 
 func claimDetail(v *visit, e store.Event, labels map[string]string) (string, error) {
 	decode := func(to any) error { return json.Unmarshal(e.Data, to) }
+	yen := func(n int64) string {
+		if n == 0 || !v.SeesMoney() {
+			return ""
+		}
+		return number(n) + v.T("円", " yen")
+	}
 	switch payment.Type(e.Type) {
 	case payment.Withdrawn, payment.Settled, payment.Resolved:
 		var d message.Act
@@ -354,19 +360,15 @@ func claimDetail(v *visit, e store.Event, labels map[string]string) (string, err
 	case payment.Started:
 		var d payment.Start
 		err := decode(&d)
-		return pairs("", cmp.Or(labels[d.Method], d.Method), "", number(d.Yen)+v.T("円", " yen"), v.T("決済代行", "agent"), d.Agent), err
+		return pairs("", cmp.Or(labels[d.Method], d.Method), "", yen(d.Yen), v.T("決済代行", "agent"), d.Agent), err
 	case payment.Issued, payment.Provisional, payment.Revoked, payment.Confirmed, payment.Failed, payment.Canceled, payment.Expired:
 		var d payment.Fact
 		err := decode(&d)
-		paid := ""
-		if d.View.Paid > 0 {
-			paid = number(d.View.Paid) + v.T("円", " yen")
-		}
-		return pairs(v.T("決済連携ID", "agent's id"), d.View.AgentID, v.T("決済受付番号", "receipt number"), d.View.ReceiptNumber, "", paid, "", d.Reason, v.T("情報元:", "from"), detailWord(d.From, v.Lang)), err
+		return pairs(v.T("決済連携ID", "agent's id"), d.View.AgentID, v.T("決済受付番号", "receipt number"), d.View.ReceiptNumber, "", yen(d.View.Paid), "", d.Reason, v.T("情報元:", "from"), detailWord(d.From, v.Lang)), err
 	case payment.Amended, payment.Made:
 		var d payment.Terms
 		err := decode(&d)
-		return pairs("", number(d.Amount)+v.T("円", " yen"), v.T("期限", "due"), d.Due.In(message.Tokyo).Format("2006/01/02")), err
+		return pairs("", yen(d.Amount), v.T("期限", "due"), d.Due.In(message.Tokyo).Format("2006/01/02")), err
 	case payment.ReceiptIssued:
 		var d payment.Receipt
 		err := decode(&d)

@@ -55,6 +55,9 @@ func (v *visit) Is(roles ...tenant.Role) bool {
 	return v.User != nil && slices.Contains(roles, v.User.Role)
 }
 
+// SeesMoney reports whether amounts of claims are shown: to those who need a second factor for it. signin.MustHaveTOTP
+func (v *visit) SeesMoney() bool { return v.Is(tenant.RoleAdmin) }
+
 // May reports whether the user's role is allowed the route.
 func (v *visit) May(method, path string) bool {
 	return v.User != nil && slices.ContainsFunc(routes, func(r route) bool {
