@@ -44,6 +44,7 @@ type homePage struct {
 	Uploads   []*campaign.State
 	Carriers  []carrierUp
 	Binds     []bind.Status
+	Labels    map[string]string // of the operator's carriers
 	Modules   []host.Status
 	Tenants   int
 }
@@ -57,7 +58,10 @@ type carrierUp struct {
 func (s *Server) home(w http.ResponseWriter, r *http.Request, v *visit) error {
 	p := homePage{At: v.now, Binds: s.Binds()}
 	if v.Tenant == nil {
-		p.Modules, p.Tenants = s.Modules(), len(v.snap.Tenants)
+		p.Modules, p.Tenants, p.Labels = s.Modules(), len(v.snap.Tenants), map[string]string{}
+		for _, b := range p.Binds {
+			p.Labels[b.Carrier] = s.carrierLabel(b.Carrier)
+		}
 		v.watch = interest{tenant: tenant.OperatorID}
 		return s.show(w, r, v, "operator", &p)
 	}

@@ -126,6 +126,7 @@ func functions(lang string) template.FuncMap {
 		"add":        func(a, b int) int { return a + b },
 		"pct":        percent,
 		"png":        func(b64 string) template.URL { return template.URL("data:image/png;base64," + b64) },
+		"upper":      func(e campaign.Encoding) string { return strings.ToUpper(string(e)) },
 		"join":       strings.Join,
 	}
 }

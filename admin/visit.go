@@ -75,7 +75,7 @@ func (f *fail) Error() string { return f.en }
 
 var (
 	errNotFound  = &fail{http.StatusNotFound, "ページが見つかりません。削除されたか、URLが正しくない可能性があります。", "There is no such page. It may have been removed, or the address is wrong."}
-	errForbidden = &fail{http.StatusForbidden, "この操作を行う権限がありません。テナント管理者にお問い合わせください。", "Your role does not allow this. Please ask your administrator."}
+	errForbidden = &fail{http.StatusForbidden, "この操作を行う権限がありません。必要な場合は、管理者または運用担当者にお問い合わせください。", "Your role does not allow this. If you need it, please ask your administrator or the operator."}
 	errForged    = &fail{http.StatusForbidden, "画面の有効期限が切れたか、別のサイトからの送信です。前の画面に戻って再読み込みし、もう一度お試しください。", "The form has expired or came from another site. Go back, reload and try again."}
 	errTooBig    = &fail{http.StatusRequestEntityTooLarge, "送信された内容が大きすぎます。", "What was sent is too large."}
 	errBusy      = &fail{http.StatusServiceUnavailable, "ただいま混み合っています。少し待ってからもう一度お試しください。", "The system is busy. Please try again in a moment."}
