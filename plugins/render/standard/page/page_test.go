@@ -303,6 +303,16 @@ func TestGoneRevealsNothing(t *testing.T) {
 	require.Equal(t, string(render(t, &proto.Page{View: proto.View_GONE}, "ja")), string(render(t, full, "ja")))
 }
 
+func TestNoticeOfAPaidClaimIsOfBeforeThePayment(t *testing.T) {
+	for _, view := range []proto.View{proto.View_ACCEPTED, proto.View_CONFIRMED_VIEW} {
+		doc := string(render(t, &proto.Page{View: view, Brand: &proto.Brand{Name: "〇〇県水道局"}, Closing: "お支払い期限までにお手続きをお願いいたします。"}, "ja"))
+		before, after, found := strings.Cut(doc, "<h2>お支払い前のご案内</h2>")
+		require.True(t, found, view)
+		require.NotContains(t, before, "お手続きをお願いいたします", "nobody who has paid is asked to pay")
+		require.Contains(t, after, "お手続きをお願いいたします")
+	}
+}
+
 func TestSameModelSameBytes(t *testing.T) {
 	for name, p := range everyView() {
 		require.Equal(t, string(render(t, p, "ja")), string(render(t, p, "ja")), name)
