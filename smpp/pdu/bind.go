@@ -68,10 +68,7 @@ func (p *BindResp) Command() Command { return p.Mode.Response() }
 func (p *BindResp) AppendBody(dst []byte) ([]byte, error) {
 	w := writer{b: dst}
 	writeCString(&w, "system_id", p.SystemID, 15)
-	if w.err == nil {
-		w.err = p.TLVs.check()
-	}
-	w.b = append(w.b, p.TLVs...)
+	w.tlvs(p.TLVs)
 	return w.done(dst)
 }
 

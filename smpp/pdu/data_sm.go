@@ -22,10 +22,7 @@ func (p *DataSM) AppendBody(dst []byte) ([]byte, error) {
 	w.address("source_addr", &p.Source, 64)
 	w.address("destination_addr", &p.Dest, 64)
 	w.b = append(w.b, p.ESMClass, p.RegisteredDelivery, p.DataCoding)
-	if w.err == nil {
-		w.err = p.TLVs.check()
-	}
-	w.b = append(w.b, p.TLVs...)
+	w.tlvs(p.TLVs)
 	return w.done(dst)
 }
 
@@ -59,10 +56,7 @@ func (p *AlertNotification) AppendBody(dst []byte) ([]byte, error) {
 	w := writer{b: dst}
 	w.address("source_addr", &p.Source, 64)
 	w.address("esme_addr", &p.ESME, 64)
-	if w.err == nil {
-		w.err = p.TLVs.check()
-	}
-	w.b = append(w.b, p.TLVs...)
+	w.tlvs(p.TLVs)
 	return w.done(dst)
 }
 

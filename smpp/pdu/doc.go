@@ -20,6 +20,6 @@
 // reports an error may have no body, and bytes after the last whole TLV are
 // kept apart in Trailing. TLVs keep their order and their duplicates.
 //
-// submit_multi is kept as a [Raw] body: a session meets it only when a peer
-// sends one, and survives it.
+// A command that is not of SMPP 3.4 (5.0 has some, and vendors) is a [Raw]
+// body.
 package pdu

@@ -13,20 +13,23 @@ var (
 	ErrBadTime      = errors.New("not a time of 16 characters")
 	ErrTruncated    = errors.New("body ends inside the field")
 	ErrUnterminated = errors.New("not ended by a NUL")
+	ErrCount        = errors.New("wrong number of entries")
+	ErrValue        = errors.New("value without a meaning")
+	ErrBothTexts    = errors.New("there is a short_message too")
 )
 
 // FieldError names the field of a PDU that cannot be encoded or decoded. It
 // carries no value: addresses are personal data.
 type FieldError struct {
 	Field string // name in the specification, such as "destination_addr"
-	Len   int    // length met, in bytes
-	Limit int    // length allowed, in bytes; 0 when it does not matter
+	Len   int    // length met, in bytes or entries
+	Limit int    // length allowed, in bytes or entries; 0 when it does not matter
 	Err   error
 }
 
 func (e *FieldError) Error() string {
 	if e.Limit > 0 {
-		return fmt.Sprintf("%s: %v: %d bytes, limit %d", e.Field, e.Err, e.Len, e.Limit)
+		return fmt.Sprintf("%s: %v: %d, limit %d", e.Field, e.Err, e.Len, e.Limit)
 	}
 	return fmt.Sprintf("%s: %v", e.Field, e.Err)
 }
@@ -75,6 +78,35 @@ func (w *writer) time(field string, v []byte) {
 		w.err = &FieldError{Field: field, Len: len(v), Limit: 16, Err: ErrBadTime}
 	}
 	writeCString(w, field, v, 16)
+}
+
+// text appends sm_length, short_message and the TLVs, of which
+// message_payload stands only instead of short_message. SMPP 3.4 §5.3.2.32
+func (w *writer) text(short []byte, tlvs TLVs) {
+	if n := len(short); n > MaxShortMessage {
+		w.fail("short_message", n, MaxShortMessage, ErrTooLong)
+	} else if n > 0 && len(tlvs) > 0 {
+		if _, both := tlvs.Get(TagMessagePayload); both {
+			w.fail("message_payload", 0, 0, ErrBothTexts)
+		}
+	}
+	w.b = append(append(w.b, byte(len(short))), short...)
+	w.tlvs(tlvs)
+}
+
+// tlvs appends the optional parameters, unless they would not decode to
+// themselves.
+func (w *writer) tlvs(t TLVs) {
+	if n := wholeTLVs(t); n != len(t) {
+		w.fail("tlvs", len(t), n, ErrTruncated)
+	}
+	w.b = append(w.b, t...)
+}
+
+func (w *writer) fail(field string, n, limit int, err error) {
+	if w.err == nil {
+		w.err = &FieldError{Field: field, Len: n, Limit: limit, Err: err}
+	}
 }
 
 // done returns the result of AppendBody.

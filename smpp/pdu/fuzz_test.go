@@ -9,14 +9,7 @@ import (
 )
 
 func seeds(f *testing.F) {
-	for _, body := range []Body{
-		&SubmitSM{sampleSM()}, &DeliverSM{sampleSM()},
-		&MessageResp{To: CmdSubmitSM, MessageID: []byte("00B8BE19")},
-		&Bind{Mode: CmdBindTransceiver, SystemID: "k", Password: "p"},
-		&QuerySMResp{MessageID: []byte("1"), MessageState: 2},
-		&DataSM{TLVs: TLVs(nil).AppendUint8(TagMessageState, 2)},
-		&AlertNotification{},
-	} {
+	for _, body := range append(everyBody(), &SubmitSM{sampleSM()}, &DeliverSM{sampleSM()}) {
 		b, err := Append(nil, 1, StatusOK, body)
 		require.NoError(f, err)
 		f.Add(b)

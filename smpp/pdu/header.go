@@ -122,6 +122,10 @@ func newBody(c Command) Body {
 		return new(DeliverSM)
 	case CmdSubmitSMResp, CmdDeliverSMResp, CmdDataSMResp:
 		return &MessageResp{To: c &^ responseBit}
+	case CmdSubmitMulti:
+		return new(SubmitMulti)
+	case CmdSubmitMultiResp:
+		return new(SubmitMultiResp)
 	case CmdDataSM:
 		return new(DataSM)
 	case CmdQuerySM:
@@ -138,8 +142,8 @@ func newBody(c Command) Body {
 	return &Raw{Cmd: c}
 }
 
-// Raw is a body kept as bytes: submit_multi and its response (SMPP 3.4 §4.5),
-// PDUs without a body, and commands of other versions or vendors.
+// Raw is a body kept as bytes: of PDUs without a body, and of commands of
+// other versions or vendors.
 type Raw struct {
 	Cmd  Command
 	Data []byte

@@ -3,6 +3,8 @@ package pdu
 import (
 	"bytes"
 	"encoding/hex"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,13 +39,18 @@ func encode(t testing.TB, seq uint32, status Status, body Body) (Header, []byte)
 	return h, rest
 }
 
-func TestEveryBodyDecodesToWhatWasEncoded(t *testing.T) {
+// everyBody is one of each PDU of SMPP 3.4 that has a body.
+func everyBody() []Body {
 	a := Address{TON: 1, NPI: 1, Addr: []byte("818000000000")}
 	none := Address{Addr: []byte{}}
 	tlvs := TLVs(nil).AppendUint16(TagUserMessageReference, 7).AppendUint8(0x1411, 3).AppendUint8(0x1411, 4)
 	empty := []byte{}
-	for _, want := range []Body{
+	return []Body{
 		&Bind{Mode: CmdBindTransceiver, SystemID: "kakitome", Password: "secret", SystemType: "SMPP", InterfaceVersion: Version34, AddrTON: 1, AddrNPI: 1, AddressRange: "^0005"},
+		&Bind{Mode: CmdBindTransmitter, SystemID: "kakitome"},
+		&Bind{Mode: CmdBindReceiver, SystemID: "kakitome"},
+		&BindResp{Mode: CmdBindTransceiver, SystemID: "carrier"},
+		&BindResp{Mode: CmdBindTransmitter, SystemID: "carrier", TLVs: tlvs},
 		&BindResp{Mode: CmdBindReceiver, SystemID: "carrier", TLVs: TLVs(nil).AppendUint8(TagSCInterfaceVersion, Version34)},
 		&Outbind{SystemID: "carrier", Password: "secret"},
 		&SubmitSM{SM{ServiceType: empty, Source: none, Dest: a, ScheduleDeliveryTime: empty, ValidityPeriod: []byte("000001000000000R"), ShortMessage: []byte("hi"), TLVs: tlvs}},
@@ -52,13 +59,23 @@ func TestEveryBodyDecodesToWhatWasEncoded(t *testing.T) {
 		&MessageResp{To: CmdDeliverSM, MessageID: empty},
 		&MessageResp{To: CmdDataSM, MessageID: []byte("9"), TLVs: tlvs},
 		&DataSM{ServiceType: empty, Source: a, Dest: a, DataCoding: 8, TLVs: tlvs},
+		&SubmitMulti{
+			ServiceType: empty, Source: none, ScheduleDeliveryTime: empty, ValidityPeriod: empty, DataCoding: 8,
+			Dests:        []Dest{{Flag: DestSME, Address: a}, {Flag: DestList, List: []byte("staff")}, {Flag: DestSME, Address: none}},
+			ShortMessage: []byte("hi"), TLVs: tlvs,
+		},
+		&SubmitMultiResp{MessageID: []byte("5"), Unsuccessful: []Unsuccessful{{Address: a, Status: StatusInvalidDestination}, {Address: none, Status: StatusThrottled}}, TLVs: tlvs},
 		&QuerySM{MessageID: []byte("1"), Source: a},
 		&QuerySMResp{MessageID: []byte("1"), FinalDate: []byte("261122103000000+"), MessageState: StateDelivered, ErrorCode: 3},
 		&CancelSM{ServiceType: empty, MessageID: []byte("1"), Source: a, Dest: a},
 		&ReplaceSM{MessageID: []byte("1"), Source: a, ScheduleDeliveryTime: empty, ValidityPeriod: empty, RegisteredDelivery: 1, ShortMessage: []byte("new")},
 		&AlertNotification{Source: a, ESME: none, TLVs: TLVs(nil).AppendUint8(TagMSAvailabilityStatus, 0)},
-		&Raw{Cmd: CmdSubmitMulti, Data: []byte{1, 2, 3}},
-	} {
+		&Raw{Cmd: 0x111, Data: []byte{1, 2, 3}}, // broadcast_sm of SMPP 5.0
+	}
+}
+
+func TestEveryBodyDecodesToWhatWasEncoded(t *testing.T) {
+	for _, want := range everyBody() {
 		t.Run(want.Command().String(), func(t *testing.T) {
 			h, b := encode(t, 77, StatusOK, want)
 			got, err := Parse(h, b)
@@ -66,6 +83,102 @@ func TestEveryBodyDecodesToWhatWasEncoded(t *testing.T) {
 			require.Equal(t, want, got)
 		})
 	}
+}
+
+// Every command of the specification has a body of its own, or none at all.
+func TestEveryCommandIsUnderstood(t *testing.T) {
+	bare := []Command{CmdGenericNack, CmdUnbind, CmdUnbindResp, CmdEnquireLink, CmdEnquireLinkResp, CmdCancelSMResp, CmdReplaceSMResp}
+	have := map[Command]bool{}
+	for _, body := range everyBody() {
+		have[body.Command()] = true
+	}
+	for c := range commandNames {
+		require.NotEqual(t, have[c], slices.Contains(bare, c), c.String())
+		require.True(t, c.Known())
+	}
+	require.False(t, Command(0x111).Known())
+}
+
+// trailing returns the bytes that a body kept apart.
+func trailing(body Body) []byte {
+	if f := reflect.ValueOf(body).Elem().FieldByName("Trailing"); f.IsValid() {
+		return f.Bytes()
+	}
+	return nil
+}
+
+// A body cut anywhere is an error that names the field, or is one in which
+// nothing is lost and nothing invented.
+func TestEveryTruncationOfEveryPDU(t *testing.T) {
+	for _, whole := range everyBody() {
+		t.Run(whole.Command().String(), func(t *testing.T) {
+			_, b := encode(t, 1, StatusOK, whole)
+			for n := range b {
+				h := Header{Command: whole.Command()}
+				cut := b[:n:n]
+				got, err := Parse(h, cut)
+				if err != nil {
+					var field *FieldError
+					require.ErrorAs(t, err, &field, "cut at %d", n)
+					require.NotEmpty(t, field.Field)
+					continue
+				}
+				if _, ok := got.(*MessageResp); ok && bytes.IndexByte(cut, 0) < 0 {
+					require.Equal(t, string(cut), string(got.(*MessageResp).MessageID))
+					continue // a missing NUL is forgiven
+				}
+				if _, ok := got.(*BindResp); ok && n == 0 {
+					continue // a missing body is forgiven
+				}
+				again, err := got.AppendBody(nil)
+				require.NoError(t, err)
+				require.Equal(t, string(cut), string(append(again, trailing(got)...)), "cut at %d", n)
+			}
+		})
+	}
+}
+
+// The bytes of one submit_multi, written out by hand.
+func TestSubmitMultiWireForm(t *testing.T) {
+	p := SubmitMulti{
+		Source: Address{TON: 5, Addr: []byte("KT")}, DataCoding: 8, RegisteredDelivery: 1, ShortMessage: []byte{0x30, 0x42},
+		Dests: []Dest{{Flag: DestSME, Address: Address{TON: 1, NPI: 1, Addr: []byte("81")}}, {Flag: DestList, List: []byte("L")}},
+	}
+	b, err := Append(nil, 1, StatusOK, &p)
+	require.NoError(t, err)
+	require.Equal(t, strings.Join([]string{
+		"0000002c", "00000021", "00000000", "00000001",
+		"00", "05004b5400", "02", "01", "0101383100", "02", "4c00",
+		"00", "00", "00", "00", "00", "01", "00", "08", "00", "02", "3042",
+	}, ""), hex.EncodeToString(b))
+	r := SubmitMultiResp{MessageID: []byte("5"), Unsuccessful: []Unsuccessful{{Address: Address{TON: 1, NPI: 1, Addr: []byte("81")}, Status: StatusInvalidDestination}}}
+	body, err := r.AppendBody(nil)
+	require.NoError(t, err)
+	require.Equal(t, "3500"+"01"+"0101383100"+"0000000b", hex.EncodeToString(body))
+}
+
+func TestListsOfDestinationsAreBounded(t *testing.T) {
+	a := Address{Addr: []byte("81")}
+	for _, c := range []struct {
+		field string
+		why   error
+		body  Body
+	}{
+		{"number_of_dests", ErrCount, new(SubmitMulti)},
+		{"number_of_dests", ErrCount, &SubmitMulti{Dests: slices.Repeat([]Dest{{Flag: DestSME, Address: a}}, 255)}},
+		{"dest_flag", ErrValue, &SubmitMulti{Dests: []Dest{{Flag: 3}}}},
+		{"dl_name", ErrTooLong, &SubmitMulti{Dests: []Dest{{Flag: DestList, List: make([]byte, 21)}}}},
+		{"destination_addr", ErrNUL, &SubmitMulti{Dests: []Dest{{Flag: DestSME, Address: Address{Addr: []byte{0}}}}}},
+		{"no_unsuccess", ErrCount, &SubmitMultiResp{Unsuccessful: make([]Unsuccessful, 256)}},
+	} {
+		_, err := Append(nil, 1, StatusOK, c.body)
+		var field *FieldError
+		require.ErrorAs(t, err, &field)
+		require.Equal(t, c.field, field.Field)
+		require.ErrorIs(t, err, c.why)
+	}
+	_, err := Append(nil, 1, StatusOK, &SubmitMulti{Dests: slices.Repeat([]Dest{{Flag: DestSME, Address: a}}, MaxDests)})
+	require.NoError(t, err)
 }
 
 // The bytes of one submit_sm, written out by hand from the field table of the
@@ -150,6 +263,9 @@ func TestEncodingRefusesWhatWouldShiftOrCutAField(t *testing.T) {
 		{"long service type", "service_type", ErrTooLong, func(p *SM) { p.ServiceType = []byte("ABCDEF") }},
 		{"odd validity", "validity_period", ErrBadTime, func(p *SM) { p.ValidityPeriod = []byte("1 day") }},
 		{"long text", "short_message", ErrTooLong, func(p *SM) { p.ShortMessage = make([]byte, 255) }},
+		{"two texts", "message_payload", ErrBothTexts, func(p *SM) { p.TLVs, _ = AppendTLV(p.TLVs, TagMessagePayload, "long") }},
+		{"NUL in the destination", "destination_addr", ErrNUL, func(p *SM) { p.Dest.Addr = []byte("81\x00") }},
+		{"NUL in the schedule", "schedule_delivery_time", ErrNUL, func(p *SM) { p.ScheduleDeliveryTime = []byte("26112210130500\x00+") }},
 		{"cut TLV", "tlvs", ErrTruncated, func(p *SM) { p.TLVs = TLVs{0x04, 0x24, 0, 9, 1} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -182,6 +298,42 @@ func TestLongTextTravelsAsMessagePayload(t *testing.T) {
 	require.ErrorIs(t, err, ErrTooLong)
 }
 
+func TestTLVsKeepTheirOrderAndDuplicates(t *testing.T) {
+	type pair struct {
+		tag   Tag
+		value string
+	}
+	want := []pair{{0x1411, "b"}, {TagCallbackNum, "1"}, {0x1411, "a"}, {TagCallbackNum, "2"}, {TagAlertOnMessageDelivery, ""}}
+	var tlvs TLVs
+	for _, p := range want {
+		tlvs, _ = AppendTLV(tlvs, p.tag, p.value)
+	}
+	_, b := encode(t, 1, StatusOK, &DeliverSM{SM{TLVs: tlvs}})
+	var p DeliverSM
+	require.NoError(t, p.ParseBody(b))
+	var got []pair
+	for tag, v := range p.TLVs.All() {
+		got = append(got, pair{tag, string(v)})
+	}
+	require.Equal(t, want, got)
+	for range p.TLVs.All() {
+		break
+	}
+	first, _ := p.TLVs.Get(0x1411)
+	require.Equal(t, "b", string(first))
+}
+
+func TestStringsInTLVsAreCheckedToo(t *testing.T) {
+	tlvs, err := TLVs(nil).AppendCString(TagReceiptedMessageID, "1a", 64)
+	require.NoError(t, err)
+	require.Equal(t, "001e0003316100", hex.EncodeToString(tlvs))
+	_, err = tlvs.AppendCString(TagReceiptedMessageID, "1\x002", 64)
+	require.ErrorIs(t, err, ErrNUL)
+	same, err := tlvs.AppendCString(TagReceiptedMessageID, strings.Repeat("1", 65), 64)
+	require.ErrorIs(t, err, ErrTooLong)
+	require.Equal(t, tlvs, same)
+}
+
 func TestBytesAfterTheLastTLVAreKeptApart(t *testing.T) {
 	_, b := encode(t, 1, StatusOK, &DeliverSM{sampleSM()})
 	var p DeliverSM
@@ -190,18 +342,6 @@ func TestBytesAfterTheLastTLVAreKeptApart(t *testing.T) {
 	id, ok := p.TLVs.CString(TagReceiptedMessageID)
 	require.True(t, ok)
 	require.Equal(t, "1a2b3c", string(id))
-}
-
-func TestBodyCutAnywhereIsAnErrorThatNamesTheField(t *testing.T) {
-	p := SubmitSM{sampleSM()}
-	p.TLVs = nil
-	_, b := encode(t, 1, StatusOK, &p)
-	for n := range b {
-		var got SubmitSM
-		var field *FieldError
-		require.ErrorAs(t, got.ParseBody(b[:n]), &field, "cut at %d", n)
-		require.NotEmpty(t, field.Field)
-	}
 }
 
 func TestResponsesOfSloppyCarriersAreUnderstood(t *testing.T) {

@@ -108,11 +108,8 @@ func (p *ReplaceSM) AppendBody(dst []byte) ([]byte, error) {
 	w.address("source_addr", &p.Source, 20)
 	w.time("schedule_delivery_time", p.ScheduleDeliveryTime)
 	w.time("validity_period", p.ValidityPeriod)
-	if n := len(p.ShortMessage); n > MaxShortMessage && w.err == nil {
-		w.err = &FieldError{Field: "short_message", Len: n, Limit: MaxShortMessage, Err: ErrTooLong}
-	}
-	w.b = append(w.b, p.RegisteredDelivery, p.DefaultMsgID, byte(len(p.ShortMessage)))
-	w.b = append(w.b, p.ShortMessage...)
+	w.b = append(w.b, p.RegisteredDelivery, p.DefaultMsgID)
+	w.text(p.ShortMessage, nil)
 	return w.done(dst)
 }
 

@@ -98,15 +98,8 @@ func (p *SM) AppendBody(dst []byte) ([]byte, error) {
 	w.b = append(w.b, p.ESMClass, p.ProtocolID, p.Priority)
 	w.time("schedule_delivery_time", p.ScheduleDeliveryTime)
 	w.time("validity_period", p.ValidityPeriod)
-	if n := len(p.ShortMessage); n > MaxShortMessage && w.err == nil {
-		w.err = &FieldError{Field: "short_message", Len: n, Limit: MaxShortMessage, Err: ErrTooLong}
-	}
-	w.b = append(w.b, p.RegisteredDelivery, p.ReplaceIfPresent, p.DataCoding, p.DefaultMsgID, byte(len(p.ShortMessage)))
-	w.b = append(w.b, p.ShortMessage...)
-	if w.err == nil {
-		w.err = p.TLVs.check()
-	}
-	w.b = append(w.b, p.TLVs...)
+	w.b = append(w.b, p.RegisteredDelivery, p.ReplaceIfPresent, p.DataCoding, p.DefaultMsgID)
+	w.text(p.ShortMessage, p.TLVs)
 	return w.done(dst)
 }
 
@@ -158,10 +151,7 @@ func (p *MessageResp) Command() Command { return p.To.Response() }
 func (p *MessageResp) AppendBody(dst []byte) ([]byte, error) {
 	w := writer{b: dst}
 	writeCString(&w, "message_id", p.MessageID, 64)
-	if w.err == nil {
-		w.err = p.TLVs.check()
-	}
-	w.b = append(w.b, p.TLVs...)
+	w.tlvs(p.TLVs)
 	return w.done(dst)
 }
 

@@ -9,15 +9,25 @@ import (
 // Tag names an optional parameter. SMPP 3.4 §5.3.1
 type Tag uint16
 
-// The optional parameters of SMPP 3.4 that the gateway or its peers use by
-// name; any other tag is carried as it is. SMPP 3.4 §5.3.2
+// The optional parameters of SMPP 3.4; any other tag is carried as it is.
+// SMPP 3.4 §5.3.2
 const (
 	TagDestAddrSubunit          Tag = 0x0005
+	TagDestNetworkType          Tag = 0x0006
+	TagDestBearerType           Tag = 0x0007
+	TagDestTelematicsID         Tag = 0x0008
 	TagSourceAddrSubunit        Tag = 0x000D
+	TagSourceNetworkType        Tag = 0x000E
+	TagSourceBearerType         Tag = 0x000F
+	TagSourceTelematicsID       Tag = 0x0010
+	TagQoSTimeToLive            Tag = 0x0017
 	TagPayloadType              Tag = 0x0019
 	TagAdditionalStatusInfoText Tag = 0x001D
 	TagReceiptedMessageID       Tag = 0x001E
+	TagMSMsgWaitFacilities      Tag = 0x0030
 	TagPrivacyIndicator         Tag = 0x0201
+	TagSourceSubaddress         Tag = 0x0202
+	TagDestSubaddress           Tag = 0x0203
 	TagUserMessageReference     Tag = 0x0204
 	TagUserResponseCode         Tag = 0x0205
 	TagSourcePort               Tag = 0x020A
@@ -27,6 +37,9 @@ const (
 	TagSARTotalSegments         Tag = 0x020E
 	TagSARSegmentSeqnum         Tag = 0x020F
 	TagSCInterfaceVersion       Tag = 0x0210
+	TagCallbackNumPresInd       Tag = 0x0302
+	TagCallbackNumAtag          Tag = 0x0303
+	TagNumberOfMessages         Tag = 0x0304
 	TagCallbackNum              Tag = 0x0381
 	TagDPFResult                Tag = 0x0420
 	TagSetDPF                   Tag = 0x0421
@@ -36,7 +49,13 @@ const (
 	TagDeliveryFailureReason    Tag = 0x0425
 	TagMoreMessagesToSend       Tag = 0x0426
 	TagMessageState             Tag = 0x0427
+	TagUSSDServiceOp            Tag = 0x0501
+	TagDisplayTime              Tag = 0x1201
+	TagSMSSignal                Tag = 0x1203
+	TagMSValidity               Tag = 0x1204
 	TagAlertOnMessageDelivery   Tag = 0x130C
+	TagITSReplyType             Tag = 0x1380
+	TagITSSessionInfo           Tag = 0x1383
 )
 
 // TLVs is a run of encoded optional parameters, in the order sent and with
@@ -114,6 +133,17 @@ func AppendTLV[T []byte | string](t TLVs, tag Tag, value T) (TLVs, error) {
 	return append(t, value...), nil
 }
 
+// AppendCString appends a parameter that is a C-octet string of at most limit
+// bytes without its NUL, such as receipted_message_id (64). SMPP 3.4 §3.1
+func (t TLVs) AppendCString(tag Tag, v string, limit int) (TLVs, error) {
+	if err := checkCString(fmt.Sprintf("tlv 0x%04X", uint16(tag)), v, min(limit, 0xFFFE)); err != nil {
+		return t, err
+	}
+	t = binary.BigEndian.AppendUint16(t, uint16(tag))
+	t = binary.BigEndian.AppendUint16(t, uint16(len(v)+1))
+	return append(append(t, v...), 0), nil
+}
+
 // AppendUint8 appends a parameter of one byte.
 func (t TLVs) AppendUint8(tag Tag, v uint8) TLVs {
 	return append(t, byte(tag>>8), byte(tag), 0, 1, v)
@@ -135,12 +165,4 @@ func wholeTLVs(b []byte) int {
 		off += n
 	}
 	return off
-}
-
-// check refuses a run that would not decode to itself.
-func (t TLVs) check() error {
-	if n := wholeTLVs(t); n != len(t) {
-		return &FieldError{Field: "tlvs", Len: len(t), Limit: n, Err: ErrTruncated}
-	}
-	return nil
 }

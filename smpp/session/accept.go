@@ -74,8 +74,8 @@ func accept(ctx context.Context, conn net.Conn, o *AcceptOptions) (*Session, err
 
 // refuseUnbound answers a PDU that needs a bind first. SMPP 3.4 §2.2
 func refuseUnbound(conn net.Conn, h pdu.Header) error {
-	if h.Command.IsResponse() {
-		return nil
+	if h.Command.IsResponse() || h.Command == pdu.CmdOutbind || h.Command == pdu.CmdAlertNotification {
+		return nil // these have no response
 	}
 	command, status := h.Command.Response(), pdu.StatusInvalidBindStatus
 	switch {

@@ -38,7 +38,7 @@ func Dial(ctx context.Context, o Options) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", o.Addr, err)
 	}
-	s, err := bindOn(ctx, conn, &o)
+	s, err := bindOn(ctx, &greeting{conn: conn}, &o)
 	if err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("bind to %s as %q: %w", o.Addr, o.Bind.SystemID, err)
@@ -75,9 +75,12 @@ func connect(ctx context.Context, o *Options) (net.Conn, error) {
 	return secure, nil
 }
 
-// bindOn exchanges the bind on a fresh connection and starts the session.
-func bindOn(ctx context.Context, conn net.Conn, o *Options) (*Session, error) {
+// bindOn exchanges the bind on a connection without one and starts the
+// session. What else the carrier asks for before it has answered is refused:
+// it sends it again.
+func bindOn(ctx context.Context, in *greeting, o *Options) (*Session, error) {
 	const seq = 1
+	conn := in.conn
 	out, err := pdu.Append(nil, seq, pdu.StatusOK, &o.Bind)
 	if err != nil {
 		return nil, err
@@ -87,7 +90,6 @@ func bindOn(ctx context.Context, conn net.Conn, o *Options) (*Session, error) {
 	if _, err := conn.Write(out); err != nil {
 		return nil, cause(ctx, err)
 	}
-	in := greeting{conn: conn}
 	for {
 		h, body, err := in.next()
 		if err != nil {
@@ -108,13 +110,12 @@ func bindOn(ctx context.Context, conn net.Conn, o *Options) (*Session, error) {
 			return start(link{conn: conn, bind: o.Bind, peerID: resp.SystemID, seq: seq, rest: in.rest()}, o.Settings), nil
 		case h.Command == pdu.CmdGenericNack:
 			return nil, &BindError{Status: h.Status}
-		case h.Command == pdu.CmdEnquireLink:
-			if _, err := conn.Write(pdu.AppendHeader(nil, pdu.CmdEnquireLinkResp, pdu.StatusOK, h.Sequence)); err != nil {
+		case h.Command == pdu.CmdUnbind:
+			return nil, fmt.Errorf("bind: %w", ErrPeerUnbound)
+		default:
+			if err := refuseUnbound(conn, h); err != nil {
 				return nil, cause(ctx, err)
 			}
-		case h.Command == pdu.CmdOutbind: // SMPP 3.4 §4.1.7: the bind is under way
-		default:
-			return nil, fmt.Errorf("%v came before the bind response", h.Command)
 		}
 	}
 }

@@ -1,5 +1,7 @@
 // Package session runs one SMPP 3.4 session over one connection, for either
-// side: [Dial] binds as an ESME, [Accept] answers a bind as an SMSC.
+// side: [Dial] binds as an ESME, [Accept] answers a bind as an SMSC. A carrier
+// that prefers to connect itself sends [Outbind], and [AnswerOutbind] binds on
+// its connection. A TLS connection is a net.Conn like others on both sides.
 //
 // # Requests that we send
 //

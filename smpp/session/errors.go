@@ -28,9 +28,9 @@ var (
 	ErrStalled = errors.New("peer does not read")
 )
 
-// BindError reports that the peer refused the bind. Whether to try again is
-// for the owner: a wrong password (pdu.StatusInvalidPassword) will stay wrong,
-// pdu.StatusAlreadyBound often passes.
+// BindError reports that the peer refused the bind. A wrong password will stay
+// wrong (Permanent), ESME_RALYBND often passes (AlreadyBound); [Backoff] knows
+// both.
 type BindError struct {
 	Status pdu.Status
 }

@@ -133,7 +133,7 @@ func (s *Session) handleResponse(h pdu.Header, body []byte, now time.Time) {
 		s.end(ErrUnbound)
 		return
 	}
-	if l, ok := s.late.take(h.Sequence, h.Command&^pdu.CmdGenericNack); ok {
+	if l, ok := s.late.take(h.Sequence, h.Command); ok {
 		r := Result{Owner: l.owner, Late: true, Sequence: h.Sequence, Written: l.written}
 		s.answered(&r, h, body, now)
 		s.report(r)

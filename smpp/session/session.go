@@ -77,6 +77,7 @@ type Stats struct {
 	Submitted uint64 // accepted by Submit
 	Written   uint64 // taken by the connection
 	Answered  uint64 // of them, responses in time
+	Throttled uint64 // of these, ESME_RTHROTTLED or ESME_RMSGQFUL: slow down
 	TimedOut  uint64 // without a response in time
 	Late      uint64 // responses after the timeout
 	InDoubt   uint64 // reported so, timed out or lost with the session

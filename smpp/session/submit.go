@@ -177,6 +177,9 @@ func (s *Session) report(r Result) {
 		s.stats.Late++
 	default:
 		s.stats.Answered++
+		if r.Status == pdu.StatusThrottled || r.Status == pdu.StatusMessageQueueFull {
+			s.stats.Throttled++
+		}
 	}
 	if s.set.OnResults == nil {
 		return

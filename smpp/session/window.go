@@ -118,10 +118,10 @@ func (b *lateBox) add(seq uint32, l late) {
 	b.order = append(b.order, seq)
 }
 
-// take returns and forgets the request of seq if it is of kind command.
-func (b *lateBox) take(seq uint32, command pdu.Command) (late, bool) {
+// take returns and forgets the request of seq if response answers its kind.
+func (b *lateBox) take(seq uint32, response pdu.Command) (late, bool) {
 	l, ok := b.bySeq[seq]
-	if !ok || l.command != command {
+	if !ok || response != l.command.Response() && response != pdu.CmdGenericNack {
 		return late{}, false
 	}
 	delete(b.bySeq, seq)

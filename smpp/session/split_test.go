@@ -1,0 +1,135 @@
+package session
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/kakitome/kakitome/smpp/pdu"
+)
+
+// converse gives the stream, cut at the places given, to a session, and
+// returns what the session made of it: what it handed on and what it wrote.
+func converse(t testing.TB, stream []byte, cuts []int) (seen []string, answers []byte) {
+	s, p := dialPeer(t, Settings{RequestQueue: 1 << 16, EnquireInterval: -1, OnRequests: func(_ *Session, batch []Incoming) {
+		for _, in := range batch {
+			seen = append(seen, fmt.Sprintf("%v %d %x", in.Command, in.Sequence, in.Body))
+			_ = in.Reply.Respond(pdu.StatusOK)
+		}
+	}})
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		answers, _ = io.ReadAll(p.conn)
+	}()
+	from := 0
+	for _, to := range append(cuts, len(stream)) {
+		if to > from {
+			_, err := p.conn.Write(stream[from:to])
+			require.NoError(t, err)
+			from = to
+		}
+	}
+	synctest.Wait()
+	s.Close()
+	<-read
+	return seen, answers
+}
+
+func aStream(t testing.TB) []byte {
+	var b []byte
+	for i, body := range []pdu.Body{
+		&pdu.DeliverSM{SM: pdu.SM{ShortMessage: []byte("id:1 stat:DELIVRD")}},
+		&pdu.Raw{Cmd: 0x111, Data: []byte{1, 2, 3}},
+		&pdu.DataSM{TLVs: pdu.TLVs(nil).AppendUint8(pdu.TagMessageState, 2)},
+		&pdu.Raw{Cmd: pdu.CmdEnquireLink},
+		&pdu.AlertNotification{},
+		&pdu.Raw{Cmd: pdu.CmdDeliverSM, Data: []byte("damaged")},
+		&pdu.DeliverSM{},
+	} {
+		var err error
+		b, err = pdu.Append(b, uint32(i+2), pdu.StatusOK, body)
+		require.NoError(t, err)
+	}
+	return b
+}
+
+// counted tells how often each answer was written: their order between the
+// protocol's own and the owner's is free.
+func counted(t require.TestingT, answers []byte) map[pdu.Header]int {
+	n := map[pdu.Header]int{}
+	for len(answers) > 0 {
+		h, _, size, err := pdu.Next(answers)
+		require.NoError(t, err)
+		require.NotZero(t, size)
+		n[h]++
+		answers = answers[size:]
+	}
+	return n
+}
+
+func TestStreamCutAtEveryBoundaryIsUnderstoodTheSame(t *testing.T) {
+	stream := aStream(t)
+	var want []string
+	var answers map[pdu.Header]int
+	synctest.Test(t, func(t *testing.T) {
+		seen, b := converse(t, stream, nil)
+		want, answers = seen, counted(t, b)
+	})
+	require.Len(t, want, 4)
+	require.Len(t, answers, 6)
+	everywhere := make([]int, len(stream))
+	for i := range everywhere {
+		everywhere[i] = i
+	}
+	for cut := range stream {
+		cuts := []int{cut}
+		if cut == 0 {
+			cuts = everywhere
+		}
+		synctest.Test(t, func(t *testing.T) {
+			seen, b := converse(t, stream, cuts)
+			require.Equal(t, want, seen, "cut at %d", cut)
+			require.Equal(t, answers, counted(t, b), "cut at %d", cut)
+		})
+	}
+}
+
+func TestRandomStreamsAreUnderstoodTheSameInAnyPieces(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		var stream []byte
+		var want []string
+		answered := 0
+		for i := range rapid.IntRange(1, 12).Draw(rt, "pdus") {
+			seq := uint32(i + 2)
+			command := rapid.SampledFrom([]pdu.Command{
+				pdu.CmdDeliverSM, pdu.CmdDataSM, pdu.CmdEnquireLink, pdu.CmdEnquireLinkResp, pdu.CmdAlertNotification, pdu.CmdSubmitSM, 0x111, 0x80000111,
+			}).Draw(rt, "command")
+			body := rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(rt, "body")
+			var sm pdu.SM
+			if command == pdu.CmdDeliverSM && rapid.Bool().Draw(rt, "well formed") {
+				sm.ShortMessage = body
+				body, _ = sm.AppendBody(nil)
+			}
+			stream, _ = pdu.Append(stream, seq, pdu.StatusOK, &pdu.Raw{Cmd: command, Data: body})
+			if handed := command == pdu.CmdDataSM || command == pdu.CmdAlertNotification || command == pdu.CmdDeliverSM && sm.ParseBody(body) == nil; handed {
+				want = append(want, fmt.Sprintf("%v %d %x", command, seq, body))
+			}
+			if !command.IsResponse() && command != pdu.CmdAlertNotification {
+				answered++
+			}
+		}
+		cuts := rapid.SliceOfN(rapid.IntRange(0, len(stream)), 0, 20).Draw(rt, "cuts")
+		slices.Sort(cuts)
+		var seen []string
+		var answers []byte
+		synctest.Test(t, func(t *testing.T) { seen, answers = converse(t, stream, cuts) })
+		require.Equal(rt, want, seen)
+		require.Len(rt, counted(rt, answers), answered)
+	})
+}
