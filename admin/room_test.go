@@ -31,6 +31,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/bind"
+	"github.com/kakitome/kakitome/engine/callback"
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/document"
@@ -230,8 +231,10 @@ func openRoom(t testing.TB) *room {
 	var wg sync.WaitGroup
 	t.Cleanup(func() { stop(); wg.Wait() })
 	wg.Go(func() { _ = uploads.Run(ctx) })
+	callbacks, err := callback.New(callback.Options{Store: st, Directory: directory, Poster: echo{}, Log: quiet})
+	require.NoError(t, err)
 	s, err := New(Options{
-		Store: st, Directory: directory, Intake: in, Payments: payments, Campaigns: uploads, Pages: page.New(page.Options{Renders: e, Log: quiet}),
+		Store: st, Directory: directory, Intake: in, Payments: payments, Campaigns: uploads, Callbacks: callbacks, Pages: page.New(page.Options{Renders: e, Log: quiet}),
 		Identity:  identity.New(identity.Options{Store: st, Auths: e, Sender: e, LinkHost: "s.example.jp", Log: quiet}),
 		Documents: documents, Audit: audit.New(st), Carriers: carriers, SessionKey: []byte(strings.Repeat("k", 32)), Simulated: true, Log: quiet,
 		Binds: func() []bind.Status {

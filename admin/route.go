@@ -80,6 +80,9 @@ var routes = []route{
 	{method: "GET", path: "/keys", roles: admins, serve: (*Server).keys},
 	{method: "POST", path: "/keys", roles: admins, serve: (*Server).issueKey},
 	{method: "POST", path: "/keys/{id}/revoke", roles: admins, serve: (*Server).revokeKey},
+	{method: "GET", path: "/callbacks", roles: admins, serve: (*Server).callbacks},
+	{method: "POST", path: "/callbacks", roles: admins, serve: (*Server).setCallback},
+	{method: "POST", path: "/callbacks/{name}", roles: admins, serve: (*Server).changeCallback},
 	{method: "GET", path: "/audit", roles: heads, serve: (*Server).audit},
 	{method: "POST", path: "/audit/export", roles: heads, serve: (*Server).exportAudit},
 

@@ -17,6 +17,7 @@ import (
 	"github.com/kakitome/kakitome/admin/signin"
 	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/bind"
+	"github.com/kakitome/kakitome/engine/callback"
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/document"
@@ -36,6 +37,7 @@ type Options struct {
 	Intake    *intake.Intake
 	Payments  *payment.Payments
 	Campaigns *campaign.Campaigns
+	Callbacks *callback.Callbacks
 	Pages     *page.Pages
 	Identity  *identity.Identity
 	Documents *document.Documents
@@ -77,7 +79,7 @@ const exportsAtOnce = 4
 // New checks that all rooms are there and makes the console. Serve runs it.
 func New(o Options) (*Server, error) {
 	if o.Store == nil || o.Directory == nil || o.Intake == nil || o.Payments == nil || o.Pages == nil || o.Identity == nil ||
-		o.Documents == nil || o.Audit == nil || o.Carriers == nil || o.Campaigns == nil {
+		o.Documents == nil || o.Audit == nil || o.Carriers == nil || o.Campaigns == nil || o.Callbacks == nil {
 		return nil, errors.New("console: a room is missing")
 	}
 	if o.Log == nil {

@@ -228,6 +228,8 @@ var actionWords = map[string]words{
 	"upload.faults": {"エラー一覧のCSV出力", "findings exported"}, "claim.resolve": {"要対応を完了", "alerts resolved"}, "claim.settle": {"消込", "claim settled"}, "claim.withdraw": {"請求取下げ", "claim withdrawn"}, "claim.receipt": {"領収書のダウンロード", "receipt downloaded"},
 	"user.add": {"ユーザー追加", "user added"}, "user.set": {"アカウント変更", "account changed"}, "user.role": {"権限変更", "role changed"}, "user.password": {"パスワード再発行", "password reissued"}, "user.totp": {"2段階認証解除", "second factor removed"},
 	"user.disable": {"ユーザー停止", "user disabled"}, "user.enable": {"ユーザー再開", "user enabled"}, "key.issue": {"APIキー発行", "key issued"}, "key.revoke": {"APIキー無効化", "key revoked"},
+	"callback.set": {"コールバックの設定", "callback set"}, "callback.pause": {"コールバックの一時停止", "callback paused"}, "callback.resume": {"コールバックの再開", "callback resumed"},
+	"callback.secret": {"署名鍵の変更", "signing secret replaced"}, "callback.test": {"テスト通知", "test notice"}, "callback.replay": {"再通知", "notices told again"}, "callback.remove": {"コールバックの削除", "callback removed"},
 	"apikey.issue": {"APIキー発行", "key issued"}, "apikey.revoke": {"APIキー無効化", "key revoked"}, "upload.findings.export": {"エラー一覧のCSV出力", "findings exported"}, "tenant.apply": {"テナント設定変更", "tenant changed"},
 }
 
