@@ -16,17 +16,35 @@ import (
 	"github.com/kakitome/kakitome/engine/tenant"
 )
 
-// startCallbacks begins to tell senders' systems what happens, through the one way out.
-func startCallbacks(_ context.Context, r *running, cfg *conf.Config, rm *rooms) error {
+// startEgress makes the one way out to hosts that others name.
+func startEgress(_ context.Context, _ *running, cfg *conf.Config, rm *rooms) error {
 	own, err := listeners(cfg.Listen)
 	if err != nil {
 		return err
 	}
-	dialer, err := egress.New(egress.Options{Config: cfg.Egress, Own: own, OwnHosts: ownHosts(cfg.Links)})
-	if err != nil {
+	if rm.egress, err = egress.New(egress.Options{Config: cfg.Egress, Own: own, OwnHosts: ownHosts(cfg.Links)}); err != nil {
 		return fmt.Errorf("egress: %w", err)
 	}
-	client := egress.NewClient(dialer, egress.Limits{})
+	return nil
+}
+
+// wayOut opens the proxy to the hosts that a module declares and returns what the module is told of it.
+func wayOut(r *running, rm *rooms, m conf.Module) ([]string, error) {
+	if len(m.Hosts) == 0 {
+		return nil, nil
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("proxy of module %s: %w", m.Name, err)
+	}
+	proxy := egress.NewProxy(rm.egress, m.Hosts, r.log.With("plugin", m.Name))
+	r.background("proxy of module "+m.Name, func(ctx context.Context) error { return proxy.Serve(ctx, ln) })
+	return []string{"HTTPS_PROXY=http://" + ln.Addr().String()}, nil
+}
+
+// startCallbacks begins to tell senders' systems what happens.
+func startCallbacks(_ context.Context, r *running, _ *conf.Config, rm *rooms) (err error) {
+	client := egress.NewClient(rm.egress, egress.Limits{})
 	r.onStop("egress", func(context.Context) error { client.Close(); return nil })
 	rm.callbacks, err = callback.New(callback.Options{Store: rm.store, Directory: rm.directory, Poster: client, Log: r.log, Registerer: rm.registry})
 	if err != nil {

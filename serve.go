@@ -29,6 +29,7 @@ import (
 	"github.com/kakitome/kakitome/engine/api/uploads"
 	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/callback"
+	"github.com/kakitome/kakitome/engine/callback/egress"
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/dispatch"
@@ -61,7 +62,8 @@ func serveCommand(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return serve(ctx, cfg, newLogger(cfg.Log))
+	log := newLogger(cfg.Log)
+	return serve(ctx, cfg, newReloader(*config, cfg, log), log)
 }
 
 func newLogger(c conf.Log) *slog.Logger {
@@ -76,13 +78,13 @@ func newLogger(c conf.Log) *slog.Logger {
 
 // serve runs the engine until ctx ends or a part fails. Parts are started from the store outwards and stopped in reverse:
 // the doors close first, then what they called, the store last.
-func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger) (err error) {
+func serve(ctx context.Context, cfg *conf.Config, rl *reloader, log *slog.Logger) (err error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	r := &running{log: log, fail: fail}
 	began := time.Now()
 	defer func() { err = errors.Join(err, r.stop(stopLimit)) }()
-	if err := start(ctx, r, cfg); err != nil {
+	if err := start(ctx, r, cfg, rl); err != nil {
 		return err
 	}
 	log.Info("ready", "seconds", time.Since(began).Round(time.Millisecond).Seconds(), "version", version)
@@ -110,17 +112,19 @@ type rooms struct {
 	campaigns *campaign.Campaigns
 	dispatch  *dispatch.Dispatcher
 	callbacks *callback.Callbacks
+	egress    *egress.Dialer
 	registry  *prometheus.Registry
+	reloader  *reloader
 }
 
-func start(ctx context.Context, r *running, cfg *conf.Config) error {
+func start(ctx context.Context, r *running, cfg *conf.Config, rl *reloader) error {
 	if err := privateDir(cfg.Data.Dir); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	rm := &rooms{registry: prometheus.NewRegistry()}
+	rm := &rooms{registry: prometheus.NewRegistry(), reloader: rl}
 	rm.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context, *running, *conf.Config, *rooms) error{
-		startRecord, startModules, startLinks, startEngine, startCallbacks, startDoors,
+		startRecord, startEgress, startModules, startLinks, startEngine, startCallbacks, startDoors,
 	} {
 		if err := step(ctx, r, cfg, rm); err != nil {
 			return err
@@ -142,26 +146,6 @@ func privateDir(dir string) error {
 	return os.Chmod(dir, 0o700)
 }
 
-// reloadNumbers reads the files of ranges and ported numbers again at each SIGHUP. Bad files leave the old ones in use. What
-// else stands in the configuration needs a restart.
-func reloadNumbers(ctx context.Context, table *carrier.Table, numbers carrier.Config, log *slog.Logger) error {
-	hup := make(chan os.Signal, 1) // full: the files are about to be read anyway
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-hup:
-		}
-		if err := table.Reload(numbers); err != nil {
-			log.Error("numbers were not reloaded; the old ones stay in use", "err", err)
-			continue
-		}
-		log.Info("numbers reloaded")
-	}
-}
-
 // startRecord opens the store, the directory of tenants and the table of numbers.
 func startRecord(ctx context.Context, r *running, cfg *conf.Config, rm *rooms) (err error) {
 	rm.store, err = store.Open(store.Options{
@@ -180,7 +164,6 @@ func startRecord(ctx context.Context, r *running, cfg *conf.Config, rm *rooms) (
 	if rm.carriers, err = carrier.Open(cfg.Numbers); err != nil {
 		return err
 	}
-	r.background("numbers", func(ctx context.Context) error { return reloadNumbers(ctx, rm.carriers, cfg.Numbers, r.log) })
 	return nil
 }
 
@@ -189,6 +172,9 @@ func startModules(ctx context.Context, r *running, cfg *conf.Config, rm *rooms) 
 	modules := make([]host.Module, len(cfg.Modules))
 	for i, m := range cfg.Modules {
 		modules[i] = host.Module{Name: m.Name, Path: m.Path, SHA256: m.SHA256}
+		if modules[i].Env, err = wayOut(r, rm, m); err != nil {
+			return err
+		}
 	}
 	run := filepath.Join(cfg.Data.Dir, "run")
 	if len(run) > 60 { // sockets have paths of 108 bytes at the most, and a data directory may be deep
@@ -265,6 +251,8 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 		return err
 	}
 	r.background("dispatch", rm.dispatch.Run)
+	rm.reloader.carriers, rm.reloader.dispatch = rm.carriers, rm.dispatch
+	r.background("reload", rm.reloader.run)
 	return nil
 }
 
@@ -363,7 +351,7 @@ func consoleDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context,
 		return nil, err
 	}
 	server, err := admin.New(admin.Options{
-		Store: rm.store, Directory: rm.directory, Intake: rm.intake, Payments: rm.payments, Campaigns: rm.campaigns, Pages: rm.pages,
+		Store: rm.store, Directory: rm.directory, Intake: rm.intake, Payments: rm.payments, Campaigns: rm.campaigns, Callbacks: rm.callbacks, Pages: rm.pages,
 		Identity: rm.identity, Documents: rm.documents, Audit: rm.audit, Carriers: rm.carriers, Binds: rm.dispatch.Status, Modules: rm.modules.Status,
 		Simulated: cfg.Simulated(), TrustedProxies: cfg.Links.TrustedProxies, SessionKey: key, Log: r.log, Registry: rm.registry,
 	})

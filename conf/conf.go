@@ -92,6 +92,9 @@ type Module struct {
 	Path string `toml:"path"`
 	// SHA256 of the program in hexadecimal, as `kakitome module checksum FILE` prints it.
 	SHA256 string `toml:"sha256"`
+	// Hosts that the module reaches, name or name:port (443), https alone: it gets a proxy to them (HTTPS_PROXY), with the
+	// checks of egress. Empty: it gets none.
+	Hosts []string `toml:"hosts"`
 }
 
 // Certificate is a pair of PEM files.
@@ -132,7 +135,7 @@ func Sample() Config {
 	c.Dispatch.Status = []dispatch.StatusRule{{Carrier: "docomo", Codes: []int64{1025}, Meaning: "retry", Waits: []int{60, 600}}}
 	c.Egress.Allow = []string{}
 	for _, name := range []string{"auth/knowledge", "auth/otp_sms", "payment/sandbox", "render/standard"} {
-		c.Modules = append(c.Modules, Module{Name: name, Path: "/usr/lib/kakitome/" + strings.ReplaceAll(name, "/", "_"), SHA256: strings.Repeat("0", 64)})
+		c.Modules = append(c.Modules, Module{Name: name, Path: "/usr/lib/kakitome/" + strings.ReplaceAll(name, "/", "_"), SHA256: strings.Repeat("0", 64), Hosts: []string{}})
 	}
 	c.Certificates = []Certificate{{Cert: "/etc/kakitome/kk.example.jp.pem", Key: "/etc/kakitome/kk.example.jp.key"}}
 	return c
@@ -276,6 +279,9 @@ func (c *Config) validateModules(bad func(field, format string, args ...any)) {
 		seen[m.Name] = true
 		if _, err := os.Stat(m.Path); err != nil {
 			bad(field+"path", "%v", err)
+		}
+		for _, err := range (egress.Config{Allow: m.Hosts}).Validate() {
+			bad(field+"hosts", "%v", strings.TrimPrefix(err.Error(), "allow"))
 		}
 		if !checksumPattern.MatchString(m.SHA256) {
 			bad(field+"sha256", "must be 64 hexadecimal digits")

@@ -54,6 +54,7 @@ type Module struct {
 	Path    string   // the program
 	SHA256  string   // of the program, 64 hexadecimal digits; Checksum computes it
 	PassEnv []string // names of variables of the host's environment that the module gets too, e.g. HTTPS_PROXY
+	Env     []string // further variables, NAME=value: nothing secret
 	Limits  Limits
 }
 

@@ -536,11 +536,13 @@ func TestModuleGetsNothingOfTheHostsEnvironment(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", "http://proxy.example.jp:3128")
 	o, f := options(t, "auth/a")
 	o.Modules[0].PassEnv = []string{"HTTPS_PROXY"}
+	o.Modules[0].Env = []string{"NO_PROXY=example.jp"}
 	f.start(t, o)
 	environ, err := f.tell(t.Context(), "auth/a", "t", "environ")
 	require.NoError(t, err)
 	require.NotContains(t, environ, "hunter2")
 	require.Contains(t, environ, "HTTPS_PROXY=http://proxy.example.jp:3128")
+	require.Contains(t, environ, "NO_PROXY=example.jp")
 }
 
 func TestMemoryLimitEndsTheModuleAlone(t *testing.T) {

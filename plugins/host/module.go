@@ -212,7 +212,7 @@ func (m *module) launch(ctx context.Context, config Module) (*live, error) {
 	}
 	life, ended := context.WithCancel(context.Background())
 	p := &process{
-		path: path, passEnv: config.PassEnv, limits: config.Limits,
+		path: path, passEnv: config.PassEnv, env: config.Env, limits: config.Limits,
 		sink:   newLogSink(life, m.log, m.dropped),
 		exited: make(chan struct{}),
 		ended:  ended,

@@ -24,6 +24,7 @@ import (
 type process struct {
 	path    string
 	passEnv []string
+	env     []string
 	limits  Limits
 	sink    *logSink
 
@@ -61,6 +62,7 @@ func (p *process) prepare(env []string, dir string) {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
 	}
+	cmd.Env = append(cmd.Env, p.env...)
 	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p.cmd, p.dir = cmd, dir

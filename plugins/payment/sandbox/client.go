@@ -28,6 +28,7 @@ const (
 func newClient() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment, // the host's way out to declared hosts
 			DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 			TLSHandshakeTimeout:   5 * time.Second,
 			MaxIdleConnsPerHost:   16,
