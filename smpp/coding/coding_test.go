@@ -181,7 +181,7 @@ func TestBrokenBytesAreShownAsFarAsTheyCanBe(t *testing.T) {
 }
 
 func TestDataCodings(t *testing.T) {
-	for _, a := range []Alphabet{GSM7, Latin1, UCS2} {
+	for _, a := range []Alphabet{GSM7, Latin1, UCS2, ShiftJIS, ISO2022JP} {
 		got, ok := FromDataCoding(a.DataCoding())
 		require.True(t, ok)
 		require.Equal(t, a, got)

@@ -4,34 +4,68 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/kakitome/kakitome/smpp/pdu"
 )
 
 // MaxSegments is the most segments that a user data header can count.
 const MaxSegments = 255
 
+// Join is how the segments of a long text are held together.
+type Join uint8
+
+const (
+	ByUDH     Join = iota // a user data header in short_message; every carrier takes it
+	BySAR                 // the TLVs sar_msg_ref_num, sar_total_segments and sar_segment_seqnum
+	ByPayload             // not cut: the whole text is one message_payload
+)
+
 // Options says how a text is cut. The zero value chooses the alphabet, writes
-// 8-bit references and allows MaxSegments.
+// user data headers with 8-bit references and allows MaxSegments.
 type Options struct {
 	Alphabet  Alphabet
+	Join      Join
 	Reference uint16 // same in all segments of a text; only the low 8 bits count unless Wide
-	Wide      bool   // 16-bit reference: one unit less per segment, far fewer clashes
+	Wide      bool   // 16-bit reference: one unit less per segment, far fewer clashes. With BySAR and ByPayload: the carrier writes such ones
 	MaxParts  int    // refuse longer texts; 0 is MaxSegments
 }
 
 // Length is what a text measures.
 type Length struct {
-	Alphabet Alphabet // GSM7, Latin1 or UCS2
-	Units    int      // septets, characters or UTF-16 units
+	Alphabet Alphabet // not Auto
+	Units    int      // septets, letters, UTF-16 units or, of the Japanese alphabets, bytes
 	Parts    int      // short messages, as carriers bill them; 1 for an empty text
 }
 
 // Segment is the user data of one short message.
 type Segment struct {
 	Alphabet    Alphabet
-	Data        []byte // user data header, if any, and text: the short_message
-	UDH         int    // length of the header in Data in bytes, 0 when alone
+	Data        []byte // user data header, if any, and text
+	UDH         int    // length of the header in Data in bytes, 0 without
 	Units       int    // of text
 	Part, Total int    // from 1; 1 of 1 when alone
+	Reference   uint16 // that of Options, for BySAR
+	Join        Join   // how Put carries it; ByUDH when alone
+}
+
+// Put writes the segment into p: esm_class, data_coding, and short_message or
+// the TLVs, which are appended to those that p has. The error is that of
+// message_payload above 65,535 bytes. SMPP 3.4 §5.3.2.22, §5.3.2.23,
+// §5.3.2.24, §5.3.2.32
+func (s *Segment) Put(p *pdu.SM) (err error) {
+	p.ESMClass |= s.ESMClass()
+	p.DataCoding = s.Alphabet.DataCoding()
+	switch s.Join {
+	case ByPayload:
+		p.ShortMessage = nil
+		p.TLVs, err = pdu.AppendTLV(p.TLVs, pdu.TagMessagePayload, s.Data)
+		return err
+	case BySAR:
+		p.TLVs = p.TLVs.AppendUint16(pdu.TagSARMsgRefNum, s.Reference).
+			AppendUint8(pdu.TagSARTotalSegments, byte(s.Total)).AppendUint8(pdu.TagSARSegmentSeqnum, byte(s.Part))
+	}
+	p.ShortMessage = s.Data
+	return nil
 }
 
 // ESMClass returns the bit that announces a user data header, or 0.
@@ -50,9 +84,9 @@ var ErrTooManyParts = errors.New("text needs too many short messages")
 // segment behind a header of udh bytes.
 func (a Alphabet) capacity(udh int) (alone, part int) {
 	switch a {
-	case GSM7:
+	case GSM7, GSM7Packed:
 		return 160, 160 - (udh*8+6)/7
-	case Latin1:
+	case Latin1, ShiftJIS, ISO2022JP:
 		return 140, 140 - udh
 	}
 	return 70, (140 - udh) / 2
@@ -73,19 +107,24 @@ func Measure(text string, o Options) (Length, error) {
 		l.Alphabet = Choose(text)
 	}
 	alone, part := l.Alphabet.capacity(o.udh())
-	parts, room := 1, part
+	fresh := pen{alphabet: l.Alphabet}
+	whole, here := fresh, fresh
+	parts, used := 1, 0
 	for i, r := range text {
-		if err := l.Alphabet.check(text, i, r); err != nil {
+		n, behind := whole.cost(r)
+		if err := l.Alphabet.check(text, i, r, n); err != nil {
 			return Length{}, err
 		}
-		n := l.Alphabet.units(r)
+		whole = behind
 		l.Units += n
-		if n > room {
-			parts, room = parts+1, part
+		if n, behind = here.cost(r); used+n+behind.closing() > part {
+			parts, used = parts+1, 0
+			n, behind = fresh.cost(r)
 		}
-		room -= n
+		here = behind
+		used += n
 	}
-	if l.Units > alone {
+	if l.Units += whole.closing(); l.Units > alone {
 		l.Parts = parts
 	}
 	most := o.MaxParts
@@ -99,7 +138,8 @@ func Measure(text string, o Options) (Length, error) {
 }
 
 // Split encodes text and cuts it into segments; a text that fits one short
-// message has no header. The error is [ErrInvalidUTF8], a [*RuneError] or
+// message has no header. With ByPayload there is one segment of any length up
+// to the parts allowed. The error is [ErrInvalidUTF8], a [*RuneError] or
 // [ErrTooManyParts]. The segments share one new buffer, which the caller owns.
 func Split(text string, o Options) ([]Segment, error) {
 	l, err := Measure(text, o)
@@ -110,36 +150,44 @@ func Split(text string, o Options) ([]Segment, error) {
 	if l.Alphabet == UCS2 {
 		width = 2
 	}
+	join, parts := o.Join, l.Parts
 	_, part := l.Alphabet.capacity(o.udh())
-	if l.Parts > 1 {
+	switch {
+	case parts == 1:
+		join, part = ByUDH, l.Units
+	case join == ByPayload:
+		parts, part = 1, l.Units
+	case join == ByUDH:
 		udh = o.udh()
-	} else {
-		part = l.Units
 	}
-	// The buffer is sized once, so that earlier segments stay in place.
-	buf := make([]byte, 0, l.Units*width+l.Parts*udh)
-	segments := make([]Segment, 0, l.Parts)
+	// The buffer is sized once, so that earlier segments stay in place: escapes
+	// of ISO-2022-JP are written anew in each segment.
+	buf := make([]byte, 0, l.Units*width+parts*(udh+2*jisEscape))
+	segments := make([]Segment, 0, parts)
 	rest := text
-	for n := range l.Parts {
+	for n := range parts {
 		start, units := len(buf), 0
 		if udh > 0 {
-			buf = o.appendUDH(buf, l.Parts, n+1)
+			buf = o.appendUDH(buf, parts, n+1)
 		}
+		at, p := len(buf), pen{alphabet: l.Alphabet}
 		cut := len(rest)
 		for i, r := range rest {
-			u := l.Alphabet.units(r)
-			if units+u > part {
+			u, behind := p.cost(r)
+			if units+u+behind.closing() > part {
 				cut = i
 				break
 			}
 			units += u
-			buf = l.Alphabet.appendRune(buf, r)
+			buf, p = p.append(buf, r)
 		}
+		units += p.closing()
+		buf = p.close(buf, at, udh)
 		rest = rest[cut:]
 		segments = append(segments, Segment{
 			Alphabet: l.Alphabet,
 			Data:     buf[start:len(buf):len(buf)],
-			UDH:      udh, Units: units, Part: n + 1, Total: l.Parts,
+			UDH:      udh, Units: units, Part: n + 1, Total: parts, Reference: o.Reference, Join: join,
 		})
 	}
 	return segments, nil
