@@ -195,6 +195,9 @@ func (c *Config) Validate() []error {
 		if _, err := tls.LoadX509KeyPair(ct.Cert, ct.Key); err != nil {
 			bad(fmt.Sprintf("certificate[%d].cert", i), "%v", err)
 		}
+		if info, err := os.Stat(ct.Key); err == nil && info.Mode().Perm()&0o077 != 0 {
+			bad(fmt.Sprintf("certificate[%d].key", i), "%s may be read by others (mode %04o, needs 0600)", ct.Key, info.Mode().Perm())
+		}
 	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		bad("log.level", "%q must be debug, info, warn or error", c.Log.Level)

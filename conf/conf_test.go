@@ -2,6 +2,7 @@ package conf
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -95,6 +96,38 @@ func TestEveryFaultIsReportedWithItsLine(t *testing.T) {
 	for n, l := range spoil {
 		require.True(t, at[n], "no fault for line %d %q in\n%v", n, l, err)
 	}
+}
+
+func TestWrongTypeHidesNoOtherFault(t *testing.T) {
+	_, text := box(t)
+	text = strings.Replace(text, "[listen]\n", "min_free_mb = \"much\"\nwrong = 1\n[listen]\nconsole = [\n  1,\n]\n", 1)
+	text = strings.Replace(text, `links = "127.0.0.1:8080"`, `links = "nowhere"`, 1)
+	text += "[log]\nlevel = 5\n"
+	_, err := parse("kakitome.toml", []byte(text))
+	last := strings.Count(text, "\n")
+	require.EqualError(t, err, strings.Join([]string{
+		`kakitome.toml:4: data.min_free_mb: cannot decode TOML string into int`,
+		`kakitome.toml:5: unknown key "data.wrong"`,
+		`kakitome.toml:7: listen.console: cannot decode TOML array into string`,
+		`kakitome.toml:10: listen.links: "nowhere" must be host:port or :port`,
+		fmt.Sprintf(`kakitome.toml:%d: log.level: cannot decode TOML integer into string`, last),
+	}, "\n"))
+	for _, twice := range []string{"[data]\n", "[[data]]\n", "data = 5\n"} {
+		_, err = parse("kakitome.toml", []byte(text+twice))
+		require.ErrorContains(t, err, fmt.Sprintf("kakitome.toml:%d: ", last+1))
+	}
+}
+
+func TestPrivateKeyReadableByOthersIsRefused(t *testing.T) {
+	dir, text := box(t)
+	key := filepath.Join(dir, "kk.key")
+	require.NoError(t, os.WriteFile(key, nil, 0o600))
+	text += "[[certificate]]\ncert = \"kk.pem\"\nkey = \"" + key + "\"\n"
+	_, err := parse("kakitome.toml", []byte(text))
+	require.NotContains(t, err.Error(), "may be read by others")
+	require.NoError(t, os.Chmod(key, 0o640))
+	_, err = parse("kakitome.toml", []byte(text))
+	require.ErrorContains(t, err, "certificate[0].key: "+key+" may be read by others (mode 0640, needs 0600)")
 }
 
 func TestPasswordReadableByOthersIsRefused(t *testing.T) {

@@ -5,7 +5,9 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"math"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,36 +57,96 @@ func Load(path string) (*Config, error) {
 	return parse(path, data)
 }
 
+// parse reads a configuration. A value of the wrong type is a fault like others: it is blanked, and the rest is read.
 func parse(path string, data []byte) (*Config, error) {
-	c := Default()
 	faults := &Faults{File: path}
-	dec := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
-	err := dec.Decode(&c)
-	var strict *toml.StrictMissingError
-	var syntax *toml.DecodeError
+	var spoiled []string
+	c, err := decode(data)
+	var strict *toml.StrictMissingError // holds a DecodeError for each key
+	var wrong *toml.DecodeError
+	for !errors.As(err, &strict) && errors.As(err, &wrong) {
+		line, _ := wrong.Position()
+		key, rest := without(data, line)
+		if key == "" { // not to be read at all
+			faults.List = append(faults.List, Fault{line, strings.TrimPrefix(wrong.Error(), "toml: ")})
+			return nil, faults
+		}
+		faults.List = append(faults.List, Fault{line, key + ": " + ourTypes.ReplaceAllString(strings.TrimPrefix(wrong.Error(), "toml: "), "")})
+		spoiled, data = append(spoiled, key), rest
+		c, err = decode(data)
+	}
 	switch {
-	case errors.As(err, &strict):
+	case strict != nil:
 		for _, e := range strict.Errors {
 			line, _ := e.Position()
 			faults.List = append(faults.List, Fault{line, fmt.Sprintf("unknown key %q", strings.Join(e.Key(), "."))})
 		}
-	case errors.As(err, &syntax):
-		line, _ := syntax.Position()
-		faults.List = append(faults.List, Fault{line, strings.TrimPrefix(syntax.Error(), "toml: ")})
-		return nil, faults
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	fillBinds(&c)
-	lines := keyLines(data)
+	fillBinds(c)
+	lines, _ := keyLines(data)
 	for _, e := range c.Validate() {
+		if slices.ContainsFunc(spoiled, func(key string) bool { return lies(e.Error(), key) }) {
+			continue // said already
+		}
 		faults.List = append(faults.List, Fault{lineOf(lines, e.Error()), e.Error()})
 	}
 	if len(faults.List) > 0 {
 		slices.SortStableFunc(faults.List, func(a, b Fault) int { return a.Line - b.Line })
 		return nil, faults
 	}
-	return &c, nil
+	return c, nil
+}
+
+func decode(data []byte) (*Config, error) {
+	c := Default()
+	return &c, toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&c)
+}
+
+// ourTypes is what the decoder says of our types, which the operator does not know.
+var ourTypes = regexp.MustCompile(`struct field \S+ of type `)
+
+// without blanks the key and its value around a line, and returns the path of the key; "" when the file breaks off there
+// or no value stands there.
+func without(data []byte, line int) (key string, rest []byte) {
+	lines, whole := keyLines(data)
+	if !whole {
+		return "", nil
+	}
+	start, end := 0, math.MaxInt
+	for path, n := range lines {
+		if n <= line && n > start {
+			start, key = n, path
+		}
+	}
+	for _, n := range lines {
+		if n > start {
+			end = min(end, n)
+		}
+	}
+	n := 0
+	for text := range bytes.Lines(data) {
+		n++
+		switch {
+		case n < start || n >= end:
+			rest = append(rest, text...)
+		case n == start && (text[0] == '[' || len(bytes.TrimSpace(text)) == 0):
+			return "", nil // a table that stands there twice
+		default:
+			rest = append(rest, '\n')
+		}
+	}
+	if len(rest) >= len(data) {
+		return "", nil // nothing of it was found: what is a line is seen differently
+	}
+	return key, rest
+}
+
+// lies reports whether the field that a fault's text begins with is key or lies in it.
+func lies(text, key string) bool {
+	rest, ok := strings.CutPrefix(text, key)
+	return ok && rest != "" && strings.ContainsRune(":.[", rune(rest[0]))
 }
 
 // fillBinds gives binds the defaults of what they leave out: TOML cannot tell 0 from absent in an array of tables.
@@ -116,8 +178,8 @@ func lineOf(lines map[string]int, text string) int {
 	return 0
 }
 
-// keyLines maps the path of each key and table ("bind[1].name") to its line.
-func keyLines(data []byte) map[string]int {
+// keyLines maps the path of each key and table ("bind[1].name") to its line. It reports whether it came to the end.
+func keyLines(data []byte) (map[string]int, bool) {
 	lines := map[string]int{}
 	count := map[string]int{}
 	table := ""
@@ -149,7 +211,7 @@ func keyLines(data []byte) map[string]int {
 		}
 		lines[path] = line
 	}
-	return lines
+	return lines, p.Error() == nil
 }
 
 func join(a, b string) string {
