@@ -109,7 +109,7 @@ func (a apiClaims) Change(ctx context.Context, t *tenant.Tenant, number string, 
 	patch := payment.Patch{Reason: c.Reason}
 	switch c.Action {
 	case "amend":
-		patch.Amount = c.Amount
+		patch.Amount, patch.Tax = c.Amount, c.Tax
 		if c.Due != "" {
 			patch.Due = &c.Due
 		}
@@ -143,14 +143,24 @@ func apiClaim(s *payment.State, timeline bool) api.Claim {
 		c.Method = j.Attempts[n-1].Method
 	}
 	if timeline {
-		c.Timeline = claimTimeline(&j)
+		c.Timeline = claimTimeline(s, &j)
 	}
 	return c
 }
 
 // claimTimeline lists what happened to a claim, oldest first.
-func claimTimeline(j *payment.JSON) []api.Entry {
+func claimTimeline(s *payment.State, j *payment.JSON) []api.Entry {
 	entries := []api.Entry{{At: j.Created, Of: "claim", Event: "made"}}
+	for _, st := range s.Statements {
+		e := api.Entry{At: st.At, Of: "claim", Event: st.Type.String(), Detail: map[string]string{"by": st.By}}
+		if st.Reason != "" {
+			e.Detail["reason"] = st.Reason
+		}
+		entries = append(entries, e)
+	}
+	if s.Receipt != nil {
+		entries = append(entries, api.Entry{At: s.Receipt.Issued, Of: "claim", Event: payment.ReceiptIssued.String(), Detail: map[string]string{"receipt": s.Receipt.Number}})
+	}
 	for _, at := range j.Attempts {
 		add := func(when time.Time, event string) {
 			if !when.IsZero() {

@@ -63,12 +63,15 @@ func (ch *ClaimChange) check() (ps message.Problems) {
 	bad := func(p message.Problem) { ps = append(ps, p) }
 	switch ch.Action {
 	case "amend":
-		if ch.Amount == nil && ch.Due == "" {
+		if ch.Amount == nil && ch.Tax == nil && ch.Due == "" {
 			bad(message.Problem{Field: "amount", Code: "required"})
 		}
 	case "settle", "withdraw":
 		if ch.Amount != nil {
 			bad(message.Problem{Field: "amount", Code: "mismatch", Detail: "only with amend"})
+		}
+		if ch.Tax != nil {
+			bad(message.Problem{Field: "tax", Code: "mismatch", Detail: "only with amend"})
 		}
 		if ch.Due != "" {
 			bad(message.Problem{Field: "due", Code: "mismatch", Detail: "only with amend"})
@@ -80,6 +83,9 @@ func (ch *ClaimChange) check() (ps message.Problems) {
 	}
 	if ch.Amount != nil && (*ch.Amount < 1 || *ch.Amount > message.MaxAmount) {
 		bad(message.Problem{Field: "amount", Code: "range", Limit: message.MaxAmount, Got: *ch.Amount, Detail: "yen, 1 to 9,999,999"})
+	}
+	if ch.Tax != nil && *ch.Tax < 0 {
+		bad(message.Problem{Field: "tax", Code: "range", Got: *ch.Tax, Detail: "yen, included in the amount"})
 	}
 	if _, err := time.Parse(time.DateOnly, ch.Due); err != nil && ch.Due != "" {
 		bad(message.Problem{Field: "due", Code: "pattern", Value: message.Mask(ch.Due), Detail: "YYYY-MM-DD"})

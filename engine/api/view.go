@@ -108,7 +108,8 @@ type Claim struct {
 // ClaimChange is a fact that the sender states about a claim.
 type ClaimChange struct {
 	Action string `json:"action"`           // amend, settle (消込: paid elsewhere), withdraw
-	Amount *int64 `json:"amount,omitempty"` // amend: yen
+	Amount *int64 `json:"amount,omitempty"` // amend: yen; without Tax the new amount shows none
+	Tax    *int64 `json:"tax,omitempty"`    // amend: yen within the amount
 	Due    string `json:"due,omitempty"`    // amend: YYYY-MM-DD
 	Reason string `json:"reason,omitempty"` // at most 200 characters
 }

@@ -111,6 +111,12 @@ type Act struct {
 	At time.Time
 }
 
+// Statement is what a sender stated about a claim: Amended, Settled or Withdrawn.
+type Statement struct {
+	Type Type
+	Act
+}
+
 // State is the fold of a claim's events.
 type State struct {
 	Ref     store.Ref
@@ -122,6 +128,7 @@ type State struct {
 	MadeAt   time.Time
 	Messages []ulid.ULID // that carry the claim, in order of joining
 
+	Statements             []Statement // in order
 	WithdrawnBy, SettledBy *Act
 	Attempts               []*Attempt // in order of their start
 	Received, Confirmed    int64      // yen
@@ -179,13 +186,17 @@ func (s *State) apply(e store.Event) error {
 	case Amended:
 		s.Terms = Terms{}
 		s.changed = e.At
-		return json.Unmarshal(e.Data, &s.Terms)
+		if err := json.Unmarshal(e.Data, &s.Terms); err != nil {
+			return err
+		}
+		s.Statements = append(s.Statements, Statement{Amended, Act{message.Act{By: s.By}, e.At}})
 	case Withdrawn, Settled:
 		act := Act{At: e.At}
 		if err := json.Unmarshal(e.Data, &act.Act); err != nil {
 			return err
 		}
 		s.changed = e.At
+		s.Statements = append(s.Statements, Statement{Type(e.Type), act})
 		if Type(e.Type) == Withdrawn && s.WithdrawnBy == nil {
 			s.WithdrawnBy = &act
 		} else if Type(e.Type) == Settled && s.SettledBy == nil {

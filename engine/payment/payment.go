@@ -294,11 +294,22 @@ func (p *Payments) Patch(ctx context.Context, t *tenant.Tenant, number string, p
 		case patch.Withdrawn:
 			return []store.NewEvent{newEvent(Withdrawn, now, act)}, nil
 		}
-		return s.amend(now, terms(s.Terms, by))
+		t := terms(s.Terms, by)
+		if t.Amount != s.Amount { // the old lines add up to the old amount
+			if err := p.reveal(s); err != nil {
+				return nil, err
+			}
+			var err error
+			if t.Sealed, err = p.seal(s.Ref.Tenant, s.Ref.ID, now, Content{Payer: s.Content.Payer}); err != nil {
+				return nil, err
+			}
+		}
+		return s.amend(now, t)
 	})
 	if err != nil {
 		return State{}, err
 	}
+	s.Content = Content{}
 	return s, p.reveal(&s)
 }
 
