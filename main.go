@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/kakitome/kakitome/engine/tenant"
 )
 
 // version is set by the Makefile: -ldflags "-X main.version=…".
@@ -35,6 +37,12 @@ func commands() []command {
 		{"key new", "FILE", "make a master key file", keyNewCommand},
 		{"module checksum", "FILE…", "print the checksums that pin modules", checksumCommand},
 		{"status", "-config FILE", "binds, modules and doors of the running engine", statusCommand},
+		{"reload", "-config FILE", "put carriers, ranges, binds and rules of the file into use, without a stop", reloadCommand},
+		{"carrier status", "-config FILE", "what each carrier's binds do", carrierStatusCommand},
+		{"carrier pause", "-config FILE CARRIER", "submit nothing to a carrier; its binds stay up for receipts", holdCommand(tenant.Paused)},
+		{"carrier drain", "-config FILE CARRIER", "let a carrier's binds finish and unbind", holdCommand(tenant.Drained)},
+		{"carrier resume", "-config FILE CARRIER", "end a pause or drain", holdCommand(tenant.Released)},
+		{"carrier try", "-config FILE -from ADDRESS [-text TEXT] [-wait 1m] CARRIER NUMBER", "send one SMS on a bind of its own and say which id_rule fits", carrierTryCommand},
 		{"tenant apply", "-config FILE [-dry-run] TENANT.toml", "define or change a tenant", tenantApplyCommand},
 		{"user set", "-config FILE -tenant ID -login LOGIN -role ROLE [-name NAME]", "add a user or give a new password, printed once", userSetCommand},
 		{"apikey issue", "-config FILE -tenant ID -name NAME", "make an API key, printed once", keyIssueCommand},

@@ -18,6 +18,7 @@ import (
 	"github.com/kakitome/kakitome/engine/bind"
 	"github.com/kakitome/kakitome/engine/callback"
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -37,7 +38,8 @@ type operatorDoor struct {
 	carriers  *carrier.Table
 	modules   *host.Host
 	audit     *audit.Log
-	binds     func() []bind.Status
+	dispatch  *dispatch.Dispatcher
+	reloader  *reloader
 	callbacks *callback.Callbacks
 	started   time.Time
 	log       *slog.Logger
@@ -105,8 +107,11 @@ func (d *operatorDoor) handler() http.Handler {
 	mux.HandleFunc("POST /users", answer(d.setUser))
 	mux.HandleFunc("POST /keys", answer(d.issueKey))
 	mux.HandleFunc("POST /keys/revoke", answer(d.revokeKey))
+	mux.HandleFunc("POST /reload", answer(d.reload))
+	mux.HandleFunc("POST /carriers/hold", answer(d.hold))
+	mux.HandleFunc("GET /carriers", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, d.carrierStatus()) })
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, status{Version: version, Since: d.started, Tenants: len(d.directory.Now().Tenants), Binds: d.binds(), Modules: d.modules.Status()})
+		writeJSON(w, status{Version: version, Since: d.started, Tenants: len(d.directory.Now().Tenants), Binds: d.dispatch.Status(), Modules: d.modules.Status()})
 	})
 	return mux
 }

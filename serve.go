@@ -12,10 +12,8 @@ import (
 	"net/http/pprof"
 	"net/url"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,7 +60,8 @@ func serveCommand(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return serve(ctx, cfg, newLogger(cfg.Log))
+	log := newLogger(cfg.Log)
+	return serve(ctx, cfg, newReloader(*config, cfg, log), log)
 }
 
 func newLogger(c conf.Log) *slog.Logger {
@@ -77,13 +76,13 @@ func newLogger(c conf.Log) *slog.Logger {
 
 // serve runs the engine until ctx ends or a part fails. Parts are started from the store outwards and stopped in reverse:
 // the doors close first, then what they called, the store last.
-func serve(ctx context.Context, cfg *conf.Config, log *slog.Logger) (err error) {
+func serve(ctx context.Context, cfg *conf.Config, rl *reloader, log *slog.Logger) (err error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	r := &running{log: log, fail: fail}
 	began := time.Now()
 	defer func() { err = errors.Join(err, r.stop(stopLimit)) }()
-	if err := start(ctx, r, cfg); err != nil {
+	if err := start(ctx, r, cfg, rl); err != nil {
 		return err
 	}
 	log.Info("ready", "seconds", time.Since(began).Round(time.Millisecond).Seconds(), "version", version)
@@ -113,13 +112,14 @@ type rooms struct {
 	callbacks *callback.Callbacks
 	egress    *egress.Dialer
 	registry  *prometheus.Registry
+	reloader  *reloader
 }
 
-func start(ctx context.Context, r *running, cfg *conf.Config) error {
+func start(ctx context.Context, r *running, cfg *conf.Config, rl *reloader) error {
 	if err := privateDir(cfg.Data.Dir); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	rm := &rooms{registry: prometheus.NewRegistry()}
+	rm := &rooms{registry: prometheus.NewRegistry(), reloader: rl}
 	rm.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context, *running, *conf.Config, *rooms) error{
 		startRecord, startEgress, startModules, startLinks, startEngine, startCallbacks, startDoors,
@@ -144,26 +144,6 @@ func privateDir(dir string) error {
 	return os.Chmod(dir, 0o700)
 }
 
-// reloadNumbers reads the files of ranges and ported numbers again at each SIGHUP. Bad files leave the old ones in use. What
-// else stands in the configuration needs a restart.
-func reloadNumbers(ctx context.Context, table *carrier.Table, numbers carrier.Config, log *slog.Logger) error {
-	hup := make(chan os.Signal, 1) // full: the files are about to be read anyway
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-hup:
-		}
-		if err := table.Reload(numbers); err != nil {
-			log.Error("numbers were not reloaded; the old ones stay in use", "err", err)
-			continue
-		}
-		log.Info("numbers reloaded")
-	}
-}
-
 // startRecord opens the store, the directory of tenants and the table of numbers.
 func startRecord(ctx context.Context, r *running, cfg *conf.Config, rm *rooms) (err error) {
 	rm.store, err = store.Open(store.Options{
@@ -182,7 +162,6 @@ func startRecord(ctx context.Context, r *running, cfg *conf.Config, rm *rooms) (
 	if rm.carriers, err = carrier.Open(cfg.Numbers); err != nil {
 		return err
 	}
-	r.background("numbers", func(ctx context.Context) error { return reloadNumbers(ctx, rm.carriers, cfg.Numbers, r.log) })
 	return nil
 }
 
@@ -270,6 +249,8 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 		return err
 	}
 	r.background("dispatch", rm.dispatch.Run)
+	rm.reloader.carriers, rm.reloader.dispatch = rm.carriers, rm.dispatch
+	r.background("reload", rm.reloader.run)
 	return nil
 }
 
@@ -316,7 +297,7 @@ func startDoors(_ context.Context, r *running, cfg *conf.Config, rm *rooms) erro
 		return err
 	}
 	door := &operatorDoor{store: rm.store, directory: rm.directory, carriers: rm.carriers, modules: rm.modules, audit: rm.audit,
-		binds: rm.dispatch.Status, callbacks: rm.callbacks, started: time.Now(), log: r.log}
+		dispatch: rm.dispatch, reloader: rm.reloader, callbacks: rm.callbacks, started: time.Now(), log: r.log}
 	r.background("operator socket", func(ctx context.Context) error { return serveHTTP(ctx, socket, door.handler()) })
 	return nil
 }

@@ -2,7 +2,8 @@
 //
 // A Bind is a state machine (Run): Dialing ─► Bound ─► Waiting ─► Dialing …, and Refused when the carrier says that it will
 // never let us in (wrong system_id or password): that needs a person, so it is not tried again before Resume. Waiting
-// backs off with jitter, from one second to a minute, and starts over after a session that lasted.
+// backs off with jitter, from one second to a minute, and starts over after a session that lasted. Hold drains and unbinds
+// it, and keeps it in Held.
 //
 // It submits nothing by itself: engine/dispatch asks Credit, then TrySubmit. Results and the carrier's own requests go to
 // the Handlers in batches, from the session's two handler goroutines; a handler may block for a commit. Nothing here
@@ -11,7 +12,6 @@ package bind
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,7 +35,8 @@ const (
 	Bound     State = "bound"
 	Waiting   State = "waiting"   // until the next try
 	Refused   State = "refused"   // by the carrier, until Resume
-	Unbinding State = "unbinding" // the program stops
+	Held      State = "held"      // by the operator
+	Unbinding State = "unbinding" // the program stops, or the operator holds it
 	Stopped   State = "stopped"
 )
 
@@ -71,7 +72,7 @@ type Bind struct {
 	log     *slog.Logger
 	metrics *metrics
 	limiter *rate.Limiter
-	resume  chan struct{} // size 1: a second Resume changes nothing
+	poke    chan struct{} // size 1: Resume or Hold was called
 
 	mu     sync.Mutex // guards what follows
 	sess   *session.Session
@@ -79,6 +80,7 @@ type Bind struct {
 	why    string
 	since  time.Time
 	slowed time.Time // no submission before
+	held   bool
 }
 
 // New makes a bind that Run brings up. The configuration must be valid.
@@ -93,7 +95,7 @@ func New(o Options) *Bind {
 		metrics: newMetrics(o.Registerer, o.Config.Carrier, o.Config.Name),
 		// A burst of a tenth of a second keeps the rate smooth without a timer per PDU.
 		limiter: rate.NewLimiter(limit, max(o.Config.Rate/10, 1)),
-		resume:  make(chan struct{}, 1),
+		poke:    make(chan struct{}, 1),
 		state:   Stopped,
 		since:   time.Now(),
 	}
@@ -116,20 +118,37 @@ func (b *Bind) Status() Status {
 	return st
 }
 
-// Resume lets a refused bind try again at once.
+// Resume lets a bind that waits, or was refused, try again at once.
 func (b *Bind) Resume() {
 	select {
-	case b.resume <- struct{}{}:
+	case b.poke <- struct{}{}:
 	default:
 	}
 }
 
-// Credit is how many PDUs may be submitted now: the window's room, within the rate. Zero while the bind is not bound or
-// slowed by the carrier.
+// Hold lets the bind drain, unbind and stay down, or come up again.
+func (b *Bind) Hold(held bool) {
+	b.mu.Lock()
+	changed := b.held != held
+	b.held = held
+	b.mu.Unlock()
+	if changed {
+		b.Resume()
+	}
+}
+
+func (b *Bind) isHeld() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.held
+}
+
+// Credit is how many PDUs may be submitted now: the window's room, within the rate. Zero while the bind is not bound, held,
+// or slowed by the carrier.
 func (b *Bind) Credit() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.sess == nil || time.Now().Before(b.slowed) {
+	if b.sess == nil || b.held || time.Now().Before(b.slowed) {
 		return 0
 	}
 	room := b.sess.Room()
@@ -171,10 +190,19 @@ func (b *Bind) Slow(d time.Duration) {
 	b.metrics.throttled.Inc()
 }
 
-// Run keeps the bind up until ctx ends, then unbinds within the drain time. It returns nil.
+// Run keeps the bind up until ctx ends, then unbinds within the drain time. It returns nil. Then the bind is of no more use.
 func (b *Bind) Run(ctx context.Context) error {
+	defer b.metrics.forget()
 	back := backOff{}
 	for ctx.Err() == nil {
+		if b.isHeld() {
+			b.enter(Held, "by the operator")
+			select {
+			case <-b.poke:
+			case <-ctx.Done():
+			}
+			continue
+		}
 		b.enter(Dialing, "")
 		sess, err := b.dial(ctx)
 		if err != nil {
@@ -183,22 +211,13 @@ func (b *Bind) Run(ctx context.Context) error {
 		}
 		began := time.Now()
 		b.bound(sess)
-		select {
-		case <-sess.Ended():
-		case <-ctx.Done():
-			b.enter(Unbinding, "the program stops")
-			unbind, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-			if err := sess.Unbind(unbind); err != nil {
-				b.log.Warn("unbind failed", "err", err)
-			}
-			cancel()
-		}
+		b.stay(ctx, sess)
 		<-sess.Done()
 		b.unbound(sess)
 		if time.Since(began) > lasting {
 			back = backOff{}
 		}
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !b.isHeld() {
 			b.wait(ctx, back.next(), sess.Err())
 		}
 	}
@@ -206,30 +225,40 @@ func (b *Bind) Run(ctx context.Context) error {
 	return nil
 }
 
+// stay is over when the session ends by itself, or has been unbound.
+func (b *Bind) stay(ctx context.Context, sess *session.Session) {
+	why := "the program stops"
+	for up := true; up; {
+		select {
+		case <-sess.Ended():
+			return
+		case <-ctx.Done():
+			up = false
+		case <-b.poke:
+			if b.isHeld() {
+				up, why = false, "by the operator"
+			}
+		}
+	}
+	b.enter(Unbinding, why)
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := sess.Unbind(limit); err != nil {
+		b.log.Warn("unbind failed", "err", err)
+	}
+}
+
 // lasting is how long a session must have been up for the back-off to start over.
 const lasting = time.Minute
 
 func (b *Bind) dial(ctx context.Context) (*session.Session, error) {
-	cfg := b.o.Config
-	password, err := cfg.password()
+	o, err := b.o.Config.SessionOptions()
 	if err != nil {
 		return nil, err
 	}
-	o := session.Options{
-		Addr: cfg.Address,
-		Dial: b.o.Dial,
-		Bind: pdu.Bind{SystemID: cfg.SystemID, Password: password, SystemType: cfg.SystemType},
-		Settings: session.Settings{
-			Window:          cfg.Window,
-			ResponseTimeout: cfg.responseTimeout(),
-			EnquireInterval: time.Duration(cfg.EnquireLink) * time.Second,
-			OnResults:       func(_ *session.Session, batch []session.Result) { b.o.Handlers.OnResults(b, batch) },
-			OnRequests:      func(_ *session.Session, batch []session.Incoming) { b.o.Handlers.OnRequests(b, batch) },
-		},
-	}
-	if cfg.TLS {
-		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
+	o.Dial = b.o.Dial
+	o.Settings.OnResults = func(_ *session.Session, batch []session.Result) { b.o.Handlers.OnResults(b, batch) }
+	o.Settings.OnRequests = func(_ *session.Session, batch []session.Incoming) { b.o.Handlers.OnRequests(b, batch) }
 	return session.Dial(ctx, o)
 }
 
@@ -238,9 +267,9 @@ func (b *Bind) failed(ctx context.Context, err error, back *backOff) {
 	var refused *session.BindError
 	if errors.As(err, &refused) && permanent(refused.Status) {
 		b.enter(Refused, err.Error())
-		b.log.Error("the carrier refuses this bind; correct its system_id or password, then start the engine again", "err", err)
+		b.log.Error("the carrier refuses this bind; correct its system_id or password, then reload", "err", err)
 		select {
-		case <-b.resume:
+		case <-b.poke:
 		case <-ctx.Done():
 		}
 		return
@@ -259,7 +288,7 @@ func (b *Bind) wait(ctx context.Context, d time.Duration, why error) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-b.resume:
+	case <-b.poke:
 	case <-ctx.Done():
 	}
 }

@@ -1,11 +1,15 @@
 package bind
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
 	"strings"
 	"time"
+
+	"github.com/kakitome/kakitome/smpp/pdu"
+	"github.com/kakitome/kakitome/smpp/session"
 )
 
 // Config is one SMPP bind of a carrier.
@@ -76,6 +80,27 @@ func (c Config) Validate() []error {
 	return errs
 }
 
+// SessionOptions are those of a session of this bind, without handlers. It reads the password.
+func (c Config) SessionOptions() (session.Options, error) {
+	password, err := c.password()
+	if err != nil {
+		return session.Options{}, err
+	}
+	o := session.Options{
+		Addr: c.Address,
+		Bind: pdu.Bind{SystemID: c.SystemID, Password: password, SystemType: c.SystemType},
+		Settings: session.Settings{
+			Window:          c.Window,
+			ResponseTimeout: time.Duration(c.Response) * time.Second,
+			EnquireInterval: time.Duration(c.EnquireLink) * time.Second,
+		},
+	}
+	if c.TLS {
+		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return o, nil
+}
+
 // password reads the bind's password from its file.
 func (c Config) password() (string, error) {
 	info, err := os.Stat(c.PasswordFile)
@@ -91,5 +116,3 @@ func (c Config) password() (string, error) {
 	}
 	return strings.TrimRight(string(b), "\r\n"), nil
 }
-
-func (c Config) responseTimeout() time.Duration { return time.Duration(c.Response) * time.Second }

@@ -62,7 +62,7 @@ func (p *pump) decide(ref store.Ref, stored []store.Event, now time.Time) plan {
 	open := openParts(&s, now)
 	if len(open) == 0 {
 		if s.RetryAt.After(now) && !s.Over() {
-			change.Due = &store.Due{Queue: message.Queue(p.carrier.Name, s.Head.Lane), At: s.RetryAt}
+			change.Due = &store.Due{Queue: message.Queue(p.name, s.Head.Lane), At: s.RetryAt}
 			return plan{change: change}
 		}
 		return clear()
@@ -72,12 +72,12 @@ func (p *pump) decide(ref store.Ref, stored []store.Event, now time.Time) plan {
 		return end(message.Lapsed, nil)
 	}
 	if at := Release(now, s.Head.Class, s.Head.Window, p.quiet(ref.Tenant), seed(ref)); at.After(now) {
-		change.Due = &store.Due{Queue: message.Queue(p.carrier.Name, s.Head.Lane), At: at}
+		change.Due = &store.Due{Queue: message.Queue(p.name, s.Head.Lane), At: at}
 		return plan{change: change}
 	}
 	refuse := func(reason string) plan {
 		p.metrics.outcome(reason)
-		return end(message.Refused, message.Submission{Part: open[0], Carrier: p.carrier.Name, Reason: reason})
+		return end(message.Refused, message.Submission{Part: open[0], Carrier: p.name, Reason: reason})
 	}
 	sms, err := p.open(ref, s.Head)
 	if err != nil {
@@ -95,7 +95,7 @@ func (p *pump) decide(ref store.Ref, stored []store.Event, now time.Time) plan {
 	if s.LookedUpAt.IsZero() || found.Carrier.Name != s.Carrier {
 		change.Events = append(change.Events, store.NewEvent{Type: byte(message.LookedUp), At: now, Data: message.Encode(message.Lookup{Carrier: found.Carrier.Name, By: found.By})})
 	}
-	if found.Carrier.Name != p.carrier.Name { // the number moved
+	if found.Carrier.Name != p.name { // the number moved
 		change.Due = &store.Due{Queue: message.Queue(found.Carrier.Name, s.Head.Lane), At: now}
 		return plan{change: change}
 	}
@@ -131,7 +131,7 @@ func (p *pump) record(ref store.Ref, s *message.State, change store.Change, open
 	if err != nil || len(segments) != len(s.Parts) {
 		p.log.Error("text does not fit its segments", "msg", ref.ID, "segments", len(segments), "parts", len(s.Parts), "err", err)
 		change.Events = append(change.Events, store.NewEvent{Type: byte(message.Refused), At: sub.now,
-			Data: message.Encode(message.Submission{Part: open[0], Carrier: p.carrier.Name, Reason: "text_unencodable"})})
+			Data: message.Encode(message.Submission{Part: open[0], Carrier: p.name, Reason: "text_unencodable"})})
 		change.Final, change.Due = true, &store.Due{}
 		return plan{change: change}
 	}
@@ -146,10 +146,10 @@ func (p *pump) record(ref store.Ref, s *message.State, change store.Change, open
 		was := s.Parts[n-1]
 		attempt := was.Attempt + 1
 		pl.change.Events = append(pl.change.Events, store.NewEvent{Type: byte(message.Submitting), At: sub.now,
-			Data: message.Encode(message.Submission{Part: n, Attempt: attempt, Carrier: p.carrier.Name})})
+			Data: message.Encode(message.Submission{Part: n, Attempt: attempt, Carrier: p.name})})
 		pl.requests = append(pl.requests, session.Request{Body: submitSM(sub, &segments[n-1], s.Head.ValidUntil), Owner: &part{flight: f, n: n, attempt: attempt, refusals: was.Refusals, doubts: was.Doubts}})
 	}
-	pl.change.Due = &store.Due{Queue: doubtQueue(p.carrier.Name), At: sub.now}
+	pl.change.Due = &store.Due{Queue: doubtQueue(p.name), At: sub.now}
 	return pl
 }
 
@@ -203,16 +203,21 @@ func (p *pump) sender(ref store.Ref, name string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("there is no sender profile %q", name)
 	}
-	return carrier.SenderFor(profile, p.carrier)
+	c := p.set.Load().carrier
+	if c == nil {
+		return "", fmt.Errorf("there is no carrier %q any more", p.name)
+	}
+	return carrier.SenderFor(profile, c)
 }
 
 // quiet is the operator's quiet hours and the tenant's.
 func (p *pump) quiet(id tenant.ID) []tenant.Quiet {
+	common := p.set.Load().config.Quiet
 	own := p.o.Directory.Now().Tenants[id]
 	if own == nil || len(own.Policy.Quiet) == 0 {
-		return p.o.Config.Quiet
+		return common
 	}
-	return slices.Concat(p.o.Config.Quiet, own.Policy.Quiet)
+	return slices.Concat(common, own.Policy.Quiet)
 }
 
 // seed derives a small number from a message's id that spreads over messages and stays the same for one.

@@ -25,10 +25,11 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/kakitome/kakitome/engine/bind"
 	"github.com/kakitome/kakitome/engine/carrier"
@@ -79,114 +80,74 @@ func carrierOf(queue string) string {
 
 // Dispatcher runs the pumps and binds of all carriers.
 type Dispatcher struct {
-	pumps []*pump
-	binds []*bind.Bind
+	o Options // Config and Binds: of the start
+
+	mu      sync.Mutex // guards what follows
+	pumps   map[string]*pump
+	lines   []*line  // in the order of the configuration
+	running *running // nil before and after Run
+	ended   bool     // Run has
 }
 
 // New makes the pumps and binds. Each carrier that a bind names must be in the table. What still waits for a carrier that is
 // not in it any more has a pump too.
 func New(o Options) (*Dispatcher, error) {
-	d := &Dispatcher{}
-	byCarrier := map[string]*pump{}
-	for _, c := range o.Carriers.Carriers() {
-		p, err := newPump(o, c)
-		if err != nil {
-			return nil, err
-		}
-		byCarrier[c.Name] = p
-		d.pumps = append(d.pumps, p)
-	}
+	d := &Dispatcher{o: o, pumps: map[string]*pump{}}
 	queues, err := o.Store.Queues()
 	if err != nil {
 		return nil, fmt.Errorf("find what waits for carriers that are no more: %w", err)
 	}
 	for _, queue := range queues {
-		name := carrierOf(queue)
-		if name == "" || byCarrier[name] != nil {
-			continue
+		if name := carrierOf(queue); name != "" && d.pumps[name] == nil {
+			d.pumps[name] = newPump(o, name)
 		}
-		p, err := newPump(o, &carrier.Carrier{Name: name})
-		if err != nil {
-			return nil, err
-		}
-		p.gone = true
-		byCarrier[name] = p
-		d.pumps = append(d.pumps, p)
 	}
-	for _, cfg := range o.Binds {
-		p := byCarrier[cfg.Carrier]
-		if p == nil || p.gone {
-			return nil, fmt.Errorf("bind %s: there is no carrier %q", cfg.Name, cfg.Carrier)
-		}
-		b := bind.New(bind.Options{Config: cfg, Log: o.Log, Registerer: o.Registerer, Handlers: bind.Handlers{
-			OnResults:  p.results,
-			OnRequests: func(b *bind.Bind, batch []session.Incoming) { p.matcher.Take(context.Background(), b.Name(), batch) },
-			OnBound:    func(*bind.Bind) { p.poke() },
-		}})
-		p.binds = append(p.binds, b)
-		d.binds = append(d.binds, b)
-	}
-	return d, nil
+	return d, d.Reload(o.Config, o.Binds)
 }
 
 // Status lists the binds in the order of the configuration.
 func (d *Dispatcher) Status() []bind.Status {
-	all := make([]bind.Status, len(d.binds))
-	for i, b := range d.binds {
-		all[i] = b.Status()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := make([]bind.Status, len(d.lines))
+	for i, l := range d.lines {
+		all[i] = l.bind.Status()
 	}
 	return all
-}
-
-// Run sends until ctx ends: then no more is submitted, windows drain, binds unbind, and it returns.
-func (d *Dispatcher) Run(ctx context.Context) error {
-	pumps, ctxPumps := errgroup.WithContext(ctx)
-	var binds, matchers errgroup.Group
-	ctxBinds, stopBinds := context.WithCancel(context.WithoutCancel(ctx))
-	ctxMatchers, stopMatchers := context.WithCancel(context.WithoutCancel(ctx))
-	for _, p := range d.pumps {
-		pumps.Go(func() error { return p.run(ctxPumps) })
-		matchers.Go(func() error { return p.matcher.Run(ctxMatchers) })
-	}
-	for _, b := range d.binds {
-		binds.Go(func() error { return b.Run(ctxBinds) })
-	}
-	// Submissions end first; the binds drain, which needs receipts to be answered; then nothing is left to match.
-	err := pumps.Wait()
-	stopBinds()
-	err = errors.Join(err, binds.Wait())
-	stopMatchers()
-	return errors.Join(err, matchers.Wait())
 }
 
 // pump moves one carrier's messages.
 type pump struct {
 	o       Options
-	carrier *carrier.Carrier
-	gone    bool // the table has no such carrier: all that waits moves to the carriers of today
-	rule    dlr.IDRule
-	binds   []*bind.Bind
+	name    string // of the carrier
+	set     atomic.Pointer[settings]
 	matcher *dlr.Matcher
 	log     *slog.Logger
 	metrics *metrics
-	freed   chan struct{} // size 1: room came free, or a bind came up
+	freed   chan struct{} // size 1: room came free, or a bind came up, or settings changed
 	cursors map[message.Lane]store.Cursor
 	next    int // bind that is asked first
 }
 
-func newPump(o Options, c *carrier.Carrier) (*pump, error) {
-	rule, err := dlr.ParseIDRule(c.IDRule)
-	if err != nil {
-		return nil, fmt.Errorf("carrier %s: %w", c.Name, err)
-	}
-	return &pump{
-		o: o, carrier: c, rule: rule,
-		matcher: dlr.NewMatcher(c.Name, rule, o.Store, o.Log, o.Registerer),
-		log:     o.Log.With("carrier", c.Name),
-		metrics: newMetrics(o.Registerer, c.Name),
+// settings are what a reload changes. They are never changed themselves.
+type settings struct {
+	carrier *carrier.Carrier // nil: the table has no such carrier; all that waits moves to the carriers of today
+	rule    dlr.IDRule
+	config  Config
+	binds   []*bind.Bind
+}
+
+func newPump(o Options, name string) *pump {
+	p := &pump{
+		o: o, name: name,
+		matcher: dlr.NewMatcher(name, dlr.IDRule{}, o.Store, o.Log, o.Registerer),
+		log:     o.Log.With("carrier", name),
+		metrics: newMetrics(o.Registerer, name),
 		freed:   make(chan struct{}, 1),
 		cursors: map[message.Lane]store.Cursor{},
-	}, nil
+	}
+	p.set.Store(&settings{})
+	return p
 }
 
 func (p *pump) poke() {
@@ -201,11 +162,15 @@ const batchMax = 512
 
 func (p *pump) run(ctx context.Context) error {
 	if err := p.recover(ctx); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("recover submissions of %s: %w", p.carrier.Name, err)
+		return fmt.Errorf("recover submissions of %s: %w", p.name, err)
 	}
 	var items []store.DueItem
 	for ctx.Err() == nil {
 		credit := min(p.credit(), batchMax)
+		if p.held() {
+			p.rest(ctx, time.Minute)
+			continue
+		}
 		if credit == 0 {
 			p.rest(ctx, 50*time.Millisecond)
 			continue
@@ -215,9 +180,9 @@ func (p *pump) run(ctx context.Context) error {
 		var lane message.Lane
 		for _, lane = range message.Lanes {
 			var err error
-			items, err = p.o.Store.Due(items, message.Queue(p.carrier.Name, lane), p.cursors[lane], now, credit)
+			items, err = p.o.Store.Due(items, message.Queue(p.name, lane), p.cursors[lane], now, credit)
 			if err != nil {
-				return fmt.Errorf("read queue %s: %w", message.Queue(p.carrier.Name, lane), err)
+				return fmt.Errorf("read queue %s: %w", message.Queue(p.name, lane), err)
 			}
 			if len(items) > 0 {
 				break
@@ -239,12 +204,16 @@ func (p *pump) run(ctx context.Context) error {
 	return nil
 }
 
+// held reports whether the operator stopped submissions to the carrier.
+func (p *pump) held() bool { return p.o.Directory.Now().Held[p.name].Mode != tenant.Released }
+
 func (p *pump) credit() int {
-	if p.gone {
+	set := p.set.Load()
+	if set.carrier == nil {
 		return batchMax // nothing can be submitted
 	}
 	n := 0
-	for _, b := range p.binds {
+	for _, b := range set.binds {
 		n += b.Credit()
 	}
 	return n
@@ -265,7 +234,7 @@ func (p *pump) rest(ctx context.Context, d time.Duration) {
 func (p *pump) idle(ctx context.Context) {
 	wait := time.Minute
 	for _, lane := range message.Lanes {
-		if at, ok, err := p.o.Store.NextDue(message.Queue(p.carrier.Name, lane), p.cursors[lane]); err == nil && ok {
+		if at, ok, err := p.o.Store.NextDue(message.Queue(p.name, lane), p.cursors[lane]); err == nil && ok {
 			wait = min(wait, max(time.Until(at), 0))
 		}
 	}
@@ -274,9 +243,9 @@ func (p *pump) idle(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
-	case <-p.o.Store.Wake(message.Queue(p.carrier.Name, message.LaneCode)):
-	case <-p.o.Store.Wake(message.Queue(p.carrier.Name, message.LaneNotice)):
-	case <-p.o.Store.Wake(message.Queue(p.carrier.Name, message.LaneBulk)):
+	case <-p.o.Store.Wake(message.Queue(p.name, message.LaneCode)):
+	case <-p.o.Store.Wake(message.Queue(p.name, message.LaneNotice)):
+	case <-p.o.Store.Wake(message.Queue(p.name, message.LaneBulk)):
 	}
 }
 
@@ -354,8 +323,9 @@ func (p *pump) commit(ctx context.Context, txs []store.Tx) ([]error, error) {
 func (p *pump) send(ctx context.Context, batch []session.Request) {
 	waited := time.Now()
 	for len(batch) > 0 {
-		for range p.binds {
-			b := p.binds[p.next%len(p.binds)]
+		binds := p.set.Load().binds
+		for range binds {
+			b := binds[p.next%len(binds)]
 			p.next++
 			n := b.TrySubmit(batch)
 			p.metrics.written.Add(float64(n))
@@ -384,7 +354,7 @@ func (p *pump) notSent(batch []session.Request) {
 // results takes what a bind's session brings.
 func (p *pump) results(b *bind.Bind, batch []session.Result) {
 	if slices.ContainsFunc(batch, func(r session.Result) bool {
-		v, _ := p.o.Config.meaning(p.carrier.Name, r.Status)
+		v, _ := p.set.Load().config.meaning(p.name, r.Status)
 		return v == throttle
 	}) {
 		b.Slow(throttleWait)

@@ -35,6 +35,7 @@ type rig struct {
 	carriers  *carrier.Table
 	config    Config
 	window    int
+	sends     *Dispatcher // of the last start
 	stop      func()
 }
 
@@ -78,14 +79,20 @@ func (r *rig) open() {
 	require.NoError(r.t, err)
 }
 
+// bind is a configuration of a bind to the rig's carrier.
+func (r *rig) bind(name string) bind.Config {
+	b := bind.Default()
+	b.Name, b.Carrier, b.Address, b.SystemID, b.PasswordFile, b.Response = name, "docomo", r.smsc.Addr(), "kakitome", filepath.Join(r.dir, "password"), 1
+	b.Window = r.window
+	return b
+}
+
 // start runs a dispatcher until the test ends or stop is called.
 func (r *rig) start() {
 	r.t.Helper()
-	b := bind.Default()
-	b.Name, b.Carrier, b.Address, b.SystemID, b.PasswordFile, b.Response = "docomo-1", "docomo", r.smsc.Addr(), "kakitome", filepath.Join(r.dir, "password"), 1
-	b.Window = r.window
-	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: []bind.Config{b}, Config: r.config, Log: slog.New(slog.NewTextHandler(r.t.Output(), nil))})
+	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: []bind.Config{r.bind("docomo-1")}, Config: r.config, Log: slog.New(slog.NewTextHandler(r.t.Output(), nil))})
 	require.NoError(r.t, err)
+	r.sends = d
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx) }()

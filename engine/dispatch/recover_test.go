@@ -35,8 +35,8 @@ func (r *rig) commit(c store.Change) {
 
 // pump is docomo's, without a bind.
 func (r *rig) pump(s Store) *pump {
-	p, err := newPump(Options{Store: s, Directory: r.directory, Carriers: r.carriers, Config: Config{DoubtWait: 3600}, Log: slog.New(slog.DiscardHandler)}, r.carriers.Carriers()[0])
-	require.NoError(r.t, err)
+	p := newPump(Options{Store: s, Directory: r.directory, Carriers: r.carriers, Log: slog.New(slog.DiscardHandler)}, "docomo")
+	p.set.Store(&settings{carrier: r.carriers.Carriers()[0], config: Config{DoubtWait: 3600}})
 	return p
 }
 

@@ -43,15 +43,15 @@ func (p *pump) settle(bindName string, batch []session.Result) {
 // outcome is the change that a result makes to its message.
 func (p *pump) outcome(own *part, r *session.Result, bindName string, now time.Time) store.Change {
 	f := own.flight
-	d := message.Submission{Part: own.n, Attempt: own.attempt, Carrier: p.carrier.Name, Bind: bindName, Status: uint32(r.Status)}
+	d := message.Submission{Part: own.n, Attempt: own.attempt, Carrier: p.name, Bind: bindName, Status: uint32(r.Status)}
 	change := store.Change{Ref: f.ref, Expect: store.Any}
 	var typ message.Type
 	switch {
 	case r.Outcome == session.Answered && r.Status == pdu.StatusOK:
 		typ = message.Submitted
-		d.SMSCID, d.Written = p.rule.FromResponse(string(r.MessageID)), r.Written
+		d.SMSCID, d.Written = p.set.Load().rule.FromResponse(string(r.MessageID)), r.Written
 		if len(d.SMSCID) <= smscIDMax { // a longer one cannot be matched, but the carrier took the message all the same
-			change.Names = []store.Name{{Space: store.BySMSCID, Key: dlr.Key(p.carrier.Name, d.SMSCID), Value: dlr.Part(own.n, f.parts), Until: now.Add(smscIDLife)}}
+			change.Names = []store.Name{{Space: store.BySMSCID, Key: dlr.Key(p.name, d.SMSCID), Value: dlr.Part(own.n, f.parts), Until: now.Add(smscIDLife)}}
 		}
 		p.metrics.outcome("submitted")
 		if r.Late { // it was in doubt; whatever was planned then finds the new state
@@ -74,7 +74,7 @@ func (p *pump) outcome(own *part, r *session.Result, bindName string, now time.T
 		p.metrics.outcome("in_doubt")
 	}
 	change.Events = []store.NewEvent{{Type: byte(typ), At: now, Data: message.Encode(d)}}
-	f.land(&change, typ, d.Until, p.carrier.Name)
+	f.land(&change, typ, d.Until, p.name)
 	return change
 }
 
@@ -107,7 +107,7 @@ func (f *flight) again(at time.Time) {
 
 // judge says what a refusal by the carrier means.
 func (p *pump) judge(own *part, status pdu.Status, now time.Time) (typ message.Type, reason string, until time.Time) {
-	switch v, waits := p.o.Config.meaning(p.carrier.Name, status); v {
+	switch v, waits := p.set.Load().config.meaning(p.name, status); v {
 	case throttle:
 		p.metrics.outcome("throttled")
 		return message.Retrying, "throttled", now.Add(min(time.Duration(own.attempt)*throttleWait, throttleMax))
@@ -126,19 +126,20 @@ func (p *pump) judge(own *part, status pdu.Status, now time.Time) (typ message.T
 // doubt is the policy for a submission without an answer; doubts is how often that happened to the segment before. Under
 // the policy wait a second doubt ends it: it was repeated once already.
 func (p *pump) doubt(class message.Class, doubts int, now time.Time) (message.Doubt, time.Time) {
-	policy := p.o.Config.doubt(class)
+	config := &p.set.Load().config
+	policy := config.doubt(class)
 	switch {
 	case policy == message.DoubtResend:
 		return policy, now
 	case policy == message.DoubtWait && doubts == 0:
-		return policy, now.Add(time.Duration(p.o.Config.DoubtWait) * time.Second)
+		return policy, now.Add(time.Duration(config.DoubtWait) * time.Second)
 	}
 	return message.DoubtFail, time.Time{}
 }
 
 // recover gives the submissions that were under way when the program last ended to the in-doubt policy.
 func (p *pump) recover(ctx context.Context) error {
-	queue := doubtQueue(p.carrier.Name)
+	queue := doubtQueue(p.name)
 	var cursor store.Cursor
 	for ctx.Err() == nil {
 		// Nothing is put in before this is done. Entries of the future count too: the clock may have been set back.
@@ -207,15 +208,15 @@ func (p *pump) doubtful(ref store.Ref, s *message.State, now time.Time) store.Ch
 	for i := range s.Parts {
 		switch ph := s.Parts[i].Phase; {
 		case ph == message.Sending:
-			d := message.Submission{Part: i + 1, Attempt: s.Parts[i].Attempt, Carrier: p.carrier.Name, Reason: "restart"}
+			d := message.Submission{Part: i + 1, Attempt: s.Parts[i].Attempt, Carrier: p.name, Reason: "restart"}
 			d.Policy, d.Until = p.doubt(s.Head.Class, s.Parts[i].Doubts, now)
 			change.Events = append(change.Events, store.NewEvent{Type: byte(message.InDoubt), At: now, Data: message.Encode(d)})
 			f.flying++
-			f.land(&change, message.InDoubt, d.Until, p.carrier.Name)
+			f.land(&change, message.InDoubt, d.Until, p.name)
 			p.metrics.outcome("in_doubt")
 		case (ph == message.Waiting || ph == message.Doubtful) && !s.Over(): // a segment that had landed waits for its next try
 			f.flying++
-			f.land(&change, message.Retrying, s.Parts[i].RetryAt, p.carrier.Name)
+			f.land(&change, message.Retrying, s.Parts[i].RetryAt, p.name)
 		}
 	}
 	if change.Due == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,7 +39,7 @@ type Store interface {
 // Matcher turns the receipts of one carrier into events. Safe for concurrent use.
 type Matcher struct {
 	carrier string
-	rule    IDRule
+	rule    atomic.Pointer[IDRule]
 	store   Store
 	log     *slog.Logger
 	metrics *metrics
@@ -60,8 +61,13 @@ type arrival struct {
 
 // NewMatcher makes the matcher of a carrier.
 func NewMatcher(carrier string, rule IDRule, s Store, log *slog.Logger, reg prometheus.Registerer) *Matcher {
-	return &Matcher{carrier: carrier, rule: rule, store: s, log: log.With("carrier", carrier), metrics: newMetrics(reg, carrier)}
+	m := &Matcher{carrier: carrier, store: s, log: log.With("carrier", carrier), metrics: newMetrics(reg, carrier)}
+	m.SetRule(rule)
+	return m
 }
+
+// SetRule changes how the carrier's ids are read from now on.
+func (m *Matcher) SetRule(rule IDRule) { m.rule.Store(&rule) }
 
 // Take handles the carrier's requests on a bind: receipts become events and are answered after their commit. It blocks
 // for the commit. Messages from phones are refused for good: this version has no room for them, and says so rather than
@@ -146,7 +152,7 @@ func (m *Matcher) match(ctx context.Context, batch []arrival) (unmatched []arriv
 			m.answer(a.reply, pdu.StatusOK) // on its way; the end is what counts
 			continue
 		}
-		ref, part, err := m.store.Lookup(ctx, tenant.Operator(), store.BySMSCID, Key(m.carrier, m.rule.FromReceipt(a.receipt.ID)))
+		ref, part, err := m.store.Lookup(ctx, tenant.Operator(), store.BySMSCID, Key(m.carrier, m.rule.Load().FromReceipt(a.receipt.ID)))
 		if err != nil || len(part) != 2 {
 			if a.failed = err != nil && !errors.Is(err, store.ErrNotFound); a.failed {
 				m.log.Error("cannot look up a submission", "err", err)

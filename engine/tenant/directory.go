@@ -27,6 +27,7 @@ const (
 	UserSet       EventType = 2 // User
 	KeyIssued     EventType = 3 // APIKey
 	KeyRevoked    EventType = 4 // APIKey
+	CarrierHeld   EventType = 5 // Hold
 )
 
 // Event is one change of the directory. Data is JSON of the type named beside the constant.
@@ -53,6 +54,7 @@ type Snapshot struct {
 	Tenants map[ID]*Tenant
 	Users   map[string]*User   // by login
 	Keys    map[string]*APIKey // by id
+	Held    map[string]Hold    // by carrier
 	hooks   map[string]hook
 }
 
@@ -99,7 +101,7 @@ func (s *Snapshot) KeysOf(id ID) []*APIKey {
 }
 
 func (s *Snapshot) apply(events []Event) (*Snapshot, error) {
-	n := &Snapshot{Version: s.Version + len(events), Tenants: maps.Clone(s.Tenants), Users: maps.Clone(s.Users), Keys: maps.Clone(s.Keys), hooks: map[string]hook{}}
+	n := &Snapshot{Version: s.Version + len(events), Tenants: maps.Clone(s.Tenants), Users: maps.Clone(s.Users), Keys: maps.Clone(s.Keys), Held: maps.Clone(s.Held), hooks: map[string]hook{}}
 	for _, e := range events {
 		var err error
 		switch e.Type {
@@ -115,6 +117,10 @@ func (s *Snapshot) apply(events []Event) (*Snapshot, error) {
 			k := new(APIKey)
 			err = json.Unmarshal(e.Data, k)
 			n.Keys[k.ID] = k
+		case CarrierHeld:
+			var h Hold
+			err = json.Unmarshal(e.Data, &h)
+			n.Held[h.Carrier] = h
 		default:
 			err = errors.New("written by a newer program")
 		}
@@ -143,7 +149,7 @@ func OpenDirectory(ctx context.Context, log Log) (*Directory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the directory: %w", err)
 	}
-	snap, err := (&Snapshot{Tenants: map[ID]*Tenant{}, Users: map[string]*User{}, Keys: map[string]*APIKey{}}).apply(events)
+	snap, err := (&Snapshot{Tenants: map[ID]*Tenant{}, Users: map[string]*User{}, Keys: map[string]*APIKey{}, Held: map[string]Hold{}}).apply(events)
 	if err != nil {
 		return nil, err
 	}
@@ -271,6 +277,33 @@ func (d *Directory) RevokeKey(ctx context.Context, id ID, keyID string) error {
 			ended.Revoked = time.Now()
 		}
 		return ended, nil
+	})
+}
+
+// HoldMode is what the operator lets a carrier's binds do.
+type HoldMode string
+
+const (
+	Released HoldMode = ""      // submit
+	Paused   HoldMode = "pause" // stay bound, take receipts, submit nothing
+	Drained  HoldMode = "drain" // finish what is outstanding, unbind, stay down
+)
+
+// Hold is the operator's word on one carrier. It holds over restarts.
+type Hold struct {
+	Carrier string    `json:"carrier"`
+	Mode    HoldMode  `json:"mode,omitempty"`
+	By      string    `json:"by"`
+	Since   time.Time `json:"since"`
+}
+
+// Hold pauses, drains or releases a carrier.
+func (d *Directory) Hold(ctx context.Context, carrier string, mode HoldMode, by string) error {
+	if mode != Released && mode != Paused && mode != Drained {
+		return fmt.Errorf("mode: %q must be pause, drain or empty", mode)
+	}
+	return d.change(ctx, CarrierHeld, func(*Snapshot) (any, error) {
+		return Hold{Carrier: carrier, Mode: mode, By: by, Since: time.Now()}, nil
 	})
 }
 

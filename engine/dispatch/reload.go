@@ -1,0 +1,206 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kakitome/kakitome/engine/bind"
+	"github.com/kakitome/kakitome/engine/dlr"
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/smpp/session"
+)
+
+// running is what Run started. Pumps end first; then the binds drain, which needs receipts to be answered; then nothing is
+// left to match.
+type running struct {
+	pumps, matchers                 errgroup.Group
+	binds                           sync.WaitGroup
+	ctxPumps, ctxBinds, ctxMatchers context.Context
+	failed                          chan struct{} // size 1: a pump failed
+}
+
+// Run sends until ctx ends or the store fails: then no more is submitted, windows drain, binds unbind, and it returns.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	r := &running{failed: make(chan struct{}, 1)}
+	var stopPumps, stopBinds, stopMatchers context.CancelFunc
+	r.ctxPumps, stopPumps = context.WithCancel(ctx)
+	r.ctxBinds, stopBinds = context.WithCancel(context.WithoutCancel(ctx))
+	r.ctxMatchers, stopMatchers = context.WithCancel(context.WithoutCancel(ctx))
+	d.mu.Lock()
+	d.running = r
+	for _, p := range d.pumps {
+		r.startPump(p)
+	}
+	for _, l := range d.lines {
+		r.startLine(l)
+	}
+	d.mu.Unlock()
+	select {
+	case <-ctx.Done():
+	case <-r.failed:
+	}
+	d.mu.Lock()
+	d.running, d.ended = nil, true // no part is started any more
+	d.mu.Unlock()
+	stopPumps()
+	err := r.pumps.Wait()
+	stopBinds()
+	r.binds.Wait()
+	stopMatchers()
+	return errors.Join(err, r.matchers.Wait())
+}
+
+func (r *running) startPump(p *pump) {
+	r.pumps.Go(func() error {
+		err := p.run(r.ctxPumps)
+		if err != nil {
+			select {
+			case r.failed <- struct{}{}:
+			default:
+			}
+		}
+		return err
+	})
+	r.matchers.Go(func() error { return p.matcher.Run(r.ctxMatchers) })
+}
+
+// line is one bind of the configuration.
+type line struct {
+	bind   *bind.Bind
+	config bind.Config
+	before *line              // had this name: it ends before this one dials, because a carrier counts its binds
+	cancel context.CancelFunc // drains and unbinds; nil while it does not run
+	ended  chan struct{}      // closed when it has
+}
+
+func (r *running) startLine(l *line) {
+	var ctx context.Context
+	ctx, l.cancel = context.WithCancel(r.ctxBinds)
+	r.binds.Go(func() {
+		defer close(l.ended)
+		if l.before != nil {
+			<-l.before.ended
+			l.before = nil
+		}
+		_ = l.bind.Run(ctx) // returns nil
+	})
+}
+
+// errEnded: the program stops.
+var errEnded = errors.New("the dispatcher has ended")
+
+// Reload puts another policy and other binds into use, with the carriers that the table has now. Binds that are not
+// changed stay as they are, but one that the carrier refused is tried again; those that are gone drain and unbind; those
+// that are changed do that first. It changes nothing when it returns an error.
+func (d *Dispatcher) Reload(config Config, binds []bind.Config) error {
+	carriers := d.o.Carriers.Carriers()
+	sets := map[string]*settings{}
+	for _, c := range carriers {
+		rule, err := dlr.ParseIDRule(c.IDRule)
+		if err != nil {
+			return fmt.Errorf("carrier %s: %w", c.Name, err)
+		}
+		sets[c.Name] = &settings{carrier: c, rule: rule, config: config}
+	}
+	for _, b := range binds {
+		if sets[b.Carrier] == nil {
+			return fmt.Errorf("bind %s: there is no carrier %q", b.Name, b.Carrier)
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ended {
+		return errEnded
+	}
+	var fresh []*pump
+	for name := range sets {
+		if d.pumps[name] == nil {
+			d.pumps[name] = newPump(d.o, name)
+			fresh = append(fresh, d.pumps[name])
+		}
+	}
+	d.exchange(binds)
+	for _, l := range d.lines {
+		set := sets[l.config.Carrier]
+		set.binds = append(set.binds, l.bind)
+	}
+	for name, p := range d.pumps {
+		set := sets[name]
+		if set == nil { // gone
+			set = &settings{config: config}
+		}
+		p.set.Store(set)
+		p.matcher.SetRule(set.rule)
+	}
+	if d.running != nil {
+		for _, p := range fresh {
+			d.running.startPump(p)
+		}
+	}
+	d.recheck()
+	return nil
+}
+
+// exchange makes the lines those of binds. The caller holds mu.
+func (d *Dispatcher) exchange(binds []bind.Config) {
+	old := d.lines
+	d.lines = make([]*line, 0, len(binds))
+	for _, cfg := range binds {
+		i := slices.IndexFunc(old, func(l *line) bool { return l.config.Name == cfg.Name })
+		if i >= 0 && old[i].config == cfg {
+			old[i].bind.Resume()
+			d.lines = append(d.lines, old[i])
+			old = slices.Delete(slices.Clone(old), i, i+1)
+			continue
+		}
+		l := &line{config: cfg, bind: d.newBind(cfg), ended: make(chan struct{})}
+		if i >= 0 && old[i].cancel != nil {
+			l.before = old[i]
+		}
+		d.lines = append(d.lines, l)
+	}
+	for _, l := range old {
+		if l.cancel != nil {
+			l.cancel()
+		}
+	}
+	if d.running != nil {
+		for _, l := range d.lines {
+			if l.cancel == nil {
+				d.running.startLine(l)
+			}
+		}
+	}
+}
+
+func (d *Dispatcher) newBind(cfg bind.Config) *bind.Bind {
+	p := d.pumps[cfg.Carrier]
+	return bind.New(bind.Options{Config: cfg, Log: d.o.Log, Registerer: d.o.Registerer, Handlers: bind.Handlers{
+		OnResults:  p.results,
+		OnRequests: func(b *bind.Bind, batch []session.Incoming) { p.matcher.Take(context.Background(), b.Name(), batch) },
+		OnBound:    func(*bind.Bind) { p.poke() },
+	}})
+}
+
+// Recheck looks again at which carriers the operator holds (tenant.Directory.Hold), after that was changed.
+func (d *Dispatcher) Recheck() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.recheck()
+}
+
+// recheck holds the binds of drained carriers and lets go of the others. The caller holds mu.
+func (d *Dispatcher) recheck() {
+	held := d.o.Directory.Now().Held
+	for _, l := range d.lines {
+		l.bind.Hold(held[l.config.Carrier].Mode == tenant.Drained)
+	}
+	for _, p := range d.pumps {
+		p.poke()
+	}
+}

@@ -1,0 +1,115 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/kakitome/kakitome/engine/bind"
+	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/dlr"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/smpp/coding"
+	"github.com/kakitome/kakitome/smpp/pdu"
+	"github.com/kakitome/kakitome/smpp/session"
+)
+
+// Trial is one SMS sent by hand, to see how a carrier answers.
+type Trial struct {
+	Bind   bind.Config
+	Number carrier.Number
+	From   string // sender address that the carrier approved
+	Text   string // of one segment
+	Wait   time.Duration
+	// Tell is called with each step as it is taken, in words for an operator.
+	Tell func(format string, args ...any)
+}
+
+// Try binds once, submits, and waits for the delivery receipt. It returns the id rules that fit the pair of ids, the
+// strictest first. What else the carrier sends on this bind is refused for now, so that the engine gets it. Nothing is
+// recorded.
+func Try(ctx context.Context, t Trial) (rules []string, err error) {
+	segments, err := coding.Split(t.Text, coding.Options{MaxParts: 1})
+	if err != nil {
+		return nil, fmt.Errorf("text: %w", err)
+	}
+	o, err := t.Bind.SessionOptions()
+	if err != nil {
+		return nil, err
+	}
+	results, receipts := make(chan session.Result, 1), make(chan dlr.Receipt, 64)
+	o.Settings.OnResults = func(_ *session.Session, batch []session.Result) {
+		r := batch[0]
+		r.MessageID = []byte(string(r.MessageID)) // borrowed
+		select {
+		case results <- r:
+		default: // a late answer
+		}
+	}
+	o.Settings.OnRequests = func(_ *session.Session, batch []session.Incoming) {
+		for i := range batch {
+			offer(receipts, &batch[i])
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.Wait+2*time.Minute)
+	defer cancel()
+	began := time.Now()
+	sess, err := session.Dial(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = sess.Unbind(context.WithoutCancel(ctx)) }() // within its own limit
+	t.Tell("bound to %s, which calls itself %q, after %s", t.Bind.Address, sess.PeerSystemID(), time.Since(began).Round(time.Millisecond))
+	sub := submission{source: t.From, number: t.Number, now: time.Now()}
+	if _, err := sess.Submit(ctx, []session.Request{{Body: submitSM(sub, &segments[0], time.Time{})}}); err != nil {
+		return nil, err
+	}
+	select {
+	case r := <-results:
+		if r.Outcome != session.Answered || r.Status != pdu.StatusOK {
+			return nil, fmt.Errorf("submit_sm: %s, %s", r.Outcome, strings.TrimSuffix(fmt.Sprintf("%s: %v", r.Status, r.Err), ": <nil>"))
+		}
+		t.Tell("submit_sm_resp after %s: message_id %q", r.Received.Sub(r.Written).Round(time.Millisecond), r.MessageID)
+		return t.pair(ctx, string(r.MessageID), receipts)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// offer takes a receipt; everything else, and what is too much, comes again.
+func offer(receipts chan<- dlr.Receipt, in *session.Incoming) {
+	status := pdu.StatusReceiverTemporaryError
+	if in.Command == pdu.CmdDeliverSM && dlr.IsReceipt(&in.SM) {
+		if r, err := dlr.Parse(&in.SM, message.Tokyo); err == nil {
+			select {
+			case receipts <- r:
+				status = pdu.StatusOK
+			default:
+			}
+		}
+	}
+	_ = in.Reply.Respond(status) // an ended session has told its end already
+}
+
+// pair waits for the receipt whose id is the response's by some rule.
+func (t *Trial) pair(ctx context.Context, id string, receipts <-chan dlr.Receipt) ([]string, error) {
+	timer := time.NewTimer(t.Wait)
+	defer timer.Stop()
+	for {
+		select {
+		case r := <-receipts:
+			rules := dlr.Propose([]dlr.Pair{{Response: id, Receipt: r.ID}})
+			if len(rules) == 0 {
+				t.Tell("deliver_sm of something else: id %q, state %s", r.ID, r.State)
+				continue
+			}
+			t.Tell("deliver_sm: id %q, state %s, err %q", r.ID, r.State, r.Err)
+			return rules, nil
+		case <-timer.C:
+			return nil, fmt.Errorf("no delivery receipt for %q within %s", id, t.Wait)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
