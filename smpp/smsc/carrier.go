@@ -2,9 +2,8 @@ package smsc
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/subtle"
-	"encoding/hex"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"net"
 	"path"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -30,18 +28,22 @@ type Carrier struct {
 	pattern []string
 	gate    gate
 
-	mu       sync.Mutex // guards everything below
+	tls *tls.Config // nil is plain
+	all sync.WaitGroup
+
+	mu       sync.Mutex      // guards everything below
+	running  context.Context // of Run, nil before and after; all grows only while it is set
 	accounts map[string]*account
-	conns    map[net.Conn]bool // accepted, bound or not
+	conns    map[*gatedConn]bool // accepted, bound or not
 	ledger   *ledger
-	faults   map[string]*Fault // by suffix
-	lengths  []int             // of the suffixes, longest first
-	tries    map[string]int    // submissions per number, for Fault.Times
+	rules    *rules
 	trouble  Trouble
 	bucket   bucket
 	lastID   uint64
 	counts   Counts
 	watchers map[chan<- Message]bool
+	minutes  minutes
+	batch    []session.Request // of deliver
 }
 
 // account is one system_id and its sessions.
@@ -56,9 +58,6 @@ type account struct {
 // maxOutbox bounds what waits for an account to bind; the oldest are dropped.
 const maxOutbox = 1_000_000
 
-// maxTries bounds the numbers remembered for Fault.Times.
-const maxTries = 1_000_000
-
 // Counts counts since the start. "Messages" are whole, the rest are PDUs.
 type Counts struct {
 	Binds           uint64            `json:"binds"`
@@ -69,6 +68,7 @@ type Counts struct {
 	Refused         map[string]uint64 `json:"refused"` // by command_status
 	Silenced        uint64            `json:"silenced"`
 	Dropped         uint64            `json:"dropped"`
+	Unbinds         uint64            `json:"unbinds"` // by the carrier
 	Messages        uint64            `json:"messages"`
 	Receipts        uint64            `json:"receipts"`         // acknowledged
 	ReceiptsSent    uint64            `json:"receipts_sent"`    // with repetitions
@@ -94,8 +94,8 @@ func New(cfg Config, ledgerFile io.Writer, log *slog.Logger) (*Carrier, error) {
 	c := &Carrier{
 		cfg: cfg, log: log.With("carrier", cfg.Name), agenda: newAgenda(),
 		exact: make(map[string]bool), accounts: make(map[string]*account),
-		conns: make(map[net.Conn]bool), ledger: newLedger(cfg.LedgerSize, ledgerFile),
-		tries: make(map[string]int), watchers: make(map[chan<- Message]bool),
+		conns: make(map[*gatedConn]bool), ledger: newLedger(cfg.LedgerSize, ledgerFile),
+		watchers: make(map[chan<- Message]bool),
 		// A number that a later run does not repeat: the start in the high bits.
 		lastID: uint64(time.Now().Unix()) << 24,
 		counts: Counts{Refused: make(map[string]uint64)},
@@ -115,6 +115,13 @@ func New(cfg Config, ledgerFile io.Writer, log *slog.Logger) (*Carrier, error) {
 		return nil, fmt.Errorf("carrier %q: %w", cfg.Name, err)
 	}
 	var err error
+	if cfg.TLSCertificate != "" {
+		cert, err := tls.LoadX509KeyPair(cfg.TLSCertificate, cfg.TLSKey)
+		if err != nil {
+			return nil, fmt.Errorf("carrier %q: tls_certificate: %w", cfg.Name, err)
+		}
+		c.tls = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	}
 	if c.ln, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("carrier %q: %w", cfg.Name, err)
 	}
@@ -144,8 +151,10 @@ func (c *Carrier) Close() error { return c.ln.Close() }
 func (c *Carrier) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var wg sync.WaitGroup
-	wg.Go(func() { c.agenda.run(ctx) })
+	c.mu.Lock()
+	c.running = ctx
+	c.mu.Unlock()
+	c.all.Go(func() { c.agenda.run(ctx) })
 	stop := context.AfterFunc(ctx, func() { _ = c.ln.Close() })
 	defer stop()
 	var err error
@@ -159,17 +168,27 @@ func (c *Carrier) Run(ctx context.Context) error {
 			}
 			break
 		}
-		wg.Go(func() { c.serve(ctx, conn) })
+		c.all.Go(func() { c.serve(ctx, conn) })
 	}
 	cancel()
+	c.mu.Lock()
+	c.running = nil
+	c.mu.Unlock()
 	c.gate.open()
 	c.dropAll(session.ErrClosed)
-	wg.Wait()
+	c.all.Wait()
 	return err
 }
 
-// serve runs one connection.
+// serve runs one connection, in which the ESME binds.
 func (c *Carrier) serve(ctx context.Context, conn net.Conn) {
+	c.run(ctx, conn, session.Accept)
+}
+
+// accept is how a session begins: session.Accept, or after an outbind.
+type accept func(ctx context.Context, conn net.Conn, o session.AcceptOptions) (*session.Session, error)
+
+func (c *Carrier) run(ctx context.Context, conn net.Conn, begin accept) {
 	gated := newGatedConn(conn, &c.gate)
 	c.mu.Lock()
 	if c.trouble.Down {
@@ -177,27 +196,37 @@ func (c *Carrier) serve(ctx context.Context, conn net.Conn) {
 		_ = conn.Close()
 		return
 	}
+	if c.trouble.Vanish {
+		gated.vanish()
+	}
 	c.conns[gated] = true
 	c.mu.Unlock()
 	defer func() {
+		gated.linger(ctx)
 		c.mu.Lock()
 		delete(c.conns, gated)
 		c.mu.Unlock()
-		_ = gated.Close()
 	}()
 	var granted *account
-	s, err := session.Accept(ctx, gated, session.AcceptOptions{
+	var secure net.Conn = gated
+	if c.tls != nil {
+		secure = tls.Server(gated, c.tls)
+	}
+	s, err := begin(ctx, secure, session.AcceptOptions{
 		SystemID:  c.cfg.SystemID,
 		Authorize: func(b *pdu.Bind) (status pdu.Status) { granted, status = c.authorize(b); return status },
 		Settings: session.Settings{
 			Window: 1000, RequestQueue: 1 << 16, QueueFullStatus: pdu.StatusThrottled,
-			ResponseTimeout: 30 * time.Second,
-			OnRequests:      c.onRequests,
-			OnResults:       c.onResults,
+			ResponseTimeout: 30 * time.Second, WriteTimeout: time.Minute,
+			OnRequests: func(s *session.Session, batch []session.Incoming) { c.onRequests(gated, granted, s, batch) },
+			OnResults:  func(_ *session.Session, batch []session.Result) { c.onResults(granted, batch) },
 		},
 	})
 	if granted != nil {
-		defer c.leave(granted, s)
+		defer func() {
+			gated.linger(ctx)
+			c.leave(granted, s)
+		}()
 	}
 	if err != nil {
 		c.log.Debug("bind refused", "err", err)
@@ -211,6 +240,51 @@ func (c *Carrier) serve(ctx context.Context, conn net.Conn) {
 		s.Close()
 	}
 	c.log.Info("bind down", "bind", s.PeerSystemID(), "err", s.Err())
+}
+
+// Outbind connects to an ESME that listens and asks it to bind, as carriers do
+// that have something to deliver. It returns when the connection is made.
+func (c *Carrier) Outbind(ctx context.Context, addr, password string) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("outbind: %w", err)
+	}
+	ask := pdu.Outbind{SystemID: c.cfg.SystemID, Password: password}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running == nil {
+		_ = conn.Close()
+		return fmt.Errorf("outbind: %w", session.ErrClosed)
+	}
+	run := c.running
+	c.all.Go(func() {
+		c.run(run, conn, func(ctx context.Context, conn net.Conn, o session.AcceptOptions) (*session.Session, error) {
+			return session.Outbind(ctx, conn, ask, o)
+		})
+	})
+	return nil
+}
+
+// Unbind unbinds all sessions; it does not wait for them.
+func (c *Carrier) Unbind() {
+	c.mu.Lock()
+	var all []*session.Session
+	for _, a := range c.accounts {
+		all = append(all, a.sessions...)
+	}
+	c.mu.Unlock()
+	for _, s := range all {
+		c.unbind(s)
+	}
+}
+
+func (c *Carrier) unbind(s *session.Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if run := c.running; run != nil {
+		c.counts.Unbinds++
+		c.all.Go(func() { _ = s.Unbind(run) })
+	}
 }
 
 func (c *Carrier) authorize(b *pdu.Bind) (*account, pdu.Status) {
@@ -249,7 +323,15 @@ func (c *Carrier) join(a *account, s *session.Session) {
 
 func (c *Carrier) leave(a *account, s *session.Session) {
 	c.mu.Lock()
-	a.binds--
+	if lost := s != nil && !errors.Is(s.Err(), session.ErrUnbound) && !errors.Is(s.Err(), session.ErrPeerUnbound); lost && c.cfg.BindLinger > 0 {
+		c.agenda.at(time.Now().Add(time.Duration(c.cfg.BindLinger)), func() {
+			c.mu.Lock()
+			a.binds--
+			c.mu.Unlock()
+		})
+	} else {
+		a.binds--
+	}
 	a.sessions = slices.DeleteFunc(a.sessions, func(x *session.Session) bool { return x == s })
 	c.mu.Unlock()
 	c.deliver(a) // what came back goes to another session
@@ -266,6 +348,7 @@ func (c *Carrier) dropAll(cause error) {
 		}
 	}
 	for conn := range c.conns {
+		_ = conn.Conn.Close()
 		_ = conn.Close()
 	}
 }
@@ -283,6 +366,14 @@ func (c *Carrier) SetTrouble(t Trouble) error {
 	} else {
 		c.gate.open()
 	}
+	c.gate.drip.Store(int64(t.Drip))
+	if t.Vanish {
+		c.mu.Lock()
+		for conn := range c.conns {
+			conn.vanish()
+		}
+		c.mu.Unlock()
+	}
 	if t.Down {
 		c.dropAll(errTrouble)
 	}
@@ -291,54 +382,17 @@ func (c *Carrier) SetTrouble(t Trouble) error {
 
 // SetFaults replaces the rules of Config.Faults; the built-in ones stay.
 func (c *Carrier) SetFaults(faults []Fault) error {
-	bySuffix := make(map[string]*Fault)
-	var lengths []int
-	all := slices.Clone(faults)
-	if !c.cfg.NoBuiltinFaults {
-		all = append(all, builtinFaults...)
+	builtin := builtinFaults
+	if c.cfg.NoBuiltinFaults {
+		builtin = nil
 	}
-	for i := range all {
-		f := &all[i]
-		if err := f.prepare(); err != nil {
-			return fmt.Errorf("faults[%d].%w", i, err)
-		}
-		if bySuffix[f.Suffix] == nil { // the first rule wins: ours before the built-in
-			bySuffix[f.Suffix] = f
-			if !slices.Contains(lengths, len(f.Suffix)) {
-				lengths = append(lengths, len(f.Suffix))
-			}
-		}
+	r, err := newRules(faults, builtin)
+	if err != nil {
+		return err
 	}
-	slices.SortFunc(lengths, func(a, b int) int { return b - a })
 	c.mu.Lock()
-	c.faults, c.lengths = bySuffix, lengths
-	clear(c.tries)
+	c.rules = r
 	c.mu.Unlock()
-	return nil
-}
-
-// fault returns the rule for a submission to dest, or nil. The lock is held.
-func (c *Carrier) fault(dest []byte) *Fault {
-	for _, n := range c.lengths {
-		if len(dest) < n {
-			continue
-		}
-		f := c.faults[string(dest[len(dest)-n:])]
-		if f == nil {
-			continue
-		}
-		if f.Times > 0 {
-			if len(c.tries) >= maxTries {
-				clear(c.tries)
-			}
-			tries := c.tries[string(dest)] + 1
-			c.tries[string(dest)] = tries
-			if tries > f.Times {
-				return nil
-			}
-		}
-		return f
-	}
 	return nil
 }
 
@@ -353,31 +407,6 @@ func (c *Carrier) approved(source []byte) bool {
 		}
 	}
 	return false
-}
-
-// newID returns the message_id and the form it takes in receipts. The lock is
-// held.
-func (c *Carrier) newID() (id, inReceipt string) {
-	c.lastID++
-	form := func(name string) string {
-		if name == "hex" {
-			return fmt.Sprintf("%016X", c.lastID)
-		}
-		return strconv.FormatUint(c.lastID, 10)
-	}
-	if c.cfg.MessageID == "uuid" {
-		var b [16]byte
-		_, _ = rand.Read(b[:])
-		b[6], b[8] = b[6]&0x0F|0x40, b[8]&0x3F|0x80
-		h := hex.EncodeToString(b[:])
-		id = h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
-		return id, id
-	}
-	id = form(c.cfg.MessageID)
-	if c.cfg.ReceiptID == "" {
-		return id, id
-	}
-	return id, form(c.cfg.ReceiptID)
 }
 
 // Ledger returns the messages kept with a Seq above since, oldest first.

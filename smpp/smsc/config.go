@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/kakitome/kakitome/smpp/pdu"
@@ -40,18 +41,25 @@ type Config struct {
 	// Others are refused ESME_RINVSRCADR. Empty approves all.
 	Sources []string `toml:"sources"`
 
-	Latency Duration `toml:"latency"` // before each response
-	Rate    float64  `toml:"rate"`    // submit_sm a second and carrier; over it ESME_RTHROTTLED; 0 is no limit
-	Window  int      `toml:"window"`  // unanswered submit_sm a session; over it ESME_RMSGQFUL; 0 is no limit
+	Latency       Duration `toml:"latency"`        // before each response
+	LatencyJitter Duration `toml:"latency_jitter"` // at most so much is added by chance
+	Rate          float64  `toml:"rate"`           // submit_sm a second and carrier; over it ESME_RTHROTTLED; 0 is no limit
+	Window        int      `toml:"window"`         // unanswered submit_sm a session; over it ESME_RMSGQFUL; 0 is no limit
 
-	MessageID   string `toml:"message_id"`   // "decimal" (default), "hex" (16 digits, padded with zeros) or "uuid"
-	ReceiptID   string `toml:"receipt_id"`   // form in receipts: "" the same, else "decimal" or "hex" of the same number
-	ReceiptForm string `toml:"receipt_form"` // "both" (default), "text" or "tlv"
+	MessageID   string `toml:"message_id"`   // "decimal" (default), "padded" (20 digits), "hex" (16, capitals), "hex-short" or "uuid"
+	ReceiptID   string `toml:"receipt_id"`   // form in receipts: "" the same, one of these for the same number, or "upper" for a uuid
+	ReceiptForm string `toml:"receipt_form"` // "both" (default), "text", "tlv", "short" (id and stat alone) or "malformed"
+	Packed      bool   `toml:"packed"`       // reads GSM 7 as packed septets
+
+	BindLinger     Duration `toml:"bind_linger"`     // how long a session lost without unbind counts for max_binds
+	TLSCertificate string   `toml:"tls_certificate"` // PEM file; with it and the key the port speaks TLS alone
+	TLSKey         string   `toml:"tls_key"`
 
 	ReceiptDelay Duration `toml:"receipt_delay"` // from acceptance to receipt and phone
 
 	NoBuiltinFaults bool    `toml:"no_builtin_faults"` // numbers choose nothing; see the package comment
 	Faults          []Fault `toml:"faults"`            // looked at before the built-in ones
+	Script          string  `toml:"script"`            // file with more of them, see ReadScript; its owner reads it
 
 	LedgerSize int `toml:"ledger_size"` // messages kept; default 100,000; -1 keeps, joins and decodes none
 }
@@ -63,22 +71,30 @@ type Account struct {
 	MaxBinds int    `toml:"max_binds"` // over it ESME_RALYBND; 0 is no limit
 }
 
-// Fault is what happens to submit_sm to some numbers.
+// Fault is what happens to submit_sm to some numbers. Rules of one suffix
+// follow one another as their Times are over.
 type Fault struct {
-	Suffix string `toml:"suffix" json:"suffix"` // of the destination; "" is every number
-	Times  int    `toml:"times" json:"times"`   // only the first so many submissions to a number; 0 is all
+	Suffix string `toml:"suffix" json:"suffix"`           // of the destination, or all of it; "" is every number
+	Times  int    `toml:"times" json:"times,omitempty"`   // only so many submissions to a number; 0 is all
+	Status string `toml:"status" json:"status,omitempty"` // refuse with this command_status, "ESME_RTHROTTLED" or "0x58"
+	Silent bool   `toml:"silent" json:"silent,omitempty"` // no response
+	Lose   bool   `toml:"lose" json:"lose,omitempty"`     // not accepted, whatever else happens
 
-	Status string `toml:"status" json:"status"` // refuse with this command_status, "ESME_RTHROTTLED" or "0x58"
-	Silent bool   `toml:"silent" json:"silent"` // no response
-	Drop   bool   `toml:"drop" json:"drop"`     // close the connection instead of responding
-	Lose   bool   `toml:"lose" json:"lose"`     // with silent or drop: not accepted either
+	Latency Duration `toml:"latency" json:"latency,omitempty"` // of the response, added to that of the carrier
+	Drop    bool     `toml:"drop" json:"drop,omitempty"`       // close the connection instead of responding
+	Vanish  bool     `toml:"vanish" json:"vanish,omitempty"`   // half-open from now on: no answer to anything, not closed
+	Unbind  bool     `toml:"unbind" json:"unbind,omitempty"`   // unbind after the response
+	Stall   Duration `toml:"stall" json:"stall,omitempty"`     // read nothing more from this connection for so long
 
-	State        string   `toml:"state" json:"state"`                 // final state, default DELIVRD
-	Err          string   `toml:"err" json:"err"`                     // of the receipt, default 000
-	Receipt      string   `toml:"receipt" json:"receipt"`             // "" once, "never", "twice", "first" (before the response)
-	ReceiptDelay Duration `toml:"receipt_delay" json:"receipt_delay"` // added to that of the carrier
+	State        string   `toml:"state" json:"state,omitempty"`                 // final state, default DELIVRD
+	Err          string   `toml:"err" json:"err,omitempty"`                     // of the receipt, default 000
+	Receipt      string   `toml:"receipt" json:"receipt,omitempty"`             // "" once, "never", "twice", "first" (before the response), "elsewhere" (on another bind)
+	ReceiptForm  string   `toml:"receipt_form" json:"receipt_form,omitempty"`   // as that of the carrier; "" is the carrier's
+	ReceiptText  string   `toml:"receipt_text" json:"receipt_text,omitempty"`   // the whole text, without TLVs; {id} {stat} {err} are put in
+	ReceiptDelay Duration `toml:"receipt_delay" json:"receipt_delay,omitempty"` // added to that of the carrier
 
 	status pdu.Status
+	next   *Fault // of the same suffix
 }
 
 var builtinFaults = []Fault{
@@ -91,6 +107,10 @@ var builtinFaults = []Fault{
 	{Suffix: "9501", Silent: true},
 	{Suffix: "9502", Drop: true, Lose: true, Times: 1},
 	{Suffix: "9503", Drop: true, Times: 1},
+	{Suffix: "9504", Vanish: true, Lose: true, Times: 1},
+	{Suffix: "9505", Unbind: true, Times: 1},
+	{Suffix: "9506", Stall: Duration(20 * time.Second), Times: 1},
+	{Suffix: "9507", Latency: Duration(3 * time.Second)},
 	{Suffix: "9601", State: "UNDELIV", Err: "001"},
 	{Suffix: "9602", State: "EXPIRED", Err: "002"},
 	{Suffix: "9603", State: "REJECTD", Err: "003"},
@@ -100,6 +120,11 @@ var builtinFaults = []Fault{
 	{Suffix: "9702", Receipt: "never"},
 	{Suffix: "9703", ReceiptDelay: Duration(30 * time.Second)},
 	{Suffix: "9704", Receipt: "twice"},
+	{Suffix: "9705", Receipt: "elsewhere"},
+	{Suffix: "9706", ReceiptForm: "malformed"},
+	{Suffix: "9707", ReceiptForm: "tlv"},
+	{Suffix: "9708", ReceiptForm: "text"},
+	{Suffix: "9709", ReceiptText: "id:{id} stat:{stat} err:0x00{err}"},
 }
 
 // states are the words of a receipt text and their message_state.
@@ -141,6 +166,9 @@ func (c *Config) Validate() error {
 			bad("sources[%d] %q: %w", i, p, err)
 		}
 	}
+	if (c.TLSCertificate == "") != (c.TLSKey == "") {
+		bad("tls_certificate, tls_key: one without the other")
+	}
 	oneOf := func(field, v string, allowed ...string) {
 		for _, a := range allowed {
 			if v == a {
@@ -149,12 +177,13 @@ func (c *Config) Validate() error {
 		}
 		bad("%s %q: not one of %q", field, v, allowed)
 	}
-	oneOf("message_id", c.MessageID, "", "decimal", "hex", "uuid")
-	oneOf("receipt_id", c.ReceiptID, "", "decimal", "hex")
-	if c.MessageID == "uuid" && c.ReceiptID != "" {
-		bad("receipt_id %q: a uuid has no other form", c.ReceiptID)
+	oneOf("message_id", c.MessageID, idForms...)
+	if c.MessageID == "uuid" {
+		oneOf("receipt_id", c.ReceiptID, "", "upper")
+	} else {
+		oneOf("receipt_id", c.ReceiptID, receiptForms...)
 	}
-	oneOf("receipt_form", c.ReceiptForm, "", "both", "text", "tlv")
+	oneOf("receipt_form", c.ReceiptForm, textForms...)
 	if c.Rate < 0 {
 		bad("rate %v: below zero", c.Rate)
 	}
@@ -168,6 +197,8 @@ func (c *Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+var textForms = []string{"", "both", "text", "tlv", "short", "malformed"}
 
 // prepare checks a fault and resolves its status.
 func (f *Fault) prepare() (err error) {
@@ -183,9 +214,18 @@ func (f *Fault) prepare() (err error) {
 		return fmt.Errorf("err: %d characters, limit 10", len(f.Err))
 	}
 	switch f.Receipt {
-	case "", "never", "twice", "first":
+	case "", "never", "twice", "first", "elsewhere":
 	default:
-		return fmt.Errorf("receipt %q: not one of never, twice, first", f.Receipt)
+		return fmt.Errorf("receipt %q: not one of never, twice, first, elsewhere", f.Receipt)
+	}
+	if !slices.Contains(textForms, f.ReceiptForm) {
+		return fmt.Errorf("receipt_form %q: not one of %q", f.ReceiptForm, textForms[1:])
+	}
+	if len(f.ReceiptText) > pdu.MaxShortMessage {
+		return fmt.Errorf("receipt_text: %d bytes, limit %d", len(f.ReceiptText), pdu.MaxShortMessage)
+	}
+	if len(f.Suffix) > 20 {
+		return fmt.Errorf("suffix: %d characters, limit 20", len(f.Suffix))
 	}
 	return nil
 }
@@ -194,6 +234,8 @@ func (f *Fault) prepare() (err error) {
 type Trouble struct {
 	Down       bool     `json:"down"`        // closes connections and drops sessions
 	Stall      bool     `json:"stall"`       // keeps connections, reads nothing from them
+	Vanish     bool     `json:"vanish"`      // half-open: keeps connections, also new ones, and never answers anything on them; those stay so
+	Drip       Duration `json:"drip"`        // pause before each byte read or written
 	Silent     bool     `json:"silent"`      // answers link checks, but no submit_sm, and accepts none
 	Reject     string   `json:"reject"`      // refuses every submit_sm with this command_status
 	RejectBind string   `json:"reject_bind"` // refuses every bind with this command_status

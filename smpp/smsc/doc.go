@@ -17,8 +17,10 @@
 // # Faults by number
 //
 // The last four digits of the destination choose what happens, unless
-// NoBuiltinFaults is set; rules of Config.Faults are looked at first, the
-// longest suffix first.
+// NoBuiltinFaults is set; rules of Config.Faults, of a script (ReadScript) or
+// of [Carrier.SetFaults] are looked at first, the longest suffix first, so that
+// a whole number can have a script of its own. Rules of one suffix follow one
+// another. Any command_status can be answered, any text be sent as a receipt.
 //
 //	9401  refused: ESME_RINVDSTADR
 //	9402  refused: ESME_RSUBMITFAIL
@@ -29,6 +31,10 @@
 //	9501  never answered, but accepted and delivered
 //	9502  once: connection closed unanswered, not accepted; then accepted
 //	9503  once: connection closed unanswered, but accepted and delivered
+//	9504  once: the connection is half-open from then on, not accepted
+//	9505  once: accepted, and the carrier unbinds
+//	9506  once: accepted, and the connection is not read for 20 s
+//	9507  answered after 3 s
 //	9601  receipt UNDELIV, err 001
 //	9602  receipt EXPIRED, err 002
 //	9603  receipt REJECTD, err 003
@@ -38,9 +44,17 @@
 //	9702  receipt never sent
 //	9703  receipt 30 s late
 //	9704  receipt sent twice
+//	9705  receipt on another bind, if there is one
+//	9706  receipt with a malformed text and no TLVs
+//	9707  receipt with TLVs and no text
+//	9708  receipt with text and no TLVs
+//	9709  receipt whose text is short, with an err of six characters
 //
 // # Trouble of the whole carrier
 //
 // [Carrier.SetTrouble] changes at run time how all numbers fare: down,
-// stalled (reads nothing), silent, refusing, throttling, without receipts.
+// stalled (reads nothing), half-open, dripping (byte by byte), silent,
+// refusing, throttling, without receipts. [Carrier.Unbind] unbinds everybody,
+// [Carrier.Outbind] asks an ESME to bind. A session lost without unbind counts
+// for max_binds for BindLinger, so that the next bind finds ESME_RALYBND.
 package smsc

@@ -24,6 +24,8 @@ type Message struct {
 	Received time.Time `json:"received"`
 	State    string    `json:"state"` // ENROUTE, then the final state
 	StateAt  time.Time `json:"state_at,omitzero"`
+
+	coding byte // data_coding, for replace_sm
 }
 
 // line is one line of the ledger file.
@@ -70,8 +72,9 @@ func newLedger(size int, file io.Writer) *ledger {
 
 // add enters one accepted submit_sm. It returns the whole message that it is
 // or completes; ok is false while segments are missing.
-func (l *ledger) add(m Message, p *pdu.SM) (whole Message, ok bool) {
-	text, c := readText(p)
+func (l *ledger) add(m Message, p *pdu.SM, packed bool) (whole Message, ok bool) {
+	text, c := readText(p, packed)
+	m.coding = p.DataCoding
 	if c.Total > 1 {
 		l.log(line{Event: "part", Part: int(c.Part), Of: int(c.Total), Message: withText(m, text)})
 		key := joinKey{systemID: m.SystemID, source: m.Source, dest: m.Dest, ref: c.ref, total: c.Total}
@@ -196,9 +199,10 @@ type segment struct {
 	Total, Part byte
 }
 
-// readText decodes the user data of p.
-func readText(p *pdu.SM) (string, segment) {
+// readText decodes the user data of p; packed says that GSM 7 is.
+func readText(p *pdu.SM, packed bool) (string, segment) {
 	data := p.Text()
+	whole := len(data)
 	var seg segment
 	if p.ESMClass&pdu.ESMClassUDHI != 0 {
 		c, rest, err := coding.ParseUDH(data)
@@ -220,5 +224,8 @@ func readText(p *pdu.SM) (string, segment) {
 	if !ok {
 		return hex.EncodeToString(data), seg
 	}
-	return coding.Decode(a, data), seg
+	if a == coding.GSM7 && packed {
+		a = coding.GSM7Packed
+	}
+	return coding.DecodeBehind(a, whole-len(data), data), seg
 }

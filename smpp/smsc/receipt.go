@@ -3,6 +3,8 @@ package smsc
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/kakitome/kakitome/smpp/coding"
@@ -11,18 +13,35 @@ import (
 )
 
 // receipt is one deliver_sm to an account: a delivery receipt, or a message
-// from a phone.
+// from a phone. Receipts come from and go back to receiptPool.
 type receipt struct {
-	id        string // as written in the receipt
+	body      pdu.DeliverSM // its slices are parts of buf; the text is written when due
+	buf       []byte
+	id        []byte // as written in the receipt, part of buf
 	message   string // id of the ledger message that it finishes, "" for none
 	due       time.Time
 	submitted time.Time
+	fault     *Fault
 	state     string
 	err       string
-	copies    int // receipts to send, 0 when none was asked for
+	copies    int              // receipts to send, 0 when none was asked for
+	not       *session.Session // may not take it if another can; nil none
 	tries     int
-	body      *pdu.DeliverSM // built when due
-	from, to  pdu.Address    // of the deliver_sm
+}
+
+var receiptPool = sync.Pool{New: func() any { return &receipt{buf: make([]byte, 0, 384)} }}
+
+// free gives r back; nobody may hold it.
+func (r *receipt) free() {
+	*r = receipt{buf: r.buf[:0]}
+	receiptPool.Put(r)
+}
+
+// keep copies b into buf.
+func (r *receipt) keep(b []byte) []byte {
+	start := len(r.buf)
+	r.buf = append(r.buf, b...)
+	return r.buf[start:len(r.buf):len(r.buf)]
 }
 
 const (
@@ -34,12 +53,14 @@ const (
 var tokyo = time.FixedZone("JST", 9*3600)
 
 // newReceipt prepares the end of one accepted submit_sm. The lock is held.
-func (c *Carrier) newReceipt(p *pdu.SM, f *Fault, now time.Time) *receipt {
-	r := &receipt{
-		submitted: now, state: f.State, err: f.Err,
-		due:  now.Add(time.Duration(c.cfg.ReceiptDelay + f.ReceiptDelay)),
-		from: clone(p.Dest), to: clone(p.Source),
-	}
+func (c *Carrier) newReceipt(s *session.Session, p *pdu.SM, f *Fault, id []byte, now time.Time) *receipt {
+	r := receiptPool.Get().(*receipt)
+	r.submitted, r.fault, r.state, r.err = now, f, f.State, f.Err
+	r.due = now.Add(time.Duration(c.cfg.ReceiptDelay + f.ReceiptDelay))
+	r.body.Source = pdu.Address{TON: p.Dest.TON, NPI: p.Dest.NPI, Addr: r.keep(p.Dest.Addr)}
+	r.body.Dest = pdu.Address{TON: p.Source.TON, NPI: p.Source.NPI, Addr: r.keep(p.Source.Addr)}
+	r.body.ESMClass = pdu.ESMClassReceipt
+	r.id = r.keep(id)
 	if r.state == "" {
 		r.state = "DELIVRD"
 	}
@@ -61,13 +82,10 @@ func (c *Carrier) newReceipt(p *pdu.SM, f *Fault, now time.Time) *receipt {
 		r.copies *= 2
 	case "first":
 		r.due = now
+	case "elsewhere":
+		r.not = s
 	}
 	return r
-}
-
-func clone(a pdu.Address) pdu.Address {
-	a.Addr = append([]byte(nil), a.Addr...)
-	return a
 }
 
 // finish brings messages to their end: the phones have them, the receipts go
@@ -77,21 +95,26 @@ func (c *Carrier) finish(a *account, receipts []*receipt) {
 	c.mu.Lock()
 	for _, r := range receipts {
 		if r.message != "" {
+			if m := c.ledger.find(r.message); m != nil && m.State == "DELETED" {
+				r.state = m.State // canceled in the meantime
+			}
 			if m, ok := c.ledger.settle(r.message, r.state, now); ok && r.state == "DELIVRD" {
 				c.show(m)
 			}
 		}
 		switch {
 		case r.copies == 0:
+			r.free()
 		case c.trouble.NoReceipts:
 			c.counts.ReceiptsLost++
+			r.free()
 		default:
-			r.body = c.receiptBody(r, now)
-			c.enqueue(a, r)
-			for range r.copies - 1 {
-				again := *r
-				c.enqueue(a, &again)
+			c.write(r, now)
+			copies := r.copies
+			for range copies - 1 {
+				c.enqueue(a, r.again())
 			}
+			c.enqueue(a, r)
 		}
 	}
 	if err := c.ledger.flush(); err != nil {
@@ -99,6 +122,14 @@ func (c *Carrier) finish(a *account, receipts []*receipt) {
 	}
 	c.mu.Unlock()
 	c.deliver(a)
+}
+
+// again returns a copy that shares the bytes of r and is never given back.
+func (r *receipt) again() *receipt {
+	twin := *r
+	twin.buf = nil
+	r.buf = nil // nor are these
+	return &twin
 }
 
 // show gives a message to the watchers. The lock is held.
@@ -112,8 +143,20 @@ func (c *Carrier) show(m Message) {
 	}
 }
 
-// enqueue puts r at the end of the outbox. The lock is held.
+// enqueue puts r at the end of the outbox, or gives it to another session than
+// that which must not have it. The lock is held.
 func (c *Carrier) enqueue(a *account, r *receipt) {
+	if r.not != nil {
+		for _, s := range a.sessions {
+			if s == r.not || s.Bind().Mode == pdu.CmdBindTransmitter {
+				continue
+			}
+			if n, _ := s.TrySubmit([]session.Request{{Body: &r.body, Owner: r}}); n == 1 {
+				c.counts.ReceiptsSent++
+				return
+			}
+		}
+	}
 	if len(a.outbox) >= maxOutbox {
 		a.outbox = a.outbox[1:]
 		c.counts.ReceiptsLost++
@@ -121,28 +164,62 @@ func (c *Carrier) enqueue(a *account, r *receipt) {
 	a.outbox = append(a.outbox, r)
 }
 
-// receiptBody builds the deliver_sm of a delivery receipt. The text is that of
-// SMPP 3.4 appendix B. SMPP 3.4 §5.3.2.12, §5.3.2.35
-func (c *Carrier) receiptBody(r *receipt, now time.Time) *pdu.DeliverSM {
-	p := &pdu.DeliverSM{SM: pdu.SM{Source: r.from, Dest: r.to, ESMClass: pdu.ESMClassReceipt}}
-	if c.cfg.ReceiptForm != "tlv" {
-		t := append(make([]byte, 0, 128), "id:"...)
-		t = append(append(t, r.id...), " sub:001 dlvrd:00"...)
+// write puts text and TLVs into a delivery receipt. The text is that of SMPP
+// 3.4 appendix B, or what the carrier or the fault makes of it. The lock is
+// held. SMPP 3.4 §5.3.2.12, §5.3.2.35, appendix B
+func (c *Carrier) write(r *receipt, now time.Time) {
+	form := r.fault.ReceiptForm
+	if form == "" {
+		form = c.cfg.ReceiptForm
+	}
+	start := len(r.buf)
+	t := r.buf
+	switch {
+	case r.fault.ReceiptText != "":
+		t = append(t, strings.NewReplacer("{id}", string(r.id), "{stat}", r.state, "{err}", r.err).Replace(r.fault.ReceiptText)...)
+	case form == "tlv":
+	case form == "short":
+		t = append(append(append(t, "id:"...), r.id...), " stat:"...)
+		t = append(t, r.state...)
+	case form == "malformed": // breaks off in the middle
+		t = append(append(append(t, "id="...), r.id...), " sub:0x1 submit date:9999999999 stat:"...)
+		t = append(t, r.state[:3]...)
+	default:
+		t = append(append(append(t, "id:"...), r.id...), " sub:001 dlvrd:00"...)
 		if r.state == "DELIVRD" {
 			t = append(t, '1')
 		} else {
 			t = append(t, '0')
 		}
-		t = r.submitted.In(tokyo).AppendFormat(append(t, " submit date:"...), receiptDateFmt)
-		t = now.In(tokyo).AppendFormat(append(t, " done date:"...), receiptDateFmt)
+		t = append(append(t, " submit date:"...), c.minutes.of(r.submitted)...)
+		t = append(append(t, " done date:"...), c.minutes.of(now)...)
 		t = append(append(t, " stat:"...), r.state...)
-		p.ShortMessage = append(append(append(t, " err:"...), r.err...), " text:"...)
+		t = append(append(append(t, " err:"...), r.err...), " text:"...)
 	}
-	if c.cfg.ReceiptForm != "text" {
-		p.TLVs, _ = pdu.AppendTLV(p.TLVs, pdu.TagReceiptedMessageID, r.id+"\x00")
-		p.TLVs = p.TLVs.AppendUint8(pdu.TagMessageState, states[r.state])
+	r.buf = t
+	r.body.ShortMessage = t[start:min(len(t), start+pdu.MaxShortMessage):len(t)]
+	if form == "text" || form == "short" || form == "malformed" || r.fault.ReceiptText != "" {
+		return
 	}
-	return p
+	start = len(r.buf)
+	tlvs := pdu.TLVs(r.buf)
+	tlvs = append(tlvs.AppendUint16(pdu.TagReceiptedMessageID, 0)[:start+2], byte((len(r.id)+1)>>8), byte(len(r.id)+1))
+	tlvs = append(append(tlvs, r.id...), 0)
+	r.buf = tlvs.AppendUint8(pdu.TagMessageState, states[r.state])
+	r.body.TLVs = pdu.TLVs(r.buf[start:len(r.buf):len(r.buf)])
+}
+
+// minutes writes times to the minute, and keeps what it wrote last.
+type minutes struct {
+	minute int64
+	text   []byte
+}
+
+func (m *minutes) of(t time.Time) []byte {
+	if minute := t.Unix() / 60; minute != m.minute {
+		m.minute, m.text = minute, t.In(tokyo).AppendFormat(m.text[:0], receiptDateFmt)
+	}
+	return m.text
 }
 
 // deliver sends what is in the outbox, as far as the windows of the account's
@@ -159,11 +236,11 @@ func (c *Carrier) deliver(a *account) {
 		if s.Bind().Mode == pdu.CmdBindTransmitter {
 			continue
 		}
-		batch := make([]session.Request, min(len(a.outbox), 1000))
-		for i := range batch {
-			batch[i] = session.Request{Body: a.outbox[i].body, Owner: a.outbox[i]}
+		c.batch = c.batch[:0]
+		for _, r := range a.outbox[:min(len(a.outbox), s.Room())] {
+			c.batch = append(c.batch, session.Request{Body: &r.body, Owner: r})
 		}
-		n, err := s.TrySubmit(batch)
+		n, err := s.TrySubmit(c.batch)
 		var field *pdu.FieldError
 		if errors.As(err, &field) { // cannot be written at all, such as a long source
 			c.log.Warn("receipt cannot be encoded", "err", err)
@@ -171,24 +248,27 @@ func (c *Carrier) deliver(a *account) {
 			a.outbox = append(a.outbox[:n], a.outbox[n+1:]...)
 		}
 		c.counts.ReceiptsSent += uint64(n)
+		clear(a.outbox[:n])
 		a.outbox = a.outbox[n:]
 	}
 }
 
 // onResults takes the answers of an ESME to deliver_sm.
-func (c *Carrier) onResults(s *session.Session, batch []session.Result) {
+func (c *Carrier) onResults(a *account, batch []session.Result) {
 	now := time.Now()
 	c.mu.Lock()
-	a := c.accounts[s.PeerSystemID()]
 	for i := range batch {
 		res := &batch[i]
 		r := res.Owner.(*receipt)
-		if res.Outcome == session.Answered && res.Status == pdu.StatusOK {
-			c.counts.Receipts++
-			continue
-		}
 		if res.Late {
 			continue // it is on its way again
+		}
+		if res.Outcome == session.Answered && res.Status == pdu.StatusOK {
+			c.counts.Receipts++
+			if r.buf != nil && r.tries == 0 { // one that was sent again may be held by a late answer
+				r.free()
+			}
+			continue
 		}
 		if res.Outcome != session.NotSent {
 			c.counts.ReceiptsRefused++
@@ -240,15 +320,17 @@ func (c *Carrier) Originate(o Origin) error {
 	}
 	var all []*receipt
 	for _, seg := range segments {
-		p := &pdu.DeliverSM{SM: pdu.SM{
-			Source:   pdu.Address{TON: pdu.TONInternational, NPI: pdu.NPIISDN, Addr: []byte(o.From)},
-			Dest:     pdu.Address{Addr: []byte(o.To)},
-			ESMClass: seg.ESMClass(), DataCoding: seg.Alphabet.DataCoding(), ShortMessage: seg.Data,
-		}}
-		if _, err := pdu.Append(nil, 1, pdu.StatusOK, p); err != nil {
+		r := &receipt{fault: &noFault, body: pdu.DeliverSM{SM: pdu.SM{
+			Source: pdu.Address{TON: pdu.TONInternational, NPI: pdu.NPIISDN, Addr: []byte(o.From)},
+			Dest:   pdu.Address{Addr: []byte(o.To)},
+		}}}
+		if err := seg.Put(&r.body.SM); err != nil {
 			return err
 		}
-		all = append(all, &receipt{body: p})
+		if _, err := pdu.Append(nil, 1, pdu.StatusOK, &r.body); err != nil {
+			return err
+		}
+		all = append(all, r)
 	}
 	c.mu.Lock()
 	c.counts.Originated++

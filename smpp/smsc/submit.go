@@ -1,6 +1,8 @@
 package smsc
 
 import (
+	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/kakitome/kakitome/smpp/pdu"
@@ -10,11 +12,9 @@ import (
 // verdict is what becomes of one submit_sm.
 type verdict struct {
 	status  pdu.Status
-	id      string
+	id      []byte // in the desk's ids
+	fault   *Fault
 	silent  bool
-	drop    bool
-	accept  bool
-	first   bool // receipt before the response
 	receipt *receipt
 }
 
@@ -24,48 +24,84 @@ var noFault Fault
 // firstLead is how long a receipt goes before its response.
 const firstLead = 500 * time.Millisecond
 
+// desk is what one call of onRequests works with.
+type desk struct {
+	answers []session.Response
+	ids     []byte
+	due     []*receipt
+	slow    []slowAnswer
+}
+
+// slowAnswer is an answer that has its own time.
+type slowAnswer struct {
+	session.Response
+	after time.Duration
+}
+
+var desks = sync.Pool{New: func() any { return new(desk) }}
+
 // onRequests takes what an ESME asks for.
-func (c *Carrier) onRequests(s *session.Session, batch []session.Incoming) {
+func (c *Carrier) onRequests(conn *gatedConn, a *account, s *session.Session, batch []session.Incoming) {
 	now := time.Now()
-	answers := make([]session.Response, 0, len(batch))
-	var after []session.Response // later, for receipts that go first
-	var due []*receipt
-	drop := false
+	d := desks.Get().(*desk)
+	var last *Fault // what befalls the connection in the end
+	var data pdu.SM
 
 	c.mu.Lock()
-	a := c.accounts[s.PeerSystemID()]
-	open := s.Stats().Unanswered
+	open := 0
+	if c.cfg.Window > 0 {
+		open = s.Stats().Unanswered - len(batch)
+	}
 	for i := range batch {
 		in := &batch[i]
-		if in.Command != pdu.CmdSubmitSM {
-			answers = append(answers, c.other(in))
+		sm := &in.SM
+		if in.Command == pdu.CmdDataSM {
+			if !fromDataSM(in.Body, &data) {
+				d.answers = append(d.answers, session.Response{To: in.Reply, Status: pdu.StatusInvalidCommandLength})
+				continue
+			}
+			sm = &data
+		} else if in.Command != pdu.CmdSubmitSM {
+			d.answers = append(d.answers, c.other(in))
 			continue
 		}
 		c.counts.Submits++
-		waiting := open - len(batch) + i + 1
-		v := c.judge(a, &in.SM, waiting, now)
+		v := c.judge(d, a, s, sm, open+i+1, now)
 		if v.receipt != nil {
-			due = append(due, v.receipt)
+			if d.due == nil {
+				d.due = make([]*receipt, 0, len(batch)-i)
+			}
+			d.due = append(d.due, v.receipt)
+		}
+		f := v.fault
+		if f.Drop || f.Vanish || f.Unbind || f.Stall > 0 {
+			last = f
 		}
 		switch {
-		case v.drop:
+		case f.Drop:
 			c.counts.Dropped++
-			drop = true
-		case v.silent:
+		case v.silent, f.Vanish:
 			c.counts.Silenced++
 		default:
 			if v.status != pdu.StatusOK {
 				c.counts.Refused[v.status.String()]++
 			}
-			r := session.Response{To: in.Reply, Status: v.status, MessageID: []byte(v.id)}
-			if v.first {
-				after = append(after, r)
+			r := session.Response{To: in.Reply, Status: v.status, MessageID: v.id}
+			after := time.Duration(f.Latency)
+			if f.Receipt == "first" && v.status == pdu.StatusOK {
+				after += firstLead
+			}
+			if after > 0 {
+				d.slow = append(d.slow, slowAnswer{r, after})
 			} else {
-				answers = append(answers, r)
+				d.answers = append(d.answers, r)
 			}
 		}
 	}
 	latency := time.Duration(c.cfg.Latency + c.trouble.Latency)
+	if c.cfg.LatencyJitter > 0 {
+		latency += rand.N(time.Duration(c.cfg.LatencyJitter))
+	}
 	if err := c.ledger.flush(); err != nil {
 		// What is not recorded must not be acknowledged.
 		c.log.Error("ledger", "err", err)
@@ -73,7 +109,32 @@ func (c *Carrier) onRequests(s *session.Session, batch []session.Incoming) {
 	}
 	c.mu.Unlock()
 
-	for len(due) > 0 { // mostly all at one time
+	c.schedule(a, d.due)
+	d.due = nil // the agenda has it
+	if latency == 0 {
+		_ = s.Respond(d.answers) // an error means that the session is over
+	} else if len(d.answers) > 0 {
+		answers := d.answers
+		c.agenda.at(now.Add(latency), func() { _ = s.Respond(answers) })
+		d.answers, d.ids = nil, nil
+	}
+	for _, r := range d.slow {
+		c.agenda.at(now.Add(latency+r.after), func() { _ = s.Respond([]session.Response{r.Response}) })
+	}
+	if len(d.slow) > 0 {
+		d.slow, d.ids = nil, nil
+	}
+	clear(d.answers)
+	d.answers, d.ids = d.answers[:0], d.ids[:0]
+	desks.Put(d)
+	if last != nil {
+		c.befall(conn, s, last)
+	}
+}
+
+// schedule enters the ends of messages; mostly they are all at one time.
+func (c *Carrier) schedule(a *account, due []*receipt) {
+	for len(due) > 0 {
 		n := 1
 		for n < len(due) && due[n].due.Equal(due[0].due) {
 			n++
@@ -82,80 +143,88 @@ func (c *Carrier) onRequests(s *session.Session, batch []session.Incoming) {
 		c.agenda.at(due[0].due, func() { c.finish(a, together) })
 		due = due[n:]
 	}
-	c.respond(s, answers, now, latency)
-	c.respond(s, after, now, latency+firstLead)
-	if drop {
+}
+
+// befall does to the connection what a fault says.
+func (c *Carrier) befall(conn *gatedConn, s *session.Session, f *Fault) {
+	switch {
+	case f.Vanish:
+		conn.vanish()
+	case f.Drop:
 		s.Abort(errTrouble)
+	case f.Unbind:
+		c.unbind(s)
+	case f.Stall > 0:
+		conn.stall(time.Duration(f.Stall))
 	}
 }
 
-func (c *Carrier) respond(s *session.Session, answers []session.Response, now time.Time, latency time.Duration) {
-	if len(answers) == 0 {
-		return
+// fromDataSM reads a data_sm as the submit_sm that it could be.
+func fromDataSM(body []byte, sm *pdu.SM) bool {
+	var p pdu.DataSM
+	if p.ParseBody(body) != nil {
+		return false
 	}
-	if latency == 0 {
-		_ = s.Respond(answers) // an error means that the session is over
-		return
-	}
-	c.agenda.at(now.Add(latency), func() { _ = s.Respond(answers) })
+	*sm = pdu.SM{Source: p.Source, Dest: p.Dest, ESMClass: p.ESMClass, RegisteredDelivery: p.RegisteredDelivery, DataCoding: p.DataCoding, TLVs: p.TLVs}
+	return true
 }
 
 // judge decides about one submit_sm and enters it. The lock is held.
-func (c *Carrier) judge(a *account, p *pdu.SM, waiting int, now time.Time) verdict {
+func (c *Carrier) judge(d *desk, a *account, s *session.Session, p *pdu.SM, waiting int, now time.Time) verdict {
+	no := func(status pdu.Status) verdict { return verdict{status: status, fault: &noFault} }
 	switch {
 	case c.trouble.Silent:
-		return verdict{silent: true}
+		return verdict{silent: true, fault: &noFault}
 	case c.trouble.reject != 0:
-		return verdict{status: c.trouble.reject}
+		return no(c.trouble.reject)
 	case !c.approved(p.Source.Addr):
-		return verdict{status: pdu.StatusInvalidSource}
+		return no(pdu.StatusInvalidSource)
 	case len(p.Dest.Addr) == 0:
-		return verdict{status: pdu.StatusInvalidDestination}
+		return no(pdu.StatusInvalidDestination)
 	case c.cfg.Window > 0 && waiting > c.cfg.Window:
-		return verdict{status: pdu.StatusMessageQueueFull}
+		return no(pdu.StatusMessageQueueFull)
 	}
 	rate := c.cfg.Rate
 	if t := c.trouble.Throttle; t > 0 && (rate == 0 || t < rate) {
 		rate = t
 	}
 	if rate > 0 && !c.bucket.take(rate, now) {
-		return verdict{status: pdu.StatusThrottled}
+		return no(pdu.StatusThrottled)
 	}
-	f := c.fault(p.Dest.Addr)
+	f := c.rules.find(p.Dest.Addr)
 	if f == nil {
 		f = &noFault
 	}
-	v := verdict{status: f.status, silent: f.Silent, drop: f.Drop, first: f.Receipt == "first"}
-	v.accept = v.status == pdu.StatusOK && !f.Lose
-	if !v.accept {
+	v := verdict{status: f.status, silent: f.Silent, fault: f}
+	if v.status != pdu.StatusOK || f.Lose {
 		return v
 	}
 	c.counts.Accepted++
-	id, inReceipt := c.newID()
-	v.id = id
-	if c.ledger.size < 0 && p.RegisteredDelivery&pdu.RegisteredMask == pdu.RegisteredNone {
-		c.counts.Messages++ // nobody will know of its end
-		return v
+	var inReceipt []byte
+	d.ids, v.id, inReceipt = c.appendIDs(d.ids)
+	if c.ledger.size < 0 {
+		c.counts.Messages++
+		if p.RegisteredDelivery&pdu.RegisteredMask == pdu.RegisteredNone {
+			return v // nobody will know of its end
+		}
 	}
-	v.receipt = c.newReceipt(p, f, now)
-	v.receipt.id = inReceipt
+	v.receipt = c.newReceipt(s, p, f, inReceipt, now)
 	if c.ledger.size > 0 {
 		whole, ok := c.ledger.add(Message{
-			Carrier: c.cfg.Name, ID: id, SystemID: a.SystemID,
+			Carrier: c.cfg.Name, ID: string(v.id), SystemID: a.SystemID,
 			Source: string(p.Source.Addr), Dest: string(p.Dest.Addr),
 			Received: now, State: "ENROUTE",
-		}, p)
+		}, p, c.cfg.Packed)
 		if ok {
 			c.counts.Messages++
 			v.receipt.message = whole.ID
 		}
-	} else {
-		c.counts.Messages++
 	}
 	return v
 }
 
-// other answers the requests that are not submit_sm. The lock is held.
+// other answers the requests that are neither submit_sm nor data_sm. The lock
+// is held.
 func (c *Carrier) other(in *session.Incoming) session.Response {
 	r := session.Response{To: in.Reply, Status: pdu.StatusInvalidCommandID}
 	switch in.Command {
@@ -165,21 +234,44 @@ func (c *Carrier) other(in *session.Incoming) session.Response {
 		if q.ParseBody(in.Body) != nil {
 			break
 		}
-		m := c.ledger.find(string(q.MessageID))
-		if m == nil || m.Source != string(q.Source.Addr) {
+		if m := c.own(q.MessageID, q.Source.Addr); m != nil {
+			resp := &pdu.QuerySMResp{MessageID: []byte(m.ID), MessageState: states[m.State]}
+			if !m.StateAt.IsZero() {
+				resp.FinalDate = []byte(pdu.AbsoluteTime(m.StateAt))
+			}
+			r.Status, r.Body = pdu.StatusOK, resp
+		}
+	case pdu.CmdCancelSM:
+		var q pdu.CancelSM
+		r.Status = pdu.StatusCancelFailed
+		if q.ParseBody(in.Body) != nil {
 			break
 		}
-		resp := &pdu.QuerySMResp{MessageID: []byte(m.ID), MessageState: states[m.State]}
-		if !m.StateAt.IsZero() {
-			resp.FinalDate = []byte(pdu.AbsoluteTime(m.StateAt))
+		if m := c.own(q.MessageID, q.Source.Addr); m != nil && m.State == "ENROUTE" {
+			m.State = "DELETED"
+			r.Status = pdu.StatusOK
 		}
-		r.Status, r.Body = pdu.StatusOK, resp
-	case pdu.CmdCancelSM:
-		r.Status = pdu.StatusCancelFailed
 	case pdu.CmdReplaceSM:
+		var q pdu.ReplaceSM
 		r.Status = pdu.StatusReplaceFailed
+		if q.ParseBody(in.Body) != nil {
+			break
+		}
+		if m := c.own(q.MessageID, q.Source.Addr); m != nil && m.State == "ENROUTE" {
+			m.Text, _ = readText(&pdu.SM{ShortMessage: q.ShortMessage, DataCoding: m.coding}, c.cfg.Packed)
+			r.Status = pdu.StatusOK
+		}
 	case pdu.CmdSubmitMulti:
 		r.Status = pdu.StatusSubmitFailed
 	}
 	return r
+}
+
+// own returns the message with this id that came from source, or nil. The lock
+// is held.
+func (c *Carrier) own(id, source []byte) *Message {
+	if m := c.ledger.find(string(id)); m != nil && m.Source == string(source) {
+		return m
+	}
+	return nil
 }

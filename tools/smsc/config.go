@@ -53,13 +53,42 @@ func load(name string) (Config, error) {
 		}
 		return c, fmt.Errorf("%s: %w", name, err)
 	}
-	if c.Ledger != "" && !filepath.IsAbs(c.Ledger) {
-		c.Ledger = filepath.Join(filepath.Dir(name), c.Ledger)
+	files := []*string{&c.Ledger}
+	for i := range c.Carriers {
+		files = append(files, &c.Carriers[i].Script, &c.Carriers[i].TLSCertificate, &c.Carriers[i].TLSKey)
+	}
+	for _, f := range files {
+		if *f != "" && !filepath.IsAbs(*f) {
+			*f = filepath.Join(filepath.Dir(name), *f)
+		}
+	}
+	for i := range c.Carriers {
+		if err := addScript(&c.Carriers[i]); err != nil {
+			return c, fmt.Errorf("%s: carrier[%d].script: %w", name, i, err)
+		}
 	}
 	if err := c.validate(); err != nil {
 		return c, fmt.Errorf("%s: %w", name, err)
 	}
 	return c, nil
+}
+
+// addScript appends the rules of a carrier's script to its faults.
+func addScript(c *smsc.Config) error {
+	if c.Script == "" {
+		return nil
+	}
+	file, err := os.Open(c.Script)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	faults, err := smsc.ReadScript(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Script, err)
+	}
+	c.Faults = append(c.Faults, faults...)
+	return nil
 }
 
 func (c *Config) validate() error {
@@ -108,12 +137,16 @@ listen = "127.0.0.1:2775"
 sources = ["0312345678", "0005*"]
 latency = "20ms"            # before each response
 receipt_delay = "1s"        # from acceptance to receipt and phone
-message_id = "decimal"      # "decimal", "hex" or "uuid"
-receipt_id = ""             # form in receipts: "" the same, "decimal", "hex"
-receipt_form = "both"       # "both", "text" or "tlv"
+message_id = "decimal"      # "decimal", "padded", "hex", "hex-short" or "uuid"
+receipt_id = ""             # form in receipts: "" the same, "decimal", "hex" …, or "upper" for a uuid
+receipt_form = "both"       # "both", "text", "tlv", "short" or "malformed"
 rate = 0                    # submit_sm a second, over it ESME_RTHROTTLED; 0 no limit
 window = 0                  # unanswered a session, over it ESME_RMSGQFUL; 0 no limit
+bind_linger = "0s"          # how long a session lost without unbind counts for max_binds
 no_builtin_faults = false   # true: numbers choose nothing
+script = ""                 # file of rules by number, one JSON object a line
+tls_certificate = ""        # PEM files, relative to this one: the port then speaks TLS
+tls_key = ""
 ledger_size = 100000        # messages kept in memory; -1 none
   [[carrier.accounts]]
   system_id = "kakitome"

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -24,6 +25,9 @@ import (
 //	GET  /messages/stream            server-sent events: messages as phones get them
 //	POST /carriers/{name}/faults     {"down":true}, … replaces the trouble ({} ends it);
 //	                                 "rules":[…] replaces the rules by number too
+//	POST /carriers/{name}/script     rules by number, one object per line, replace those there are
+//	POST /carriers/{name}/unbind     unbinds all sessions
+//	POST /carriers/{name}/outbind    {"addr":"127.0.0.1:…","password":…} asks an ESME to bind
 //	POST /carriers/{name}/originate  {"from":…,"to":…,"text":…} a phone writes
 //
 // The fields are those of smsc.Counts, Message, Trouble, Fault and Origin.
@@ -44,6 +48,9 @@ func serve(ctx context.Context, ln net.Listener, carriers []*smsc.Carrier) error
 	mux.HandleFunc("GET /ledger", s.ledger)
 	mux.HandleFunc("GET /messages/stream", s.stream)
 	mux.HandleFunc("POST /carriers/{name}/faults", s.faults)
+	mux.HandleFunc("POST /carriers/{name}/script", s.script)
+	mux.HandleFunc("POST /carriers/{name}/unbind", s.unbind)
+	mux.HandleFunc("POST /carriers/{name}/outbind", s.outbind)
 	mux.HandleFunc("POST /carriers/{name}/originate", s.originate)
 	srv := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second,
@@ -195,12 +202,67 @@ func (s *server) originate(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// read decodes a request strictly and finds its carrier; nil when it has
-// answered the fault itself.
-func (s *server) read(w http.ResponseWriter, r *http.Request, into any) *smsc.Carrier {
+// maxScript is the longest script, in bytes: some million rules.
+const maxScript = 256 << 20
+
+func (s *server) script(w http.ResponseWriter, r *http.Request) {
+	c := s.named(w, r)
+	if c == nil {
+		return
+	}
+	faults, err := smsc.ReadScript(http.MaxBytesReader(w, r.Body, maxScript))
+	if err == nil {
+		err = c.SetFaults(faults)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *server) unbind(w http.ResponseWriter, r *http.Request) {
+	if c := s.named(w, r); c != nil {
+		c.Unbind()
+		w.WriteHeader(http.StatusAccepted)
+	}
+}
+
+func (s *server) outbind(w http.ResponseWriter, r *http.Request) {
+	var to struct {
+		Addr     string `json:"addr"`
+		Password string `json:"password"`
+	}
+	c := s.read(w, r, &to)
+	if c == nil {
+		return
+	}
+	if ap, err := netip.ParseAddrPort(to.Addr); err != nil || !ap.Addr().IsLoopback() {
+		http.Error(w, fmt.Sprintf("addr %q: not a loopback address with a port", to.Addr), http.StatusBadRequest)
+		return
+	}
+	if err := c.Outbind(r.Context(), to.Addr, to.Password); err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	w.WriteHeader(http.StatusAccepted)
+}
+
+// named finds the carrier of a request; nil when it has answered that there is
+// none.
+func (s *server) named(w http.ResponseWriter, r *http.Request) *smsc.Carrier {
 	c := s.find(r.PathValue("name"))
 	if c == nil {
 		http.Error(w, fmt.Sprintf("carrier %q: not here", r.PathValue("name")), http.StatusNotFound)
+	}
+	return c
+}
+
+// read decodes a request strictly and finds its carrier; nil when it has
+// answered the fault itself.
+func (s *server) read(w http.ResponseWriter, r *http.Request, into any) *smsc.Carrier {
+	c := s.named(w, r)
+	if c == nil {
 		return nil
 	}
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20))

@@ -1,0 +1,133 @@
+package smsc
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// rules is what happens by number. Rules of one suffix follow one another: when
+// the Times of the first are over, the next holds, and after the last nothing.
+type rules struct {
+	bySuffix map[string]*Fault // the first of each suffix
+	lengths  []int             // of the suffixes, longest first
+	tries    map[string]*int   // submissions per number, for Fault.Times
+}
+
+// maxTries bounds the numbers remembered for Fault.Times.
+const maxTries = 1_000_000
+
+// newRules takes over faults; builtin ones hold for suffixes that these do not
+// have.
+func newRules(faults, builtin []Fault) (*rules, error) {
+	r := &rules{bySuffix: make(map[string]*Fault, len(faults)+len(builtin)), tries: make(map[string]*int)}
+	last := make(map[string]*Fault, len(faults))
+	var lengths [256]bool
+	add := func(f *Fault) error {
+		if err := f.prepare(); err != nil {
+			return err
+		}
+		if before := last[f.Suffix]; before != nil {
+			before.next = f
+		} else {
+			r.bySuffix[f.Suffix] = f
+		}
+		last[f.Suffix] = f
+		lengths[len(f.Suffix)] = true
+		return nil
+	}
+	faults = slices.Clone(faults)
+	for i := range faults {
+		if err := add(&faults[i]); err != nil {
+			return nil, fmt.Errorf("faults[%d].%w", i, err)
+		}
+	}
+	for _, f := range builtin {
+		if last[f.Suffix] == nil {
+			if err := add(&f); err != nil {
+				panic("BUG: smsc: built-in fault: " + err.Error())
+			}
+		}
+	}
+	for n := len(lengths) - 1; n >= 0; n-- {
+		if lengths[n] {
+			r.lengths = append(r.lengths, n)
+		}
+	}
+	return r, nil
+}
+
+// find returns the rule for a submission to dest, or nil.
+func (r *rules) find(dest []byte) *Fault {
+	for _, n := range r.lengths {
+		if len(dest) < n {
+			continue
+		}
+		f := r.bySuffix[string(dest[len(dest)-n:])]
+		if f == nil {
+			continue
+		}
+		if f.Times == 0 {
+			return f
+		}
+		tries := r.tries[string(dest)]
+		if tries == nil {
+			if len(r.tries) >= maxTries {
+				clear(r.tries)
+			}
+			tries = new(int)
+			r.tries[string(dest)] = tries
+		}
+		before := *tries
+		*tries++
+		for ; f != nil; f = f.next {
+			if f.Times == 0 || before < f.Times {
+				return f
+			}
+			before -= f.Times
+		}
+		return nil
+	}
+	return nil
+}
+
+// ReadScript reads rules from a file: one Fault a line, as a JSON object with
+// the names of the configuration, such as
+//
+//	{"suffix":"818000000001","status":"ESME_RTHROTTLED","times":2}
+//	{"suffix":"818000000001","receipt":"elsewhere"}
+//
+// Empty lines and those that begin with # are passed over. An error names the
+// line.
+func ReadScript(r io.Reader) ([]Fault, error) {
+	var faults []Fault
+	in := bufio.NewScanner(r)
+	for n := 1; in.Scan(); n++ {
+		text := bytes.TrimSpace(in.Bytes())
+		if len(text) == 0 || text[0] == '#' {
+			continue
+		}
+		var f Fault
+		dec := json.NewDecoder(bytes.NewReader(text))
+		dec.DisallowUnknownFields()
+		err := dec.Decode(&f)
+		if err == nil && dec.More() {
+			err = errors.New("more than one object")
+		}
+		if err == nil {
+			err = f.prepare()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		faults = append(faults, f)
+	}
+	if err := in.Err(); err != nil {
+		return nil, fmt.Errorf("read script: %w", err)
+	}
+	return faults, nil
+}
