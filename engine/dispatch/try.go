@@ -27,8 +27,8 @@ type Trial struct {
 }
 
 // Try binds once, submits, and waits for the delivery receipt. It returns the id rules that fit the pair of ids, the
-// strictest first. What else the carrier sends on this bind is refused for now, so that the engine gets it. Nothing is
-// recorded.
+// strictest first. What else the carrier sends on this bind is refused for now, so that the engine gets it; and the engine
+// may get the receipt, so its own binds are best drained. Nothing is recorded.
 func Try(ctx context.Context, t Trial) (rules []string, err error) {
 	segments, err := coding.Split(t.Text, coding.Options{MaxParts: 1})
 	if err != nil {
@@ -107,7 +107,7 @@ func (t *Trial) pair(ctx context.Context, id string, receipts <-chan dlr.Receipt
 			t.Tell("deliver_sm: id %q, state %s, err %q", r.ID, r.State, r.Err)
 			return rules, nil
 		case <-timer.C:
-			return nil, fmt.Errorf("no delivery receipt for %q within %s", id, t.Wait)
+			return nil, fmt.Errorf("no delivery receipt for %q within %s; when the engine is bound to the carrier too, it may have come there: drain the carrier first", id, t.Wait)
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
