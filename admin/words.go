@@ -142,6 +142,8 @@ func whoWord(by, lang string) string {
 		return words{"APIキー ", "API key "}.in(lang) + name
 	case by == "operator":
 		return roleWords["operator"].in(lang)
+	case by == "unknown": // a login that nobody has
+		return words{"不明", "unknown"}.in(lang)
 	}
 	return by
 }

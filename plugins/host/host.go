@@ -40,6 +40,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -221,6 +222,14 @@ func kindOf(name string) (proto.Kind, bool) {
 func claimRunDir(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make run directory: %w", err)
+	}
+	// It may lie where others write: what was there before us, or leads elsewhere, is not ours to use.
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("look at run directory: %w", err)
+	}
+	if owner := info.Sys().(*syscall.Stat_t).Uid; !info.IsDir() || int(owner) != os.Getuid() {
+		return nil, fmt.Errorf("run directory %s is no directory of this user", dir)
 	}
 	if err := os.Chmod(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("protect run directory: %w", err)

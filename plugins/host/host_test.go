@@ -687,3 +687,14 @@ func TestStartEndsWithItsContext(t *testing.T) {
 	require.True(t, errors.Is(err, context.DeadlineExceeded), "%v", err)
 	goleak.VerifyNone(t, leak)
 }
+
+func TestRunDirectoryOfOthersIsRefused(t *testing.T) {
+	o, _ := options(t, "auth/a")
+	elsewhere := t.TempDir()
+	require.NoError(t, os.Symlink(elsewhere, o.RunDir))
+	_, err := Start(t.Context(), o)
+	require.ErrorContains(t, err, "no directory of this user")
+	left, err := os.ReadDir(elsewhere)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
