@@ -30,7 +30,7 @@ func main() {
 	b := &box{}
 	flag.StringVar(&b.bin, "bin", "bin", "directory of the built programs")
 	flag.StringVar(&b.dir, "dir", "box", "directory of everything that the box keeps")
-	flag.IntVar(&b.base, "base", 8800, "first of the 20 ports that the box uses")
+	flag.IntVar(&b.base, "base", 8800, "first of the 11 ports that the box uses")
 	fresh := flag.Bool("fresh", false, "forget what an earlier run kept")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -44,6 +44,7 @@ func main() {
 type box struct {
 	bin, dir string
 	base     int
+	held     *os.File // the marker, locked
 	programs []*program
 	failed   chan error // a program that ended by itself; size of all programs
 }
@@ -69,71 +70,111 @@ const marker = ".kakitome-box"
 func (b *box) run(ctx context.Context, fresh bool) (err error) {
 	began := time.Now()
 	b.failed = make(chan error, 8)
-	first, err := b.prepare(fresh)
-	if err != nil {
+	if err := b.prepare(fresh); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.stop()) }()
+	err = b.live(ctx, began)
+	if ctx.Err() != nil { // what fails now fails because of it
+		fmt.Println("\n停止しています… / stopping …")
+		return nil
+	}
+	return err
+}
+
+// live starts everything and waits until the box is stopped or a program ends by itself.
+func (b *box) live(ctx context.Context, began time.Time) error {
 	if err := b.startAll(ctx); err != nil {
 		return err
 	}
-	logins, err := b.fill(ctx, first)
+	logins, err := b.fill(ctx)
 	if err != nil {
 		return err
 	}
-	b.tell(first, logins, time.Since(began))
-	if first {
-		if err := b.campaign(ctx); err != nil {
-			return err
-		}
+	b.tell(logins, time.Since(began))
+	if err := b.campaign(ctx); err != nil {
+		return err
 	}
 	select {
 	case <-ctx.Done():
-		fmt.Println("\n停止しています… / stopping …")
 		return nil
 	case err := <-b.failed:
 		return err
 	}
 }
 
-// prepare makes the directory and checks that the ports are free. first: nobody has been made yet.
-func (b *box) prepare(fresh bool) (first bool, err error) {
+// prepare takes the directory and checks that the ports are free.
+func (b *box) prepare(fresh bool) (err error) {
+	if last := b.base + portCarriers + len(carriers) - 1; b.base < 1 || last > 65535 {
+		return fmt.Errorf("there are no ports %d to %d; choose others: make run BASE=8900", b.base, last)
+	}
 	if b.dir, err = filepath.Abs(b.dir); err != nil {
-		return false, err
+		return err
 	}
 	if b.bin, err = filepath.Abs(b.bin); err != nil {
-		return false, err
+		return err
 	}
-	if entries, err := os.ReadDir(b.dir); err == nil && len(entries) > 0 {
-		if _, err := os.Stat(filepath.Join(b.dir, marker)); err != nil {
-			return false, fmt.Errorf("%s holds something else than a box; give another directory", b.dir)
-		}
-		if fresh {
-			if err := os.RemoveAll(b.dir); err != nil {
-				return false, fmt.Errorf("start anew: %w", err)
-			}
+	if err := b.hold(); err != nil {
+		return err
+	}
+	if fresh {
+		if err := b.forget(); err != nil {
+			return fmt.Errorf("start anew: %w", err)
 		}
 	}
-	for _, d := range []string{"", "secrets", "log"} {
+	for _, d := range []string{"secrets", "log"} {
 		if err := os.MkdirAll(filepath.Join(b.dir, d), 0o700); err != nil {
-			return false, fmt.Errorf("the box cannot write its directory: %w", err)
+			return fmt.Errorf("the box cannot write its directory: %w", err)
 		}
 	}
-	// At once: a start that fails must not leave a directory that the next one takes for somebody else's.
-	if err := write(filepath.Join(b.dir, marker), []byte("A box of Kakitome; make run FRESH=1 forgets it.\n")); err != nil {
-		return false, err
-	}
-	for n := portLinks; n < portCarriers+4; n++ {
+	for n := range portCarriers + len(carriers) {
 		ln, err := net.Listen("tcp", b.port(n))
-		if err != nil {
-			return false, fmt.Errorf("port %d is taken (another box?); choose others: make run BASE=%d", b.base+n, b.base+100)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("port %d is taken (another box?); choose others: make run BASE=%d", b.base+n, b.base+100)
 		}
-		if err := ln.Close(); err != nil {
-			return false, err
+		if err == nil {
+			err = ln.Close()
+		}
+		if err != nil {
+			return err
 		}
 	}
-	_, err = os.Stat(b.secret("api.key")) // the last thing that fill makes
-	return errors.Is(err, os.ErrNotExist), nil
+	return nil
+}
+
+// hold takes the directory for this box alone, as long as it lives, and marks it at once: a start that fails must not
+// leave a directory that the next one takes for somebody else's.
+func (b *box) hold() (err error) {
+	path := filepath.Join(b.dir, marker)
+	if entries, err := os.ReadDir(b.dir); err == nil && len(entries) > 0 {
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("%s holds something else than a box; choose another: make run BOX=…", b.dir)
+		}
+	}
+	if err := os.MkdirAll(b.dir, 0o700); err != nil {
+		return fmt.Errorf("the box cannot write its directory: %w", err)
+	}
+	if b.held, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return fmt.Errorf("the box cannot write its directory: %w", err)
+	}
+	if err := syscall.Flock(int(b.held.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return fmt.Errorf("a box runs in %s already (%w); stop it, or choose another: make run BOX=…", b.dir, err)
+	}
+	return write(path, []byte("A box of Kakitome; make run FRESH=1 forgets it.\n"))
+}
+
+// forget removes everything but the marker, which is held.
+func (b *box) forget() error {
+	entries, err := os.ReadDir(b.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() != marker {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(b.dir, e.Name())))
+		}
+	}
+	return err
 }
 
 // startAll starts the programs, each when those that it needs are ready.
@@ -192,7 +233,7 @@ func (b *box) start(ctx context.Context, p *program) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return ctx.Err()
 		case <-p.ended:
 			return fmt.Errorf("%s did not start:\n%s", p.name, b.lastLines(p))
 		case <-limit.C:
