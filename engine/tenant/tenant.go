@@ -78,6 +78,9 @@ type Policy struct {
 	TokenLength int    `json:"token_length,omitempty" toml:"token_length,omitempty"` // 8 to 16, default 10
 	// Quiet adds hours and days at which classes are not sent to those of the law and of the operator.
 	Quiet []Quiet `json:"quiet,omitempty" toml:"quiet,omitempty"`
+	// StopWords put the number of whoever sends one of them on the do-not-send list, besides those that always do: STOP, 停止,
+	// 配信停止, 解除, ストップ.
+	StopWords []string `json:"stop_words,omitempty" toml:"stop_words,omitempty"`
 	// OptionalTOTP lets people in who see unmasked numbers or money without a second factor. For rehearsals.
 	OptionalTOTP bool `json:"optional_totp,omitempty" toml:"optional_totp,omitempty"`
 }
@@ -237,6 +240,11 @@ func (t *Tenant) Validate() []error {
 	}
 	if p.RatePerSec < 0 {
 		bad("policy.rate_per_sec", "%d must not be negative", p.RatePerSec)
+	}
+	for i, w := range p.StopWords {
+		if n := len([]rune(w)); n == 0 || n > 20 {
+			bad(fmt.Sprintf("policy.stop_words[%d]", i), "has %d characters, 1 to 20 are allowed", n)
+		}
 	}
 	for i, q := range p.Quiet {
 		if err := q.Validate(); err != nil {
