@@ -38,7 +38,8 @@ type figure struct {
 }
 
 var scenarios = map[string]func(ctx context.Context, s settings) ([]figure, error){
-	"way": wholeWay,
+	"way":     wholeWay,
+	"session": sessionAlone,
 }
 
 func main() {
@@ -52,6 +53,12 @@ func main() {
 	name := "way"
 	if flag.NArg() > 0 {
 		name = flag.Arg(0)
+	}
+	if given := false; name == "session" {
+		flag.Visit(func(f *flag.Flag) { given = given || f.Name == "window" })
+		if !given {
+			s.Window = 1000
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

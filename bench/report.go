@@ -100,8 +100,12 @@ func (r *report) table() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s, %s, commit %s\n\n", r.Scenario, r.At, r.Commit)
 	m := r.Machine
-	fmt.Fprintf(&b, "%s, %d cores, %d MiB, %s, Linux %s, %s; load %s. Load generator, carriers and engine on the same cores.\n", m.CPU, m.Cores, m.MemoryMiB, m.Disk, m.Kernel, m.Go, m.Load)
-	fmt.Fprintf(&b, "%d messages each way in, %d connections, batches of %d, window %d on each of 4 binds; %.0f s in all.\n\n", r.Settings.Messages, r.Settings.Conns, r.Settings.Batch, r.Settings.Window, r.Seconds)
+	fmt.Fprintf(&b, "%s, %d cores, %d MiB, %s, Linux %s, %s; load %s. All that is measured, and what measures, on the same cores.\n", m.CPU, m.Cores, m.MemoryMiB, m.Disk, m.Kernel, m.Go, m.Load)
+	if r.Scenario == "session" {
+		fmt.Fprintf(&b, "%d messages (a tenth of them by go-smpp), one bind, window %d; %.0f s in all.\n\n", r.Settings.Messages, r.Settings.Window, r.Seconds)
+	} else {
+		fmt.Fprintf(&b, "%d messages each way in, %d connections, batches of %d, window %d on each of 4 binds; %.0f s in all.\n\n", r.Settings.Messages, r.Settings.Conns, r.Settings.Batch, r.Settings.Window, r.Seconds)
+	}
 	b.WriteString("| what | value | unit |\n|---|---:|---|\n")
 	for _, f := range r.Figures {
 		format := "%.0f"
