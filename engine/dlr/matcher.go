@@ -36,11 +36,18 @@ type Store interface {
 	Commit(ctx context.Context, txs ...store.Tx) ([]error, error)
 }
 
+// Phones takes messages that phones sent. engine/inbound implements it.
+type Phones interface {
+	// TakePhones stores what a bind of the carrier brought and answers each after its commit, for which it blocks.
+	TakePhones(ctx context.Context, carrier, bind string, batch []session.Incoming)
+}
+
 // Matcher turns the receipts of one carrier into events. Safe for concurrent use.
 type Matcher struct {
 	carrier string
 	rule    atomic.Pointer[IDRule]
 	store   Store
+	phones  Phones // nil: messages from phones are refused
 	log     *slog.Logger
 	metrics *metrics
 
@@ -59,9 +66,10 @@ type arrival struct {
 	failed   bool // the last try failed by the store, not for want of a submission
 }
 
-// NewMatcher makes the matcher of a carrier.
+// NewMatcher makes the matcher of a carrier. A store that is Phones as well is handed what phones send.
 func NewMatcher(carrier string, rule IDRule, s Store, log *slog.Logger, reg prometheus.Registerer) *Matcher {
 	m := &Matcher{carrier: carrier, store: s, log: log.With("carrier", carrier), metrics: newMetrics(reg, carrier)}
+	m.phones, _ = s.(Phones)
 	m.SetRule(rule)
 	return m
 }
@@ -69,13 +77,17 @@ func NewMatcher(carrier string, rule IDRule, s Store, log *slog.Logger, reg prom
 // SetRule changes how the carrier's ids are read from now on.
 func (m *Matcher) SetRule(rule IDRule) { m.rule.Store(&rule) }
 
-// Take handles the carrier's requests on a bind: receipts become events and are answered after their commit. It blocks
-// for the commit. Messages from phones are refused for good: this version has no room for them, and says so rather than
-// losing them.
+// Take handles the carrier's requests on a bind: receipts become events and are answered after their commit, messages from
+// phones are handed to Phones. It blocks for the commits. Without Phones they are refused for good rather than lost.
 func (m *Matcher) Take(ctx context.Context, bind string, batch []session.Incoming) {
 	arrivals := make([]arrival, 0, len(batch))
+	var fromPhones []session.Incoming
 	for i := range batch {
 		in := &batch[i]
+		if m.phones != nil && in.Command == pdu.CmdDeliverSM && isFromPhone(&in.SM) {
+			fromPhones = append(fromPhones, *in)
+			continue
+		}
 		if in.Command != pdu.CmdDeliverSM || !IsReceipt(&in.SM) {
 			m.metrics.refused.Inc()
 			m.answer(in.Reply, pdu.StatusReceiverPermanentError)
@@ -91,6 +103,9 @@ func (m *Matcher) Take(ctx context.Context, bind string, batch []session.Incomin
 		arrivals = append(arrivals, arrival{receipt: r, bind: bind, reply: in.Reply, received: in.Received})
 	}
 	m.keep(m.match(ctx, arrivals))
+	if len(fromPhones) > 0 {
+		m.phones.TakePhones(ctx, m.carrier, bind, fromPhones)
+	}
 }
 
 // Run retries what waits until ctx ends.

@@ -78,6 +78,10 @@ func IsReceipt(p *pdu.SM) bool {
 	return t == esmReceipt || t == esmIntermediate
 }
 
+// isFromPhone reports whether a deliver_sm is a message that a person wrote. Acknowledgements of handsets are neither that nor
+// a receipt of the carrier.
+func isFromPhone(p *pdu.SM) bool { return p.ESMClass&esmTypeMask == 0 }
+
 // Parse reads a receipt. The result holds no memory of p.
 func Parse(p *pdu.SM, tokyo *time.Location) (Receipt, error) {
 	r := parseText(p.Text(), tokyo)
