@@ -33,6 +33,8 @@ import (
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/identity"
+	"github.com/kakitome/kakitome/engine/inbound"
+	"github.com/kakitome/kakitome/engine/inbound/donotsend"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/payment"
@@ -110,6 +112,8 @@ type rooms struct {
 	campaigns *campaign.Campaigns
 	dispatch  *dispatch.Dispatcher
 	callbacks *callback.Callbacks
+	doNotSend *donotsend.List
+	inbound   *inbound.Inbound
 	egress    *egress.Dialer
 	registry  *prometheus.Registry
 	reloader  *reloader
@@ -213,6 +217,7 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 		return fmt.Errorf("links.base_url: %w", err)
 	}
 	rm.documents = document.New(rm.store, nil)
+	rm.doNotSend = donotsend.New(rm.store)
 	pay := payment.DefaultConfig()
 	pay.WebhookBase = strings.TrimSuffix(cfg.Links.BaseURL, "/") + "/hooks/"
 	if cfg.Links.WebhookURL != "" {
@@ -242,8 +247,10 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 		return err
 	}
 	r.background("campaigns", rm.campaigns.Run)
+	rm.inbound = inbound.New(inbound.Options{Store: rm.store, Directory: rm.directory, DoNotSend: rm.doNotSend, Log: r.log, Registry: rm.registry})
+	r.background("inbound", rm.inbound.Run)
 	rm.dispatch, err = dispatch.New(dispatch.Options{
-		Store: rm.store, Directory: rm.directory, Carriers: rm.carriers, Binds: cfg.Binds, Config: cfg.Dispatch, Log: r.log, Registerer: rm.registry,
+		Store: receivingStore{rm.store, rm.inbound}, Directory: rm.directory, Carriers: rm.carriers, Binds: cfg.Binds, Config: cfg.Dispatch, Log: r.log, Registerer: rm.registry,
 	})
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/api"
+	"github.com/kakitome/kakitome/engine/dlr"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
@@ -53,6 +54,12 @@ func (t toldLinks) Put(links []intake.Link) {
 	if err := t.links.Put(told); err != nil {
 		t.log.Warn("links will be asked for in the store", "count", len(told), "err", err)
 	}
+}
+
+// receivingStore is the store for engine/dispatch: what its matchers get from phones goes to engine/inbound.
+type receivingStore struct {
+	*store.Store
+	dlr.Phones
 }
 
 // meter measures texts as dispatch will cut them.
