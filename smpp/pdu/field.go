@@ -134,7 +134,10 @@ func (r *reader) byte(field string) byte {
 }
 
 func (r *reader) cstring(field string) []byte {
-	i := bytes.IndexByte(r.b, 0)
+	i := 0
+	if len(r.b) == 0 || r.b[0] != 0 { // many are empty
+		i = bytes.IndexByte(r.b, 0)
+	}
 	if i < 0 {
 		r.fail(field, ErrUnterminated)
 		return nil

@@ -51,8 +51,8 @@ type account struct {
 	Account
 	binds    int // granted, not yet ended
 	sessions []*session.Session
-	turn     int        // next session to deliver on
-	outbox   []*receipt // to be delivered, in order
+	turn     int    // next session to deliver on
+	outbox   outbox // to be delivered, in order
 }
 
 // maxOutbox bounds what waits for an account to bind; the oldest are dropped.
@@ -427,7 +427,7 @@ func (c *Carrier) Counts() Counts {
 	}
 	for _, a := range c.accounts {
 		n.Sessions += len(a.sessions)
-		n.ReceiptsWaiting += len(a.outbox)
+		n.ReceiptsWaiting += a.outbox.len()
 	}
 	return n
 }

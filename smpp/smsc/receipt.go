@@ -157,11 +157,11 @@ func (c *Carrier) enqueue(a *account, r *receipt) {
 			}
 		}
 	}
-	if len(a.outbox) >= maxOutbox {
-		a.outbox = a.outbox[1:]
+	if a.outbox.len() >= maxOutbox {
+		a.outbox.drop(1)
 		c.counts.ReceiptsLost++
 	}
-	a.outbox = append(a.outbox, r)
+	a.outbox.add(r)
 }
 
 // write puts text and TLVs into a delivery receipt. The text is that of SMPP
@@ -228,7 +228,7 @@ func (c *Carrier) deliver(a *account) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for range len(a.sessions) {
-		if len(a.outbox) == 0 {
+		if a.outbox.len() == 0 {
 			return
 		}
 		s := a.sessions[a.turn%len(a.sessions)]
@@ -237,7 +237,7 @@ func (c *Carrier) deliver(a *account) {
 			continue
 		}
 		c.batch = c.batch[:0]
-		for _, r := range a.outbox[:min(len(a.outbox), s.Room())] {
+		for _, r := range a.outbox.first(s.Room()) {
 			c.batch = append(c.batch, session.Request{Body: &r.body, Owner: r})
 		}
 		n, err := s.TrySubmit(c.batch)
@@ -245,11 +245,10 @@ func (c *Carrier) deliver(a *account) {
 		if errors.As(err, &field) { // cannot be written at all, such as a long source
 			c.log.Warn("receipt cannot be encoded", "err", err)
 			c.counts.ReceiptsLost++
-			a.outbox = append(a.outbox[:n], a.outbox[n+1:]...)
+			a.outbox.drop(1) // with the n below: those that went, and this one
 		}
 		c.counts.ReceiptsSent += uint64(n)
-		clear(a.outbox[:n])
-		a.outbox = a.outbox[n:]
+		a.outbox.drop(n)
 	}
 }
 

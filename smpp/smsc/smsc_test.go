@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 5 * time.Second
+const patience = 30 * time.Second
 
 // run starts a carrier and stops it with the test.
 func run(t *testing.T, cfg Config, file *bytes.Buffer) *Carrier {

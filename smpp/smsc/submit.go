@@ -109,11 +109,12 @@ func (c *Carrier) onRequests(conn *gatedConn, a *account, s *session.Session, ba
 	}
 	c.mu.Unlock()
 
-	c.schedule(a, d.due)
-	d.due = nil // the agenda has it
 	if latency == 0 {
 		_ = s.Respond(d.answers) // an error means that the session is over
-	} else if len(d.answers) > 0 {
+	}
+	c.schedule(a, d.due, latency == 0, now)
+	d.due = nil // the agenda has it
+	if latency > 0 && len(d.answers) > 0 {
 		answers := d.answers
 		c.agenda.at(now.Add(latency), func() { _ = s.Respond(answers) })
 		d.answers, d.ids = nil, nil
@@ -132,15 +133,20 @@ func (c *Carrier) onRequests(conn *gatedConn, a *account, s *session.Session, ba
 	}
 }
 
-// schedule enters the ends of messages; mostly they are all at one time.
-func (c *Carrier) schedule(a *account, due []*receipt) {
+// schedule enters the ends of messages; mostly they are all at one time. What is
+// due at once is finished at once if the responses are out.
+func (c *Carrier) schedule(a *account, due []*receipt, answered bool, now time.Time) {
 	for len(due) > 0 {
 		n := 1
 		for n < len(due) && due[n].due.Equal(due[0].due) {
 			n++
 		}
 		together := due[:n:n]
-		c.agenda.at(due[0].due, func() { c.finish(a, together) })
+		if due[0].due.After(now) || !answered {
+			c.agenda.at(due[0].due, func() { c.finish(a, together) })
+		} else {
+			c.finish(a, together)
+		}
 		due = due[n:]
 	}
 }

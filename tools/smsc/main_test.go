@@ -42,7 +42,7 @@ func run(t *testing.T, name string) map[string]string {
 		cancel()
 		began := time.Now()
 		require.NoError(t, <-done)
-		require.Less(t, time.Since(began), 2*time.Second)
+		require.Less(t, time.Since(began), 20*time.Second)
 	})
 	ready, err := bufio.NewReader(r).ReadString('\n')
 	require.NoError(t, err)
