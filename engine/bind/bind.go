@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
@@ -193,7 +192,7 @@ func (b *Bind) Slow(d time.Duration) {
 // Run keeps the bind up until ctx ends, then unbinds within the drain time. It returns nil. Then the bind is of no more use.
 func (b *Bind) Run(ctx context.Context) error {
 	defer b.metrics.forget()
-	back := backOff{}
+	var back session.Backoff
 	for ctx.Err() == nil {
 		if b.isHeld() {
 			b.enter(Held, "by the operator")
@@ -215,10 +214,11 @@ func (b *Bind) Run(ctx context.Context) error {
 		<-sess.Done()
 		b.unbound(sess)
 		if time.Since(began) > lasting {
-			back = backOff{}
+			back.Reset()
 		}
 		if ctx.Err() == nil && !b.isHeld() {
-			b.wait(ctx, back.next(), sess.Err())
+			wait, _ := back.Next(sess.Err())
+			b.wait(ctx, wait, sess.Err())
 		}
 	}
 	b.enter(Stopped, "the program stops")
@@ -263,9 +263,9 @@ func (b *Bind) dial(ctx context.Context) (*session.Session, error) {
 }
 
 // failed waits after a dial or bind that did not work.
-func (b *Bind) failed(ctx context.Context, err error, back *backOff) {
-	var refused *session.BindError
-	if errors.As(err, &refused) && permanent(refused.Status) {
+func (b *Bind) failed(ctx context.Context, err error, back *session.Backoff) {
+	wait, again := back.Next(err)
+	if !again {
 		b.enter(Refused, err.Error())
 		b.log.Error("the carrier refuses this bind; correct its system_id or password, then reload", "err", err)
 		select {
@@ -274,12 +274,7 @@ func (b *Bind) failed(ctx context.Context, err error, back *backOff) {
 		}
 		return
 	}
-	b.wait(ctx, back.next(), err)
-}
-
-// permanent: another try with the same words gets the same answer. SMPP 3.4 §5.1.3
-func permanent(s pdu.Status) bool {
-	return s == pdu.StatusInvalidPassword || s == pdu.StatusInvalidSystemID || s == pdu.StatusInvalidSystemType
+	b.wait(ctx, wait, err)
 }
 
 func (b *Bind) wait(ctx context.Context, d time.Duration, why error) {
@@ -324,13 +319,4 @@ func (b *Bind) enter(s State, why string) {
 	if !same && !quiet {
 		b.log.Info("bind state", "state", string(s), "why", why)
 	}
-}
-
-// backOff grows from one second to a minute; each wait is between half of it and the whole.
-type backOff struct{ tries int }
-
-func (b *backOff) next() time.Duration {
-	d := min(time.Second<<min(b.tries, 6), time.Minute)
-	b.tries++
-	return d/2 + rand.N(d/2+1)
 }

@@ -86,13 +86,3 @@ func TestSlowedBindGivesNoCredit(t *testing.T) {
 	require.Zero(t, b.Credit())
 	require.Zero(t, b.TrySubmit(make([]session.Request, 1)))
 }
-
-func TestBackOffGrowsToAMinuteWithJitter(t *testing.T) {
-	var b backOff
-	for i := range 100 {
-		whole := min(time.Second<<min(i, 6), time.Minute)
-		d := b.next()
-		require.GreaterOrEqual(t, d, whole/2)
-		require.LessOrEqual(t, d, whole)
-	}
-}
