@@ -5,7 +5,7 @@
 //
 // A scenario (scenarios below) starts a country of its own in a temporary directory, is bounded in count and time, and
 // returns figures by name. Report (report.go) writes them with machine, commit and settings as JSON and as a table to
-// <out>/<date>-<commit>.{json,md}; with -out "" only to the screen. The same run repeated differs by up to two times where
+// <out>/<date>-<commit>[-<scenario>].{json,md}; with -out "" only to the screen. The same run repeated differs by up to two times where
 // the cores are shared, so compare runs that were made one after the other on a quiet machine.
 package main
 

@@ -93,6 +93,9 @@ func (r *report) write(dir string) error {
 		return err
 	}
 	name := filepath.Join(dir, r.At[:len(time.DateOnly)]+"-"+r.Commit)
+	if r.Scenario != "way" {
+		name += "-" + r.Scenario
+	}
 	return errors.Join(os.WriteFile(name+".json", append(data, '\n'), 0o644), os.WriteFile(name+".md", []byte(table), 0o644))
 }
 
