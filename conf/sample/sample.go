@@ -34,10 +34,12 @@ func Suido(w io.Writer, day time.Time) error {
 	return write(w, day, func(i int, row []string) {})
 }
 
-// SuidoFaulty writes the same bills; some rows have the faults that files from spreadsheets have.
+// SuidoFaulty writes the bills of other claims; some rows have the faults that files from spreadsheets have. Where Suido was
+// sent, the good rows of it can be released.
 func SuidoFaulty(w io.Writer, day time.Time) error {
-	const phone, birth, amount, due, text = 0, 5, 17, 19, 3
+	const phone, text, birth, claim, amount, due = 0, 3, 5, 16, 17, 19
 	return write(w, day, func(i int, row []string) {
+		row[claim] += "-2"
 		switch i {
 		case 2, 3:
 			row[phone] = row[phone][1:] // a leading zero that was dropped: restored, with a warning
