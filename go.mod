@@ -10,7 +10,7 @@ require (
 	github.com/chromedp/chromedp v0.23.0
 	github.com/cockroachdb/pebble/v2 v2.1.7
 	github.com/dgraph-io/badger/v4 v4.9.6
-	github.com/fiorix/go-smpp v0.0.0-20210403173735-2894b96e70ba // the one version that resolves; tests only
+	github.com/fiorix/go-smpp v0.0.0-20210403173735-2894b96e70ba // the one version that resolves; tests and bench only
 	github.com/hashicorp/go-hclog v1.6.3
 	github.com/hashicorp/go-plugin v1.8.0
 	github.com/makiuchi-d/gozxing v0.1.1
