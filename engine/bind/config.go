@@ -2,6 +2,7 @@ package bind
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
@@ -26,8 +27,16 @@ type Config struct {
 	PasswordFile string `toml:"password_file"`
 	// SystemType, at most 12 characters; most carriers want it empty.
 	SystemType string `toml:"system_type"`
-	// TLS speaks TLS; the certificate is verified against the system's roots and the host of Address.
+	// TLS speaks TLS 1.2 or newer; the certificate is always verified.
 	TLS bool `toml:"tls"`
+	// TLSCA is a PEM file of the authorities that may have issued the carrier's certificate. Empty: the system's.
+	TLSCA string `toml:"tls_ca"`
+	// TLSName is the name in the carrier's certificate. Empty: the host of Address.
+	TLSName string `toml:"tls_name"`
+	// TLSCert and TLSKey are PEM files of the certificate that we show, where the carrier asks for one. The key is readable
+	// by its owner alone.
+	TLSCert string `toml:"tls_cert"`
+	TLSKey  string `toml:"tls_key"`
 	// Window is how many PDUs may be outstanding at once, 1 to 10000, as the carrier's contract says. Default 100.
 	Window int `toml:"window"`
 	// Rate is how many PDUs a second may be submitted; 0: no limit.
@@ -65,6 +74,12 @@ func (c Config) Validate() []error {
 	if c.PasswordFile == "" {
 		bad("password_file", "is required")
 	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		bad("tls_cert", "needs tls_key, and the other way round")
+	}
+	if !c.TLS && c.TLSCA+c.TLSName+c.TLSCert != "" {
+		bad("tls", "is off: tls_ca, tls_name and tls_cert would not be used")
+	}
 	if c.Window < 1 || c.Window > 10_000 {
 		bad("window", "%d must be 1 to 10000", c.Window)
 	}
@@ -96,21 +111,57 @@ func (c Config) SessionOptions() (session.Options, error) {
 		},
 	}
 	if c.TLS {
-		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+		if o.TLS, err = c.tls(); err != nil {
+			return session.Options{}, fmt.Errorf("TLS of bind %s: %w", c.Name, err)
+		}
 	}
 	return o, nil
 }
 
-// password reads the bind's password from its file.
-func (c Config) password() (string, error) {
-	info, err := os.Stat(c.PasswordFile)
+func (c Config) tls() (*tls.Config, error) {
+	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.TLSName}
+	if c.TLSCA != "" {
+		pem, err := os.ReadFile(c.TLSCA)
+		if err != nil {
+			return nil, err
+		}
+		t.RootCAs = x509.NewCertPool()
+		if !t.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s holds no certificate", c.TLSCA)
+		}
+	}
+	if c.TLSCert != "" {
+		if err := private(c.TLSKey); err != nil {
+			return nil, err
+		}
+		cert, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+		if err != nil {
+			return nil, err
+		}
+		t.Certificates = []tls.Certificate{cert}
+	}
+	return t, nil
+}
+
+// private refuses a file that others than its owner may read.
+func private(path string) error {
+	info, err := os.Stat(path)
 	if err != nil {
-		return "", fmt.Errorf("password of bind %s: %w", c.Name, err)
+		return err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("password of bind %s: %s may be read by others (mode %04o, needs 0600)", c.Name, c.PasswordFile, info.Mode().Perm())
+		return fmt.Errorf("%s may be read by others (mode %04o, needs 0600)", path, info.Mode().Perm())
 	}
-	b, err := os.ReadFile(c.PasswordFile)
+	return nil
+}
+
+// password reads the bind's password from its file.
+func (c Config) password() (string, error) {
+	err := private(c.PasswordFile)
+	var b []byte
+	if err == nil {
+		b, err = os.ReadFile(c.PasswordFile)
+	}
 	if err != nil {
 		return "", fmt.Errorf("password of bind %s: %w", c.Name, err)
 	}
