@@ -236,7 +236,7 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 	rm.intake, err = intake.New(intake.Options{
 		Config: intake.Config{LinkHost: base.Host, LinkPlain: base.Scheme == "http"},
 		Store:  rm.store, Tenants: rm.directory, Carriers: rm.carriers, Identity: rm.identity, Claims: plannedClaims{rm.payments},
-		Documents: rm.documents, Links: toldLinks{rm.links, r.log}, Meter: meter{}, Log: r.log, Registry: rm.registry,
+		Documents: rm.documents, Links: toldLinks{rm.links, r.log}, DoNotSend: rm.doNotSend, Meter: meter{}, Log: r.log, Registry: rm.registry,
 	})
 	if err != nil {
 		return err

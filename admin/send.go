@@ -402,7 +402,10 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, v *visit) error {
 		if err != nil {
 			return err
 		}
+		var limit *intake.LimitError
 		switch res := &results[0]; {
+		case errors.As(res.Err, &limit):
+			p.place(message.Problems{limit.Problem()}, fr.names, v.Lang)
 		case res.Err != nil:
 			return res.Err
 		case res.Accepted():

@@ -437,6 +437,27 @@ func TestRateIsPerTenantAndSaysWhenToComeBack(t *testing.T) {
 	r.send("gasu", bill)
 }
 
+func TestDuplicatesAndLimitsAreSaid(t *testing.T) {
+	r := openRoom(t)
+	guarded := shop("mizu")
+	guarded.Policy.Duplicates = []tenant.Duplicate{{Class: "*", Minutes: 5}}
+	guarded.Policy.Limits = []tenant.Limit{{PerDay: 2}}
+	require.NoError(t, r.Tenants.Apply(t.Context(), guarded))
+	body := `{"to":"09000010001","text":"x"}`
+	first := r.send("mizu", body)
+	var p Problem
+	a := r.do(call{method: "POST", path: "/v1/messages", body: body})
+	require.Equal(t, 409, a.status)
+	a.into(t, &p)
+	require.Equal(t, [2]string{"duplicate", first.ID}, [2]string{p.Errors[0].Code, p.Errors[0].Value})
+	_, lines := r.batch(body+"\n"+`{"to":"09000020001","text":"x"}`+"\n"+`{"to":"09000020002","text":"x"}`+"\n", nil)
+	require.Equal(t, []int{409, 202, 429}, []int{lines[0].Status, lines[1].Status, lines[2].Status})
+	require.Equal(t, "daily_cap", lines[2].Problem.Errors[0].Code)
+	a = r.do(call{method: "POST", path: "/v1/messages", body: `{"to":"09000020003","text":"x"}`})
+	require.Equal(t, 429, a.status)
+	require.NotEqual(t, "1", a.header.Get("Retry-After"), "not before tomorrow")
+}
+
 func TestStoreFailuresHaveTheirStatus(t *testing.T) {
 	for err, want := range map[error]int{store.ErrBusy: 429, store.ErrFull: 507, store.ErrClosed: 503, store.ErrNotFound: 404, errors.New("x"): 503} {
 		require.Equal(t, want, codes[storeCode(fmt.Errorf("wrapped: %w", err))].status)

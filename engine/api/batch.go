@@ -129,8 +129,10 @@ func (b *batch) flush() {
 			r, l := &results[i], &b.lines[b.at[i]]
 			switch {
 			case r.Err != nil:
-				failed = r.Err
-				p := b.c.problem(storeCode(r.Err), nil)
+				if storeProblems(r.Err) == nil {
+					failed = r.Err // a limit of the tenant's own is no failure
+				}
+				p := b.c.problem(storeCode(r.Err), storeProblems(r.Err))
 				l.Status, l.Problem = p.Status, &p
 			case len(r.Problems) > 0:
 				p := b.c.problem(problemsCode(r.Problems), r.Problems)

@@ -78,8 +78,12 @@ func (c *Caller) Fail(ctx *fasthttp.RequestCtx, doing string, err error) {
 	if code == Unavailable {
 		ctx.Response.Header.Set("Retry-After", "5")
 	}
+	var limit *intake.LimitError
+	if errors.As(err, &limit) {
+		ctx.Response.Header.Set("Retry-After", strconv.Itoa(int(limit.RetryAfter/time.Second)+1))
+	}
 	ctx.SetUserValue(failure{}, errors.Join(errors.New(doing), err)) // logged at the door
-	c.Refuse(ctx, code)
+	c.Refuse(ctx, code, storeProblems(err)...)
 }
 
 // failure is the key under which a handler leaves the error behind a 5xx.

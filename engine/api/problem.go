@@ -10,6 +10,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 )
@@ -142,7 +143,10 @@ func (c *Caller) write(ctx *fasthttp.RequestCtx, status int, contentType string,
 
 // storeCode says what a failure of the rooms below means to the caller.
 func storeCode(err error) Code {
+	var limit *intake.LimitError
 	switch {
+	case errors.As(err, &limit):
+		return TooMany
 	case errors.Is(err, store.ErrNotFound):
 		return NotFound
 	case errors.Is(err, store.ErrBusy):
@@ -153,10 +157,19 @@ func storeCode(err error) Code {
 	return Unavailable
 }
 
-// problemsCode is Conflict when one of the faults is a conflict.
+// storeProblems says more of a failure, where there is more to say.
+func storeProblems(err error) message.Problems {
+	var limit *intake.LimitError
+	if errors.As(err, &limit) {
+		return message.Problems{limit.Problem()}
+	}
+	return nil
+}
+
+// problemsCode is Conflict when one of the faults is a conflict or a duplicate.
 func problemsCode(ps message.Problems) Code {
 	for _, p := range ps {
-		if p.Code == "conflict" {
+		if p.Code == "conflict" || p.Code == "duplicate" {
 			return Conflict
 		}
 	}

@@ -29,10 +29,21 @@ func (in *Intake) accept(ctx context.Context, t *tenant.Tenant, r *Request, plan
 	in.prepare(ctx, t, r, plans)
 	var open []*plan
 	for _, p := range plans {
+		if p.open() && len(t.Policy.Limits) > 0 { // a duplicate that is known takes no place from those behind it
+			p.settle(nil, in.findDuplicate(ctx, t, r, p))
+		}
+		if p.open() {
+			p.settle(nil, in.limits.take(ctx, in.Store, t, r, p))
+		}
 		if p.open() {
 			open = append(open, p)
 		}
 	}
+	defer func() {
+		for _, p := range plans {
+			p.giveBack()
+		}
+	}()
 	var links []Link
 	for fruitless := 0; len(open) > 0; fruitless++ {
 		if fruitless == patience {
@@ -96,6 +107,8 @@ func (in *Intake) lost(ctx context.Context, t *tenant.Tenant, p *plan, err error
 	var taken *store.TakenError
 	var conflict *store.ConflictError
 	switch {
+	case errors.As(err, &taken) && isGuard(taken.Key):
+		return in.alike(ctx, t, p, taken)
 	case errors.As(err, &taken) && taken.Space == store.ByKey:
 		in.replay(ctx, t, p, taken.Holder, taken.Value)
 	case errors.As(err, &taken) && taken.Space == store.ByToken:
@@ -117,6 +130,7 @@ func (in *Intake) prepare(ctx context.Context, t *tenant.Tenant, r *Request, pla
 		}
 		if p.open() {
 			in.check(t, p)
+			p.settle(in.refusedNumber(ctx, t, p))
 		}
 	}
 	in.enroll(ctx, t, r, plans)
@@ -298,6 +312,12 @@ func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *pl
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	if t.Policy.CountsSender(p.profile) {
+		terms = append(terms, store.Term{Field: FieldSender, Value: p.profile})
+	}
+	if err := in.guard(t, r, p); err != nil {
+		return nil, nil, nil, err
+	}
 	tx[0] = store.Change{
 		Ref:    store.Ref{Tenant: t.ID, Kind: store.Message, ID: p.id},
 		Events: []store.NewEvent{{Type: byte(message.Accepted), Data: message.Encode(head)}},
@@ -316,7 +336,7 @@ func (p *plan) names(h *message.Head) []store.Name {
 	if p.key != "" {
 		names = append(names, store.Name{Space: store.ByKey, Key: p.key, Value: p.digest, Until: p.now.Add(keyLife), WhileOpen: true, Exclusive: true})
 	}
-	return names
+	return append(names, p.guardNames()...)
 }
 
 func due(h *message.Head, now time.Time) *store.Due {

@@ -52,6 +52,10 @@ type plan struct {
 	valid   time.Time
 	expires time.Time
 	answers []message.Answer
+
+	guards   []guard       // against another message like this one
+	guardFor time.Duration // how long this one guards; 0: not at all
+	taken    []*limit      // what it counts against; given back when it does not get in
 }
 
 // open reports whether nothing speaks against the draft so far.

@@ -49,6 +49,12 @@ type Link struct {
 // not block on I/O. What it misses by a crash it replays from the store.
 type Links interface{ Put(links []Link) }
 
+// DoNotSend knows the numbers to which a tenant sends nothing. engine/inbound/donotsend implements it.
+type DoNotSend interface {
+	// Refuses reports whether a message of the class may not go to the number.
+	Refuses(ctx context.Context, t tenant.ID, c message.Class, n carrier.Number) (bool, error)
+}
+
 // Length is what an SMS text measures.
 type Length struct {
 	Units int // in the alphabet's units
@@ -86,7 +92,7 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// Options are the rooms that intake stands on. All but Meter, Log and Registry are required.
+// Options are the rooms that intake stands on. All but DoNotSend, Meter, Log and Registry are required.
 type Options struct {
 	Config    Config
 	Store     *store.Store
@@ -96,14 +102,16 @@ type Options struct {
 	Claims    Claims
 	Documents Documents
 	Links     Links
-	Meter     Meter // nil: UCS2
+	DoNotSend DoNotSend // nil: no number is refused
+	Meter     Meter     // nil: UCS2
 	Log       *slog.Logger
 	Registry  prometheus.Registerer
 }
 
-// Intake accepts messages. Safe for concurrent use; it has no goroutines and no state of its own.
+// Intake accepts messages. Safe for concurrent use; it has no goroutines, and no state but what limits have let through.
 type Intake struct {
 	Options
+	limits  limits
 	metrics *metrics
 }
 
@@ -165,7 +173,7 @@ type Result struct {
 	Claim    *Claim
 	Warnings message.Problems
 	Problems message.Problems
-	Err      error    // store.ErrBusy, store.ErrFull, a module that does not answer …: try again
+	Err      error    // store.ErrBusy, store.ErrFull, *LimitError, a module that does not answer …: try again
 	Preview  *Preview // of Validate
 }
 
@@ -202,6 +210,9 @@ func (in *Intake) Validate(ctx context.Context, r Request) ([]Result, error) {
 	return in.each(ctx, r, func(ctx context.Context, t *tenant.Tenant, r *Request, plans []*plan) {
 		in.prepare(ctx, t, r, plans)
 		for _, p := range plans {
+			if p.open() {
+				p.settle(nil, in.findDuplicate(ctx, t, r, p))
+			}
 			if p.open() && p.draft.Claim != nil {
 				_, _, problem, err := in.Claims.Plan(ctx, t, p.id, p.draft.Claim)
 				p.settle(problem, err)

@@ -21,6 +21,7 @@ const (
 	FieldVia       byte = 'v'
 	FieldCampaign  byte = 'u'
 	FieldCarrier   byte = 'k' // as known at acceptance
+	FieldSender    byte = 's' // profile, where its messages are counted by the day
 )
 
 // Filter is what messages are searched by; zero fields do not filter. Both sides build their terms with it.

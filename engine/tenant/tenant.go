@@ -78,6 +78,10 @@ type Policy struct {
 	TokenLength int    `json:"token_length,omitempty" toml:"token_length,omitempty"` // 8 to 16, default 10
 	// Quiet adds hours and days at which classes are not sent to those of the law and of the operator.
 	Quiet []Quiet `json:"quiet,omitempty" toml:"quiet,omitempty"`
+	// Duplicates hold back messages like another to the same number. Where nothing is said, collection is held for an hour.
+	Duplicates []Duplicate `json:"duplicate,omitempty" toml:"duplicate,omitempty"`
+	// Limits bound what is accepted for all senders or for one.
+	Limits []Limit `json:"limit,omitempty" toml:"limit,omitempty"`
 	// StopWords put the number of whoever sends one of them on the do-not-send list, besides those that always do: STOP, 停止,
 	// 配信停止, 解除, ストップ.
 	StopWords []string `json:"stop_words,omitempty" toml:"stop_words,omitempty"`
@@ -241,6 +245,7 @@ func (t *Tenant) Validate() []error {
 	if p.RatePerSec < 0 {
 		bad("policy.rate_per_sec", "%d must not be negative", p.RatePerSec)
 	}
+	t.validateGuards(bad)
 	for i, w := range p.StopWords {
 		if n := len([]rune(w)); n == 0 || n > 20 {
 			bad(fmt.Sprintf("policy.stop_words[%d]", i), "has %d characters, 1 to 20 are allowed", n)
