@@ -143,6 +143,7 @@ func (w *world) barcode(t *testing.T, number, claim, name string, scripted bool)
 	require.Contains(t, p.text(), "バーコード発行は完了しておりますが、お支払いが完了していません。")
 	digits := value[string](p, `document.querySelector(".barcode p").textContent.replace(/\D/g, "")`)
 	require.Len(t, digits, 44)
+	require.Equal(t, "]C1"+digits, p.scan(".barcode"), "what a till reads from the screen")
 
 	p.open(w.TillURL()+"/till", "till")
 	p.fill("code", digits)
@@ -152,17 +153,12 @@ func (w *world) barcode(t *testing.T, number, claim, name string, scripted bool)
 	p.tap(`form[action="/till/pay"] button`, "till-paid")
 	require.Contains(t, p.text(), "お支払いを受け付けました")
 
-	p.open(link, "state")
-	if !strings.Contains(p.text(), "お支払情報（受付）") { // the notice is on its way
-		p.await(`document.querySelector('form[action$="/state"]') !== null`)
-		p.submit("state", "state-again")
-	}
-	require.Contains(t, p.text(), "お支払情報（受付）")
+	p.openUntil(link, "お支払情報（受付）", "state")
 	require.Zero(t, value[int](p, `document.querySelectorAll('a[href$="receipt.pdf"]').length`), "no receipt before 確報")
 
 	p.open(w.TillURL()+"/till/list?q="+claim, "till-list")
 	p.tap(`form[action="/till/confirm"]:has([name=payment_id]) button`, "till-confirmed")
-	p.open(link, "confirmed")
+	p.openUntil(link, "お支払情報（確定）", "confirmed")
 	p.confirmed(claim)
 	p.english(link)
 }

@@ -14,6 +14,9 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"image"
+	"image/draw"
+	"image/png"
 	"io"
 	"net/http"
 	"net/url"
@@ -31,6 +34,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/makiuchi-d/gozxing"
+	"github.com/makiuchi-d/gozxing/oned"
 	"github.com/stretchr/testify/require"
 )
 
@@ -165,6 +170,44 @@ func (p *phone) open(address, shot string) {
 	p.look(shot)
 }
 
+// openUntil goes to an address until the page says so: what an agent tells is on its way for a while.
+func (p *phone) openUntil(address, text, shot string) {
+	p.t.Helper()
+	p.do(chromedp.Navigate(address))
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	limit := time.NewTimer(stepLimit)
+	defer limit.Stop()
+	for !strings.Contains(p.text(), text) {
+		select {
+		case <-limit.C:
+			require.FailNow(p.t, "the page never said so", "%s at %s:\n%s", text, p.place(), p.text())
+		case <-ticker.C:
+			p.do(chromedp.Navigate(address))
+		}
+	}
+	p.look(shot)
+}
+
+// scan reads the barcode in an element from the pixels of the screen, as a scanner would.
+func (p *phone) scan(selector string) string {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, stepLimit)
+	defer cancel()
+	shot, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	require.NoError(p.t, err)
+	screen, err := png.Decode(bytes.NewReader(shot))
+	require.NoError(p.t, err)
+	at := value[[]int](p, fmt.Sprintf(`(r => [r.left, r.top + scrollY, r.right, r.bottom + scrollY].map(v => Math.round(v * devicePixelRatio)))(document.querySelector(%q).getBoundingClientRect())`, selector))
+	cut := image.NewGray(image.Rect(0, 0, at[2]-at[0], at[3]-at[1]))
+	draw.Draw(cut, cut.Bounds(), screen, image.Pt(at[0], at[1]), draw.Src)
+	bitmap, err := gozxing.NewBinaryBitmapFromImage(cut)
+	require.NoError(p.t, err)
+	read, err := oned.NewCode128Reader().Decode(bitmap, map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_ASSUME_GS1: true})
+	require.NoError(p.t, err)
+	return read.GetText()
+}
+
 // tap touches what the selector finds and waits for the page that follows.
 func (p *phone) tap(selector, shot string) {
 	p.t.Helper()
@@ -278,9 +321,9 @@ func (p *phone) look(shot string) {
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, stepLimit)
 	defer cancel()
-	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	require.NoError(p.t, err)
-	require.NoError(p.t, os.WriteFile(p.file(shot, ".png"), png, 0o644))
+	require.NoError(p.t, os.WriteFile(p.file(shot, ".png"), picture, 0o644))
 }
 
 func (p *phone) file(shot, kind string) string {
