@@ -400,7 +400,7 @@ func TestRunSettlesAndStops(t *testing.T) {
 		r.pass(10 * time.Millisecond)
 		s, err := r.Claim(t.Context(), scope, claim)
 		return err == nil && s.Phase == AwaitingMoney
-	}, 10*time.Second, 5*time.Millisecond)
+	}, 30*time.Second, 5*time.Millisecond)
 	stop()
 	require.ErrorIs(t, <-done, context.Canceled)
 	require.Equal(t, 1, r.bank.count(&r.bank.creates))

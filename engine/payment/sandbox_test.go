@@ -103,7 +103,7 @@ func startModules(t *testing.T) *host.Host {
 	h, err := host.Start(t.Context(), o)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		h.Close(ctx)
 	})
@@ -149,7 +149,7 @@ func (m *market) becomes(claim ulid.ULID, want Phase) *State {
 		m.pass(10 * time.Millisecond) // the company tells at its own time
 		s, err := m.Claim(context.Background(), scope, claim)
 		return err == nil && s.Phase == want
-	}, 15*time.Second, 10*time.Millisecond, "want %s, is %s", want, m.state(claim).Phase)
+	}, 30*time.Second, 10*time.Millisecond, "want %s, is %s", want, m.state(claim).Phase)
 	return m.state(claim)
 }
 
@@ -222,7 +222,7 @@ func TestWithTheRealModulesAndTheTill(t *testing.T) {
 		require.Eventually(t, func() bool {
 			m.pass(10 * time.Millisecond)
 			return m.state(claim).Received == 1000
-		}, 15*time.Second, 10*time.Millisecond)
+		}, 30*time.Second, 10*time.Millisecond)
 		require.Equal(t, SecondPayment, m.state(claim).Alerts[0].Code)
 	})
 	t.Run("card", func(t *testing.T) {

@@ -301,7 +301,7 @@ func TestRunAppliesWhatACrashLeft(t *testing.T) {
 	require.Eventually(t, func() bool {
 		s, err := r.Claim(t.Context(), scope, claim)
 		return err == nil && s.Phase == Accepted
-	}, 10*time.Second, 5*time.Millisecond)
+	}, 30*time.Second, 5*time.Millisecond)
 	stop()
 	require.ErrorIs(t, <-done, context.Canceled)
 }

@@ -113,7 +113,7 @@ func TestProgramStartsAndStops(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, rest)
 	require.NoError(t, p.Wait())
-	require.Less(t, time.Since(signaled), 2*time.Second)
+	require.Less(t, time.Since(signaled), 20*time.Second)
 }
 
 // Whatever the company answered for before it was killed is in its books afterwards.

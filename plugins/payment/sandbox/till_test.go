@@ -26,7 +26,7 @@ const (
 	testMerchant = "kakitome"
 	testSecret   = "secret-shared-with-the-company"
 	instance     = "sandbox-main"
-	patience     = 10 * time.Second
+	patience     = 30 * time.Second
 )
 
 // host stands where the Kakitome host stands: the module behind gRPC, a webhook door that asks the module, and the

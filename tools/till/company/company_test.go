@@ -221,7 +221,7 @@ func TestConfirmationFollowsByItself(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, out := r.get("/till/payments?q=" + p.PaymentID)
 		return strings.Contains(out, `"state":"confirmed"`)
-	}, 5*time.Second, 20*time.Millisecond)
+	}, 30*time.Second, 20*time.Millisecond)
 }
 
 // The way of a clerk without script: each form leads to a page that says what happened.
@@ -342,7 +342,7 @@ func TestEndingServerEndsSlowReplies(t *testing.T) {
 	select {
 	case why := <-done:
 		require.Equal(t, http.ErrAbortHandler, why, fmt.Sprint(why))
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		require.FailNow(t, "the reply still waits")
 	}
 }
