@@ -24,6 +24,7 @@ import (
 	"github.com/kakitome/kakitome/conf"
 	"github.com/kakitome/kakitome/engine/api"
 	"github.com/kakitome/kakitome/engine/api/callbacks"
+	"github.com/kakitome/kakitome/engine/api/phones"
 	"github.com/kakitome/kakitome/engine/api/uploads"
 	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/callback"
@@ -342,7 +343,8 @@ func sessionKey(s *store.Store, door string) ([]byte, error) {
 func apiDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context, net.Listener) error, error) {
 	server, err := api.New(api.Options{
 		Config: api.Config{TrustedProxies: cfg.Links.TrustedProxies}, Tenants: rm.directory, Intake: rm.intake, Store: rm.store,
-		Claims: apiClaims{rm.payments}, Documents: rm.documents, Extra: map[string]api.Handler{uploads.Path: uploads.Handler(rm.campaigns, rm.audit), callbacks.Path: callbacks.Handler(rm.callbacks, rm.audit)}, Log: r.log, Registry: rm.registry,
+		Claims: apiClaims{rm.payments}, Documents: rm.documents, Extra: map[string]api.Handler{uploads.Path: uploads.Handler(rm.campaigns, rm.audit), callbacks.Path: callbacks.Handler(rm.callbacks, rm.audit),
+			phones.ReceivedPath: phones.Handler(rm.inbound, rm.doNotSend, rm.audit), phones.DoNotSendPath: phones.Handler(rm.inbound, rm.doNotSend, rm.audit)}, Log: r.log, Registry: rm.registry,
 	})
 	if err != nil {
 		return nil, err

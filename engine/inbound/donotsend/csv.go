@@ -3,6 +3,7 @@ package donotsend
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/tenant"
 )
 
 // Limits of a file.
@@ -149,4 +151,28 @@ func (c *CSVWriter) Write(r Row) error {
 func (c *CSVWriter) Close() error {
 	c.csv.Flush()
 	return errors.Join(c.csv.Error(), c.out.Flush())
+}
+
+// Export writes all entries of a tenant that hold, newest first, with whole numbers.
+func Export(ctx context.Context, l *List, t tenant.ID, w io.Writer) error {
+	out := NewCSVWriter(w)
+	q := Query{Limit: 500}
+	for {
+		page, next, err := l.Page(ctx, t, q)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			n, err := l.Number(&page[i])
+			if err == nil {
+				err = out.Write(Row{page[i], n})
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if q.Before = next; next.IsZero() {
+			return out.Close()
+		}
+	}
 }
