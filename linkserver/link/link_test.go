@@ -145,7 +145,7 @@ func TestRevocationReachesTheEntryAndSurvivesACrash(t *testing.T) {
 	require.Eventually(t, func() bool {
 		got, _, err := l.Get(t.Context(), "a/SQND01gr")
 		return err == nil && got.Revoked
-	}, 5*time.Second, time.Millisecond)
+	}, 20*time.Second, time.Millisecond)
 	crashed := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 0})
 	cancel()
 	require.NoError(t, <-ended)

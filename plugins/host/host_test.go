@@ -292,7 +292,7 @@ func TestNoLogLineHarmsTheHost(t *testing.T) {
 	f := started(t, "auth/a")
 	_, err := f.tell(t.Context(), "auth/a", "t", "lines")
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return strings.Contains(f.log.String(), "longlong") }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(f.log.String(), "longlong") }, 20*time.Second, 5*time.Millisecond)
 	for line := range strings.Lines(f.log.String()) {
 		require.True(t, json.Valid([]byte(line)))
 		require.Less(t, len(line), 10_000)
@@ -317,7 +317,7 @@ func TestBusyModuleIsWaitedForWithinTheDeadline(t *testing.T) {
 		held <- err
 	}()
 	l := f.modules["auth/a"].live.Load()
-	require.Eventually(t, func() bool { return len(l.slots) == 1 }, time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(l.slots) == 1 }, 15*time.Second, time.Millisecond)
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := f.tell(short, "auth/a", "t2", "echo:x")
@@ -340,7 +340,7 @@ func TestOneTenantDoesNotTakeAllSlotsNorTheBreaker(t *testing.T) {
 		})
 	}
 	l := f.modules["auth/a"].live.Load()
-	require.Eventually(t, func() bool { return len(l.slots) == 3 }, time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(l.slots) == 3 }, 15*time.Second, time.Millisecond)
 	for range 10 {
 		_, err := f.tell(t.Context(), "auth/a", "modest", "echo:x")
 		require.NoError(t, err)
@@ -354,7 +354,7 @@ func TestOneTenantDoesNotTakeAllSlotsNorTheBreaker(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := f.tell(t.Context(), "auth/a", "greedy", "echo:x")
 		return err == nil
-	}, 3*time.Second, 20*time.Millisecond)
+	}, 15*time.Second, 20*time.Millisecond)
 	require.Zero(t, f.status("auth/a").Restarts, "a slow tenant is no ill module")
 }
 
@@ -377,7 +377,7 @@ func TestConfigurationIsValidatedAndRemembered(t *testing.T) {
 	require.Eventually(t, func() bool {
 		out, err := f.Auth("auth/a").Canonical(t.Context(), &proto.CanonicalRequest{Call: &proto.Call{Instance: "j", Tenant: "t"}, Items: []*proto.CanonicalItem{{Value: "echo:x"}}})
 		return err == nil && out.Forms[0].Form == "x"
-	}, 5*time.Second, 5*time.Millisecond)
+	}, 20*time.Second, 5*time.Millisecond)
 	_, err = f.tell(t.Context(), "auth/a", "t", "echo:x")
 	require.ErrorIs(t, err, ErrNotSent, "a forgotten instance came back")
 }
@@ -481,7 +481,7 @@ func TestReplacementStartsBesideTheRunningOne(t *testing.T) {
 		held <- err
 	}()
 	l := f.modules["auth/a"].live.Load()
-	require.Eventually(t, func() bool { return len(l.slots) >= 1 }, time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(l.slots) >= 1 }, 15*time.Second, time.Millisecond)
 
 	// Another program: the same with a byte more.
 	content, err := os.ReadFile(program)
@@ -577,7 +577,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 		answered <- err
 	}()
 	l := f.modules["auth/a"].live.Load()
-	require.Eventually(t, func() bool { return len(l.slots) == 1 }, time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(l.slots) == 1 }, 15*time.Second, time.Millisecond)
 	began := time.Now()
 	require.NoError(t, f.Close(t.Context()))
 	require.Less(t, time.Since(began), 4*time.Second)
@@ -604,7 +604,7 @@ func TestCloseInAHurryKills(t *testing.T) {
 		answered <- err
 	}()
 	l := f.modules["auth/a"].live.Load()
-	require.Eventually(t, func() bool { return len(l.slots) == 1 }, time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(l.slots) == 1 }, 15*time.Second, time.Millisecond)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	began := time.Now()
@@ -648,7 +648,7 @@ func TestKilledHostTakesItsModulesWithIt(t *testing.T) {
 
 	require.NoError(t, cmd.Process.Kill())
 	require.Error(t, cmd.Wait())
-	require.Eventually(t, gone(pid), 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, gone(pid), 20*time.Second, 5*time.Millisecond)
 
 	left, err := filepath.Glob(filepath.Join(o.RunDir, "plugin-dir*"))
 	require.NoError(t, err)

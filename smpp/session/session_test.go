@@ -657,7 +657,7 @@ func TestUnbindUnderLoadLosesNothing(t *testing.T) {
 			}
 		})
 	}
-	require.Eventually(t, func() bool { return answered.Load() > 500 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return answered.Load() > 500 }, 20*time.Second, time.Millisecond)
 	require.NoError(t, esme.Unbind(t.Context()))
 	wg.Wait()
 	require.Equal(t, accepted.Load(), answered.Load())

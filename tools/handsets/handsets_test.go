@@ -115,7 +115,7 @@ func TestPhoneShowsWhatTheCarrierDelivered(t *testing.T) {
 	require.Eventually(t, func() bool { // the phones that were there come before the connection is said to be up
 		list = get(t, base+"/")
 		return strings.Contains(list, "キャリアに接続しています")
-	}, 5*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 	require.Contains(t, list, "080-0000-0101")
 	require.NotContains(t, list, "never delivered")
 	page := get(t, base+"/phones/1")
