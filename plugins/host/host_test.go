@@ -559,7 +559,7 @@ func TestMemoryLimitEndsTheModuleAlone(t *testing.T) {
 func TestCloseLeavesNothing(t *testing.T) {
 	leak := goleak.IgnoreCurrent()
 	o, f := options(t, "auth/a", "auth/b", "auth/stopped")
-	o.timing.drain, o.timing.term = 300*time.Millisecond, 300*time.Millisecond
+	o.timing.drain, o.timing.term = 3*time.Second, 300*time.Millisecond
 	f.start(t, o)
 	child, err := f.tell(t.Context(), "auth/b", "t", "child")
 	require.NoError(t, err)
