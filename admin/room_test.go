@@ -36,6 +36,8 @@ import (
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/identity"
+	"github.com/kakitome/kakitome/engine/inbound"
+	"github.com/kakitome/kakitome/engine/inbound/donotsend"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/page"
@@ -233,8 +235,10 @@ func openRoom(t testing.TB) *room {
 	wg.Go(func() { _ = uploads.Run(ctx) })
 	callbacks, err := callback.New(callback.Options{Store: st, Directory: directory, Poster: echo{}, Log: quiet})
 	require.NoError(t, err)
+	stopped := donotsend.New(st)
+	received := inbound.New(inbound.Options{Store: st, Directory: directory, DoNotSend: stopped, Log: quiet})
 	s, err := New(Options{
-		Store: st, Directory: directory, Intake: in, Payments: payments, Campaigns: uploads, Callbacks: callbacks, Pages: page.New(page.Options{Renders: e, Log: quiet}),
+		Store: st, Directory: directory, Intake: in, Payments: payments, Campaigns: uploads, Callbacks: callbacks, Inbound: received, DoNotSend: stopped, Pages: page.New(page.Options{Renders: e, Log: quiet}),
 		Identity:  identity.New(identity.Options{Store: st, Auths: e, Sender: e, LinkHost: "s.example.jp", Log: quiet}),
 		Documents: documents, Audit: audit.New(st), Carriers: carriers, SessionKey: []byte(strings.Repeat("k", 32)), Simulated: true, Log: quiet,
 		Binds: func() []bind.Status {

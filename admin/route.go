@@ -20,10 +20,11 @@ const maxForm = 1 << 20
 
 var (
 	everyone  = []tenant.Role{tenant.RoleOperator, tenant.RoleAdmin, tenant.RoleSender, tenant.RoleViewer}
-	members   = []tenant.Role{tenant.RoleAdmin, tenant.RoleSender, tenant.RoleViewer} // of a tenant: masked lists
-	senders   = []tenant.Role{tenant.RoleAdmin, tenant.RoleSender}                    // of a tenant: content, sending
-	admins    = []tenant.Role{tenant.RoleAdmin}                                       // of a tenant: numbers, money, people
-	operators = []tenant.Role{tenant.RoleOperator}                                    // no recipient's content
+	members   = []tenant.Role{tenant.RoleAdmin, tenant.RoleSender, tenant.RoleViewer}   // of a tenant: masked lists
+	senders   = []tenant.Role{tenant.RoleAdmin, tenant.RoleSender}                      // of a tenant: content, sending
+	admins    = []tenant.Role{tenant.RoleAdmin}                                         // of a tenant: numbers, money, people
+	operators = []tenant.Role{tenant.RoleOperator}                                      // no recipient's content
+	readers   = []tenant.Role{tenant.RoleOperator, tenant.RoleAdmin, tenant.RoleSender} // of what phones send: a tenant's, or what is for none
 	heads     = []tenant.Role{tenant.RoleOperator, tenant.RoleAdmin}
 )
 
@@ -67,6 +68,14 @@ var routes = []route{
 	{method: "POST", path: "/uploads/{id}/faults", roles: senders, serve: (*Server).uploadFaults},
 	{method: "POST", path: "/uploads/{id}/release", roles: senders, serve: (*Server).release},
 	{method: "POST", path: "/uploads/{id}/drop", roles: senders, serve: (*Server).drop},
+
+	{method: "GET", path: "/received", roles: readers, serve: (*Server).received},
+	{method: "POST", path: "/received/{id}/stop", roles: senders, serve: (*Server).stopSender},
+	{method: "GET", path: "/do-not-send", roles: senders, serve: (*Server).doNotSend},
+	{method: "POST", path: "/do-not-send", roles: senders, serve: (*Server).addDoNotSend},
+	{method: "POST", path: "/do-not-send/import", roles: senders, serve: (*Server).importDoNotSend, raw: true},
+	{method: "POST", path: "/do-not-send/export", roles: admins, serve: (*Server).exportDoNotSend},
+	{method: "POST", path: "/do-not-send/{id}/remove", roles: senders, serve: (*Server).removeDoNotSend},
 
 	{method: "GET", path: "/alerts", roles: admins, serve: (*Server).alerts},
 	{method: "POST", path: "/claims/{id}/resolve", roles: admins, serve: (*Server).resolve},

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kakitome/kakitome/engine/campaign"
+	"github.com/kakitome/kakitome/engine/inbound/donotsend"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/payment"
 )
@@ -113,6 +114,7 @@ func functions(lang string) template.FuncMap {
 		"modstate":   func(state string) string { return moduleWords[state].in(lang) },
 		"uploadword": func(p string) string { return uploadWords[campaign.Phase(p)].in(lang) },
 		"failword":   func(r string) string { return failWords[campaign.Reason(r)].in(lang) },
+		"stopreason": func(r donotsend.Reason) string { return stopWords[r].in(lang) },
 		"action":     func(a string) string { return actionWord(a, lang) },
 		"finding":    func(f campaign.Finding) string { return f.Text(lang) },
 		"bytes":      bytesText,

@@ -22,6 +22,8 @@ import (
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/identity"
+	"github.com/kakitome/kakitome/engine/inbound"
+	"github.com/kakitome/kakitome/engine/inbound/donotsend"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/payment"
@@ -38,6 +40,8 @@ type Options struct {
 	Payments  *payment.Payments
 	Campaigns *campaign.Campaigns
 	Callbacks *callback.Callbacks
+	Inbound   *inbound.Inbound
+	DoNotSend *donotsend.List
 	Pages     *page.Pages
 	Identity  *identity.Identity
 	Documents *document.Documents
@@ -79,7 +83,7 @@ const exportsAtOnce = 4
 // New checks that all rooms are there and makes the console. Serve runs it.
 func New(o Options) (*Server, error) {
 	if o.Store == nil || o.Directory == nil || o.Intake == nil || o.Payments == nil || o.Pages == nil || o.Identity == nil ||
-		o.Documents == nil || o.Audit == nil || o.Carriers == nil || o.Campaigns == nil || o.Callbacks == nil {
+		o.Documents == nil || o.Audit == nil || o.Carriers == nil || o.Campaigns == nil || o.Callbacks == nil || o.Inbound == nil || o.DoNotSend == nil {
 		return nil, errors.New("console: a room is missing")
 	}
 	if o.Log == nil {

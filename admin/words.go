@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kakitome/kakitome/engine/campaign"
+	"github.com/kakitome/kakitome/engine/inbound/donotsend"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/plugins/host"
@@ -220,6 +221,12 @@ var failWords = map[campaign.Reason]words{
 	campaign.ReasonTenant:  {"テナントが見つかりません。", "The tenant is gone."},
 }
 
+// stopWords name why a number is on the do-not-send list.
+var stopWords = map[donotsend.Reason]words{
+	donotsend.Stop: {"停止の返信", "stop word"}, donotsend.Request: {"本人の申し出", "asked for"},
+	donotsend.WrongPerson: {"お心当たりのない方", "another person's number"}, donotsend.Import: {"取り込み", "imported"},
+}
+
 // actionWords name what the audit log has; one that is missing is shown as it is.
 var actionWords = map[string]words{
 	"signin.ok": {"ログイン", "signed in"}, "signin.refused": {"ログイン失敗", "sign-in refused"}, "signout": {"ログアウト", "signed out"},
@@ -232,6 +239,8 @@ var actionWords = map[string]words{
 	"user.disable": {"ユーザー停止", "user disabled"}, "user.enable": {"ユーザー再開", "user enabled"}, "key.issue": {"APIキー発行", "key issued"}, "key.revoke": {"APIキー無効化", "key revoked"},
 	"callback.set": {"コールバックの設定", "callback set"}, "callback.pause": {"コールバックの一時停止", "callback paused"}, "callback.resume": {"コールバックの再開", "callback resumed"},
 	"callback.secret": {"署名鍵の変更", "signing secret replaced"}, "callback.test": {"テスト通知", "test notice"}, "callback.replay": {"再通知", "notices told again"}, "callback.remove": {"コールバックの削除", "callback removed"},
+	"donotsend.add": {"送信停止の登録", "number listed"}, "donotsend.remove": {"送信停止の解除", "number taken off the list"}, "donotsend.import": {"送信停止リストの取り込み", "do-not-send list imported"},
+	"donotsend.export": {"送信停止リストのCSV出力", "do-not-send list exported"}, "donotsend.unmask": {"送信停止リストの番号の閲覧", "numbers of the list viewed"}, "received.unmask": {"受信元の番号の閲覧", "numbers of received messages viewed"},
 	"apikey.issue": {"APIキー発行", "key issued"}, "apikey.revoke": {"APIキー無効化", "key revoked"}, "upload.findings.export": {"エラー一覧のCSV出力", "findings exported"}, "tenant.apply": {"テナント設定変更", "tenant changed"},
 }
 
