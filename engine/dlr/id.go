@@ -49,8 +49,8 @@ func (r IDRule) FromResponse(id string) string { return r.Response.key(id) }
 // FromReceipt is the key of an id as it stands in a receipt.
 func (r IDRule) FromReceipt(id string) string { return r.Receipt.key(id) }
 
-// key gives ids that mean the same the same key. An id that is no number where one is expected is kept as text, so that
-// it can still match its own twin.
+// key gives ids that mean the same the same key. An id that is no number where one is expected is kept as text behind "=",
+// so that it can still match its own twin, and never the number that it would be in another base.
 func (f Form) key(id string) string {
 	id = strings.TrimSpace(id)
 	base := 10
@@ -64,11 +64,11 @@ func (f Form) key(id string) string {
 		return id
 	}
 	if id == "" || len(id) > 65 || strings.ContainsAny(id, "+-_") { // 65: SMPP 3.4 §5.2.23
-		return id
+		return "=" + id
 	}
 	n, ok := new(big.Int).SetString(id, base)
 	if !ok {
-		return id
+		return "=" + id
 	}
 	return n.Text(16)
 }
