@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -432,7 +431,6 @@ func TestAddressMustAnswerTheChallenge(t *testing.T) {
 
 type answering struct {
 	*world
-	mu    sync.Mutex
 	reply egress.Reply
 	err   error
 }
