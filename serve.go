@@ -251,7 +251,7 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 	rm.inbound = inbound.New(inbound.Options{Store: rm.store, Directory: rm.directory, DoNotSend: rm.doNotSend, Log: r.log, Registry: rm.registry})
 	r.background("inbound", rm.inbound.Run)
 	rm.dispatch, err = dispatch.New(dispatch.Options{
-		Store: receivingStore{rm.store, rm.inbound}, Directory: rm.directory, Carriers: rm.carriers, Binds: cfg.Binds, Config: cfg.Dispatch, Log: r.log, Registerer: rm.registry,
+		Store: receivingStore{rm.store, rm.inbound}, Directory: rm.directory, Carriers: rm.carriers, Binds: cfg.Binds, Config: cfg.Dispatch, DoNotSend: rm.doNotSend, Log: r.log, Registerer: rm.registry,
 	})
 	if err != nil {
 		return err

@@ -172,7 +172,7 @@ var claimEventWords = map[payment.Type]words{
 
 // reasonWords say why a message was not sent or not delivered; a word that is missing is shown as it is.
 var reasonWords = map[string]words{
-	"no_sender": {"承認済みの送信元なし", "no approved sender"}, "unknown_carrier": {"携帯電話会社不明", "carrier unknown"}, "permanent": {"携帯電話会社が拒否", "refused by the carrier"},
+	"no_sender": {"承認済みの送信元なし", "no approved sender"}, "do_not_send": {"送信停止リストの番号", "on the do-not-send list"}, "unknown_carrier": {"携帯電話会社不明", "carrier unknown"}, "permanent": {"携帯電話会社が拒否", "refused by the carrier"},
 	"retries_spent": {"再送回数の上限", "retries used up"}, "temporary": {"携帯電話会社が一時的に受付不可", "carrier could not take it then"},
 	"validity": {"送信期限の経過", "its validity ended"}, "in_doubt": {"応答なし", "no response"},
 	"text_unencodable": {"送信できない文字を含む本文", "text that cannot be encoded"}, "unencodable": {"送信できない文字を含む本文", "text that cannot be encoded"},

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -46,7 +47,7 @@ type part struct {
 }
 
 // decide looks at a message's state and says what to do now. It reads, but changes nothing.
-func (p *pump) decide(ref store.Ref, stored []store.Event, now time.Time) plan {
+func (p *pump) decide(ctx context.Context, ref store.Ref, stored []store.Event, now time.Time) plan {
 	s, err := message.Fold(dlr.Events(stored))
 	if err != nil || len(stored) == 0 { // its entry stays, for a program that can read it
 		p.log.Error("due message cannot be read", "msg", ref.ID, "err", err)
@@ -103,6 +104,16 @@ func (p *pump) decide(ref store.Ref, stored []store.Event, now time.Time) plan {
 	if err != nil {
 		p.log.Warn("no approved sender", "tenant", ref.Tenant, "msg", ref.ID, "err", err)
 		return refuse("no_sender")
+	}
+	if p.o.DoNotSend != nil {
+		switch no, err := p.o.DoNotSend.Refuses(ctx, ref.Tenant, s.Head.Class, number); {
+		case err != nil: // looked at again soon
+			p.log.Error("do-not-send list cannot be read", "msg", ref.ID, "err", err)
+			change.Due = &store.Due{Queue: message.Queue(p.name, s.Head.Lane), At: now.Add(backOff[0])}
+			return plan{change: change}
+		case no:
+			return refuse("do_not_send")
+		}
 	}
 	return p.record(ref, &s, change, open, submission{source: source, number: number, text: sms.Text, now: now})
 }

@@ -8,6 +8,7 @@
 //	lapse    the validity ended: never sent
 //	look up  the carrier may have changed since intake: the message moves to that carrier's queue
 //	sender   no approved address: refused, never sent with another's
+//	list     the number asked for nothing more since intake: refused
 //	split    smpp/coding
 //	record   Submitting is committed, synced, BEFORE the first byte is written; the entry moves to "doubt/<carrier>"
 //	submit   on the bind with the most room
@@ -50,6 +51,11 @@ type Store interface {
 	Open(id tenant.ID, aad string, box []byte) ([]byte, error)
 }
 
+// DoNotSend knows the numbers that want nothing more. engine/inbound/donotsend implements it.
+type DoNotSend interface {
+	Refuses(ctx context.Context, t tenant.ID, c message.Class, n carrier.Number) (bool, error)
+}
+
 // Options makes a Dispatcher.
 type Options struct {
 	Store      Store
@@ -57,6 +63,7 @@ type Options struct {
 	Carriers   *carrier.Table
 	Binds      []bind.Config // of all carriers
 	Config     Config
+	DoNotSend  DoNotSend // nil: there is no list
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -264,7 +271,7 @@ func (p *pump) submit(ctx context.Context, items []store.DueItem, credit int) (t
 		}
 		var plans []plan
 		for i, events := range streams {
-			pl := p.decide(refs[i], events, time.Now())
+			pl := p.decide(ctx, refs[i], events, time.Now())
 			if credit -= len(pl.requests); credit < 0 && i > 0 && taken == 0 {
 				break
 			}

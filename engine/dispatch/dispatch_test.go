@@ -34,6 +34,7 @@ type rig struct {
 	directory *tenant.Directory
 	carriers  *carrier.Table
 	config    Config
+	list      DoNotSend
 	window    int
 	sends     *Dispatcher // of the last start
 	stop      func()
@@ -90,7 +91,7 @@ func (r *rig) bind(name string) bind.Config {
 // start runs a dispatcher until the test ends or stop is called.
 func (r *rig) start() {
 	r.t.Helper()
-	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: []bind.Config{r.bind("docomo-1")}, Config: r.config, Log: slog.New(slog.NewTextHandler(r.t.Output(), nil))})
+	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: []bind.Config{r.bind("docomo-1")}, Config: r.config, DoNotSend: r.list, Log: slog.New(slog.NewTextHandler(r.t.Output(), nil))})
 	require.NoError(r.t, err)
 	r.sends = d
 	ctx, cancel := context.WithCancel(context.Background())
@@ -306,4 +307,22 @@ func TestCarrierThatComesBackGetsWhatWaited(t *testing.T) {
 	s := r.eventually(ref, message.Arrived)
 	require.Equal(t, 1, s.Parts[0].Attempt)
 	require.Equal(t, 1, r.received("819000012345"))
+}
+
+// asked is a do-not-send list of one number.
+type asked string
+
+func (a asked) Refuses(_ context.Context, _ tenant.ID, _ message.Class, n carrier.Number) (bool, error) {
+	return n.E164() == string(a), nil
+}
+
+// TestNumberThatAskedForNothingMoreIsRefused: a STOP that comes while a message waits still counts.
+func TestNumberThatAskedForNothingMoreIsRefused(t *testing.T) {
+	r := newRig(t, smsc.Config{})
+	r.list = asked("+819000012345")
+	r.start()
+	s := r.eventually(r.accept("+819000012345", "お知らせです。", nil), message.Rejected)
+	require.Equal(t, "do_not_send", s.Reason)
+	r.eventually(r.accept("+819000012346", "お知らせです。", nil), message.Arrived)
+	require.Zero(t, r.received("819000012345"))
 }

@@ -34,7 +34,7 @@ var rooms = map[string][]string{
 	"engine/payment":  {"engine/store", "engine/tenant", "engine/message", "engine/document", "plugins/host", "plugins/proto"},
 	"engine/dlr":      {"engine/store", "engine/tenant", "engine/message", "engine/carrier", "smpp"},
 	"engine/bind":     {"engine/tenant", "engine/message", "engine/carrier", "smpp"},
-	"engine/dispatch": {"engine/store", "engine/tenant", "engine/message", "engine/carrier", "engine/bind", "engine/dlr", "engine/inbound/donotsend", "smpp"},
+	"engine/dispatch": {"engine/store", "engine/tenant", "engine/message", "engine/carrier", "engine/bind", "engine/dlr", "smpp"},
 	"engine/intake":   {"engine/store", "engine/tenant", "engine/message", "engine/carrier", "engine/identity", "engine/payment", "engine/document", "engine/inbound/donotsend"},
 	"engine/inbound":  {"engine/intake", "engine/callback", "engine/store", "engine/tenant", "engine/message", "engine/carrier", "smpp"},
 	// engine/intake and engine/dispatch ask it, engine/inbound adds to it
