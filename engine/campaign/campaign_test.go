@@ -459,6 +459,30 @@ func TestLongCrashMakesNoTwinWithoutKeys(t *testing.T) {
 	require.Len(t, r.messages(st.ID), 40)
 }
 
+// ended is a context that ends while Run looks at it: Err says so only from the nth time on.
+type ended struct {
+	context.Context
+	nth atomic.Int32
+}
+
+func (e *ended) Err() error {
+	if e.nth.Add(-1) >= 0 {
+		return nil
+	}
+	return e.Context.Err()
+}
+
+func TestRunEndsWheneverItsContextDoes(t *testing.T) {
+	r := openRoom(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for nth := range int32(6) {
+		e := &ended{Context: ctx}
+		e.nth.Store(nth)
+		require.NoError(t, r.Run(e))
+	}
+}
+
 func TestOwnKeysAreKept(t *testing.T) {
 	r := openRoom(t)
 	r.run()

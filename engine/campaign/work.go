@@ -35,7 +35,8 @@ func (c *Campaigns) Run(ctx context.Context) error {
 	active := map[ulid.ULID]bool{}
 	of := map[tenant.ID]int{}
 	for {
-		if ctx.Err() == nil && len(active) < c.Config.Workers {
+		ending := ctx.Err() != nil // asked once: it may change at any moment
+		if !ending && len(active) < c.Config.Workers {
 			items, err := c.Store.Due(nil, queue, store.Cursor{}, time.Now(), 1000)
 			if err != nil && !errors.Is(err, store.ErrClosed) {
 				return fmt.Errorf("look for uploads to work on: %w", err)
@@ -53,11 +54,11 @@ func (c *Campaigns) Run(ctx context.Context) error {
 				}()
 			}
 		}
-		if ctx.Err() != nil && len(active) == 0 {
+		if ending && len(active) == 0 {
 			return nil
 		}
 		stop := ctx.Done()
-		if ctx.Err() != nil {
+		if ending {
 			stop = nil // only workers are waited for
 		}
 		select {
