@@ -233,6 +233,9 @@ func TestCarrierAsksForABind(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer ln.Close()
+	first, err := dial(t, c, pdu.CmdBindTransmitter)
+	require.NoError(t, err)
+	first.Close() // the carrier runs
 	require.NoError(t, c.Originate(Origin{From: "818000000001", To: "0005", Text: "STOP"}))
 	require.NoError(t, c.Outbind(t.Context(), ln.Addr().String(), "knock"))
 	conn, err := ln.Accept()
