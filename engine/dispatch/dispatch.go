@@ -211,8 +211,11 @@ func (p *pump) run(ctx context.Context) error {
 	return nil
 }
 
-// held reports whether the operator stopped submissions to the carrier.
-func (p *pump) held() bool { return p.o.Directory.Now().Held[p.name].Mode != tenant.Released }
+// held reports whether the operator stopped submissions to the carrier. One that is gone holds nothing back: what waits for
+// it moves to the carriers of today.
+func (p *pump) held() bool {
+	return p.set.Load().carrier != nil && p.o.Directory.Now().Held[p.name].Mode != tenant.Released
+}
 
 func (p *pump) credit() int {
 	set := p.set.Load()

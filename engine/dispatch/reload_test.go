@@ -100,6 +100,7 @@ func TestReloadChangesBindsCarriersAndRules(t *testing.T) {
 	require.NoError(t, os.WriteFile(ranges, []byte("0900,rakuten\n"), 0o600))
 	phone := []carrier.AddressForm{carrier.FormPhone}
 	require.NoError(t, r.carriers.Reload(carrier.Config{Ranges: ranges, Carriers: []carrier.Carrier{{Name: "rakuten", Simulated: true, Senders: phone, IDRule: "hex/decimal"}}}))
+	require.NoError(t, r.directory.Hold(t.Context(), "docomo", tenant.Paused, "operator")) // holds nothing back once it is gone
 	own := r.bind("rakuten-1")
 	own.Carrier = "rakuten"
 	require.NoError(t, r.sends.Reload(rules, []bind.Config{own}))
