@@ -266,6 +266,11 @@ func (c *Config) validateBinds(bad func(field, format string, args ...any), errs
 		} else if err == nil && info.Mode().Perm()&0o077 != 0 {
 			bad(field+"password_file", "%s may be read by others (mode %04o, needs 0600)", b.PasswordFile, info.Mode().Perm())
 		}
+		if b.TLS {
+			if _, err := b.TLSConfig(); err != nil {
+				bad(field+"tls", "%v", err)
+			}
+		}
 	}
 }
 

@@ -137,6 +137,13 @@ func TestPasswordReadableByOthersIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, "may be read by others")
 }
 
+func TestFilesOfABindsTLSAreChecked(t *testing.T) {
+	_, text := box(t)
+	text = strings.Replace(text, "system_id = ", "tls = true\ntls_ca = \"/nonexistent.pem\"\nsystem_id = ", 1)
+	_, err := parse("kakitome.toml", []byte(text))
+	require.ErrorContains(t, err, "bind[0].tls: open /nonexistent.pem")
+}
+
 func TestBrokenSyntaxNamesTheLine(t *testing.T) {
 	_, err := parse("kakitome.toml", []byte("[data]\ndir = \n"))
 	require.ErrorContains(t, err, "kakitome.toml:2: ")

@@ -111,14 +111,15 @@ func (c Config) SessionOptions() (session.Options, error) {
 		},
 	}
 	if c.TLS {
-		if o.TLS, err = c.tls(); err != nil {
+		if o.TLS, err = c.TLSConfig(); err != nil {
 			return session.Options{}, fmt.Errorf("TLS of bind %s: %w", c.Name, err)
 		}
 	}
 	return o, nil
 }
 
-func (c Config) tls() (*tls.Config, error) {
+// TLSConfig reads the files of TLS.
+func (c Config) TLSConfig() (*tls.Config, error) {
 	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.TLSName}
 	if c.TLSCA != "" {
 		pem, err := os.ReadFile(c.TLSCA)
