@@ -306,13 +306,13 @@ func (c *Carrier) authorize(b *pdu.Bind) (*account, pdu.Status) {
 		c.counts.BindsRefused++
 		return nil, status
 	}
-	c.counts.Binds++
 	a.binds++
 	return a, pdu.StatusOK
 }
 
 func (c *Carrier) join(a *account, s *session.Session) {
 	c.mu.Lock()
+	c.counts.Binds++
 	a.sessions = append(a.sessions, s)
 	if c.trouble.Down {
 		s.Abort(errTrouble)

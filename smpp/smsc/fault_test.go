@@ -186,6 +186,7 @@ func TestCarrierUnbinds(t *testing.T) {
 	<-e.Done()
 	require.ErrorIs(t, e.Err(), session.ErrPeerUnbound)
 	require.Equal(t, pdu.StatusOK, e.waitResults(t, 1)[0].Status)
+	require.Eventually(t, func() bool { return c.Counts().Sessions == 0 }, patience, time.Millisecond, "the first is gone")
 	a, b := bind(t, c), bind(t, c)
 	require.Eventually(t, func() bool { return c.Counts().Sessions == 2 }, patience, time.Millisecond)
 	c.Unbind()

@@ -99,6 +99,7 @@ func (e *sender) settings() session.Settings {
 func dial(t *testing.T, c *Carrier, mode pdu.Command) (*sender, error) {
 	t.Helper()
 	e := new(sender)
+	before := c.Counts().Binds
 	s, err := session.Dial(t.Context(), session.Options{
 		Addr: c.Addr(), Bind: pdu.Bind{Mode: mode, SystemID: "kakitome", Password: "secret"}, Settings: e.settings(),
 	})
@@ -107,6 +108,7 @@ func dial(t *testing.T, c *Carrier, mode pdu.Command) (*sender, error) {
 	}
 	e.Session = s
 	t.Cleanup(s.Close)
+	require.Eventually(t, func() bool { return c.Counts().Binds > before }, patience, time.Millisecond, "the carrier knows the session a little later")
 	return e, nil
 }
 
@@ -262,6 +264,7 @@ func TestReceiptBeforeTheResponseAndTwice(t *testing.T) {
 	e2.Session, err = session.Dial(t.Context(), session.Options{Addr: c.Addr(), Bind: pdu.Bind{SystemID: "kakitome", Password: "secret"}, Settings: set})
 	require.NoError(t, err)
 	defer e2.Close()
+	require.Eventually(t, func() bool { return c.Counts().Receipts == 2 }, patience, time.Millisecond, "what e did not answer would come to e2")
 	e.Close()
 	e2.submit(t, "818000009701", "x")
 	e2.waitResults(t, 1)

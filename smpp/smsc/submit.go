@@ -112,6 +112,9 @@ func (c *Carrier) onRequests(conn *gatedConn, a *account, s *session.Session, ba
 	if latency == 0 {
 		_ = s.Respond(d.answers) // an error means that the session is over
 	}
+	if last != nil {
+		c.befall(conn, s, last) // before the receipts: a dropped connection gets none
+	}
 	c.schedule(a, d.due, latency == 0, now)
 	d.due = nil // the agenda has it
 	if latency > 0 && len(d.answers) > 0 {
@@ -128,9 +131,6 @@ func (c *Carrier) onRequests(conn *gatedConn, a *account, s *session.Session, ba
 	clear(d.answers)
 	d.answers, d.ids = d.answers[:0], d.ids[:0]
 	desks.Put(d)
-	if last != nil {
-		c.befall(conn, s, last)
-	}
 }
 
 // schedule enters the ends of messages; mostly they are all at one time. What is
