@@ -24,6 +24,7 @@ import (
 type plan struct {
 	change   store.Change
 	requests []session.Request
+	passed   bool // nothing is done, nothing written: its campaign is held
 }
 
 // flight is one message between its submission and the results of all its segments in the air. It is the Owner's.
@@ -72,6 +73,9 @@ func (p *pump) decide(ctx context.Context, ref store.Ref, stored []store.Event, 
 		p.metrics.outcome("lapsed")
 		return end(message.Lapsed, nil)
 	}
+	if pl, said := p.heed(&s, change, "", now); said {
+		return pl
+	}
 	if at := Release(now, s.Head.Class, s.Head.Window, p.quiet(ref.Tenant), seed(ref)); at.After(now) {
 		change.Due = &store.Due{Queue: message.Queue(p.name, s.Head.Lane), At: at}
 		return plan{change: change}
@@ -99,6 +103,9 @@ func (p *pump) decide(ctx context.Context, ref store.Ref, stored []store.Event, 
 	if found.Carrier.Name != p.name { // the number moved
 		change.Due = &store.Due{Queue: message.Queue(found.Carrier.Name, s.Head.Lane), At: now}
 		return plan{change: change}
+	}
+	if pl, said := p.heed(&s, change, p.name, now); said {
+		return pl
 	}
 	source, err := p.sender(ref, s.Head.Sender)
 	if err != nil {

@@ -6,6 +6,7 @@
 //
 //	hold     quiet hours and windows move the entry (Release)
 //	lapse    the validity ended: never sent
+//	campaign what its people said of it: paused, it is passed over; canceled, it ends (campaign.go)
 //	look up  the carrier may have changed since intake: the message moves to that carrier's queue
 //	sender   no approved address: refused, never sent with another's
 //	list     the number asked for nothing more since intake: refused
@@ -64,6 +65,7 @@ type Options struct {
 	Binds      []bind.Config // of all carriers
 	Config     Config
 	DoNotSend  DoNotSend // nil: there is no list
+	Campaigns  Campaigns // nil: there are none
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -132,6 +134,7 @@ type pump struct {
 	log     *slog.Logger
 	metrics *metrics
 	freed   chan struct{} // size 1: room came free, or a bind came up, or settings changed
+	rewound chan struct{} // size 1: what was passed over is to be looked at again
 	cursors map[message.Lane]store.Cursor
 	next    int // bind that is asked first
 }
@@ -151,6 +154,7 @@ func newPump(o Options, name string) *pump {
 		log:     o.Log.With("carrier", name),
 		metrics: newMetrics(o.Registerer, name),
 		freed:   make(chan struct{}, 1),
+		rewound: make(chan struct{}, 1),
 		cursors: map[message.Lane]store.Cursor{},
 	}
 	p.set.Store(&settings{})
@@ -173,6 +177,11 @@ func (p *pump) run(ctx context.Context) error {
 	}
 	var items []store.DueItem
 	for ctx.Err() == nil {
+		select {
+		case <-p.rewound:
+			clear(p.cursors)
+		default:
+		}
 		credit := min(p.credit(), batchMax)
 		if p.held() {
 			p.rest(ctx, time.Minute)
@@ -253,6 +262,8 @@ func (p *pump) idle(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
+	case <-p.rewound:
+		clear(p.cursors)
 	case <-p.o.Store.Wake(message.Queue(p.name, message.LaneCode)):
 	case <-p.o.Store.Wake(message.Queue(p.name, message.LaneNotice)):
 	case <-p.o.Store.Wake(message.Queue(p.name, message.LaneBulk)):
@@ -273,14 +284,18 @@ func (p *pump) submit(ctx context.Context, items []store.DueItem, credit int) (t
 			return taken, fmt.Errorf("load due messages: %w", err)
 		}
 		var plans []plan
+		looked := 0
 		for i, events := range streams {
 			pl := p.decide(ctx, refs[i], events, time.Now())
 			if credit -= len(pl.requests); credit < 0 && i > 0 && taken == 0 {
 				break
 			}
-			plans = append(plans, pl)
+			looked++
+			if !pl.passed {
+				plans = append(plans, pl)
+			}
 		}
-		taken = max(taken, len(plans))
+		taken = max(taken, looked)
 		if refs, err = p.carryOut(ctx, plans); err != nil {
 			return taken, err
 		}
@@ -290,6 +305,9 @@ func (p *pump) submit(ctx context.Context, items []store.DueItem, credit int) (t
 
 // carryOut commits the plans and sends those that are to be sent. It returns the streams to decide again.
 func (p *pump) carryOut(ctx context.Context, plans []plan) (again []store.Ref, err error) {
+	if len(plans) == 0 {
+		return nil, nil
+	}
 	txs := make([]store.Tx, len(plans))
 	for i := range plans {
 		txs[i] = store.Tx{plans[i].change}

@@ -35,6 +35,7 @@ type rig struct {
 	carriers  *carrier.Table
 	config    Config
 	list      DoNotSend
+	said      Campaigns
 	window    int
 	sends     *Dispatcher // of the last start
 	stop      func()
@@ -91,7 +92,7 @@ func (r *rig) bind(name string) bind.Config {
 // start runs a dispatcher until the test ends or stop is called.
 func (r *rig) start() {
 	r.t.Helper()
-	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: []bind.Config{r.bind("docomo-1")}, Config: r.config, DoNotSend: r.list, Log: slog.New(slog.NewTextHandler(r.t.Output(), nil))})
+	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: []bind.Config{r.bind("docomo-1")}, Config: r.config, DoNotSend: r.list, Campaigns: r.said, Log: slog.New(slog.NewTextHandler(r.t.Output(), nil))})
 	require.NoError(r.t, err)
 	r.sends = d
 	ctx, cancel := context.WithCancel(context.Background())

@@ -113,7 +113,12 @@ func (s *State) Apply(e Event) error {
 	case Lapsed:
 		s.end(Expired, "validity", e.At)
 	case Canceled:
+		var a Act
+		if err := e.Decode(&a); err != nil {
+			return err
+		}
 		s.end(Withdrawn, "", e.At)
+		s.Reason = a.Reason
 	case Revoked:
 		s.RevokedAt = e.At
 	case Opened:

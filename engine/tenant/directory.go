@@ -187,7 +187,7 @@ func (d *Directory) change(ctx context.Context, typ EventType, make func(*Snapsh
 }
 
 // Apply stores a tenant's definition. Agents keep the hook (and, without a new one, the sealed configuration) that they had;
-// a new agent gets a fresh hook. Callbacks stay as they are: SetCallback sets them.
+// a new agent gets a fresh hook. Callbacks and seeds stay as they are: SetCallback and SetSeed set them.
 func (d *Directory) Apply(ctx context.Context, t Tenant) error {
 	if errs := t.Validate(); len(errs) > 0 {
 		return errors.Join(errs...)
@@ -196,9 +196,9 @@ func (d *Directory) Apply(ctx context.Context, t Tenant) error {
 		if t.Parent != "" && s.Tenants[t.Parent] == nil {
 			return nil, fmt.Errorf("parent: there is no tenant %q", t.Parent)
 		}
-		t.Callbacks = nil
+		t.Callbacks, t.Seeds = nil, nil
 		if old, ok := s.Tenants[t.ID]; ok {
-			t.Callbacks = old.Callbacks
+			t.Callbacks, t.Seeds = old.Callbacks, old.Seeds
 		}
 		t.Agents = slices.Clone(t.Agents)
 		for i := range t.Agents {

@@ -28,6 +28,9 @@ type Tenant struct {
 	Agents    []Agent         `json:"agents,omitempty" toml:"agent,omitempty"`
 	Policy    Policy          `json:"policy" toml:"policy"`
 	Callbacks []Callback      `json:"callbacks,omitempty" toml:"callback,omitempty"`
+	Seeds     []Seed          `json:"seeds,omitempty" toml:"-"`
+	// SeedNumbers are plain numbers by carrier; read by `tenant apply`, which sets Seeds, and never stored.
+	SeedNumbers map[string]string `json:"-" toml:"seed,omitempty"`
 }
 
 // Brand is how the tenant looks to its recipients.
@@ -85,6 +88,8 @@ type Policy struct {
 	// StopWords put the number of whoever sends one of them on the do-not-send list, besides those that always do: STOP, 停止,
 	// 配信停止, 解除, ストップ.
 	StopWords []string `json:"stop_words,omitempty" toml:"stop_words,omitempty"`
+	// CanaryMinutes is how long a campaign waits for its seeds to be delivered, 1 to 1,440. Default 10.
+	CanaryMinutes int `json:"canary_minutes,omitempty" toml:"canary_minutes,omitempty"`
 	// OptionalTOTP lets people in who see unmasked numbers or money without a second factor. For rehearsals.
 	OptionalTOTP bool `json:"optional_totp,omitempty" toml:"optional_totp,omitempty"`
 }
@@ -246,6 +251,7 @@ func (t *Tenant) Validate() []error {
 		bad("policy.rate_per_sec", "%d must not be negative", p.RatePerSec)
 	}
 	t.validateGuards(bad)
+	t.validateCanary(bad)
 	for i, w := range p.StopWords {
 		if n := len([]rune(w)); n == 0 || n > 20 {
 			bad(fmt.Sprintf("policy.stop_words[%d]", i), "has %d characters, 1 to 20 are allowed", n)
