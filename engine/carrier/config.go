@@ -12,7 +12,7 @@ type Config struct {
 	Ranges string `toml:"ranges"`
 	// Ported is a CSV file of ported numbers: number,carrier. Empty: none.
 	Ported string `toml:"ported"`
-	// MaxPorted bounds the rows of the table of ported numbers (5 bytes each in memory). Default 20,000,000.
+	// MaxPorted bounds the rows of the table of ported numbers (4 bytes each in memory). Default 20,000,000.
 	MaxPorted int       `toml:"max_ported"`
 	Carriers  []Carrier `toml:"carrier"`
 }

@@ -20,5 +20,5 @@
 //
 // Japan has no public lookup of ported numbers. A [Table] answers from the operator's table of ported numbers first, then
 // from the ranges that MIC assigned. Both are files that the operator supplies and reloads; a bad file leaves the old table in
-// use. The repository's own conf/data/ranges.csv holds only the simulated blocks.
+// use, and what it says of a line is its number, never the phone number in it. The repository's own conf/data/ranges.csv holds only the simulated blocks.
 package carrier

@@ -2,6 +2,7 @@ package carrier
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -45,7 +46,37 @@ func FuzzReadTable(f *testing.F) {
 				t.Fatal(key)
 			}
 		}
-		_ = v.read(strings.NewReader(s), "ported.csv", v.addPorted)
-		_ = v.ported.settle()
+		err := v.loadPorted(strings.NewReader(s), "ported.csv", 1000)
+		if err == nil {
+			for block := range portedBlocks {
+				for _, row := range v.ported.rows[v.ported.start[block]:v.ported.start[block+1]] {
+					n := portedNumber(uint32(block)<<16 | row>>8)
+					if c, ok := v.ported.find(n); !ok || c != uint8(row) {
+						t.Fatalf("%s is not found again", n)
+					}
+				}
+			}
+		} else if digits := longDigits.FindString(strings.ReplaceAll(err.Error(), "max_ported = 1000", "")); digits != "" {
+			t.Fatalf("the error shows a number: %s", err)
+		}
+	})
+}
+
+var longDigits = regexp.MustCompile(`[0-9]{7,}`)
+
+// FuzzMobile: the fast reader of lines and the rules of the numbering plan say the same.
+func FuzzMobile(f *testing.F) {
+	for _, s := range []string{"0901", "09012345678", "0600", "0800", "0601", "0501", "090", "090123456789", "０９０１", "0a01"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		n, digits, ok := mobile([]byte(s))
+		want := len(s) >= 4 && len(s) <= 11 && strings.Trim(s, "0123456789") == "" && classify((s + "0000000")[:11]) == ""
+		if ok != want {
+			t.Fatalf("%q: %v, the numbering plan says %v", s, ok, want)
+		}
+		if ok && (digits != len(s)-1 || fmt.Sprintf("%0*d", len(s), n) != s) {
+			t.Fatalf("%q: %d of %d digits", s, n, digits)
+		}
 	})
 }

@@ -2,13 +2,15 @@ package carrier
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"slices"
-	"sort"
 	"strings"
 	"sync/atomic"
+
+	"github.com/kakitome/kakitome/engine/message"
 )
 
 // Table knows the carriers and which of them a number belongs to. Safe for concurrent use; a lookup allocates nothing.
@@ -54,15 +56,7 @@ func (t *Table) Reload(cfg Config) error {
 		return fmt.Errorf("load number ranges: %s holds no range", cfg.Ranges)
 	}
 	if cfg.Ported != "" {
-		v.ported.limit = cfg.MaxPorted
-		if v.ported.limit == 0 {
-			v.ported.limit = defaultMaxPorted
-		}
-		err := v.readFile(cfg.Ported, v.addPorted)
-		if err == nil {
-			err = v.ported.settle()
-		}
-		if err != nil {
+		if err := v.readPorted(cfg.Ported, cfg.MaxPorted); err != nil {
 			return fmt.Errorf("load ported numbers: %w", err)
 		}
 	}
@@ -99,8 +93,9 @@ func (t *Table) Resolve(n Number) (Found, bool) {
 
 var pow10 = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10}
 
-// readFile reads lines "digits,carrier", with # comments, and gives the digits behind the trunk 0.
-func (v *view) readFile(path string, add func(digits string, carrier uint8) error) error {
+// readFile reads lines "digits,carrier", with # comments, and gives each to add: the digits behind the trunk 0 as a number,
+// and how many they are. An error names file and line; a value in it is masked, for it may be a person's number.
+func (v *view) readFile(path string, add func(n uint64, digits int, carrier uint8) error) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -109,117 +104,82 @@ func (v *view) readFile(path string, add func(digits string, carrier uint8) erro
 	return v.read(f, path, add)
 }
 
-func (v *view) read(r io.Reader, name string, add func(digits string, carrier uint8) error) error {
+func (v *view) read(r io.Reader, name string, add func(n uint64, digits int, carrier uint8) error) error {
 	sc := bufio.NewScanner(r)
-	for n := 1; sc.Scan(); n++ {
-		line := sc.Text()
+	n := 0
+	for sc.Scan() {
+		n++
+		line := sc.Bytes()
 		if n == 1 {
-			line = strings.TrimPrefix(line, "\ufeff")
+			line = bytes.TrimPrefix(line, []byte("\ufeff"))
 		}
-		line, _, _ = strings.Cut(line, "#")
-		if line = strings.TrimSpace(line); line == "" {
+		line, _, _ = bytes.Cut(line, []byte{'#'})
+		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
 		}
-		left, right, two := strings.Cut(line, ",")
-		digits, right := strings.TrimSpace(left), strings.TrimSpace(right)
-		i := slices.IndexFunc(v.carriers, func(c *Carrier) bool { return c.Name == right })
+		left, right, two := bytes.Cut(line, []byte{','})
+		left, right = bytes.TrimSpace(left), bytes.TrimSpace(right)
+		i := slices.IndexFunc(v.carriers, func(c *Carrier) bool { return c.Name == string(right) })
+		number, digits, ok := mobile(left)
 		var err error
 		switch {
 		case !two:
-			err = fmt.Errorf("has one column, digits and carrier are needed")
+			err = fmt.Errorf("has one column, %q: digits and carrier are needed", message.Mask(string(left)))
 		case i < 0:
-			err = fmt.Errorf("there is no carrier %q", right)
-		case len(digits) < 4 || len(digits) > 11 || strings.Trim(digits, "0123456789") != "" || !mobile(digits):
-			err = fmt.Errorf("column 1 must be 4 to 11 digits of a mobile number, beginning with 060, 070, 080 or 090")
-		case isSimulated(prefixNumber(digits[1:4])) != v.carriers[i].Simulated:
+			err = fmt.Errorf("there is no carrier %q", shown(string(right)))
+		case !ok:
+			err = fmt.Errorf("column 1, %q, must be 4 to 11 digits of a mobile number, beginning with 060, 070, 080 or 090", message.Mask(string(left)))
+		case isSimulated(number/pow10[digits-3]) != v.carriers[i].Simulated:
 			if v.carriers[i].Simulated {
-				err = fmt.Errorf("%s… can belong to people, but carrier %q is marked simulated", digits[:4], right)
+				err = fmt.Errorf("%s… can belong to people, but carrier %q is marked simulated", left[:4], right)
 			} else {
-				err = fmt.Errorf("%s… is a simulated block, but carrier %q is not marked simulated", digits[:4], right)
+				err = fmt.Errorf("%s… is a simulated block, but carrier %q is not marked simulated", left[:4], right)
 			}
 		default:
-			err = add(digits[1:], uint8(i))
+			err = add(number, digits, uint8(i))
 		}
 		if err != nil {
 			return fmt.Errorf("%s:%d: %w", name, n, err)
 		}
 	}
 	if err := sc.Err(); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s:%d: %w", name, n+1, err)
 	}
 	return nil
 }
 
-// mobile reports whether digits, with the trunk 0, begin a mobile number.
-func mobile(digits string) bool { return classify((digits + "0000000")[:11]) == "" }
+// shown is what stands in the place of a carrier's name, masked where it may be a number instead.
+func shown(s string) string {
+	if carrierName.MatchString(s) && strings.Trim(s, "0123456789") != "" {
+		return s
+	}
+	return message.Mask(s)
+}
 
-func prefixNumber(digits string) (n uint64) {
-	for _, c := range []byte(digits) {
+// mobile reads 4 to 11 ASCII digits that begin a mobile number, and gives those behind the trunk 0. It is what [classify]
+// says of them without an allocation: ten million lines are read at each reload.
+func mobile(b []byte) (n uint64, digits int, ok bool) {
+	if len(b) < 4 || len(b) > 11 || b[0] != '0' || b[2] != '0' || b[1] < '6' || b[1] > '9' {
+		return 0, 0, false
+	}
+	for _, c := range b[1:] {
+		if c < '0' || c > '9' {
+			return 0, 0, false
+		}
 		n = n*10 + uint64(c-'0')
 	}
-	return n
+	if b[3] == '0' && (b[1] == '6' || b[1] == '8') { // 0600, 0800
+		return 0, 0, false
+	}
+	return n, len(b) - 1, true
 }
 
-func (v *view) addRange(digits string, carrier uint8) error {
-	key := prefixNumber(digits) + pow10[len(digits)]
+func (v *view) addRange(n uint64, digits int, carrier uint8) error {
+	key := n + pow10[digits]
 	if have, twice := v.ranges[key]; twice && have != carrier {
-		return fmt.Errorf("0%s… is given to %s and %s", digits, v.carriers[have].Name, v.carriers[carrier].Name)
+		return fmt.Errorf("a range of %d digits is given to %s and %s", digits+1, v.carriers[have].Name, v.carriers[carrier].Name)
 	}
 	v.ranges[key] = carrier
-	v.shortest, v.longest = min(v.shortest, len(digits)), max(v.longest, len(digits))
+	v.shortest, v.longest = min(v.shortest, digits), max(v.longest, digits)
 	return nil
-}
-
-func (v *view) addPorted(digits string, carrier uint8) error {
-	if len(digits) != 10 {
-		return fmt.Errorf("a ported number has 11 digits, this has %d", len(digits)+1)
-	}
-	if len(v.ported.keys) >= v.ported.limit {
-		return fmt.Errorf("has more than max_ported = %d rows", v.ported.limit)
-	}
-	v.ported.keys = append(v.ported.keys, portedKey(prefixNumber(digits)))
-	v.ported.owners = append(v.ported.owners, carrier)
-	return nil
-}
-
-// portedNumbers is a sorted array, five bytes a number: ten million are 50 MB and found in 24 steps.
-type portedNumbers struct {
-	keys   []uint32
-	owners []uint8
-	limit  int
-}
-
-// portedKey squeezes the ten digits behind the trunk 0 into 32 bits: the first is 6 to 9, the second always 0.
-func portedKey(n uint64) uint32 { return uint32((n/1e9-6)*1e8 + n%1e8) }
-
-func (p *portedNumbers) find(n Number) (uint8, bool) {
-	if len(p.keys) == 0 || n.IsZero() {
-		return 0, false
-	}
-	i, ok := slices.BinarySearch(p.keys, portedKey(n.n))
-	if !ok {
-		return 0, false
-	}
-	return p.owners[i], true
-}
-
-// settle sorts what was read, gives back spare memory and refuses a number that stands there twice.
-func (p *portedNumbers) settle() error {
-	if !sort.IsSorted(p) {
-		sort.Sort(p)
-	}
-	for i := 1; i < len(p.keys); i++ {
-		if p.keys[i] == p.keys[i-1] {
-			return fmt.Errorf("a number ending in %04d stands there twice", p.keys[i]%10000)
-		}
-	}
-	p.keys, p.owners = slices.Clip(slices.Clone(p.keys)), slices.Clip(slices.Clone(p.owners))
-	return nil
-}
-
-func (p *portedNumbers) Len() int           { return len(p.keys) }
-func (p *portedNumbers) Less(i, j int) bool { return p.keys[i] < p.keys[j] }
-func (p *portedNumbers) Swap(i, j int) {
-	p.keys[i], p.keys[j] = p.keys[j], p.keys[i]
-	p.owners[i], p.owners[j] = p.owners[j], p.owners[i]
 }

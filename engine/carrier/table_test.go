@@ -1,7 +1,6 @@
 package carrier
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +12,7 @@ import (
 )
 
 func boxView() *view {
-	v := &view{byName: map[string]*Carrier{}, ranges: map[uint64]uint8{}, shortest: 11, ported: portedNumbers{limit: 1000}}
+	v := &view{byName: map[string]*Carrier{}, ranges: map[uint64]uint8{}, shortest: 11}
 	for _, c := range Box("").Carriers {
 		v.carriers = append(v.carriers, &c)
 	}
@@ -96,7 +95,9 @@ func TestBadDataNamesItsLineAndLeavesTheOldTable(t *testing.T) {
 		"090,docomo\n":                 "4 to 11 digits",
 		"0312,docomo\n":                "4 to 11 digits",
 		"0800123,docomo\n":             "4 to 11 digits", // toll-free, not mobile
-		"0900001,docomo\n0900001,au\n": ":2: 0900001… is given to docomo and au",
+		"0900001,docomo\n0900001,au\n": ":2: a range of 7 digits is given to docomo and au",
+		"0900001,09012345678\n":        `:1: there is no carrier "09****78"`, // columns exchanged
+		"0900001,docomo\n" + strings.Repeat("x", 70_000): ":2: ",
 	} {
 		bad := cfg
 		bad.Ranges = write(t, text)
@@ -104,7 +105,7 @@ func TestBadDataNamesItsLineAndLeavesTheOldTable(t *testing.T) {
 	}
 	bad := cfg
 	bad.Ported = write(t, "09000000001,au\n09000000001,docomo\n")
-	require.ErrorContains(t, table.Reload(bad), "ending in 0001 stands there twice")
+	require.ErrorContains(t, table.Reload(bad), "the number 090-****-0001 stands there twice")
 	bad.MaxPorted = 1
 	require.ErrorContains(t, table.Reload(bad), "more than max_ported = 1 rows")
 	bad.Ported = filepath.Join(t.TempDir(), "none")
@@ -148,23 +149,4 @@ func TestCarrierPermitsOnlyItsForms(t *testing.T) {
 	errs := table.CheckSenders([]tenant.SenderProfile{{Name: "default", Addresses: map[string]string{"docomo": "0312345678", "nobody": "123", "softbank": "0312345678"}}})
 	require.Len(t, errs, 2)
 	require.ErrorContains(t, errs[0], `sender[0].addresses.nobody: there is no carrier`)
-}
-
-func TestPortedTableStaysSmall(t *testing.T) {
-	var b strings.Builder
-	for i := range 50_000 {
-		fmt.Fprintf(&b, "0900%07d,au\n", (i*7919)%10_000_000)
-	}
-	cfg := Box(write(t, "0900,docomo\n"))
-	cfg.Ported = write(t, b.String())
-	table, err := Open(cfg)
-	require.NoError(t, err)
-	v := table.now.Load()
-	require.Len(t, v.ported.keys, 50_000)
-	require.LessOrEqual(t, cap(v.ported.keys), 55_000)
-	for i := range 50_000 {
-		found, ok := table.Resolve(Number{9000000000 + uint64((i*7919)%10_000_000)})
-		require.True(t, ok)
-		require.Equal(t, "ported", found.By)
-	}
 }
