@@ -62,7 +62,9 @@ type Status struct {
 	State         State
 	Why           string // of the last change of state
 	Since         time.Time
+	DownSince     time.Time     // since when it has not been bound; zero while it is
 	Stats         session.Stats // of the present session
+	Window, Rate  int           // as configured: PDUs outstanding at most, and a second (0: no limit)
 }
 
 // Bind is one supervised bind. Safe for concurrent use.
@@ -72,14 +74,18 @@ type Bind struct {
 	metrics *metrics
 	limiter *rate.Limiter
 	poke    chan struct{} // size 1: Resume or Hold was called
+	began   time.Time
 
-	mu     sync.Mutex // guards what follows
-	sess   *session.Session
-	state  State
-	why    string
-	since  time.Time
-	slowed time.Time // no submission before
-	held   bool
+	mu      sync.Mutex // guards what follows
+	sess    *session.Session
+	boundAt time.Time // when sess was bound
+	state   State
+	why     string
+	since   time.Time
+	down    time.Time // when the last session ended, or the bind was made
+	slowed  time.Time // no submission before
+	held    bool
+	count   tally
 }
 
 // New makes a bind that Run brings up. The configuration must be valid.
@@ -88,16 +94,20 @@ func New(o Options) *Bind {
 	if o.Config.Rate > 0 {
 		limit = rate.Limit(o.Config.Rate)
 	}
-	return &Bind{
-		o:       o,
-		log:     o.Log.With("carrier", o.Config.Carrier, "bind", o.Config.Name),
-		metrics: newMetrics(o.Registerer, o.Config.Carrier, o.Config.Name),
+	b := &Bind{
+		o:   o,
+		log: o.Log.With("carrier", o.Config.Carrier, "bind", o.Config.Name),
 		// A burst of a tenth of a second keeps the rate smooth without a timer per PDU.
 		limiter: rate.NewLimiter(limit, max(o.Config.Rate/10, 1)),
 		poke:    make(chan struct{}, 1),
 		state:   Stopped,
+		began:   time.Now(),
 		since:   time.Now(),
+		down:    time.Now(),
+		count:   tally{errors: map[pdu.Status]uint64{}},
 	}
+	b.metrics = newMetrics(b)
+	return b
 }
 
 // Name is the configured name.
@@ -110,9 +120,11 @@ func (b *Bind) Carrier() string { return b.o.Config.Carrier }
 func (b *Bind) Status() Status {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	st := Status{Name: b.o.Config.Name, Carrier: b.o.Config.Carrier, State: b.state, Why: b.why, Since: b.since}
+	st := Status{Name: b.o.Config.Name, Carrier: b.o.Config.Carrier, State: b.state, Why: b.why, Since: b.since, Window: b.o.Config.Window, Rate: b.o.Config.Rate}
 	if b.sess != nil {
 		st.Stats = b.sess.Stats()
+	} else {
+		st.DownSince = b.down
 	}
 	return st
 }
@@ -186,12 +198,15 @@ func (b *Bind) Slow(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.slowed = time.Now().Add(d)
-	b.metrics.throttled.Inc()
+	b.count.slowed++
 }
 
 // Run keeps the bind up until ctx ends, then unbinds within the drain time. It returns nil. Then the bind is of no more use.
 func (b *Bind) Run(ctx context.Context) error {
-	defer b.metrics.forget()
+	if b.o.Registerer != nil { // not before: the bind that had this name may still be draining
+		b.o.Registerer.MustRegister(b.metrics)
+		defer b.o.Registerer.Unregister(b.metrics)
+	}
 	var back session.Backoff
 	for ctx.Err() == nil {
 		if b.isHeld() {
@@ -257,7 +272,10 @@ func (b *Bind) dial(ctx context.Context) (*session.Session, error) {
 		return nil, err
 	}
 	o.Dial = b.o.Dial
-	o.Settings.OnResults = func(_ *session.Session, batch []session.Result) { b.o.Handlers.OnResults(b, batch) }
+	o.Settings.OnResults = func(_ *session.Session, batch []session.Result) {
+		b.countResults(batch)
+		b.o.Handlers.OnResults(b, batch)
+	}
 	o.Settings.OnRequests = func(_ *session.Session, batch []session.Incoming) { b.o.Handlers.OnRequests(b, batch) }
 	return session.Dial(ctx, o)
 }
@@ -290,19 +308,20 @@ func (b *Bind) wait(ctx context.Context, d time.Duration, why error) {
 
 func (b *Bind) bound(sess *session.Session) {
 	b.mu.Lock()
-	b.sess = sess
+	b.sess, b.boundAt = sess, time.Now()
+	b.count.connects++
 	b.mu.Unlock()
 	b.enter(Bound, "")
-	b.metrics.up.Set(1)
 	b.o.Handlers.OnBound(b)
 }
 
 func (b *Bind) unbound(sess *session.Session) {
-	b.mu.Lock()
-	b.sess = nil
-	b.mu.Unlock()
-	b.metrics.up.Set(0)
 	st := sess.Stats()
+	b.mu.Lock()
+	b.sess, b.down = nil, time.Now()
+	addStats(&b.count.past, &st)
+	b.count.up += time.Since(b.boundAt)
+	b.mu.Unlock()
 	b.log.Info("session ended", "err", sess.Err(), "submitted", st.Submitted, "in_doubt", st.InDoubt)
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/bind"
@@ -92,7 +93,7 @@ func (r *rig) bind(name string) bind.Config {
 // start runs a dispatcher until the test ends or stop is called.
 func (r *rig) start() {
 	r.t.Helper()
-	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: []bind.Config{r.bind("docomo-1")}, Config: r.config, DoNotSend: r.list, Campaigns: r.said, Log: slog.New(slog.NewTextHandler(r.t.Output(), nil))})
+	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: []bind.Config{r.bind("docomo-1")}, Config: r.config, DoNotSend: r.list, Campaigns: r.said, Registerer: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(r.t.Output(), nil))})
 	require.NoError(r.t, err)
 	r.sends = d
 	ctx, cancel := context.WithCancel(context.Background())

@@ -12,6 +12,7 @@ import (
 	"github.com/kakitome/kakitome/engine/bind"
 	"github.com/kakitome/kakitome/engine/dlr"
 	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/smpp/pdu"
 	"github.com/kakitome/kakitome/smpp/session"
 )
 
@@ -181,10 +182,22 @@ func (d *Dispatcher) exchange(binds []bind.Config) {
 func (d *Dispatcher) newBind(cfg bind.Config) *bind.Bind {
 	p := d.pumps[cfg.Carrier]
 	return bind.New(bind.Options{Config: cfg, Log: d.o.Log, Registerer: d.o.Registerer, Handlers: bind.Handlers{
-		OnResults:  p.results,
-		OnRequests: func(b *bind.Bind, batch []session.Incoming) { p.matcher.Take(context.Background(), b.Name(), batch) },
-		OnBound:    func(*bind.Bind) { p.poke() },
+		OnResults: p.results,
+		OnRequests: func(b *bind.Bind, batch []session.Incoming) {
+			b.CountReceipts(receiptsIn(batch))
+			p.matcher.Take(context.Background(), b.Name(), batch)
+		},
+		OnBound: func(*bind.Bind) { p.poke() },
 	}})
+}
+
+func receiptsIn(batch []session.Incoming) (n int) {
+	for i := range batch {
+		if batch[i].Command == pdu.CmdDeliverSM && dlr.IsReceipt(&batch[i].SM) {
+			n++
+		}
+	}
+	return n
 }
 
 // Recheck looks again at which carriers the operator holds (tenant.Directory.Hold), after that was changed.
