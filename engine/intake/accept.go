@@ -27,6 +27,7 @@ const patience = 8
 // accept takes one chunk to disk.
 func (in *Intake) accept(ctx context.Context, t *tenant.Tenant, r *Request, plans []*plan) {
 	in.prepare(ctx, t, r, plans)
+	defer in.recall(ctx, t, plans)
 	var open []*plan
 	for _, p := range plans {
 		if p.open() && len(t.Policy.Limits) > 0 { // a duplicate that is known takes no place from those behind it
@@ -110,6 +111,7 @@ func (in *Intake) lost(ctx context.Context, t *tenant.Tenant, p *plan, err error
 	case errors.As(err, &taken) && isGuard(taken.Key):
 		return in.alike(ctx, t, p, taken)
 	case errors.As(err, &taken) && taken.Space == store.ByKey:
+		p.lookedUp = true
 		in.replay(ctx, t, p, taken.Holder, taken.Value)
 	case errors.As(err, &taken) && taken.Space == store.ByToken:
 		in.mint(t, p)
@@ -125,8 +127,10 @@ func (in *Intake) lost(ctx context.Context, t *tenant.Tenant, p *plan, err error
 // prepare does all that comes before the transaction: steps 1 to 3 without the claim.
 func (in *Intake) prepare(ctx context.Context, t *tenant.Tenant, r *Request, plans []*plan) {
 	for _, p := range plans {
-		if err := in.first(ctx, t, r, p); err != nil {
+		if err := in.name(t, r, p); err != nil {
 			p.res.Err = err
+		} else if r.DryRun || len(t.Policy.Limits) > 0 { // nothing is committed, or one that is known would count
+			in.known(ctx, t, p)
 		}
 		if p.open() {
 			in.check(t, p)
@@ -139,26 +143,42 @@ func (in *Intake) prepare(ctx context.Context, t *tenant.Tenant, r *Request, pla
 
 var keyPattern = regexp.MustCompile(`^[\x21-\x7e]{1,128}$`)
 
-// first looks whether the key is known.
-func (in *Intake) first(ctx context.Context, t *tenant.Tenant, r *Request, p *plan) error {
+// name hashes the key, and the body that it stands for.
+func (in *Intake) name(t *tenant.Tenant, r *Request, p *plan) error {
 	if !keyPattern.MatchString(p.draft.Key) {
 		return nil // none, or reported by Draft.Check
 	}
 	var err error
-	if p.key, err = KeyName(in.Store, t.ID, p.draft.Key); err != nil {
-		return err
-	}
-	if p.digest, err = in.digest(t.ID, r, p.draft); err != nil {
-		return err
-	}
-	holder, value, err := in.Store.Lookup(ctx, tenant.Only(t.ID), store.ByKey, p.key)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	if err == nil {
-		in.replay(ctx, t, p, holder, value)
+	if p.key, err = KeyName(in.Store, t.ID, p.draft.Key); err == nil {
+		p.digest, err = in.digest(t.ID, r, p.draft)
 	}
 	return err
+}
+
+// recall looks up the keys of drafts that did not get in: the first answer to a key holds, whatever would be said of the
+// same draft now, such as that its time has passed or that it is a duplicate of itself.
+func (in *Intake) recall(ctx context.Context, t *tenant.Tenant, plans []*plan) {
+	for _, p := range plans {
+		if len(p.res.Problems) > 0 || p.res.Err != nil {
+			in.known(ctx, t, p)
+		}
+	}
+}
+
+// known gives the first answer to the plan's key, if there was one and it was not looked up yet.
+func (in *Intake) known(ctx context.Context, t *tenant.Tenant, p *plan) {
+	if p.key == "" || p.lookedUp {
+		return
+	}
+	p.lookedUp = true
+	switch holder, value, err := in.Store.Lookup(ctx, tenant.Only(t.ID), store.ByKey, p.key); {
+	case errors.Is(err, store.ErrNotFound):
+	case err == nil:
+		p.res.Problems, p.res.Err = nil, nil
+		in.replay(ctx, t, p, holder, value)
+	case p.res.Err == nil:
+		p.res.Err = err
+	}
 }
 
 // digest is a keyed hash of the request body, keyed because numbers and birth dates in it could be guessed.

@@ -257,6 +257,12 @@ func TestSameKeySameBodyIsOneMessage(t *testing.T) {
 	require.True(t, both[1].Repeated)
 	require.NotEmpty(t, both[2].Problems)
 
+	r.DoNotSend = unwanted{d.To}
+	again = r.accept(t, d)[0]
+	require.True(t, again.Repeated, "the first answer holds, whatever would be said now: %v", again.Problems)
+	require.Equal(t, first.ID, again.ID)
+	require.Empty(t, again.Problems)
+
 	past := time.Now().Add(-30 * 24 * time.Hour)
 	d.Link = &message.Link{ExpiresAt: &past}
 	require.Equal(t, "conflict", r.accept(t, d)[0].Problems[0].Code)

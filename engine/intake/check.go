@@ -32,12 +32,13 @@ const maxSource = 2000
 
 // plan is one draft on its way.
 type plan struct {
-	draft  *message.Draft
-	res    *Result
-	id     ulid.ULID
-	now    time.Time
-	key    string // hashed idempotency key; empty: none
-	digest []byte // keyed, of the request body
+	draft    *message.Draft
+	res      *Result
+	id       ulid.ULID
+	now      time.Time
+	key      string // hashed idempotency key; empty: none
+	digest   []byte // keyed, of the request body
+	lookedUp bool   // whether the key is known
 
 	number  carrier.Number
 	class   message.Class

@@ -3,7 +3,8 @@
 //
 // Order of steps, for chunks of drafts at once:
 //
-//  1. An idempotency key that is known gives the first answer again, or a conflict when the body was another.
+//  1. An idempotency key that is known gives the first answer again, or a conflict when the body was another. Nearly all
+//     keys are new, so whether one is known is found by the commit, or when something speaks against the draft.
 //  2. What a draft has by itself (message.Draft.Check), then what needs the tenant, the carrier and the clock: number,
 //     carrier, approved sender address, text with the link in and its length, times, the do-not-send list; then the
 //     tenant's limits (limit.go).
