@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"path"
 	"slices"
@@ -73,6 +74,7 @@ type Counts struct {
 	Receipts        uint64            `json:"receipts"`         // acknowledged
 	ReceiptsSent    uint64            `json:"receipts_sent"`    // with repetitions
 	ReceiptsRefused uint64            `json:"receipts_refused"` // or unacknowledged, sent again later
+	DeliverRefused  map[string]uint64 `json:"deliver_refused"`  // deliver_sm_resp by command_status, receipts and phones' messages
 	ReceiptsLost    uint64            `json:"receipts_lost"`    // given up
 	ReceiptsWaiting int               `json:"receipts_waiting"` // now
 	Originated      uint64            `json:"originated"`       // by phones
@@ -98,7 +100,7 @@ func New(cfg Config, ledgerFile io.Writer, log *slog.Logger) (*Carrier, error) {
 		watchers: make(map[chan<- Message]bool),
 		// A number that a later run does not repeat: the start in the high bits.
 		lastID: uint64(time.Now().Unix()) << 24,
-		counts: Counts{Refused: make(map[string]uint64)},
+		counts: Counts{Refused: make(map[string]uint64), DeliverRefused: make(map[string]uint64)},
 	}
 	c.gate.init()
 	for _, s := range cfg.Sources {
@@ -421,10 +423,7 @@ func (c *Carrier) Counts() Counts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := c.counts
-	n.Refused = make(map[string]uint64, len(c.counts.Refused))
-	for k, v := range c.counts.Refused {
-		n.Refused[k] = v
-	}
+	n.Refused, n.DeliverRefused = maps.Clone(c.counts.Refused), maps.Clone(c.counts.DeliverRefused)
 	for _, a := range c.accounts {
 		n.Sessions += len(a.sessions)
 		n.ReceiptsWaiting += a.outbox.len()

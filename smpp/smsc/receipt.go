@@ -271,6 +271,9 @@ func (c *Carrier) onResults(a *account, batch []session.Result) {
 		}
 		if res.Outcome != session.NotSent {
 			c.counts.ReceiptsRefused++
+			if res.Outcome == session.Answered {
+				c.counts.DeliverRefused[res.Status.String()]++
+			}
 			r.tries++
 		}
 		switch {

@@ -110,11 +110,11 @@ func TestCallbacksComeAllAndInOrderWhenKilled(t *testing.T) {
 	system.mu.Unlock()
 	require.NoError(t, err)
 
-	l := &load{sender: sender}
+	l := &Load{Sender: sender}
 	loading, stop := context.WithCancel(ctx)
 	defer stop()
 	var wg sync.WaitGroup
-	wg.Go(func() { l.run(loading) })
+	wg.Go(func() { l.Run(loading) })
 	const kills = 6
 	for range kills {
 		alive := time.NewTimer(time.Duration(200+rand.IntN(500)) * time.Millisecond)
@@ -124,7 +124,7 @@ func TestCallbacksComeAllAndInOrderWhenKilled(t *testing.T) {
 	}
 	stop()
 	wg.Wait()
-	require.Empty(t, l.faults)
+	require.Empty(t, l.Faults())
 	records := settled(t, ctx, sender)
 	require.NotEmpty(t, records)
 	await(t, ctx, func() bool {

@@ -53,6 +53,11 @@ type Options struct {
 	Doubt        string        // dispatch.doubt
 	NoLedger     bool          // carriers keep nothing: for measurements
 	Egress       []string      // egress.allow: receivers of callbacks
+	Engine       string        // the engine's program; default kakitome of Programs
+	Env          []string      // added to the environment of the engine
+	Data         string        // the engine's data directory; default one in Dir
+	Bind         string        // lines of TOML that each bind has besides
+	Between      bool          // binds go to BindAddr instead of the carriers: somebody listens there and passes on
 }
 
 // Country is a set of programs. Its methods are for one goroutine, but for those of its clients.
@@ -61,7 +66,9 @@ type Country struct {
 	ports []int
 	// Engine is the running engine, nil before StartEngine.
 	Engine *Process
-	others []*Process
+	// Carriers is the program of the carriers, nil before StartCarriers.
+	Carriers *Process
+	till     *Process
 }
 
 // Ports of a country, in this order.
@@ -71,8 +78,9 @@ const (
 	portOperator
 	portTill
 	portSMSC
-	portCarriers // and the next three
-	portCount    = portCarriers + 4
+	portCarriers                    // and the next three
+	portBinds    = portCarriers + 4 // Options.Between, and the next three
+	portCount    = portBinds + 4
 )
 
 // New writes the files of a country: kakitome.toml, suido.toml, smsc.toml, till.toml, master.key, agent.json,
@@ -134,7 +142,12 @@ func freePorts(n int) (ports []int, err error) {
 func (c *Country) File(name string) string { return filepath.Join(c.o.Dir, name) }
 
 // Data is the engine's data directory.
-func (c *Country) Data() string { return c.File("data") }
+func (c *Country) Data() string {
+	if c.o.Data != "" {
+		return c.o.Data
+	}
+	return c.File("data")
+}
 
 func (c *Country) addr(port int) string { return fmt.Sprintf("127.0.0.1:%d", c.ports[port]) }
 
@@ -144,6 +157,10 @@ func (c *Country) APIURL() string      { return "http://" + c.addr(portAPI) }
 func (c *Country) OperatorURL() string { return "http://" + c.addr(portOperator) }
 func (c *Country) TillURL() string     { return "http://" + c.addr(portTill) }
 func (c *Country) SMSCURL() string     { return "http://" + c.addr(portSMSC) }
+
+// CarrierAddr is where the i-th carrier listens, BindAddr where its bind goes if Options.Between is set.
+func (c *Country) CarrierAddr(i int) string { return c.addr(portCarriers + i) }
+func (c *Country) BindAddr(i int) string    { return c.addr(portBinds + i) }
 
 func (c *Country) engineConfig() ([]byte, error) {
 	var s bytes.Buffer
@@ -161,7 +178,11 @@ func (c *Country) engineConfig() ([]byte, error) {
 		fmt.Fprintf(&s, "[[numbers.carrier]]\nname = %q\nlabel_ja = %q\nsimulated = true\nsenders = %s\nid_rule = %q\n", Carriers[i], Carriers[i], cr.senders, cr.idRule)
 	}
 	for i, name := range Carriers {
-		fmt.Fprintf(&s, "[[bind]]\nname = %q\ncarrier = %q\naddress = %q\nsystem_id = \"kakitome\"\npassword_file = %q\nwindow = %d\n", name+"-1", name, c.addr(portCarriers+i), c.File("bind.password"), c.o.Window)
+		address := c.CarrierAddr(i)
+		if c.o.Between {
+			address = c.BindAddr(i)
+		}
+		fmt.Fprintf(&s, "[[bind]]\nname = %q\ncarrier = %q\naddress = %q\nsystem_id = \"kakitome\"\npassword_file = %q\nwindow = %d\n%s\n", name+"-1", name, address, c.File("bind.password"), c.o.Window, c.o.Bind)
 	}
 	for _, m := range modules {
 		program := filepath.Join(c.o.Programs, "modules", path.Base(m))
@@ -230,27 +251,32 @@ func (c *Country) Command(ctx context.Context, args ...string) (string, error) {
 }
 
 // StartCarriers starts the simulated carriers.
-func (c *Country) StartCarriers(ctx context.Context) error {
-	return c.startOther(ctx, "smsc", c.SMSCURL()+"/healthz")
+func (c *Country) StartCarriers(ctx context.Context) (err error) {
+	c.Carriers, err = c.startOther(ctx, "smsc", c.SMSCURL()+"/healthz")
+	return err
 }
 
 // StartTill starts the payment company.
-func (c *Country) StartTill(ctx context.Context) error {
-	return c.startOther(ctx, "till", c.TillURL()+"/till")
+func (c *Country) StartTill(ctx context.Context) (err error) {
+	c.till, err = c.startOther(ctx, "till", c.TillURL()+"/till")
+	return err
 }
 
-func (c *Country) startOther(ctx context.Context, name, health string) error {
-	p, err := start(name, c.File(name+".log"), filepath.Join(c.o.Programs, name), "-config", c.File(name+".toml"))
+func (c *Country) startOther(ctx context.Context, name, health string) (*Process, error) {
+	p, err := start(name, c.File(name+".log"), nil, filepath.Join(c.o.Programs, name), "-config", c.File(name+".toml"))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c.others = append(c.others, p)
-	return p.ready(ctx, health)
+	return p, p.ready(ctx, health)
 }
 
 // LaunchEngine starts the engine and does not wait.
 func (c *Country) LaunchEngine() (err error) {
-	c.Engine, err = start("kakitome", c.File("kakitome.log"), filepath.Join(c.o.Programs, "kakitome"), "serve", "-config", c.File("kakitome.toml"))
+	program := c.o.Engine
+	if program == "" {
+		program = filepath.Join(c.o.Programs, "kakitome")
+	}
+	c.Engine, err = start("kakitome", c.File("kakitome.log"), c.o.Env, program, "serve", "-config", c.File("kakitome.toml"))
 	return err
 }
 
@@ -259,6 +285,11 @@ func (c *Country) StartEngine(ctx context.Context) error {
 	if err := c.LaunchEngine(); err != nil {
 		return err
 	}
+	return c.EngineReady(ctx)
+}
+
+// EngineReady waits until the launched engine is ready.
+func (c *Country) EngineReady(ctx context.Context) error {
 	return c.Engine.ready(ctx, c.OperatorURL()+"/readyz")
 }
 
@@ -303,7 +334,7 @@ func (c *Country) Profile(ctx context.Context, seconds int, file string) error {
 
 // Close kills all programs.
 func (c *Country) Close() {
-	for _, p := range append(c.others, c.Engine) {
+	for _, p := range []*Process{c.Carriers, c.till, c.Engine} {
 		if p != nil {
 			p.Kill()
 		}

@@ -36,8 +36,8 @@ var starter = sync.OnceValue(func() chan func() {
 	return work
 })
 
-// start starts a program. What it writes goes to the log, appended.
-func start(name, log, program string, args ...string) (*Process, error) {
+// start starts a program with variables added to its environment. What it writes goes to the log, appended.
+func start(name, log string, env []string, program string, args ...string) (*Process, error) {
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
@@ -45,6 +45,7 @@ func start(name, log, program string, args ...string) (*Process, error) {
 	defer file.Close()
 	p := &Process{name: name, log: log, cmd: exec.Command(program, args...), ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = file, file
+	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.SysProcAttr = tied()
 	started := make(chan error)
 	starter() <- func() { started <- p.cmd.Start() }
@@ -60,6 +61,9 @@ func start(name, log, program string, args ...string) (*Process, error) {
 
 // PID of the process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Ended is closed when it has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
 
 // Kill ends it with SIGKILL and waits until it has ended.
 func (p *Process) Kill() {

@@ -183,7 +183,7 @@ func TestTheAPIDescribesItselfAndItsLinksOpenAtOnce(t *testing.T) {
 	require.Regexp(t, `^3\.`, doc.OpenAPI)
 	require.Contains(t, doc.Paths, "/v1/messages:batch")
 
-	l := &load{sender: sender}
+	l := &Load{Sender: sender}
 	var drafts []message.Draft
 	for range 200 {
 		d := l.draft()

@@ -23,11 +23,11 @@ func TestStopUnderLoadLeavesNothingOpen(t *testing.T) {
 	sender, err := c.Join(ctx)
 	require.NoError(t, err)
 
-	l := &load{sender: sender}
+	l := &Load{Sender: sender}
 	loading, stop := context.WithCancel(ctx)
 	defer stop()
 	var wg sync.WaitGroup
-	wg.Go(func() { l.run(loading) })
+	wg.Go(func() { l.Run(loading) })
 	await(t, ctx, func() bool {
 		written, err := c.Metric(ctx, "kakitome_dispatch_outcomes_total")
 		require.NoError(t, err)
@@ -55,20 +55,20 @@ func TestStopUnderLoadLeavesNothingOpen(t *testing.T) {
 	})
 	stop()
 	wg.Wait()
-	require.Empty(t, l.faults)
+	require.Empty(t, l.Faults())
 	after, err := os.ReadFile(c.File("kakitome.log"))
 	require.NoError(t, err)
 	require.NotContains(t, string(after[len(before):]), "in doubt")
 
 	records, ledger := settled(t, ctx, sender), carriersFile(t, c.File("ledger.ndjson"))
 	answered := 0
-	for _, o := range l.orders {
-		if o.id == "" {
+	for _, o := range l.Orders() {
+		if o.ID == "" {
 			continue
 		}
 		answered++
-		require.Equal(t, message.Arrived, records[o.id].Status, records[o.id].Reason)
-		require.Len(t, ledger[o.draft.To], 1, "each once")
+		require.Equal(t, message.Arrived, records[o.ID].Status, records[o.ID].Reason)
+		require.Len(t, ledger[o.Draft.To], 1, "each once")
 	}
 	t.Logf("%d acknowledged, all sent once; SIGTERM took %v", answered, took)
 
