@@ -14,16 +14,35 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // The master key file is text: a first line with the version of the format, then one line per key, id (16 hex digits),
-// a space, 32 bytes in base64. The last key wraps what is wrapped from now on; all unwrap. It never lies in the store's
+// a space, 32 bytes in base64. The last key wraps what is wrapped from now on; all unwrap. There is more than one only while
+// a rotation is under way (rotate.go). It never lies in the store's
 // directory, so that a backup of that directory is worth nothing without it.
 const masterHeader = "kakitome-master-key 1"
 
 type masterKeys struct {
+	path string
+
+	mu     sync.RWMutex // guards what follows
 	newest string
 	keys   map[string]cipher.AEAD
+	ids    []string // in the order of the file
+}
+
+func (m *masterKeys) key(id string) cipher.AEAD {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.keys[id]
+}
+
+// current is the id of the key that wraps.
+func (m *masterKeys) current() string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.newest
 }
 
 // NewMasterKey makes a master key file. It never replaces one: that would make a store unreadable.
@@ -41,23 +60,6 @@ func NewMasterKey(path string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("make master key %s: %w", path, err)
-	}
-	return nil
-}
-
-// RotateMasterKey adds a key to the file, which wraps all data keys made after the next start. The older keys stay: they
-// unwrap what they wrapped.
-func RotateMasterKey(path string) error {
-	if _, err := readMasterKeys(path, ""); err != nil {
-		return err
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("rotate master key: %w", err)
-	}
-	b = append(bytes.TrimRight(b, "\n"), '\n')
-	if err := replaceFile(path, append(b, masterLine()+"\n"...)); err != nil {
-		return fmt.Errorf("rotate master key %s: %w", path, err)
 	}
 	return nil
 }
@@ -98,7 +100,7 @@ func readMasterKeys(path, dir string) (*masterKeys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read master key: %w", err)
 	}
-	m := &masterKeys{keys: map[string]cipher.AEAD{}}
+	m := &masterKeys{path: path, keys: map[string]cipher.AEAD{}}
 	sc := bufio.NewScanner(bytes.NewReader(b))
 	if !sc.Scan() || sc.Text() != masterHeader {
 		return nil, fmt.Errorf("master key %s: line 1 must be %q", path, masterHeader)
@@ -116,6 +118,7 @@ func readMasterKeys(path, dir string) (*masterKeys, error) {
 			return nil, fmt.Errorf("master key %s: line %d repeats the id %s", path, line, id)
 		}
 		m.keys[id], m.newest = newAEAD(key), id
+		m.ids = append(m.ids, id)
 	}
 	if m.newest == "" {
 		return nil, fmt.Errorf("master key %s holds no key", path)
@@ -148,11 +151,14 @@ func within(path, dir string) (bool, error) {
 
 // wrap seals a key under the newest master key; aad says what the key is for.
 func (m *masterKeys) wrap(key []byte, aad string) (id string, box []byte) {
-	return m.newest, sealWith(m.keys[m.newest], nil, key, aad)
+	m.mu.RLock()
+	id, a := m.newest, m.keys[m.newest]
+	m.mu.RUnlock()
+	return id, sealWith(a, nil, key, aad)
 }
 
 func (m *masterKeys) unwrap(id string, box []byte, aad string) ([]byte, error) {
-	a := m.keys[id]
+	a := m.key(id)
 	if a == nil {
 		return nil, fmt.Errorf("master key %q, which wrapped %s, is not in the master key file", id, aad)
 	}
@@ -165,7 +171,7 @@ func (m *masterKeys) unwrap(id string, box []byte, aad string) ([]byte, error) {
 
 // check fails when the file is not that of the store.
 func (m *masterKeys) check(f *format) error {
-	if m.keys[f.Master] == nil {
+	if m.key(f.Master) == nil {
 		return fmt.Errorf("the master key is not this store's: it was made under key %s, which is not in the file", f.Master)
 	}
 	if id, err := m.unwrap(f.Master, f.Check, "format"); err != nil || string(id) != f.Store {

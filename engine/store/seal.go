@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/rand"
@@ -23,10 +24,14 @@ import (
 )
 
 // A box is: version 1 | data key id 8 | nonce 12 | ciphertext | tag 16. The id is part of what is authenticated.
+// What the sweep leaves of a box whose key was destroyed is its stub: version and key id.
 const (
 	boxVersion  = 1
 	boxOverhead = 1 + 8 + 12 + 16
+	stubSize    = 1 + 8
 )
+
+func isStub(box []byte) bool { return len(box) == stubSize && box[0] == boxVersion }
 
 // keyring holds the wrapped keys: one small file per tenant and class under keys/, replaced whole with each new key of a
 // day. They are not in the log, because a log does not forget, and destroying a data key is how content is erased. A key
@@ -90,6 +95,9 @@ func openKeyring(dir string, master *masterKeys, fresh bool) (*keyring, error) {
 	case err != nil:
 		return nil, fmt.Errorf("open the keys: %w", err)
 	}
+	if err := finishShreds(dir); err != nil {
+		return nil, fmt.Errorf("open the keys: %w", err)
+	}
 	paths, err := filepath.Glob(filepath.Join(dir, "*", "*.json"))
 	if err != nil {
 		return nil, fmt.Errorf("open the keys: %w", err)
@@ -102,15 +110,23 @@ func openKeyring(dir string, master *masterKeys, fresh bool) (*keyring, error) {
 	return k, nil
 }
 
-// load reads one file and checks that its keys can be unwrapped.
-func (k *keyring) load(path string) error {
+func readKeyFile(path string) (*keyFile, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var f keyFile
 	if err := json.Unmarshal(b, &f); err != nil || f.Version != 1 {
-		return fmt.Errorf("%w: %s; restore it from a backup", errDamaged, path)
+		return nil, fmt.Errorf("%w: %s; restore it from a backup", errDamaged, path)
+	}
+	return &f, nil
+}
+
+// load reads one file and checks that its keys can be unwrapped.
+func (k *keyring) load(path string) error {
+	f, err := readKeyFile(path)
+	if err != nil {
+		return err
 	}
 	t := tenant.ID(filepath.Base(filepath.Dir(path)))
 	class := filepath.Base(path[:len(path)-len(".json")])
@@ -127,7 +143,7 @@ func (k *keyring) load(path string) error {
 		if n, err := hex.Decode(d.id[:], []byte(stored.ID)); err != nil || n != len(d.id) {
 			return fmt.Errorf("%w: %s: key id %q; restore it from a backup", errDamaged, path, stored.ID)
 		}
-		if !stored.Erased && k.master.keys[stored.Master] == nil {
+		if !stored.Erased && k.master.key(stored.Master) == nil {
 			return fmt.Errorf("master key %q, which wrapped keys in %s, is not in the master key file", stored.Master, path)
 		}
 		k.byID[d.id], k.bySlot[d.slot] = d, d
@@ -158,7 +174,7 @@ func (k *keyring) write(t tenant.ID, file string, keys []storedKey) error {
 	} else if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return replaceFile(k.path(t, file), append(b, '\n'))
+	return replaceSecret(k.path(t, file), append(b, '\n'))
 }
 
 // of lists the stored keys of a tenant's class in the order of their days.
@@ -267,6 +283,9 @@ func (s *Store) Open(id tenant.ID, aad string, box []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer s.exit()
+	if isStub(box) {
+		return nil, fmt.Errorf("open for tenant %s: %w", id, ErrErased)
+	}
 	if len(box) < boxOverhead || box[0] != boxVersion {
 		return nil, fmt.Errorf("open for tenant %s: %w", id, errSeal)
 	}
@@ -299,6 +318,20 @@ func boxAAD(head []byte, aad string) string { return string(head) + aad }
 // EraseKeys destroys the data keys of a tenant's class for all days before the day of before (Asia/Tokyo), and returns
 // how many. What they sealed can never be read again: Open returns ErrErased.
 func (s *Store) EraseKeys(before time.Time, id tenant.ID, class string) (int, error) {
+	first := before.In(tokyo).Format(time.DateOnly)
+	return s.erase(id, class, func(day string) bool { return day < first })
+}
+
+// EraseKey destroys the data key of a tenant's class for one day (2006-01-02 in Asia/Tokyo); false: there was none, or it
+// had been destroyed already.
+func (s *Store) EraseKey(id tenant.ID, class, day string) (bool, error) {
+	n, err := s.erase(id, class, func(d string) bool { return d == day })
+	return n > 0, err
+}
+
+// erase destroys keys: when it returns, the file that holds the keys is there without them, synced, and the one that held
+// them is overwritten and removed (shred.go).
+func (s *Store) erase(id tenant.ID, class string, which func(day string) bool) (int, error) {
 	if err := s.enter(); err != nil {
 		return 0, err
 	}
@@ -306,11 +339,10 @@ func (s *Store) EraseKeys(before time.Time, id tenant.ID, class string) (int, er
 	k := s.keys
 	k.files.Lock()
 	defer k.files.Unlock()
-	first := before.In(tokyo).Format(time.DateOnly)
 	var all []storedKey
 	var gone []*dataKey
 	for _, d := range k.of(id, class) {
-		if d.slot.day < first && !d.stored.Erased {
+		if which(d.slot.day) && !d.stored.Erased {
 			gone = append(gone, d)
 			all = append(all, storedKey{ID: d.stored.ID, Day: d.stored.Day, Erased: true})
 		} else {
@@ -329,6 +361,28 @@ func (s *Store) EraseKeys(before time.Time, id tenant.ID, class string) (int, er
 		d.aead, d.stored = nil, storedKey{ID: d.stored.ID, Day: d.stored.Day, Erased: true}
 	}
 	return len(gone), nil
+}
+
+// DataKey is one data key of the store, without the key.
+type DataKey struct {
+	Tenant tenant.ID
+	Class  string
+	Day    string // 2006-01-02 in Asia/Tokyo
+	Erased bool   // destroyed
+}
+
+// DataKeys lists the data keys by tenant, class and day.
+func (s *Store) DataKeys() []DataKey {
+	s.keys.mu.RLock()
+	defer s.keys.mu.RUnlock()
+	keys := make([]DataKey, 0, len(s.keys.bySlot))
+	for slot, d := range s.keys.bySlot {
+		keys = append(keys, DataKey{slot.tenant, slot.class, slot.day, d.stored.Erased})
+	}
+	slices.SortFunc(keys, func(a, b DataKey) int {
+		return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Class, b.Class), cmp.Compare(a.Day, b.Day))
+	})
+	return keys
 }
 
 // Keyed returns the first 16 bytes of HMAC-SHA256 of value under the tenant's own hash key, for purpose

@@ -72,6 +72,8 @@ type Store struct {
 	acked   *ackMark
 	keys    *keyring
 
+	rotating sync.Mutex // held by a rotation of the master key
+
 	queue   queue
 	places  floors
 	wakers  wakers
@@ -128,6 +130,13 @@ func Open(o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	undo = append(undo, s.lock.Close)
+
+	if err := finishShred(o.MasterKey); err != nil {
+		o.Log.Warn("an old master key is left, which is to be removed by hand", "file", o.MasterKey+oldSuffix, "err", err)
+	}
+	if err := finishShred(filepath.Join(o.Dir, formatFile)); err != nil {
+		return nil, fmt.Errorf("finish a rotation of the master key: %w", err)
+	}
 
 	f, err := readFormat(o.Dir)
 	if err != nil {
@@ -216,7 +225,8 @@ func (s *Store) create() (*format, error) {
 	if err := replaceFile(filepath.Join(s.opt.Dir, formatFile), append(b, '\n')); err != nil {
 		return nil, err
 	}
-	return f, syncDir(filepath.Dir(s.opt.Dir))
+	readers := readers{path: filepath.Join(s.opt.Dir, readersFile), dirty: true} // that there are none yet
+	return f, errors.Join(readers.save(), syncDir(filepath.Dir(s.opt.Dir)))
 }
 
 // replay brings the index up to the log, writing it out as it goes.
