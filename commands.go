@@ -21,7 +21,6 @@ import (
 
 	"github.com/kakitome/kakitome/conf"
 	"github.com/kakitome/kakitome/engine/bind"
-	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/plugins/host"
 )
@@ -51,13 +50,6 @@ func sampleCommand(context.Context, []string) error {
 	return err
 }
 
-func keyNewCommand(_ context.Context, args []string) error {
-	if len(args) != 1 {
-		return errUsage
-	}
-	return store.NewMasterKey(args[0])
-}
-
 func checksumCommand(_ context.Context, args []string) error {
 	if len(args) == 0 {
 		return errUsage
@@ -81,6 +73,10 @@ func dialOperator(config string) (*operator, error) {
 	if err != nil {
 		return nil, err
 	}
+	return dialSocket(c), nil
+}
+
+func dialSocket(c *conf.Config) *operator {
 	path := filepath.Join(c.Data.Dir, operatorSocket)
 	return &operator{&http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -91,7 +87,7 @@ func dialOperator(config string) (*operator, error) {
 			}
 			return conn, nil
 		},
-	}}}, nil
+	}}}
 }
 
 // call posts in (or gets, when it is nil) and reads the answer into out.

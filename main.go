@@ -35,6 +35,8 @@ func commands() []command {
 		{"check", "FILE", "report all faults of a configuration, with line numbers", checkCommand},
 		{"config sample", "", "print a commented configuration", sampleCommand},
 		{"key new", "FILE", "make a master key file", keyNewCommand},
+		{"key rotate", "-config FILE", "wrap all data keys under a new master key, the engine running or not", keyRotateCommand},
+		{"key check", "-config FILE", "unwrap every data key and say which master key it needs", keyCheckCommand},
 		{"module checksum", "FILE…", "print the checksums that pin modules", checksumCommand},
 		{"status", "-config FILE", "binds, modules and doors of the running engine", statusCommand},
 		{"reload", "-config FILE", "put carriers, ranges, binds and rules of the file into use, without a stop", reloadCommand},

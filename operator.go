@@ -108,6 +108,7 @@ func (d *operatorDoor) handler() http.Handler {
 	mux.HandleFunc("POST /keys", answer(d.issueKey))
 	mux.HandleFunc("POST /keys/revoke", answer(d.revokeKey))
 	mux.HandleFunc("POST /reload", answer(d.reload))
+	mux.HandleFunc("POST /masterkey/rotate", answer(d.rotateKey))
 	mux.HandleFunc("POST /carriers/hold", answer(d.hold))
 	mux.HandleFunc("GET /carriers", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, d.carrierStatus()) })
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
