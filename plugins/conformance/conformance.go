@@ -59,6 +59,11 @@ func Run(t *testing.T, path string, kind proto.Kind) {
 	case proto.Kind_RENDER:
 		t.Run("pages are complete and without script", m.pagesAreComplete)
 		t.Run("documents are PDFs, the same for the same model", m.documentsAreStable)
+	case proto.Kind_NUMBER:
+		t.Run("each number of a batch is told of as stated", m.tellsOfEachNumber)
+		t.Run("answers come in the order of the numbers", m.keepsOrder)
+		t.Run("a wrong number or day is refused alone and not repeated", m.refusesWrongNumbers)
+		t.Run("no number is in the log", m.logsNoNumber)
 	}
 	t.Run("64 calls at once are answered", m.answersManyAtOnce)
 	t.Run("a deadline ends a call and harms nothing", m.keepsDeadlines)
@@ -162,6 +167,8 @@ func (m *module) describesItself(t *testing.T, kind proto.Kind) {
 	case proto.Kind_RENDER:
 		require.NotEmpty(t, d.Views)
 		require.NotEmpty(t, d.Documents)
+	case proto.Kind_NUMBER:
+		m.describesNumbers(t)
 	}
 	for range 3 {
 		again, err := proto.NewModuleClient(m.conn).Describe(t.Context(), &proto.DescribeRequest{})
@@ -234,6 +241,12 @@ func (m *module) ask(ctx context.Context, instance string) (*proto.Error, error)
 	case proto.Kind_PAYMENT:
 		out, err := proto.NewPaymentAgentClient(m.conn).Get(ctx, &proto.GetRequest{Call: call, AttemptId: "no-such-attempt"})
 		return out.GetError(), err
+	case proto.Kind_NUMBER:
+		out, err := proto.NewNumberClient(m.conn).Lookup(ctx, &proto.LookupRequest{Call: call, Queries: []*proto.NumberQuery{{Number: secret}}})
+		if err != nil || len(out.Results) != 1 {
+			return out.GetError(), err
+		}
+		return out.Results[0].Error, nil
 	default:
 		out, err := proto.NewRenderClient(m.conn).RenderPage(ctx, &proto.RenderPageRequest{Call: call, Page: page(m.describe.Views[0], "ja")})
 		return out.GetError(), err

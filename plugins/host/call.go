@@ -28,6 +28,7 @@ var deadlines = map[string]time.Duration{
 	"HandleWebhook":  10 * time.Second,
 	"RenderPage":     3 * time.Second,
 	"RenderDocument": 15 * time.Second,
+	"Lookup":         10 * time.Second,
 }
 
 // caller is the connection that a generated client is given: module nil means that every call fails with why.

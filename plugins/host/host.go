@@ -51,7 +51,7 @@ import (
 
 // Module says which program is run under which name.
 type Module struct {
-	Name    string   // kind and name: "auth/knowledge", "payment/sandbox", "render/standard"
+	Name    string   // kind and name: "auth/knowledge", "payment/sandbox", "render/standard", "number/simulated"
 	Path    string   // the program
 	SHA256  string   // of the program, 64 hexadecimal digits; Checksum computes it
 	PassEnv []string // names of variables of the host's environment that the module gets too, e.g. HTTPS_PROXY
@@ -187,7 +187,7 @@ func (o *Options) validate() error {
 func (m *Module) validate() error {
 	var faults []error
 	if _, ok := kindOf(m.Name); !ok {
-		faults = append(faults, fmt.Errorf("module %q: a name auth/…, payment/… or render/… is needed", m.Name))
+		faults = append(faults, fmt.Errorf("module %q: a name auth/…, payment/…, render/… or number/… is needed", m.Name))
 	}
 	if !filepath.IsAbs(m.Path) {
 		faults = append(faults, fmt.Errorf("module %s: path %q is not absolute", m.Name, m.Path))
@@ -214,6 +214,8 @@ func kindOf(name string) (proto.Kind, bool) {
 		return proto.Kind_PAYMENT, true
 	case "render":
 		return proto.Kind_RENDER, true
+	case "number":
+		return proto.Kind_NUMBER, true
 	}
 	return 0, false
 }
@@ -270,7 +272,7 @@ func (h *Host) Close(ctx context.Context) error {
 }
 
 // Auth gives the client of an identity module. It is never nil: calls to an unknown module, or to one that does not
-// run, end with ErrNotSent. The same holds for Payment and Render.
+// run, end with ErrNotSent. The same holds for Payment, Render and Number.
 func (h *Host) Auth(module string) proto.AuthClient {
 	return proto.NewAuthClient(h.caller(module, proto.Kind_AUTH))
 }
@@ -283,6 +285,11 @@ func (h *Host) Payment(module string) proto.PaymentAgentClient {
 // Render gives the client of a renderer.
 func (h *Host) Render(module string) proto.RenderClient {
 	return proto.NewRenderClient(h.caller(module, proto.Kind_RENDER))
+}
+
+// Number gives the client of a number lookup.
+func (h *Host) Number(module string) proto.NumberClient {
+	return proto.NewNumberClient(h.caller(module, proto.Kind_NUMBER))
 }
 
 func (h *Host) caller(name string, kind proto.Kind) *caller {

@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"regexp"
 
 	"github.com/kakitome/kakitome/plugins/proto"
 )
@@ -54,6 +55,34 @@ func plausible(in, out any) error {
 	case *proto.RenderDocumentResponse:
 		if out.Error == nil && (len(out.Pdf) == 0 || len(out.Pdf) > maxPDF) {
 			return fmt.Errorf("a document of %d bytes: 1 to %d are allowed", len(out.Pdf), maxPDF)
+		}
+	case *proto.LookupResponse:
+		return plausibleNumbers(in.(*proto.LookupRequest), out)
+	}
+	return nil
+}
+
+var carrierName = regexp.MustCompile(`^[a-z0-9]{0,16}$`)
+
+// plausibleNumbers says of a wrong answer which result it is, and never the number.
+func plausibleNumbers(in *proto.LookupRequest, out *proto.LookupResponse) error {
+	if out.Error != nil && len(out.Results) == 0 {
+		return nil
+	}
+	if out.Error != nil || len(out.Results) != len(in.Queries) {
+		return fmt.Errorf("%d results for %d numbers", len(out.Results), len(in.Queries))
+	}
+	for i, r := range out.Results {
+		told := r.GetCarrier() != "" || r.GetPorted() != 0 || r.GetInService() != 0 || r.GetChangedHands() != 0
+		switch {
+		case r == nil, r.Error != nil && told:
+			return fmt.Errorf("result %d: neither an error nor an answer", i+1)
+		case !carrierName.MatchString(r.Carrier):
+			return fmt.Errorf("result %d: a carrier of %d bytes, 0 to 16 of a-z and 0-9 are allowed", i+1, len(r.Carrier))
+		case max(r.Ported, r.InService, r.ChangedHands) > proto.Certainty_UNKNOWN, min(r.Ported, r.InService, r.ChangedHands) < 0:
+			return fmt.Errorf("result %d: a certainty that the contract does not have", i+1)
+		case r.ChangedHands == proto.Certainty_YES && in.Queries[i].RegisteredOn == "":
+			return fmt.Errorf("result %d: says that the number changed hands, which was not asked", i+1)
 		}
 	}
 	return nil

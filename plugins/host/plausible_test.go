@@ -13,10 +13,27 @@ func TestAnswersThatCannotBeBelieved(t *testing.T) {
 	fault := &proto.Error{Class: proto.ErrorClass_INVALID}
 	two := &proto.CanonicalRequest{Items: make([]*proto.CanonicalItem, 2)}
 	create := &proto.CreateRequest{AttemptId: "a1"}
+	asked := &proto.LookupRequest{Queries: []*proto.NumberQuery{{Number: "+819000010001"}, {Number: "+819000010002", RegisteredOn: "2026-01-01"}}}
+	numbers := func(r ...*proto.NumberResult) *proto.LookupResponse { return &proto.LookupResponse{Results: r} }
+	nothing := &proto.NumberResult{}
 	for _, c := range []struct {
 		in, out any
 		ok      bool
 	}{
+		{asked, numbers(&proto.NumberResult{Carrier: "docomo", InService: proto.Certainty_YES}, &proto.NumberResult{ChangedHands: proto.Certainty_YES}), true},
+		{asked, numbers(nothing, &proto.NumberResult{Error: fault}), true},
+		{asked, &proto.LookupResponse{Error: fault}, true},
+		{asked, numbers(), false},
+		{asked, numbers(nothing), false},
+		{asked, numbers(nothing, nil), false},
+		{asked, numbers(nothing, nothing, nothing), false},
+		{asked, &proto.LookupResponse{Error: fault, Results: []*proto.NumberResult{nothing, nothing}}, false},
+		{asked, numbers(nothing, &proto.NumberResult{Error: fault, Carrier: "au"}), false},
+		{asked, numbers(nothing, &proto.NumberResult{Carrier: "au; rm"}), false},
+		{asked, numbers(nothing, &proto.NumberResult{Carrier: "0123456789abcdefg"}), false},
+		{asked, numbers(nothing, &proto.NumberResult{InService: 4}), false},
+		{asked, numbers(nothing, &proto.NumberResult{Ported: -1}), false},
+		{asked, numbers(&proto.NumberResult{ChangedHands: proto.Certainty_YES}, nothing), false},
 		{two, &proto.CanonicalResponse{Forms: []*proto.CanonicalForm{{Form: "x"}, {Error: fault}}}, true},
 		{two, &proto.CanonicalResponse{Forms: []*proto.CanonicalForm{{Form: "x"}}}, false},
 		{two, &proto.CanonicalResponse{Forms: []*proto.CanonicalForm{{Form: "x"}, {}}}, false},

@@ -43,7 +43,7 @@ import (
 	"github.com/kakitome/kakitome/plugins/proto"
 )
 
-// Module is what a vendor fills in. Exactly one of Auth, Payment and Render is set, and it is the kind that Describe
+// Module is what a vendor fills in. Exactly one of Auth, Payment, Render and Number is set, and it is the kind that Describe
 // states. Every method may be called from many goroutines at once, up to Describe.MaxConcurrency.
 type Module struct {
 	Describe *proto.DescribeResponse
@@ -63,6 +63,7 @@ type Module struct {
 	Auth    proto.AuthServer
 	Payment proto.PaymentAgentServer
 	Render  proto.RenderServer
+	Number  proto.NumberServer // PerNumber makes one that looks up each number by itself
 }
 
 // MaxMessageBytes bounds one gRPC message in either direction, on the host's side and on the module's.
@@ -142,11 +143,17 @@ func (m *Module) check() error {
 	if m.Render != nil {
 		kinds = append(kinds, proto.Kind_RENDER)
 	}
+	if m.Number != nil {
+		kinds = append(kinds, proto.Kind_NUMBER)
+	}
 	if len(kinds) != 1 {
-		return fmt.Errorf("exactly one of Auth, Payment and Render must be set, not %d", len(kinds))
+		return fmt.Errorf("exactly one of Auth, Payment, Render and Number must be set, not %d", len(kinds))
 	}
 	if d.Kind != kinds[0] {
 		return fmt.Errorf("Describe.Kind is %v, but %v is served", d.Kind, kinds[0])
+	}
+	if d.MaxNumbers > MaxNumbers {
+		return fmt.Errorf("Describe.MaxNumbers is %d: at most %d", d.MaxNumbers, MaxNumbers)
 	}
 	return nil
 }

@@ -49,6 +49,8 @@ func (s *server) register(g grpc.ServiceRegistrar) {
 		proto.RegisterPaymentAgentServer(g, m.Payment)
 	case m.Render != nil:
 		proto.RegisterRenderServer(g, m.Render)
+	case m.Number != nil:
+		proto.RegisterNumberServer(g, m.Number)
 	}
 }
 
