@@ -90,7 +90,7 @@ func openGate(t testing.TB) *gate {
 	docs := document.New(st, nil)
 	in, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: st, Tenants: tenants, Carriers: carriers, Identity: noRooms{}, Claims: noRooms{}, Documents: docs, Links: noRooms{}, Log: log})
 	require.NoError(t, err)
-	g.uploads, err = campaign.New(campaign.Options{Store: st, Tenants: tenants, Intake: in, Log: log})
+	g.uploads, err = campaign.New(campaign.Options{Store: st, Tenants: tenants, Carriers: carriers, Intake: in, Log: log})
 	require.NoError(t, err)
 	server, err := api.New(api.Options{
 		Config: api.Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: in, Store: st, Claims: noRooms{}, Documents: docs, Log: log,

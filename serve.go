@@ -243,7 +243,7 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 		return err
 	}
 	codes.intake = rm.intake
-	rm.campaigns, err = campaign.New(campaign.Options{Store: rm.store, Tenants: rm.directory, Intake: rm.intake, Log: r.log, Registry: rm.registry})
+	rm.campaigns, err = campaign.New(campaign.Options{Store: rm.store, Tenants: rm.directory, Carriers: rm.carriers, Intake: rm.intake, Log: r.log, Registry: rm.registry})
 	if err != nil {
 		return err
 	}
@@ -251,11 +251,12 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 	rm.inbound = inbound.New(inbound.Options{Store: rm.store, Directory: rm.directory, DoNotSend: rm.doNotSend, Log: r.log, Registry: rm.registry})
 	r.background("inbound", rm.inbound.Run)
 	rm.dispatch, err = dispatch.New(dispatch.Options{
-		Store: receivingStore{rm.store, rm.inbound}, Directory: rm.directory, Carriers: rm.carriers, Binds: cfg.Binds, Config: cfg.Dispatch, DoNotSend: rm.doNotSend, Log: r.log, Registerer: rm.registry,
+		Store: receivingStore{rm.store, rm.inbound}, Directory: rm.directory, Carriers: rm.carriers, Binds: cfg.Binds, Config: cfg.Dispatch, DoNotSend: rm.doNotSend, Campaigns: rm.campaigns, Log: r.log, Registerer: rm.registry,
 	})
 	if err != nil {
 		return err
 	}
+	rm.campaigns.OnResume(rm.dispatch.Rewind)
 	r.background("dispatch", rm.dispatch.Run)
 	rm.reloader.carriers, rm.reloader.dispatch = rm.carriers, rm.dispatch
 	r.background("reload", rm.reloader.run)

@@ -219,7 +219,7 @@ func (s *Server) auditNumbers(ctx context.Context, v *visit, rows []row) error {
 
 // find makes the list of an address.
 func (s *Server) find(ctx context.Context, v *visit, values url.Values) (*listPage, error) {
-	p := &listPage{Search: s.readSearch(v, values), Size: 20, Sizes: pageSizes, At: v.now, Statuses: statusCodes, Classes: message.Classes, Vias: vias}
+	p := &listPage{Search: s.readSearch(v, values), Size: 20, Sizes: pageSizes, At: v.now, Statuses: statusCodes, Classes: message.Classes, Vias: message.Vias}
 	if n, err := strconv.Atoi(values.Get("size")); err == nil && slices.Contains(pageSizes, n) {
 		p.Size = n
 	}

@@ -227,7 +227,7 @@ func openRoom(t testing.TB) *room {
 	in, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: st, Tenants: directory, Carriers: carriers,
 		Identity: e, Claims: plans{payments}, Documents: documents, Links: e, Log: quiet})
 	require.NoError(t, err)
-	uploads, err := campaign.New(campaign.Options{Store: st, Tenants: directory, Intake: in, Log: quiet})
+	uploads, err := campaign.New(campaign.Options{Store: st, Tenants: directory, Carriers: carriers, Intake: in, Log: quiet})
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup

@@ -97,10 +97,8 @@ var classWords = map[message.Class]words{
 
 // viaWords are 送信種別.
 var viaWords = map[message.Via]words{
-	message.ViaConsole: {"個別", "Single"}, message.ViaFile: {"一括", "Bulk"}, message.ViaAPI: {"API", "API"}, message.ViaEngine: {"自動", "Automatic"},
+	message.ViaConsole: {"個別", "Single"}, message.ViaFile: {"一括", "Bulk"}, message.ViaAPI: {"API", "API"}, message.ViaEngine: {"自動", "Automatic"}, message.ViaCanary: {"カナリア", "Canary"},
 }
-
-var vias = []message.Via{message.ViaConsole, message.ViaFile, message.ViaAPI, message.ViaEngine}
 
 var roleWords = map[string]words{
 	"operator": {"運用者", "Operator"}, "admin": {"テナント管理者", "Administrator"}, "sender": {"送信担当", "Sender"}, "viewer": {"閲覧のみ", "Viewer"},

@@ -316,7 +316,7 @@ func (sr *Search) filter() (f intake.Filter, q store.Query, ps message.Problems)
 			bad("class", "unknown", "one of notice, billing, collection, otp, legal_notice, ad")
 		}
 	}
-	if f.Via = message.Via(sr.Via); f.Via != "" && !slices.Contains([]message.Via{message.ViaAPI, message.ViaConsole, message.ViaFile, message.ViaEngine}, f.Via) {
+	if f.Via = message.Via(sr.Via); f.Via != "" && !slices.Contains(message.Vias, f.Via) {
 		bad("via", "unknown", "one of api, console, file, engine")
 	}
 	id := func(field, v string) (u ulid.ULID) {

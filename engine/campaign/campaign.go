@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -17,6 +18,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
@@ -34,6 +36,7 @@ type Options struct {
 	Config   Config
 	Store    *store.Store
 	Tenants  *tenant.Directory
+	Carriers *carrier.Table
 	Intake   Intake
 	Log      *slog.Logger
 	Registry prometheus.Registerer
@@ -45,30 +48,33 @@ type Campaigns struct {
 	metrics *metrics
 	now     func() time.Time
 
+	orders    orders     // what dispatch has to heed
 	verifying sync.Mutex // held while an upload takes the name of its content and learns who had it
 
 	mu       sync.Mutex // guards what follows
 	cache    map[ulid.ULID]*State
 	watchers map[ulid.ULID][]chan struct{}
 	waiting  map[ulid.ULID]string
+	left     map[ulid.ULID][]store.Ref // messages of a swept upload that may still be submitted
 }
 
-// New checks the options.
+// New checks the options and finds what was said of uploads before the program last ended: dispatch must not run before.
 func New(o Options) (*Campaigns, error) {
 	if err := o.Config.Validate(); err != nil {
 		return nil, err
 	}
 	o.Config.setDefaults()
-	if o.Store == nil || o.Tenants == nil || o.Intake == nil {
+	if o.Store == nil || o.Tenants == nil || o.Carriers == nil || o.Intake == nil {
 		return nil, errors.New("BUG: campaign: a required room is missing")
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Campaigns{
-		Options: o, metrics: newMetrics(o.Registry), now: time.Now,
+	c := &Campaigns{
+		Options: o, metrics: newMetrics(o.Registry), now: time.Now, left: map[ulid.ULID][]store.Ref{},
 		cache: map[ulid.ULID]*State{}, watchers: map[ulid.ULID][]chan struct{}{}, waiting: map[ulid.ULID]string{},
-	}, nil
+	}
+	return c, c.findOrders()
 }
 
 // Settings say how a file is read.
@@ -115,8 +121,13 @@ func (e *TwinError) Error() string {
 	return fmt.Sprintf("the same file was uploaded at %s (%s, %s)", e.Twin.At.In(message.Tokyo).Format("2006-01-02 15:04"), e.Twin.ID, e.Twin.Phase)
 }
 
-// queue holds the uploads that a worker has to go on with.
-const queue = "upload"
+// The queues hold the uploads that a worker has to go on with, those that only wait for their messages, and those that rest
+// but must be found when the program starts.
+const (
+	queue      = "upload"
+	watchQueue = "upload/watch"
+	heldQueue  = "upload/held"
+)
 
 var digestPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
@@ -295,10 +306,12 @@ type Release struct {
 	By       string // "user:<login>", "key:<name>"
 	GoodOnly bool   // leave the faulty rows out; else there may be none
 	Again    bool   // although the same content was uploaded before
+	Canary   bool   // first to the tenant's seed of each carrier that the rows have
+	Minutes  int    // in which the seeds have to be delivered; 0: as the tenant's policy says
 }
 
 // Release lets the good rows of a staged upload go to intake. Of many at once one succeeds, the others get *PhaseError.
-// Further errors: ErrFaulty, ErrNoRows, *TwinError.
+// Further errors: ErrFaulty, ErrNoRows, *TwinError, *SeedError, message.Problems for the minutes.
 func (c *Campaigns) Release(ctx context.Context, scope tenant.Scope, id ulid.ULID, r Release) (*State, error) {
 	st, err := c.decide(ctx, scope, id, func(st *State) (step, error) {
 		switch {
@@ -318,14 +331,14 @@ func (c *Campaigns) Release(ctx context.Context, scope tenant.Scope, id ulid.ULI
 				return step{}, &TwinError{*twin}
 			}
 		}
-		return step{
-			Events: []store.NewEvent{{Type: evReleased, Data: encode(released(r))}},
-			Due:    &store.Due{Queue: queue},
-		}, nil
+		if r.Canary {
+			return c.beginCanary(st, r)
+		}
+		return st.next(c.now(), store.NewEvent{Type: evReleased, Data: encode(released{By: r.By, GoodOnly: r.GoodOnly, Again: r.Again})})
 	})
 	if err == nil {
-		c.metrics.uploads.WithLabelValues(string(Releasing)).Inc()
-		c.Log.Info("upload released", "tenant", st.ref.Tenant, "campaign", id, "by", r.By)
+		c.metrics.uploads.WithLabelValues(string(st.Phase)).Inc()
+		c.Log.Info("upload released", "tenant", st.ref.Tenant, "campaign", id, "by", r.By, "canary", r.Canary)
 	}
 	return st, err
 }
@@ -337,7 +350,7 @@ func (c *Campaigns) Drop(ctx context.Context, scope tenant.Scope, id ulid.ULID, 
 		case Dropped:
 			return step{}, nil
 		case Receiving, Checking, Staged:
-			return step{Events: []store.NewEvent{{Type: evDropped, Data: encode(act{by})}}, Due: &store.Due{}, Final: true}, nil
+			return step{Events: []store.NewEvent{{Type: evDropped, Data: encode(act{By: by})}}, Due: &store.Due{}, Final: true}, nil
 		}
 		return step{}, &PhaseError{st.Phase}
 	})
@@ -387,6 +400,13 @@ func (c *Campaigns) State(ctx context.Context, scope tenant.Scope, id ulid.ULID)
 		if st.sum, err = c.contentName(st.ref.Tenant, "", m.SHA256); err != nil {
 			return nil, err
 		}
+	}
+	if st.Phase == Probing || st.Phase == Stopped {
+		now := *st.Canary
+		if now.Seeds, err = c.seedStates(ctx, st); err != nil {
+			return nil, err
+		}
+		st.Canary = &now
 	}
 	st.Twin, err = c.twin(ctx, scope, st)
 	return st, err
@@ -499,6 +519,9 @@ func (c *Campaigns) commit(ctx context.Context, st *State, s step) error {
 	errs, err := c.Store.Commit(ctx, tx)
 	if err == nil {
 		err = errs[0]
+	}
+	if slices.ContainsFunc(s.Events, func(e store.NewEvent) bool { return e.Type >= evProbing || e.Type == evDone }) {
+		err = cmp.Or(err, c.refresh(st.ref)) // also after an error: what was not answered may be there
 	}
 	if err == nil {
 		c.notify(st.ID)

@@ -18,8 +18,12 @@ const (
 	Receiving Phase = "receiving"
 	Checking  Phase = "checking"
 	Staged    Phase = "staged"
+	Probing   Phase = "canary"  // seeds were sent; what becomes of them decides
+	Stopped   Phase = "stopped" // a seed did not arrive; a person decides
 	Releasing Phase = "releasing"
 	Done      Phase = "done"
+	Canceling Phase = "canceling" // nothing more is sent; messages are being ended one by one
+	Canceled  Phase = "canceled"
 	Dropped   Phase = "dropped"
 	Failed    Phase = "failed"
 )
@@ -37,6 +41,16 @@ const (
 	evDone     = 9  // all rows are with intake
 	evDropped  = 10 // act
 	evFailed   = 11 // failure
+	evProbing  = 12 // released, with Minutes: seeds first
+	evProbed   = 13 // probed: the seeds are with intake
+	evStopped  = 14 // stopped
+	evWentOn   = 15 // act: all seeds arrived (engine), or a person says so
+	evDropCarr = 16 // dropped: one carrier's messages end
+	evPaused   = 17 // act
+	evResumed  = 18 // act
+	evCanceled = 19 // act
+	evSwept    = 20 // swept: progress of ending messages
+	evSettled  = 21 // no message is left that could still be submitted
 )
 
 // head is the immutable record of an upload.
@@ -81,12 +95,15 @@ type checked struct {
 	Restored int64  `json:"restored"`
 	Faults   uint32 `json:"faults,omitempty"`
 	Warnings uint32 `json:"warnings,omitempty"`
+	// Carriers has the good rows that are sent, by carrier.
+	Carriers map[string]int64 `json:"carriers,omitempty"`
 }
 
 type released struct {
 	By       string `json:"by"`
 	GoodOnly bool   `json:"good_only,omitempty"`
 	Again    bool   `json:"again,omitempty"`
+	Minutes  int    `json:"minutes,omitempty"` // of a canary
 }
 
 // advanced has totals, but Refusals is what this event's batch added to the list.
@@ -99,7 +116,8 @@ type advanced struct {
 }
 
 type act struct {
-	By string `json:"by"`
+	By     string `json:"by"`
+	Reason string `json:"reason,omitempty"`
 }
 
 type failure struct {
@@ -160,6 +178,13 @@ type State struct {
 	DroppedBy  string    `json:"dropped_by,omitempty"`
 	GoodOnly   bool      `json:"good_only,omitempty"`
 
+	Carriers map[string]int64 `json:"carriers,omitempty"` // good rows that are sent, by carrier
+	Canary   *Canary          `json:"canary,omitempty"`
+	Without  []Without        `json:"dropped_carriers,omitempty"`
+	Paused   *Said            `json:"paused,omitempty"`
+	Canceled *Said            `json:"canceled,omitempty"`
+	Sweep    *Sweep           `json:"sweep,omitempty"`
+
 	Twin *Twin `json:"twin,omitempty"`
 
 	ref      store.Ref
@@ -170,7 +195,8 @@ type State struct {
 	earlier  ulid.ULID
 	parts    int
 	lists    [3][]uint32 // lengths of the pages of each List
-	lastAt   time.Time
+	rowsAt   time.Time   // the last event that began or advanced the release
+	settled  bool        // evSettled: nothing is left of what was said but the record
 }
 
 // Twin is another upload with the same content that was neither dropped nor failed.
@@ -182,12 +208,14 @@ type Twin struct {
 	By    string    `json:"by"`
 }
 
-// Over reports whether nothing more will happen to the upload.
-func (s *State) Over() bool { return s.Phase == Done || s.Phase == Dropped || s.Phase == Failed }
+// Over reports whether nothing more will happen to the upload by itself.
+func (s *State) Over() bool {
+	return s.Phase == Done || s.Phase == Dropped || s.Phase == Failed || s.Phase == Canceled
+}
 
 // apply folds one more event.
 func (s *State) apply(e store.Event) error {
-	s.version, s.lastAt = int(e.Seq)+1, e.At
+	s.version = int(e.Seq) + 1
 	decode := func(v any) error {
 		if err := json.Unmarshal(e.Data, v); err != nil {
 			return fmt.Errorf("event %d of upload %s: %w", e.Seq, e.Ref.ID, err)
@@ -228,6 +256,9 @@ func (s *State) apply(e store.Event) error {
 		}
 		s.Rows, s.Line, s.Faulty, s.Good = c.Rows, c.Line, c.Faulty, c.Rows-c.Faulty
 		s.Warned, s.Restored = c.Warned, c.Restored
+		if c.Carriers != nil {
+			s.Carriers = c.Carriers
+		}
 		s.grow(ListFaults, c.Faults)
 		s.grow(ListWarnings, c.Warnings)
 	case evStaged:
@@ -238,11 +269,13 @@ func (s *State) apply(e store.Event) error {
 			return err
 		}
 		s.Phase, s.ReleasedAt, s.ReleasedBy, s.GoodOnly = Releasing, e.At, r.By, r.GoodOnly
+		s.rowsAt = e.At
 	case evAdvanced:
 		var a advanced
 		if err := decode(&a); err != nil {
 			return err
 		}
+		s.rowsAt = e.At
 		s.Row, s.Accepted, s.Repeated, s.Refused = a.Row, a.Accepted, a.Repeated, a.Refused
 		s.grow(ListRefusals, a.Refusals)
 	case evDone:
@@ -260,6 +293,8 @@ func (s *State) apply(e store.Event) error {
 		}
 		s.Phase, s.EndedAt, s.Reason = Failed, e.At, f.Reason
 		s.grow(ListFaults, f.Faults)
+	default:
+		return s.applySaid(e, decode)
 	}
 	return nil
 }

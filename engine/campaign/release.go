@@ -31,9 +31,12 @@ func (c *Campaigns) release(ctx context.Context, st *State) error {
 		return fmt.Errorf("BUG: upload %s was checked and has no header", st.ID)
 	}
 	faulty := &faultyRows{c: c, ctx: ctx, st: st}
-	stale := c.now().Sub(st.lastAt) > keysHold
+	stale := c.now().Sub(st.rowsAt) > keysHold
 	now := advanced{Row: st.Row, Accepted: st.Accepted, Repeated: st.Repeated, Refused: st.Refused}
 	for now.Row < st.Rows {
+		if st.Phase != Releasing || st.Paused != nil { // somebody said so
+			return nil
+		}
 		var all []*row
 		var refusals []Finding
 		last := now.Row
@@ -104,7 +107,7 @@ func (c *Campaigns) release(ctx context.Context, st *State) error {
 		if s.With, err = c.pages(st, page{ListRefusals, refusals}); err != nil {
 			return err
 		}
-		if err := c.commit(ctx, st, s); err != nil {
+		if err := c.advance(ctx, st, s); err != nil {
 			return err
 		}
 		c.metrics.rows.WithLabelValues("accepted").Add(float64(now.Accepted - accepted))
@@ -114,7 +117,11 @@ func (c *Campaigns) release(ctx context.Context, st *State) error {
 			return err
 		}
 	}
-	if err := c.commit(ctx, st, step{Events: []store.NewEvent{{Type: evDone}}, Due: &store.Due{}, Final: true}); err != nil {
+	done, err := st.next(c.now(), store.NewEvent{Type: evDone})
+	if err != nil {
+		return err
+	}
+	if err := c.commit(ctx, st, done); err != nil {
 		return err
 	}
 	c.metrics.uploads.WithLabelValues(string(Done)).Inc()
@@ -122,12 +129,30 @@ func (c *Campaigns) release(ctx context.Context, st *State) error {
 	return nil
 }
 
+// advance puts a batch that intake has on record, also when the upload was paused or canceled meanwhile: else its rows would be
+// given to intake again after the pause, and by then their keys may be forgotten. Nobody else advances an upload.
+func (c *Campaigns) advance(ctx context.Context, st *State, s step) error {
+	for {
+		err := c.commit(ctx, st, s)
+		if conflict := (*store.ConflictError)(nil); !errors.As(err, &conflict) {
+			return err
+		}
+		var failed error
+		if st, failed = c.load(ctx, tenant.Only(st.ref.Tenant), st.ID); failed != nil {
+			return failed
+		}
+		if st.Over() && st.Phase != Canceled { // it has failed
+			return err
+		}
+	}
+}
+
 // ours counts the messages that this upload itself made before a crash, among those whose sender's key was known: they came
 // after the last batch on record, and no row of this batch has been counted for them.
 func (c *Campaigns) ours(ctx context.Context, scope tenant.Scope, st *State, repeated []*intake.Result, counted map[ulid.ULID]bool) (n int64, err error) {
 	var refs []store.Ref
 	for _, res := range repeated {
-		if !counted[res.ID] && res.ID.Time() >= ulid.Timestamp(st.lastAt) {
+		if !counted[res.ID] && res.ID.Time() >= ulid.Timestamp(st.rowsAt) {
 			counted[res.ID] = true
 			refs = append(refs, store.Ref{Tenant: st.ref.Tenant, Kind: store.Message, ID: res.ID})
 		}
@@ -168,7 +193,7 @@ func (c *Campaigns) alreadyIn(ctx context.Context, scope tenant.Scope, st *State
 			if err != nil {
 				return nil, err
 			}
-			refs, err := c.Store.Search(ctx, scope, store.Query{Kind: store.Message, Terms: terms, From: st.lastAt, Limit: 1000})
+			refs, err := c.Store.Search(ctx, scope, store.Query{Kind: store.Message, Terms: terms, From: st.rowsAt, Limit: 1000})
 			if err != nil {
 				return nil, fmt.Errorf("look for messages of upload %s: %w", st.ID, err)
 			}

@@ -143,7 +143,7 @@ func (r *room) start() {
 	in, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: st, Tenants: tenants, Carriers: carriers, Identity: e, Claims: e, Documents: e, Links: e})
 	require.NoError(r.t, err)
 	r.door = &door{Intake: in}
-	r.Campaigns, err = New(Options{Store: st, Tenants: tenants, Intake: r.door, Log: slog.New(slog.DiscardHandler)})
+	r.Campaigns, err = New(Options{Store: st, Tenants: tenants, Carriers: carriers, Intake: r.door, Log: slog.New(slog.DiscardHandler)})
 	require.NoError(r.t, err)
 }
 

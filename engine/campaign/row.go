@@ -35,7 +35,8 @@ type row struct {
 	faults   []Finding
 	warnings []Finding
 	restored bool
-	own      bool // has a key of its own
+	own      bool   // has a key of its own
+	carrier  string // that it would be sent to; empty: it would not, or was not asked for
 
 	columns *columns
 	cells   []string

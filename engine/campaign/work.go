@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -28,29 +29,40 @@ const (
 )
 
 // Run works on uploads that are whole or released until ctx ends; then it waits for what is under way. What it left
-// unfinished it finds again.
+// unfinished it finds again. Those that only wait for their messages take no worker's place.
 func (c *Campaigns) Run(ctx context.Context) error {
-	wake := c.Store.Wake(queue)
-	done := make(chan store.Ref, c.Config.Workers) // each worker sends once
+	wake, wakeWatch := c.Store.Wake(queue), c.Store.Wake(watchQueue)
+	type ended struct {
+		ref  store.Ref
+		slot bool
+	}
+	done := make(chan ended, c.Config.Workers) // each sends once; this loop takes until all have
 	active := map[ulid.ULID]bool{}
-	of := map[tenant.ID]int{}
+	of, slots := map[tenant.ID]int{}, 0
 	for {
 		ending := ctx.Err() != nil // asked once: it may change at any moment
-		if !ending && len(active) < c.Config.Workers {
-			items, err := c.Store.Due(nil, queue, store.Cursor{}, time.Now(), 1000)
+		for _, q := range []string{queue, watchQueue} {
+			slot := q == queue
+			if ending || slot && slots >= c.Config.Workers {
+				continue
+			}
+			items, err := c.Store.Due(nil, q, store.Cursor{}, time.Now(), 1000)
 			if err != nil && !errors.Is(err, store.ErrClosed) {
 				return fmt.Errorf("look for uploads to work on: %w", err)
 			}
 			for _, it := range items {
 				id := it.Ref.Tenant
-				if active[it.Ref.ID] || of[id] >= perTenant || len(active) >= c.Config.Workers {
+				if active[it.Ref.ID] || slot && (of[id] >= perTenant || slots >= c.Config.Workers) {
 					continue
 				}
 				active[it.Ref.ID] = true
-				of[id]++
+				if slot {
+					of[id]++
+					slots++
+				}
 				go func() {
-					c.work(ctx, it.Ref)
-					done <- it.Ref
+					c.work(ctx, it.Ref, q)
+					done <- ended{it.Ref, slot}
 				}()
 			}
 		}
@@ -62,34 +74,44 @@ func (c *Campaigns) Run(ctx context.Context) error {
 			stop = nil // only workers are waited for
 		}
 		select {
-		case ref := <-done:
-			delete(active, ref.ID)
-			of[ref.Tenant]--
+		case e := <-done:
+			delete(active, e.ref.ID)
+			if e.slot {
+				of[e.ref.Tenant]--
+				slots--
+			}
 		case <-wake:
+		case <-wakeWatch:
 		case <-stop:
 		}
 	}
 }
 
-// work brings an upload to its next rest. What fails for a time is tried again.
-func (c *Campaigns) work(ctx context.Context, ref store.Ref) {
+// work brings an upload to where it leaves the queue. What fails for a time is tried again.
+func (c *Campaigns) work(ctx context.Context, ref store.Ref, from string) {
 	scope := tenant.Only(ref.Tenant)
 	defer c.wait(ref.ID, "")
 	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
 		st, err := c.load(ctx, scope, ref.ID)
 		if err == nil {
-			switch st.Phase {
-			case Checking:
-				err = c.check(ctx, st)
-			case Releasing:
-				err = c.release(ctx, st)
-			default:
+			switch {
+			case st.place() != from || ctx.Err() != nil:
 				return
+			case st.Phase == Checking:
+				err = c.check(ctx, st)
+			case st.Phase == Releasing:
+				err = c.release(ctx, st)
+			case st.Phase == Probing:
+				err = c.probe(ctx, st)
+			case from == queue:
+				err = c.sweep(ctx, st)
+			default:
+				err = c.settle(ctx, st)
 			}
 		}
 		var conflict *store.ConflictError
 		switch {
-		case err == nil, errors.As(err, &conflict): // somebody dropped it
+		case err == nil, errors.As(err, &conflict): // somebody decided something
 			pause = time.Second
 			continue
 		case ctx.Err() != nil, errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrNotFound):
@@ -335,7 +357,8 @@ func (c *Campaigns) check(ctx context.Context, st *State) error {
 	case rs == nil:
 		return c.fail(ctx, st.ref, ReasonEmpty, nil)
 	}
-	now := checked{Rows: st.Rows, Line: st.Line, Faulty: st.Faulty, Warned: st.Warned, Restored: st.Restored}
+	now := checked{Rows: st.Rows, Line: st.Line, Faulty: st.Faulty, Warned: st.Warned, Restored: st.Restored, Carriers: map[string]int64{}}
+	maps.Copy(now.Carriers, st.Carriers)
 	for end := false; !end; {
 		var all []*row
 		for len(all) < batch && !end {
@@ -365,6 +388,8 @@ func (c *Campaigns) check(ctx context.Context, st *State) error {
 			now.Rows, now.Line = r.number, r.line
 			if len(r.faults) > 0 {
 				now.Faulty++
+			} else if r.carrier != "" {
+				now.Carriers[r.carrier]++
 			}
 			if len(r.warnings) > 0 {
 				now.Warned++
@@ -427,6 +452,9 @@ func (c *Campaigns) validate(ctx context.Context, st *State, all []*row) error {
 	return c.ask(ctx, st, open, c.Intake.Validate, func(r *row, res *intake.Result) {
 		r.faults = append(r.faults, r.found(res.Problems)...)
 		r.warnings = append(r.warnings, r.found(res.Warnings)...)
+		if res.Preview != nil && res.Preview.Length.Parts > 0 {
+			r.carrier = res.Preview.Carrier
+		}
 	})
 }
 

@@ -176,14 +176,18 @@ var detailJA = map[string]string{
 	"not a complete PDF":               "PDFとして読み取れません",
 	"has streams that inflate too far": "圧縮されたデータが大きすぎます",
 	// engine/campaign, engine/api/uploads
-	"1 to 255 bytes":                     "1〜255バイト",
-	"64 hexadecimal digits":              "16進数64桁",
-	"comes from the row":                 "行ごとに指定する項目です",
-	"parts; send larger ones":            "1回に送るデータを大きくしてください",
-	"the bytes that are on disk":         "保存済みのバイト数と一致しません",
-	"the same file is in another upload": "同じファイルがすでにアップロードされています",
-	"there are faulty rows":              "エラーのある行があります",
-	"there is no good row":               "送信できる行がありません",
+	"1 to 255 bytes":                                         "1〜255バイト",
+	"64 hexadecimal digits":                                  "16進数64桁",
+	"comes from the row":                                     "行ごとに指定する項目です",
+	"parts; send larger ones":                                "1回に送るデータを大きくしてください",
+	"the bytes that are on disk":                             "保存済みのバイト数と一致しません",
+	"the same file is in another upload":                     "同じファイルがすでにアップロードされています",
+	"the tenant has no seed number at a carrier of the rows": "カナリア送信用のテスト番号が登録されていない携帯電話会社があります",
+	"is none of the carriers whose seed did not arrive":      "カナリア送信で停止した携帯電話会社ではありません",
+	"the number is not this carrier's":                       "この携帯電話会社の番号ではありません",
+	"1 to 1,440 minutes":                                     "1〜1,440分で指定してください",
+	"there are faulty rows":                                  "エラーのある行があります",
+	"there is no good row":                                   "送信できる行がありません",
 }
 
 // detailStarts has those that end in what was found or would do.

@@ -4,13 +4,17 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/oklog/ulid/v2"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/campaign"
+	"github.com/kakitome/kakitome/engine/tenant"
 )
 
 // bills is a file with two good rows, of which one lost its zero, and a faulty one.
@@ -138,6 +142,65 @@ func TestDocumentSaysWhatTheUploadHandlersDo(t *testing.T) {
 	require.EqualValues(t, 2, refusals.Total)
 	require.Len(t, refusals.Findings, 1)
 
+	// What is said of an upload after its release.
+	for _, word := range []string{pause, resume, cancel, goOn, without} {
+		r.ask(405, call{method: "post", path: word, id: bare, as: "GET"})
+		post(404, word, nobody, map[bool]string{true: `{"carrier":"docomo"}`}[word == without], nil)
+		r.ask(400, call{method: "post", path: word, id: bare, query: "?x=1"})
+	}
+	require.Equal(t, "key:erp", post(200, pause, bare, "", nil).upload(t).Paused.By)
+	require.Nil(t, post(200, resume, bare, "", nil).upload(t).Paused)
+	post(409, goOn, bare, "", nil)
+	post(409, without, bare, `{"carrier":"docomo"}`, nil)
+	for _, word := range []string{cancel, without} {
+		post(413, word, bare, long, nil)
+		post(415, word, bare, "{}", text)
+		post(422, word, bare, `{"reason":1,"carrier":1}`, nil)
+	}
+	post(422, cancel, bare, `{"reason":"`+strings.Repeat("あ", 201)+`"}`, nil)
+	reason := `{"reason":"文面の誤り"}`
+	r.doc.Valid("UploadCancel", []byte(reason))
+	require.Equal(t, "文面の誤り", post(200, cancel, bare, reason, nil).upload(t).Canceled.Reason)
+	done := r.until(bare, campaign.Canceled)
+	require.EqualValues(t, 2, done.Sweep.Ended)
+	post(409, pause, bare, "", nil)
+	post(409, resume, bare, "", nil)
+
+	require.NoError(t, r.tenants.Apply(t.Context(), sender("mizu"))) // its template is back
+	probed := r.staged(strings.Replace(bills, "C-1", "C-9", 1))
+	missing := post(409, release, probed, `{"good_only":true,"canary":true}`, nil).field(t)
+	require.Equal(t, "canary", missing.Field)
+	require.Equal(t, "docomo", missing.Value)
+	require.NoError(t, r.campaigns.SetSeed(t.Context(), "mizu", "docomo", "090-0001-9999"))
+	post(422, release, probed, `{"good_only":true,"canary":true,"canary_minutes":1441}`, nil)
+	decision = `{"good_only":true,"canary":true,"canary_minutes":1}`
+	r.doc.Valid("UploadRelease", []byte(decision))
+	post(202, release, probed, decision, nil)
+	var seeded []campaign.Probe
+	for len(seeded) == 0 {
+		seeded = r.ask(200, call{method: "get", path: one, id: probed}).upload(t).Canary.Seeds
+	}
+	require.NoError(t, r.intake.Cancel(t.Context(), "mizu", seeded[0].Message, "user:hanako"), "nobody runs dispatch here: the seed cannot arrive")
+	r.until(probed, campaign.Stopped)
+	require.Equal(t, "carrier", post(422, without, probed, `{"carrier":"au"}`, nil).field(t).Field)
+	r.doc.Valid("UploadWithout", []byte(`{"carrier":"docomo"}`))
+	post(200, without, probed, `{"carrier":"docomo"}`, nil)
+	r.until(probed, campaign.Done)
+	second := r.staged(strings.Replace(bills, "C-1", "C-8", 1))
+	post(202, release, second, decision, nil)
+	require.NotEmpty(t, post(200, cancel, second, "", nil).upload(t).Canceled.By)
+	third := r.staged(strings.Replace(bills, "C-1", "C-7", 1))
+	post(202, release, third, decision, nil)
+	for seeded = nil; len(seeded) == 0; {
+		seeded = r.ask(200, call{method: "get", path: one, id: third}).upload(t).Canary.Seeds
+	}
+	require.NoError(t, r.intake.Cancel(t.Context(), "mizu", seeded[0].Message, "user:hanako"))
+	r.until(third, campaign.Stopped)
+	require.Equal(t, "key:erp", post(200, goOn, third, "", nil).upload(t).Canary.WentOn.By)
+	audited, err := r.audit.Day(t.Context(), tenant.Only("mizu"), "mizu", time.Now())
+	require.NoError(t, err)
+	require.True(t, slices.ContainsFunc(audited, func(e audit.Entry) bool { return e.Action == "upload.drop_carrier" && e.Detail == "docomo" }))
+
 	drop := func(status int, id, query string) {
 		t.Helper()
 		r.ask(status, call{method: "delete", path: one, id: id, query: query})
@@ -149,6 +212,7 @@ func TestDocumentSaysWhatTheUploadHandlersDo(t *testing.T) {
 	drop(200, dropped, "")
 	drop(200, dropped, "")
 	post(409, finish, dropped, "", nil)
+	post(409, cancel, dropped, "", nil)
 
 	failed := r.begin("mizu")
 	put(200, failed, "", "これは見出しではありません", nil)

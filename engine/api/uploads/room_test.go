@@ -60,6 +60,7 @@ type room struct {
 	store     *store.Store
 	tenants   *tenant.Directory
 	campaigns *campaign.Campaigns
+	intake    *intake.Intake
 	audit     *audit.Log
 	doc       *openapitest.Document
 	address   string
@@ -113,7 +114,8 @@ func openRoom(t testing.TB) *room {
 	docs := document.New(r.store, nil)
 	in, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: r.store, Tenants: r.tenants, Carriers: carriers, Identity: edge{}, Claims: edge{}, Documents: docs, Links: edge{}, Log: log})
 	require.NoError(t, err)
-	r.campaigns, err = campaign.New(campaign.Options{Store: r.store, Tenants: r.tenants, Intake: in, Log: log})
+	r.intake = in
+	r.campaigns, err = campaign.New(campaign.Options{Store: r.store, Tenants: r.tenants, Carriers: carriers, Intake: in, Log: log})
 	require.NoError(t, err)
 	r.audit = audit.New(records{r})
 	server, err := api.New(api.Options{
@@ -237,6 +239,11 @@ const (
 	one      = "/v1/uploads/{id}"
 	finish   = "/v1/uploads/{id}/finish"
 	release  = "/v1/uploads/{id}/release"
+	pause    = "/v1/uploads/{id}/pause"
+	resume   = "/v1/uploads/{id}/resume"
+	cancel   = "/v1/uploads/{id}/cancel"
+	goOn     = "/v1/uploads/{id}/continue"
+	without  = "/v1/uploads/{id}/drop-carrier"
 	findings = "/v1/uploads/{id}/{list}"
 	csvPath  = "/v1/uploads/{id}/findings.csv"
 )
@@ -258,9 +265,9 @@ func (r *room) staged(file string) string {
 }
 
 // until waits for the upload of mizu to be in the phase.
-func (r *room) until(id string, p campaign.Phase) {
+func (r *room) until(id string, p campaign.Phase) Upload {
 	r.t.Helper()
-	r.untilOf("mizu", id, p)
+	return r.untilOf("mizu", id, p)
 }
 
 func (r *room) untilOf(owner tenant.ID, id string, p campaign.Phase) Upload {

@@ -8,13 +8,14 @@
 //	GET    /v1/uploads/{id}           Upload
 //	GET    /v1/uploads/{id}/faults    also /warnings, /refusals: ?offset=N&limit=1…1000 → {"findings":[Finding…],"total":N}
 //	GET    /v1/uploads/{id}/findings.csv  all of them for a spreadsheet
-//	POST   /v1/uploads/{id}/release   {"good_only":bool,"again":bool} → 202 Upload
+//	POST   /v1/uploads/{id}/release   {"good_only":bool,"again":bool,"canary":bool,"canary_minutes":N} → 202 Upload
+//	POST   /v1/uploads/{id}/pause     also /resume, /continue; /cancel {"reason"}, /drop-carrier {"carrier"} → 200 Upload
 //	DELETE /v1/uploads/{id}           drop → 200 Upload
 //
 // An upload whose size was told is whole when its last byte is here. Answers with an upload carry its Upload-Offset, and so
 // do refusals of bytes: what came before is kept. Refusals are engine/api's problem documents; of the 409s, errors[0].field says which: "offset" (limit is the offset that
 // is right), "phase" (value), "good_only" (there are faulty rows), "again" (the same file is in another upload), "rows"
-// (there is no good one).
+// (there is no good one), "canary" (value: carriers without a seed number).
 package uploads
 
 import (
@@ -23,6 +24,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -71,6 +73,15 @@ type (
 	Release struct {
 		GoodOnly bool `json:"good_only,omitempty"`
 		Again    bool `json:"again,omitempty"`
+		Canary   bool `json:"canary,omitempty"`
+		// CanaryMinutes is in which time the seeds have to be delivered; 0: as the tenant's policy says.
+		CanaryMinutes int `json:"canary_minutes,omitempty"`
+	}
+	Cancel struct {
+		Reason string `json:"reason,omitempty"`
+	}
+	Without struct {
+		Carrier string `json:"carrier"`
 	}
 )
 
@@ -149,6 +160,26 @@ func (r *request) ways(what string, below bool) map[string]func() {
 		return map[string]func(){"POST": r.finish}
 	case what == "release":
 		return map[string]func(){"POST": r.release}
+	case what == "pause":
+		return map[string]func(){"POST": func() { r.say("upload.pause", nil, r.campaigns.Pause) }}
+	case what == "resume":
+		return map[string]func(){"POST": func() { r.say("upload.resume", nil, r.campaigns.Resume) }}
+	case what == "continue":
+		return map[string]func(){"POST": func() { r.say("upload.continue", nil, r.campaigns.GoOn) }}
+	case what == "cancel":
+		var b Cancel
+		return map[string]func(){"POST": func() {
+			r.say("upload.cancel", &b, func(ctx context.Context, scope tenant.Scope, id ulid.ULID, by string) (*campaign.State, error) {
+				return r.campaigns.Cancel(ctx, scope, id, by, b.Reason)
+			})
+		}}
+	case what == "drop-carrier":
+		var b Without
+		return map[string]func(){"POST": func() {
+			r.say("upload.drop_carrier", &b, func(ctx context.Context, scope tenant.Scope, id ulid.ULID, by string) (*campaign.State, error) {
+				return r.campaigns.DropCarrier(ctx, scope, id, by, b.Carrier)
+			})
+		}}
 	case what == "findings.csv":
 		return map[string]func(){"GET": r.export}
 	}
@@ -156,6 +187,25 @@ func (r *request) ways(what string, below bool) map[string]func() {
 		return map[string]func(){"GET": func() { r.findings(l) }}
 	}
 	return nil
+}
+
+// say does one thing to a released upload, on record in the audit log before it is done. body is nil where there is none.
+func (r *request) say(action string, body any, do func(context.Context, tenant.Scope, ulid.ULID, string) (*campaign.State, error)) {
+	if !r.parameters() || body != nil && !r.json(body) {
+		return
+	}
+	st, err := r.campaigns.State(r.work, r.scope, r.id)
+	if err == nil {
+		detail := ""
+		if b, ok := body.(*Without); ok && st.Canary != nil && slices.Contains(st.Canary.Failed, b.Carrier) {
+			detail = b.Carrier
+		}
+		err = r.audit.Record(r.work, r.caller.Tenant.ID, audit.Entry{By: "key:" + r.caller.KeyID, From: r.caller.Address.String(), Action: action, Target: r.id.String(), Detail: detail})
+	}
+	if err == nil {
+		st, err = do(r.work, r.scope, r.id, r.caller.By())
+	}
+	r.state(fasthttp.StatusOK, st, err)
 }
 
 func (r *request) begin() {
@@ -263,7 +313,7 @@ func (r *request) release() {
 	if !r.parameters() || !r.json(&b) {
 		return
 	}
-	st, err := r.campaigns.Release(r.work, r.scope, r.id, campaign.Release{By: r.caller.By(), GoodOnly: b.GoodOnly, Again: b.Again})
+	st, err := r.campaigns.Release(r.work, r.scope, r.id, campaign.Release{By: r.caller.By(), GoodOnly: b.GoodOnly, Again: b.Again, Canary: b.Canary, Minutes: b.CanaryMinutes})
 	r.state(fasthttp.StatusAccepted, st, err)
 }
 
@@ -417,6 +467,7 @@ func (r *request) refuse(err error) {
 		phase  *campaign.PhaseError
 		offset *campaign.OffsetError
 		twin   *campaign.TwinError
+		seed   *campaign.SeedError
 	)
 	conflict := func(p message.Problem) {
 		p.Code = "conflict"
@@ -431,6 +482,8 @@ func (r *request) refuse(err error) {
 		conflict(message.Problem{Field: "offset", Limit: offset.Have, Detail: "the bytes that are on disk"})
 	case errors.As(err, &twin):
 		conflict(message.Problem{Field: "again", Value: twin.Twin.ID.String(), Detail: "the same file is in another upload"})
+	case errors.As(err, &seed):
+		conflict(message.Problem{Field: "canary", Value: strings.Join(seed.Carriers, ","), Detail: "the tenant has no seed number at a carrier of the rows"})
 	case errors.Is(err, campaign.ErrFaulty):
 		conflict(message.Problem{Field: "good_only", Detail: "there are faulty rows"})
 	case errors.Is(err, campaign.ErrNoRows):
