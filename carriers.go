@@ -175,7 +175,7 @@ func carrierTryCommand(ctx context.Context, args []string) error {
 		return fmt.Errorf("carrier %s has no bind", cr.Name)
 	}
 	rules, err := dispatch.Try(ctx, dispatch.Trial{Bind: c.Binds[i], Number: number, From: *from, Text: *text, Wait: *wait,
-		Tell: func(format string, args ...any) { fmt.Printf(format+"\n", args...) }})
+		Tell: func(s dispatch.Step) { fmt.Println(s) }})
 	var refused *session.BindError
 	switch {
 	case errors.As(err, &refused) && refused.Status == pdu.StatusAlreadyBound:

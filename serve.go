@@ -27,6 +27,7 @@ import (
 	"github.com/kakitome/kakitome/engine/api/phones"
 	"github.com/kakitome/kakitome/engine/api/uploads"
 	"github.com/kakitome/kakitome/engine/audit"
+	"github.com/kakitome/kakitome/engine/bind/history"
 	"github.com/kakitome/kakitome/engine/callback"
 	"github.com/kakitome/kakitome/engine/callback/egress"
 	"github.com/kakitome/kakitome/engine/campaign"
@@ -112,6 +113,7 @@ type rooms struct {
 	pages     *page.Pages
 	campaigns *campaign.Campaigns
 	dispatch  *dispatch.Dispatcher
+	history   *history.Keeper
 	callbacks *callback.Callbacks
 	doNotSend *donotsend.List
 	inbound   *inbound.Inbound
@@ -258,6 +260,11 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 	}
 	rm.campaigns.OnResume(rm.dispatch.Rewind)
 	r.background("dispatch", rm.dispatch.Run)
+	rm.history, err = history.Open(history.Options{Dir: filepath.Join(cfg.Data.Dir, "history"), Binds: watched(rm.dispatch), Log: r.log})
+	if err != nil {
+		return err
+	}
+	r.background("history", rm.history.Run)
 	rm.reloader.carriers, rm.reloader.dispatch = rm.carriers, rm.dispatch
 	r.background("reload", rm.reloader.run)
 	return nil

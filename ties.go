@@ -10,6 +10,8 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/api"
+	"github.com/kakitome/kakitome/engine/bind/history"
+	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/dlr"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/intake"
@@ -53,6 +55,17 @@ func (t toldLinks) Put(links []intake.Link) {
 	}
 	if err := t.links.Put(told); err != nil {
 		t.log.Warn("links will be asked for in the store", "count", len(told), "err", err)
+	}
+}
+
+// watched are the binds of now for their history.
+func watched(d *dispatch.Dispatcher) func() []history.Bind {
+	return func() []history.Bind {
+		var all []history.Bind
+		for _, b := range d.Binds() {
+			all = append(all, b)
+		}
+		return all
 	}
 }
 

@@ -47,6 +47,7 @@ type Store interface {
 	dlr.Store
 	Due(dst []store.DueItem, queue string, after store.Cursor, now time.Time, limit int) ([]store.DueItem, error)
 	NextDue(queue string, after store.Cursor) (time.Time, bool, error)
+	Waiting(queue string, now time.Time, limit int) (n int, oldest time.Time, err error)
 	Wake(queue string) <-chan struct{}
 	Queues() ([]string, error)
 	Open(id tenant.ID, aad string, box []byte) ([]byte, error)

@@ -111,3 +111,26 @@ func TestReloadChangesBindsCarriersAndRules(t *testing.T) {
 	s := r.eventually(r.accept("+819000012346", "お知らせです。", nil), message.Arrived) // was queued for docomo
 	require.Equal(t, "rakuten", s.Carrier)
 }
+
+func TestWhatWaitsForACarrierIsCounted(t *testing.T) {
+	r := newRig(t, smsc.Config{})
+	require.NoError(t, r.directory.Hold(t.Context(), "docomo", tenant.Paused, "operator"))
+	r.start()
+	before := time.Now()
+	ref := r.accept("+819000012345", "お知らせです。", nil)
+	r.accept("+819000012346", "お知らせです。", func(h *message.Head) { h.Lane = message.LaneBulk })
+	r.accept("+819000012347", "お知らせです。", func(h *message.Head) { h.SendAt = time.Now().Add(time.Hour) })
+	w, err := r.sends.Waiting("docomo", time.Now())
+	require.NoError(t, err)
+	require.Equal(t, [3]int{0, 1, 1}, w.Lanes)
+	require.Equal(t, 2, w.All)
+	require.WithinDuration(t, before, w.Oldest, 10*time.Second)
+	r.hold(tenant.Released)
+	r.eventually(ref, message.Arrived)
+	require.Len(t, r.sends.Binds(), 1)
+	c, ok := r.sends.BindConfig("docomo-1")
+	require.True(t, ok)
+	require.Equal(t, "docomo", c.Carrier)
+	_, ok = r.sends.BindConfig("x")
+	require.False(t, ok)
+}

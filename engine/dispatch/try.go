@@ -22,8 +22,61 @@ type Trial struct {
 	From   string // sender address that the carrier approved
 	Text   string // of one segment
 	Wait   time.Duration
-	// Tell is called with each step as it is taken, in words for an operator.
-	Tell func(format string, args ...any)
+	// Tell is called with each step as it is taken.
+	Tell func(Step)
+}
+
+// Deed says what a Step of a trial is.
+type Deed string
+
+const (
+	TrialBound    Deed = "bound"    // Peer, Took
+	TrialAccepted Deed = "accepted" // submit_sm_resp: ID, Took
+	TrialForeign  Deed = "foreign"  // a receipt of something else: ID, State
+	TrialReceived Deed = "received" // the receipt: ID, State, Err, Took since the response
+)
+
+// Step is one thing that happened in a trial.
+type Step struct {
+	Deed           Deed
+	Peer           string // system_id of the carrier
+	ID, State, Err string // as the carrier wrote them
+	Took           time.Duration
+}
+
+// String says it to an operator.
+func (s Step) String() string {
+	took := s.Took.Round(time.Millisecond)
+	switch s.Deed {
+	case TrialBound:
+		return fmt.Sprintf("bound to the carrier, which calls itself %q, after %s", s.Peer, took)
+	case TrialAccepted:
+		return fmt.Sprintf("submit_sm_resp after %s: message_id %q", took, s.ID)
+	case TrialForeign:
+		return fmt.Sprintf("deliver_sm of something else: id %q, state %s", s.ID, s.State)
+	}
+	return fmt.Sprintf("deliver_sm after %s: id %q, state %s, err %q", took, s.ID, s.State, s.Err)
+}
+
+// SubmitError is the carrier's word on a trial's submission.
+type SubmitError struct {
+	Outcome session.Outcome
+	Status  pdu.Status
+	Err     error // nil when the carrier answered
+}
+
+func (e *SubmitError) Error() string {
+	return strings.TrimSuffix(fmt.Sprintf("submit_sm: %s, %s: %v", e.Outcome, e.Status, e.Err), ": <nil>")
+}
+
+// NoReceiptError says that no receipt came in time.
+type NoReceiptError struct {
+	ID   string
+	Wait time.Duration
+}
+
+func (e *NoReceiptError) Error() string {
+	return fmt.Sprintf("no delivery receipt for %q within %s; when the engine is bound to the carrier too, it may have come there: drain the carrier first", e.ID, e.Wait)
 }
 
 // Try binds once, submits, and waits for the delivery receipt. It returns the id rules that fit the pair of ids, the
@@ -60,7 +113,7 @@ func Try(ctx context.Context, t Trial) (rules []string, err error) {
 		return nil, err
 	}
 	defer func() { _ = sess.Unbind(context.WithoutCancel(ctx)) }() // within its own limit
-	t.Tell("bound to %s, which calls itself %q, after %s", t.Bind.Address, sess.PeerSystemID(), time.Since(began).Round(time.Millisecond))
+	t.Tell(Step{Deed: TrialBound, Peer: sess.PeerSystemID(), Took: time.Since(began)})
 	sub := submission{source: t.From, number: t.Number, now: time.Now()}
 	if _, err := sess.Submit(ctx, []session.Request{{Body: submitSM(sub, &segments[0], time.Time{})}}); err != nil {
 		return nil, err
@@ -68,9 +121,9 @@ func Try(ctx context.Context, t Trial) (rules []string, err error) {
 	select {
 	case r := <-results:
 		if r.Outcome != session.Answered || r.Status != pdu.StatusOK {
-			return nil, fmt.Errorf("submit_sm: %s, %s", r.Outcome, strings.TrimSuffix(fmt.Sprintf("%s: %v", r.Status, r.Err), ": <nil>"))
+			return nil, &SubmitError{r.Outcome, r.Status, r.Err}
 		}
-		t.Tell("submit_sm_resp after %s: message_id %q", r.Received.Sub(r.Written).Round(time.Millisecond), r.MessageID)
+		t.Tell(Step{Deed: TrialAccepted, ID: string(r.MessageID), Took: r.Received.Sub(r.Written)})
 		return t.pair(ctx, string(r.MessageID), receipts)
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -94,6 +147,7 @@ func offer(receipts chan<- dlr.Receipt, in *session.Incoming) {
 
 // pair waits for the receipt whose id is the response's by some rule.
 func (t *Trial) pair(ctx context.Context, id string, receipts <-chan dlr.Receipt) ([]string, error) {
+	began := time.Now()
 	timer := time.NewTimer(t.Wait)
 	defer timer.Stop()
 	for {
@@ -101,13 +155,13 @@ func (t *Trial) pair(ctx context.Context, id string, receipts <-chan dlr.Receipt
 		case r := <-receipts:
 			rules := dlr.Propose([]dlr.Pair{{Response: id, Receipt: r.ID}})
 			if len(rules) == 0 {
-				t.Tell("deliver_sm of something else: id %q, state %s", r.ID, r.State)
+				t.Tell(Step{Deed: TrialForeign, ID: r.ID, State: fmt.Sprint(r.State)})
 				continue
 			}
-			t.Tell("deliver_sm: id %q, state %s, err %q", r.ID, r.State, r.Err)
+			t.Tell(Step{Deed: TrialReceived, ID: r.ID, State: fmt.Sprint(r.State), Err: r.Err, Took: time.Since(began)})
 			return rules, nil
 		case <-timer.C:
-			return nil, fmt.Errorf("no delivery receipt for %q within %s; when the engine is bound to the carrier too, it may have come there: drain the carrier first", id, t.Wait)
+			return nil, &NoReceiptError{id, t.Wait}
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

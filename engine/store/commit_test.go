@@ -246,6 +246,18 @@ func TestLateEntryComesBehindTheCursor(t *testing.T) {
 	queues, err := s.Queues()
 	require.NoError(t, err)
 	require.Equal(t, []string{"q"}, queues)
+	put(now.Add(2 * time.Hour))
+	n, oldest, err := s.Waiting("q", time.Now(), 10)
+	require.NoError(t, err)
+	require.Equal(t, 3, n, "what is due later does not wait")
+	require.WithinDuration(t, now, oldest, 10*time.Second, "no earlier than it was put in")
+	n, _, err = s.Waiting("q", ahead.Add(2*time.Hour), 2)
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	n, oldest, err = s.Waiting("r", time.Now(), 10)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	require.Zero(t, oldest)
 }
 
 func TestConcurrentReaderOfAQueueMissesNothing(t *testing.T) {
