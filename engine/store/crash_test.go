@@ -37,6 +37,12 @@ func TestMain(m *testing.M) {
 			failSync(dir)
 		case "limit":
 			failGrowth(dir)
+		case "backup":
+			backUpForever(dir)
+		case "restore":
+			restoreForever(dir)
+		case "rebuild":
+			rebuildForever(dir)
 		}
 		os.Exit(3)
 	}

@@ -12,6 +12,7 @@
 //	log/     Badger: the groups
 //	index/   Pebble: what streams, names, terms and queues the groups make; may be deleted, then it is replayed
 //	keys/    data keys and hash keys, wrapped under the master key, which lies outside
+//	RESTORED that this is the restored state of an earlier time, until that was dealt with
 //
 // # The way of a commit
 //
@@ -37,6 +38,12 @@
 // those it replays, and an index that knows more than the log. A damaged index alone may be moved away by hand. Damage
 // in older groups is found by the checksum of each entry when it is read. tail.go says how a torn tail, which Badger
 // cuts off, is told from damage.
+//
+// # What operators do with it
+//
+// backup.go copies the record while it is used, restore.go makes a store of a backup, verify.go compares everything in it
+// with everything else, rebuild.go makes the index anew, upgrade.go leads from one format to the next. Those that want
+// the store closed work on a view of it (view.go).
 //
 // The scope of a tenant is asked for by every read of a stream. Due, NextDue, Queues, and Follow are the engine's own
 // and see all tenants; what they give out carries its tenant.

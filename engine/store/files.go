@@ -34,6 +34,8 @@ type format struct {
 	Store   string `json:"store"` // a ULID
 	Check   []byte `json:"check"` // the store's id, wrapped under the master key
 	Master  string `json:"master"`
+	// Line is another after each restore: groups of the same number are no longer the same.
+	Line string `json:"line,omitempty"`
 }
 
 func lockDir(dir string) (*os.File, error) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"sync"
@@ -206,6 +207,9 @@ func (r *readers) load(path string, last uint64) error {
 	if err := json.Unmarshal(b, &f); err != nil || f.Version != 1 {
 		return fmt.Errorf("%w: %s; restore it from a backup", errDamaged, path)
 	}
+	if f.Sum != nil && *f.Sum != f.sum() {
+		return fmt.Errorf("%w: %s: checksum; restore it from a backup", errDamaged, path)
+	}
 	for name, next := range f.Next {
 		if next < 1 || next > last+1 {
 			return fmt.Errorf("%w: %s: reader %q is at group %d, the log ends at %d", errDamaged, path, name, next, last)
@@ -218,6 +222,15 @@ func (r *readers) load(path string, last uint64) error {
 type readersFormat struct {
 	Version int               `json:"version"`
 	Next    map[string]uint64 `json:"next"`
+	Sum     *uint32           `json:"sum,omitempty"` // crc32c of next as JSON; nil: written before there was one
+}
+
+func (f *readersFormat) sum() uint32 {
+	b, err := json.Marshal(f.Next) // in the order of the names
+	if err != nil {
+		panic("BUG: readers' places: " + err.Error())
+	}
+	return crc32.Checksum(b, castagnoli)
 }
 
 func (r *readers) join(name string) (uint64, error) {
@@ -249,7 +262,10 @@ func (r *readers) save() error {
 		r.mu.Unlock()
 		return nil
 	}
-	b, err := json.Marshal(readersFormat{1, r.next})
+	f := readersFormat{Version: 1, Next: r.next}
+	sum := f.sum()
+	f.Sum = &sum
+	b, err := json.Marshal(f)
 	r.dirty = false
 	r.mu.Unlock()
 	if err == nil {

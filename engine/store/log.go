@@ -46,19 +46,7 @@ const syncFailure = "Error while curlf sync"
 
 func openBadgerLog(dir string, vlogSize int64, log *slog.Logger, fatal func(error)) (*badgerLog, error) {
 	b := &badgerLog{failed: new(atomic.Bool)}
-	opt := badger.DefaultOptions(dir).
-		WithSyncWrites(true).
-		WithDetectConflicts(false).
-		WithNumVersionsToKeep(1).
-		WithValueThreshold(minValue).
-		WithValueLogFileSize(vlogSize).
-		WithMemTableSize(16 << 20).
-		WithNumMemtables(3).
-		WithBlockCacheSize(32 << 20).
-		WithIndexCacheSize(32 << 20).
-		WithNumCompactors(2).
-		WithMetricsEnabled(false).
-		WithLogger(&badgerLogger{log: log, failed: b.failed, fatal: fatal})
+	opt := logOptions(dir, vlogSize).WithLogger(&badgerLogger{log: log, failed: b.failed, fatal: fatal})
 	var err error
 	if b.db, err = badger.OpenManaged(opt); err != nil {
 		return nil, fmt.Errorf("open log in %s: %w", dir, err)
@@ -74,6 +62,21 @@ func openBadgerLog(dir string, vlogSize int64, log *slog.Logger, fatal func(erro
 		}
 	}
 	return b, nil
+}
+
+func logOptions(dir string, vlogSize int64) badger.Options {
+	return badger.DefaultOptions(dir).
+		WithSyncWrites(true).
+		WithDetectConflicts(false).
+		WithNumVersionsToKeep(1).
+		WithValueThreshold(minValue).
+		WithValueLogFileSize(vlogSize).
+		WithMemTableSize(16 << 20).
+		WithNumMemtables(3).
+		WithBlockCacheSize(32 << 20).
+		WithIndexCacheSize(32 << 20).
+		WithNumCompactors(2).
+		WithMetricsEnabled(false)
 }
 
 func groupKey(seq uint64) []byte {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,11 @@ import (
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/fb"
+	"github.com/dgraph-io/badger/v4/pb"
+	"github.com/dgraph-io/badger/v4/y"
+	"github.com/klauspost/compress/snappy"
+	"google.golang.org/protobuf/proto"
 )
 
 // Badger removes the tables that its MANIFEST does not name. They are left-overs when the process ended while tables were
@@ -46,6 +52,9 @@ func checkLogFiles(dir string) error {
 	}
 	for _, n := range tables {
 		if _, named := manifest.Tables[n]; named {
+			if err := checkLogTable(filepath.Join(dir, tableName(n))); err != nil {
+				return err
+			}
 			continue
 		}
 		if err := keepTable(dir, n); err != nil {
@@ -71,12 +80,76 @@ func numbered(dir, suffix string) ([]uint64, error) {
 	return numbers, nil
 }
 
+func tableName(n uint64) string { return fmt.Sprintf("%06d.sst", n) }
+
+// checkLogTable refuses a damaged table of the log: Badger would end the process on it, or read on. The tables hold no
+// groups, only where they are, so this is quick.
+//
+//	table: block … | index | length of the index 4 | checksum of the index | its length 4
+//	block: (compressed) content | checksum of the content | its length 4
+//
+// Lengths are big endian; checksums and index are read by Badger's own code.
+func checkLogTable(path string) error {
+	damaged := func(what string) error {
+		return fmt.Errorf("%w: %s: %s; restore it from a backup", errDamaged, path, what)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("check the log's tables: %w", err)
+	}
+	rest, sum, ok := cutChecksum(b)
+	if !ok || len(rest) < 4 {
+		return damaged("its end")
+	}
+	n := int(binary.BigEndian.Uint32(rest[len(rest)-4:]))
+	rest = rest[:len(rest)-4]
+	if n > len(rest) {
+		return damaged("its end")
+	}
+	content := rest[len(rest)-n:]
+	if err := y.VerifyChecksum(content, sum); err != nil {
+		return damaged("checksum of its index")
+	}
+	index := fb.GetRootAsTableIndex(content, 0)
+	for i := range index.OffsetsLength() {
+		var at fb.BlockOffset
+		if !index.Offsets(&at, i) || int(at.Offset())+int(at.Len()) > len(rest)-n {
+			return damaged("its index")
+		}
+		block, err := snappy.Decode(nil, rest[at.Offset():][:at.Len()])
+		if err != nil {
+			return damaged(fmt.Sprintf("block %d cannot be unpacked", i))
+		}
+		content, sum, ok := cutChecksum(block)
+		if !ok || y.VerifyChecksum(content, sum) != nil {
+			return damaged(fmt.Sprintf("checksum of block %d", i))
+		}
+	}
+	return nil
+}
+
+func cutChecksum(b []byte) (rest []byte, sum *pb.Checksum, ok bool) {
+	if len(b) < 4 {
+		return nil, nil, false
+	}
+	n := int(binary.BigEndian.Uint32(b[len(b)-4:]))
+	b = b[:len(b)-4]
+	if n > len(b) {
+		return nil, nil, false
+	}
+	sum = new(pb.Checksum)
+	if proto.Unmarshal(b[len(b)-n:], sum) != nil || sum.Algo != pb.Checksum_CRC32C { // y panics for others that it does not know
+		return nil, nil, false
+	}
+	return b[:len(b)-n], sum, true
+}
+
 func keepTable(dir string, n uint64) error {
 	kept := filepath.Join(dir, keptDir)
 	if err := os.Mkdir(kept, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	name := fmt.Sprintf("%06d.sst", n)
+	name := tableName(n)
 	if err := os.Link(filepath.Join(dir, name), filepath.Join(kept, name)); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
