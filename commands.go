@@ -92,31 +92,45 @@ func dialSocket(c *conf.Config) *operator {
 
 // call posts in (or gets, when it is nil) and reads the answer into out.
 func (o *operator) call(ctx context.Context, path string, in, out any) error {
-	method, body := http.MethodGet, io.Reader(nil)
-	if in != nil {
-		data, err := json.Marshal(in)
-		if err != nil {
-			return err
-		}
-		method, body = http.MethodPost, bytes.NewReader(data)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://operator"+path, body)
+	res, err := o.send(ctx, o.http, path, in)
 	if err != nil {
 		return err
-	}
-	res, err := o.http.Do(req)
-	if err != nil {
-		return errors.Unwrap(err)
 	}
 	defer res.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
 	if err != nil {
 		return err
 	}
-	if res.StatusCode != http.StatusOK {
-		return errors.New(strings.TrimSpace(string(data)))
-	}
 	return json.Unmarshal(data, out)
+}
+
+// send posts in (or gets, when it is nil). The caller closes the answer's body; an answer other than 200 is an error.
+func (o *operator) send(ctx context.Context, client *http.Client, path string, in any) (*http.Response, error) {
+	method, body := http.MethodGet, io.Reader(nil)
+	if in != nil {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		method, body = http.MethodPost, bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://operator"+path, body)
+	if err != nil {
+		return nil, err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, errors.Unwrap(err)
+	}
+	if res.StatusCode != http.StatusOK {
+		defer res.Body.Close()
+		data, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
+		if err != nil {
+			return nil, err
+		}
+		return nil, errors.New(strings.TrimSpace(string(data)))
+	}
+	return res, nil
 }
 
 func tenantApplyCommand(ctx context.Context, args []string) error {

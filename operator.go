@@ -42,6 +42,7 @@ type operatorDoor struct {
 	reloader  *reloader
 	callbacks *callback.Callbacks
 	started   time.Time
+	dataDir   string // backups lie elsewhere
 	log       *slog.Logger
 }
 
@@ -108,6 +109,7 @@ func (d *operatorDoor) handler() http.Handler {
 	mux.HandleFunc("POST /keys", answer(d.issueKey))
 	mux.HandleFunc("POST /keys/revoke", answer(d.revokeKey))
 	mux.HandleFunc("POST /reload", answer(d.reload))
+	mux.HandleFunc("POST /backup", d.backup)
 	mux.HandleFunc("POST /masterkey/rotate", answer(d.rotateKey))
 	mux.HandleFunc("POST /carriers/hold", answer(d.hold))
 	mux.HandleFunc("GET /carriers", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, d.carrierStatus()) })

@@ -169,7 +169,7 @@ func startRecord(ctx context.Context, r *running, cfg *conf.Config, rm *rooms) (
 	if rm.carriers, err = carrier.Open(cfg.Numbers); err != nil {
 		return err
 	}
-	return nil
+	return holdRestored(ctx, rm, r.log)
 }
 
 // startModules starts the modules and gives them the agents' configurations.
@@ -313,7 +313,7 @@ func startDoors(_ context.Context, r *running, cfg *conf.Config, rm *rooms) erro
 		return err
 	}
 	door := &operatorDoor{store: rm.store, directory: rm.directory, carriers: rm.carriers, modules: rm.modules, audit: rm.audit,
-		dispatch: rm.dispatch, reloader: rm.reloader, callbacks: rm.callbacks, started: time.Now(), log: r.log}
+		dispatch: rm.dispatch, reloader: rm.reloader, callbacks: rm.callbacks, started: time.Now(), dataDir: cfg.Data.Dir, log: r.log}
 	r.background("operator socket", func(ctx context.Context) error { return serveHTTP(ctx, socket, door.handler()) })
 	return nil
 }

@@ -149,7 +149,7 @@ func readSegment(path string, store ulid.ULID, fn func(seq uint64, group []byte)
 		}
 		seq, n := binary.LittleEndian.Uint64(entry[:]), int(binary.LittleEndian.Uint32(entry[8:]))
 		end := seq == 0
-		if !end && (n > maxGroup || seq <= s.Last) {
+		if !end && (n > 2*maxGroup || seq <= s.Last) { // one that was rewritten has a table besides
 			return damaged("group %d of %d bytes follows group %d", seq, n, s.Last)
 		}
 		group = group[:0]

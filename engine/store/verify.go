@@ -33,6 +33,8 @@ type VerifyOptions struct {
 	Tell func(Progress) // may be nil
 	// Inspect returns what looks at each stream; it may read from the store it is given. nil: nobody.
 	Inspect func(*Store) func(context.Context, Inspected) error
+	// Beside looks at what lies beside the store and follows from it; it calls find with what does not agree. nil: nobody.
+	Beside func(ctx context.Context, s *Store, find func(of, what string)) error
 }
 
 // Inspected is a stream with what the index says of it.
@@ -53,9 +55,10 @@ type Finding struct {
 // VerifyReport says what was looked at and what was found.
 type VerifyReport struct {
 	Groups, Events, Streams, Names uint64
-	Queued                         uint64 // streams that stand in queues
-	Behind                         uint64 // groups that a start will replay into the index
-	Swept                          uint64 // names that had ended and are no longer in the index
+	Queued                         uint64            // streams that stand in queues
+	Queues                         map[string]uint64 // how many in each
+	Behind                         uint64            // groups that a start will replay into the index
+	Swept                          uint64            // names that had ended and are no longer in the index
 	Found                          int
 	Findings                       []Finding // the first of them
 }
@@ -106,7 +109,7 @@ func Verify(ctx context.Context, o VerifyOptions) (_ *VerifyReport, err error) {
 		v.find(formatFile, "store id: %v", err)
 		return &v.report, nil
 	}
-	for _, step := range []func() error{v.files, v.open, v.groups, v.compare, v.streams} {
+	for _, step := range []func() error{v.files, v.open, v.groups, v.compare, v.streams, v.beside} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -222,6 +225,8 @@ func (v *verifier) group(seq uint64, group []byte) error {
 			case err != nil:
 				v.find(of, "event %d in group %d: %v", e.seq, seq, err)
 				return nil
+			case l == nil: // it went with its head
+				return nil
 			case e.seq != l.version:
 				v.find(of, "event %d in group %d follows %d events", e.seq, seq, l.version)
 				return nil
@@ -244,4 +249,20 @@ func (v *verifier) group(seq uint64, group []byte) error {
 		return fmt.Errorf("%w: entry of type %q", errDamaged, body[0])
 	})
 	return errors.Join(err, b.Commit(nosync))
+}
+
+func (v *verifier) beside() error {
+	if v.store == nil || v.Beside == nil {
+		return nil
+	}
+	return v.Beside(v.ctx, v.store, func(of, what string) { v.find(of, "%s", what) })
+}
+
+// Lag is how many groups the named reader of Follow is behind; all of them when it never read.
+func (s *Store) Lag(reader string) uint64 {
+	next := s.recent.next()
+	if lag, ok := s.readers.lag(next)[reader]; ok {
+		return lag
+	}
+	return next - 1
 }

@@ -59,7 +59,7 @@ func (v *verifier) compare() error {
 		case want.Key()[0] != keyMark && !bytes.Equal(have.Value(), want.Value()):
 			v.find(v.describe(want.Key(), want.Value()), "index and log say different things of it")
 		default:
-			v.count(want.Key()[0])
+			v.count(want.Key())
 		}
 		if order <= 0 {
 			h = have.Next()
@@ -74,14 +74,18 @@ func (v *verifier) compare() error {
 	return want.Error()
 }
 
-func (v *verifier) count(kind byte) {
-	switch kind {
+func (v *verifier) count(key []byte) {
+	switch key[0] {
 	case keyLife:
 		v.report.Streams++
 	case keyName:
 		v.report.Names++
 	case keyDue:
 		v.report.Queued++
+		if v.report.Queues == nil {
+			v.report.Queues = map[string]uint64{}
+		}
+		v.report.Queues[string(key[1:max(1, len(key)-dueSize-1)])]++
 	}
 }
 

@@ -184,7 +184,7 @@ func (s *Links) Run(ctx context.Context) error {
 	sweeper.Go(func() { s.sweeping(ctx) })
 	defer sweeper.Wait()
 	defer cancel()
-	err := s.record.Follow(ctx, "links", func(batch []store.Event, _ bool) error { return s.follow(ctx, batch) })
+	err := s.record.Follow(ctx, Reader, func(batch []store.Event, _ bool) error { return s.follow(ctx, batch) })
 	if ctx.Err() != nil {
 		return nil
 	}
