@@ -68,7 +68,7 @@ func FuzzGroup(f *testing.F) {
 func FuzzBodies(f *testing.F) {
 	group := sampleGroup()
 	for off := groupHeaderSize; off < len(group); {
-		body, next, err := entryAt(group, off)
+		body, next, err := entryHere(group, off)
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -16,8 +16,10 @@ import (
 // A commit group is one value of the log. Integers are little endian, "uv" is an unsigned varint.
 //
 //	group:  version 1 | crc32c 4 (of the 20 bytes behind it) | entries 4 | time 8 | floor 8 | entry …
+//	        version 2 | crc32c 4 (as above)                  | entries 4 | time 8 | floor 8 | table | entry …
+//	table:  crc32c 4 (of what follows) | per entry: its offset in version 1 4, its offset now 4
 //	entry:  length 4 (of the body) | crc32c 4 (of the body) | body
-//	body:   type 1 ('e' or 'x') | kind 1 | stream id 16 | tenant: length 1, bytes | …
+//	body:   type 1 ('e' or 'x'; 'd' and nothing more: dropped) | kind 1 | stream id 16 | tenant: length 1, bytes | …
 //	event:  … | seq uv | type 1 | at 8 | data (the rest)
 //	facts:  … | flags 1 | due: queue length 1, bytes, at 8 | names uv, name … | terms uv, term …
 //	name:   space 1 | flags 1 | until 8 | key: length uv, bytes | value: length uv, bytes
@@ -25,13 +27,18 @@ import (
 //
 // Times are nanoseconds since 1970 in UTC; 0 is "none". The floor is the earliest place that an entry of this group
 // can have in a queue (see due.go). The facts of a change follow its events.
+//
+// Version 2 is a group that the sweep of retention wrote anew under its own number (rewrite.go): its entries are shorter,
+// and are found by the offsets that they had, which the index keeps for ever.
 const (
 	groupVersion    = 1
+	groupRewritten  = 2
 	groupHeaderSize = 25
 	entryHeaderSize = 8
 
-	entryEvent = 'e'
-	entryFacts = 'x'
+	entryEvent   = 'e'
+	entryFacts   = 'x'
+	entryDropped = 'd'
 
 	factFinal  = 1 << 0
 	factDue    = 1 << 1
@@ -68,8 +75,8 @@ func parseGroupHeader(b []byte) (groupHeader, error) {
 	if len(b) < groupHeaderSize {
 		return groupHeader{}, fmt.Errorf("%w: group of %d bytes", errDamaged, len(b))
 	}
-	if b[0] != groupVersion {
-		return groupHeader{}, fmt.Errorf("%w: group version %d, this program knows %d", errDamaged, b[0], groupVersion)
+	if b[0] != groupVersion && b[0] != groupRewritten {
+		return groupHeader{}, fmt.Errorf("%w: group version %d, this program knows up to %d", errDamaged, b[0], groupRewritten)
 	}
 	if crc32.Checksum(b[5:groupHeaderSize], castagnoli) != binary.LittleEndian.Uint32(b[1:]) {
 		return groupHeader{}, fmt.Errorf("%w: checksum of the group header", errDamaged)
@@ -81,14 +88,27 @@ func parseGroupHeader(b []byte) (groupHeader, error) {
 	}, nil
 }
 
-// entryAt returns the body of the entry at off, its checksum verified, and the offset of the next one.
-func entryAt(group []byte, off int) (body []byte, next int, err error) {
+// entryAt returns the body of the entry that was written at off, its checksum verified.
+func entryAt(group []byte, off int) (body []byte, err error) {
+	if len(group) > groupHeaderSize && group[0] == groupRewritten {
+		now, ok := movedTo(group, off)
+		if !ok {
+			return nil, fmt.Errorf("%w: no entry was at offset %d", errDamaged, off)
+		}
+		off = now
+	}
+	body, _, err = entryHere(group, off)
+	return body, err
+}
+
+// entryHere returns the body of the entry at off and the offset of the next one.
+func entryHere(group []byte, off int) (body []byte, next int, err error) {
 	if off < groupHeaderSize || off+entryHeaderSize > len(group) {
 		return nil, 0, fmt.Errorf("%w: no entry at offset %d of %d", errDamaged, off, len(group))
 	}
 	n := int(binary.LittleEndian.Uint32(group[off:]))
 	start := off + entryHeaderSize
-	if n > len(group)-start {
+	if n < 1 || n > len(group)-start {
 		return nil, 0, fmt.Errorf("%w: entry of %d bytes at offset %d of %d", errDamaged, n, off, len(group))
 	}
 	body = group[start : start+n]
@@ -98,19 +118,43 @@ func entryAt(group []byte, off int) (body []byte, next int, err error) {
 	return body, start + n, nil
 }
 
-// eachEntry calls fn with every entry of a group in order; n counts from 0. Nothing may be left over.
+// eachEntry calls fn with every entry of a group in order, but for those that were dropped; n counts from 0, off is where
+// it was written first. Nothing may be left over.
 func eachEntry(group []byte, fn func(n uint32, off int, body []byte) error) (groupHeader, error) {
+	return walkEntries(group, func(n uint32, off int, body []byte) error {
+		if body[0] == entryDropped {
+			return nil
+		}
+		return fn(n, off, body)
+	})
+}
+
+// walkEntries is eachEntry with those that were dropped.
+func walkEntries(group []byte, fn func(n uint32, off int, body []byte) error) (groupHeader, error) {
 	h, err := parseGroupHeader(group)
 	if err != nil {
 		return h, err
 	}
 	off := groupHeaderSize
+	var table []byte
+	if group[0] == groupRewritten {
+		if table, err = movedTable(group, h.entries); err != nil {
+			return h, err
+		}
+		off += tableSize(h.entries)
+	}
 	for n := range h.entries {
-		body, next, err := entryAt(group, off)
+		first := off
+		if table != nil {
+			if first, err = tableEntry(table, n, off); err != nil {
+				return h, err
+			}
+		}
+		body, next, err := entryHere(group, off)
 		if err != nil {
 			return h, err
 		}
-		if err := fn(n, off, body); err != nil {
+		if err := fn(n, first, body); err != nil {
 			return h, err
 		}
 		off = next

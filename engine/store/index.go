@@ -173,7 +173,7 @@ func (ix *index) applyEvent(b *pebble.Batch, body []byte, at place) error {
 		return err
 	}
 	l, err := ix.touch(e.kind, e.id, e.tenant, e.seq == 0)
-	if err != nil {
+	if err != nil || l == nil {
 		return err
 	}
 	switch {
@@ -203,7 +203,7 @@ func (ix *index) applyEvent(b *pebble.Batch, body []byte, at place) error {
 
 func (ix *index) applyFacts(b *pebble.Batch, f *storedFacts, at place, floor int64) error {
 	l, err := ix.touch(f.kind, f.id, f.tenant, false)
-	if err != nil {
+	if err != nil || l == nil {
 		return err
 	}
 	if f.final {
@@ -245,7 +245,8 @@ func (ix *index) applyFacts(b *pebble.Batch, f *storedFacts, at place, floor int
 	return nil
 }
 
-// touch returns the life of a stream for changing, in the young generation. The caller holds applying and mu.
+// touch returns the life of a stream for changing, in the young generation. The caller holds applying and mu. Of kind
+// Callback a stream may have gone with its head (purge.go): then the life is nil, and what follows of it counts for nothing.
 func (ix *index) touch(kind Kind, id ulid.ULID, t []byte, head bool) (*life, error) {
 	if l := ix.young[id]; l != nil {
 		return l, nil
@@ -258,6 +259,9 @@ func (ix *index) touch(kind Kind, id ulid.ULID, t []byte, head bool) (*life, err
 		}
 	}
 	if l == nil {
+		if !head && kind == Callback {
+			return nil, nil
+		}
 		if !head {
 			return nil, fmt.Errorf("%w: stream %s has no head", errDamaged, id)
 		}

@@ -73,6 +73,7 @@ func logOptions(dir string, vlogSize int64) badger.Options {
 		WithValueLogFileSize(vlogSize).
 		WithMemTableSize(16 << 20).
 		WithNumMemtables(3).
+		WithNumLevelZeroTables(1). // merged at once, which tells what is superseded (reclaim.go)
 		WithBlockCacheSize(32 << 20).
 		WithIndexCacheSize(32 << 20).
 		WithNumCompactors(2).
@@ -105,7 +106,22 @@ func (b *badgerLog) Append(seq uint64, group []byte) error {
 	return nil
 }
 
-func (b *badgerLog) Read(seq uint64, fn func([]byte) error) error {
+// Read looks a second time when a group moved to another file (Reclaim) after its place was looked up.
+func (b *badgerLog) Read(seq uint64, fn func([]byte) error) (err error) {
+	for range 3 {
+		seen := false
+		err = b.read(seq, func(group []byte) error {
+			seen = true
+			return fn(group)
+		})
+		if err == nil || seen {
+			return err
+		}
+	}
+	return err
+}
+
+func (b *badgerLog) read(seq uint64, fn func([]byte) error) error {
 	txn := b.db.NewTransactionAt(math.MaxUint64, false)
 	defer txn.Discard()
 	item, err := txn.Get(groupKey(seq))

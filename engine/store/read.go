@@ -104,7 +104,7 @@ func (s *Store) fetch(ctx context.Context, wants []want, put func(want, Event)) 
 		wants = wants[n:]
 		read := func(group []byte) error {
 			for _, w := range part {
-				body, _, err := entryAt(group, int(w.place.n))
+				body, err := entryAt(group, int(w.place.n))
 				if err != nil {
 					return fmt.Errorf("event %d of stream %s: %w", w.seq, w.ref, err)
 				}

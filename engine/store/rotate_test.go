@@ -15,25 +15,6 @@ import (
 	"github.com/kakitome/kakitome/engine/tenant"
 )
 
-// copyTree copies a directory as it lies there, links made files of their own.
-func copyTree(t testing.TB, from, to string) {
-	t.Helper()
-	require.NoError(t, filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		target := filepath.Join(to, path[len(from):])
-		if d.IsDir() {
-			return os.MkdirAll(target, 0o700)
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(target, b, 0o600)
-	}))
-}
-
 type sealed struct {
 	tenant tenant.ID
 	aad    string

@@ -72,7 +72,8 @@ type Store struct {
 	acked   *ackMark
 	keys    *keyring
 
-	rotating sync.Mutex // held by a rotation of the master key
+	rotating  sync.Mutex   // held by a rotation of the master key
+	forgotten func() error // nil but in tests: Purge ends between index and log
 
 	queue   queue
 	places  floors

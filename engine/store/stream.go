@@ -82,6 +82,7 @@ const (
 	ByFileHash    Space = 'h' // digest of an uploaded file → campaign; a tenant's
 	ByAttempt     Space = 'p' // attempt id → claim; over all tenants
 	ByNoticeID    Space = 'w' // agent account and its notice id → claim; over all tenants
+	ByKept        Space = 'y' // id of a stream that was sealed anew → itself; a tenant's (keep.go)
 )
 
 // Name finds a stream by something other than its id. A key that holds personal data is given hashed.

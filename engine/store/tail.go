@@ -46,6 +46,13 @@ func checkTail(dir string, acked uint64) error {
 		if err != nil {
 			return fmt.Errorf("check the log's tail: %w", err)
 		}
+		if end == tailTorn && last < acked { // a sweep may have written older groups anew at the end: then it is before them
+			before, err := lastOf(files, acked)
+			if err != nil {
+				return fmt.Errorf("check the log's tail: %w", err)
+			}
+			last = max(last, before)
+		}
 		if end == tailTorn && last < acked {
 			return fmt.Errorf("%w: %s breaks off behind group %d, but group %d was acknowledged; restore the file from a backup",
 				errDamaged, newest, last, acked)
@@ -54,7 +61,7 @@ func checkTail(dir string, acked uint64) error {
 			return nil // nothing is cut, or only what nobody was told of
 		}
 		if len(files) > 0 && acked > 0 {
-			if last, _, err := scanFile(files[len(files)-1]); err != nil {
+			if last, err := lastOf(files, acked); err != nil {
 				return fmt.Errorf("check the log's tail: %w", err)
 			} else if last < acked && last > 0 {
 				return fmt.Errorf("%w: %s is empty, but group %d, behind those of the file before it, was acknowledged; restore the file from a backup",
@@ -66,6 +73,18 @@ func checkTail(dir string, acked uint64) error {
 		}
 	}
 	return nil
+}
+
+// lastOf is the last group in files, or one from acked on, looked for from the newest file back.
+func lastOf(files []string, acked uint64) (last uint64, err error) {
+	for i := len(files) - 1; i >= 0 && last < acked; i-- {
+		n, _, err := scanFile(files[i])
+		if err != nil {
+			return 0, err
+		}
+		last = max(last, n)
+	}
+	return last, nil
 }
 
 func removeEmpty(path string) error {

@@ -1,0 +1,307 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/oklog/ulid/v2"
+
+	"github.com/kakitome/kakitome/engine/tenant"
+)
+
+// Content ends with its data key (EraseKey). What is left of it are boxes that nobody can open, and the names and terms
+// that lead to them: Purge takes these away, some groups at a time, and Reclaim gives the space back. A box leaves its
+// stub, so that Open still says ErrErased; the events stay, with their times and states.
+//
+// First the index forgets, durably, then the groups are written anew: whenever it ends early, the groups still say what
+// else the index has to forget. Doing it again changes nothing.
+
+// Erasure says what goes with content. Its functions belong to those who own the formats.
+type Erasure struct {
+	// Cut gives the data of an event with each box in it replaced by cut(box), by the kind of its stream. The data given
+	// is the log's own and must not change. An error leaves the event as it is, and is logged.
+	Cut map[Kind]func(typ byte, data []byte, cut func(box []byte) []byte) ([]byte, error)
+	// Term and Name say which ways to find a stream go with its content.
+	Term func(kind Kind, field byte) bool
+	Name func(kind Kind, space Space) bool
+	// Whole reports whether a stream of kind Callback goes as a whole: its events, and all that the index knows of it.
+	Whole func(ref Ref, head []byte) (bool, error)
+	// Gone is told the heads of streams whose content has gone, perhaps repeatedly.
+	Gone func(heads []Event) error
+}
+
+// Purged says what Purge did.
+type Purged struct {
+	Groups, Rewritten int   // read, written anew
+	Read, Freed       int64 // bytes of groups read, and by how much they became shorter
+	Boxes             int   // that were shortened
+	Whole             int   // streams that went as a whole
+	Names, Terms      int   // ways to find streams that went
+}
+
+// Add sums two reports.
+func (p *Purged) Add(o Purged) {
+	p.Groups, p.Rewritten, p.Read, p.Freed = p.Groups+o.Groups, p.Rewritten+o.Rewritten, p.Read+o.Read, p.Freed+o.Freed
+	p.Boxes, p.Whole, p.Names, p.Terms = p.Boxes+o.Boxes, p.Whole+o.Whole, p.Names+o.Names, p.Terms+o.Terms
+}
+
+// A step of Purge reads so much of the log at most, but one group at least.
+const (
+	purgeBytes  = 4 << 20
+	purgeGroups = 2048
+)
+
+// Purge goes through groups from one to another, a few MB at a time, and returns the group to go on with. One caller at a
+// time.
+func (s *Store) Purge(ctx context.Context, from, to uint64, e Erasure) (next uint64, p Purged, err error) {
+	if err := s.enter(); err != nil {
+		return from, p, err
+	}
+	defer s.exit()
+	c := &purge{s: s, e: e, batch: s.index.db.NewBatch(), whole: map[ulid.ULID]bool{}}
+	defer c.batch.Close()
+	to = min(to, s.applied.Load())
+	for next = max(from, 1); next <= to && c.Read < purgeBytes && c.Groups < purgeGroups; next++ {
+		if err := ctx.Err(); err != nil {
+			return from, p, err
+		}
+		if err := s.log.Read(next, func(group []byte) error { return c.group(next, group) }); err != nil {
+			return from, p, err
+		}
+	}
+	if err := c.finish(); err != nil {
+		return from, p, err
+	}
+	return next, c.Purged, nil
+}
+
+// purge is one step.
+type purge struct {
+	Purged
+	s     *Store
+	e     Erasure
+	batch *pebble.Batch // what the index forgets
+	new   []rewritten
+	heads []Event
+	whole map[ulid.ULID]bool // streams of kind Callback that go (true) or stay
+	facts storedFacts
+}
+
+func (c *purge) group(seq uint64, group []byte) error {
+	gone := map[ulid.ULID]bool{} // streams of which something in this group is erased
+	out, err := rewriteGroup(group, func(_ uint32, body []byte) ([]byte, error) {
+		if body[0] == entryFacts {
+			return c.forget(gone, body)
+		}
+		return c.event(gone, body)
+	})
+	if err != nil {
+		return fmt.Errorf("purge group %d: %w", seq, err)
+	}
+	c.Groups++
+	c.Read += int64(len(group))
+	if out != nil {
+		c.new = append(c.new, rewritten{seq, out})
+		c.Freed += int64(len(group) - len(out))
+	}
+	return nil
+}
+
+// event gives the body of an event without erased content; nil when its stream goes as a whole.
+func (c *purge) event(gone map[ulid.ULID]bool, body []byte) ([]byte, error) {
+	ev, err := parseEvent(body)
+	if err != nil {
+		return nil, err
+	}
+	if ev.kind == Callback && c.e.Whole != nil {
+		if whole, err := c.goes(&ev); err != nil || whole {
+			return nil, err
+		}
+	}
+	cut := c.e.Cut[ev.kind]
+	if cut == nil {
+		return body, nil
+	}
+	erased, cuts := 0, 0
+	t := tenant.ID(ev.tenant)
+	data, err := cut(ev.typ, ev.data, func(box []byte) []byte {
+		switch {
+		case isStub(box):
+			erased++
+		case c.s.keys.erasedBox(t, box):
+			erased++
+			cuts++
+			return box[:stubSize]
+		}
+		return box
+	})
+	if err != nil {
+		c.s.opt.Log.Error("event is left as it is", "stream", Ref{t, ev.kind, ev.id}, "event", ev.seq, "err", err)
+		return body, nil
+	}
+	if erased > 0 {
+		if _, known := gone[ev.id]; !known {
+			kept, err := c.s.kept(Ref{t, ev.kind, ev.id})
+			if err != nil {
+				return nil, err
+			}
+			gone[ev.id] = !kept
+		}
+		if ev.seq == 0 && gone[ev.id] {
+			c.heads = append(c.heads, ev.event(t))
+		}
+	}
+	if cuts == 0 {
+		return body, nil
+	}
+	c.Boxes += cuts
+	head := len(body) - len(ev.data)
+	return append(body[:head:head], data...), nil
+}
+
+// goes reports whether the stream of an event goes, or has gone, as a whole.
+func (c *purge) goes(ev *storedEvent) (bool, error) {
+	if whole, known := c.whole[ev.id]; known {
+		return whole, nil
+	}
+	ix := c.s.index
+	ix.mu.RLock()
+	busy := ix.young[ev.id] != nil || ix.old[ev.id] != nil
+	ix.mu.RUnlock()
+	if busy {
+		return false, nil
+	}
+	l, err := ix.stored(ev.id)
+	if err != nil {
+		return false, err
+	}
+	if l == nil { // its head has gone
+		c.whole[ev.id] = true
+		return true, nil
+	}
+	if ev.seq != 0 || l.due.queue != "" {
+		return false, nil // it goes from its head on; what still waits stays
+	}
+	whole, err := c.e.Whole(l.ref, ev.data)
+	if err != nil {
+		c.s.opt.Log.Error("stream is left as it is", "stream", l.ref, "err", err)
+		whole = false
+	}
+	c.whole[ev.id] = whole
+	if !whole {
+		return false, nil
+	}
+	c.Whole++
+	keys := [][]byte{append([]byte{keyLife}, ev.id[:]...), appendHeadKey(nil, l.ref.Tenant, l.ref.Kind, l.headAt, ev.id)}
+	for n := range l.version / chunkLen {
+		keys = append(keys, chunkKey(ev.id, n))
+	}
+	for _, key := range keys {
+		if err := c.batch.Delete(key, nil); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// forget gives the body of facts without the names and terms that go with the content of their stream.
+func (c *purge) forget(gone map[ulid.ULID]bool, body []byte) ([]byte, error) {
+	f := &c.facts
+	if err := parseFacts(f, body); err != nil {
+		return nil, err
+	}
+	if f.kind == Callback && c.whole[f.id] {
+		return nil, nil
+	}
+	if !gone[f.id] || len(f.names)+len(f.terms) == 0 {
+		return body, nil
+	}
+	st, there, err := c.s.index.state(f.id)
+	if err != nil || !there {
+		return body, err
+	}
+	change := Change{Ref: st.ref, Expect: Any, Final: f.final}
+	if f.head {
+		change.Expect = 0
+	}
+	if f.hasDue {
+		change.Due = &Due{Queue: string(f.queue), At: unnano(f.dueAt)}
+	}
+	for _, n := range f.names {
+		if c.e.Name == nil || !c.e.Name(f.kind, n.space) {
+			change.Names = append(change.Names, Name{Space: n.space, Key: string(n.key), Value: n.value, Until: unnano(n.until), WhileOpen: n.whileOpen})
+			continue
+		}
+		c.Names++
+		if err := c.dropName(appendNameKey(nil, n.space, st.ref.Tenant, n.key), f.id); err != nil {
+			return nil, err
+		}
+	}
+	for _, t := range f.terms {
+		if c.e.Term == nil || !c.e.Term(f.kind, t.field) {
+			change.Terms = append(change.Terms, Term{t.field, string(t.value)})
+			continue
+		}
+		c.Terms++
+		key := appendNewest(appendTermPrefix(nil, st.ref.Tenant, f.kind, t.field, t.value), st.headAt, f.id)
+		if err := c.batch.Delete(key, nil); err != nil {
+			return nil, err
+		}
+	}
+	if len(change.Names) == len(f.names) && len(change.Terms) == len(f.terms) {
+		return body, nil
+	}
+	return appendFacts(nil, &change)[entryHeaderSize:], nil
+}
+
+// dropName forgets a name that is still this stream's.
+func (c *purge) dropName(key []byte, holder ulid.ULID) error {
+	n, there, err := c.s.index.name(key)
+	if err != nil || !there || n.holder.ID != holder {
+		return err
+	}
+	return c.batch.Delete(key, nil)
+}
+
+// finish makes durable what was gathered: the index first.
+func (c *purge) finish() error {
+	ix := c.s.index
+	if !c.batch.Empty() {
+		ix.applying.Lock()
+		err := c.batch.Commit(pebble.NoSync)
+		ix.applying.Unlock()
+		if err == nil {
+			err = ix.db.Flush()
+		}
+		if err != nil {
+			return fmt.Errorf("purge the index: %w", err)
+		}
+	}
+	if c.s.forgotten != nil {
+		if err := c.s.forgotten(); err != nil {
+			return err
+		}
+	}
+	if len(c.heads) > 0 && c.e.Gone != nil {
+		if err := c.e.Gone(c.heads); err != nil {
+			return err
+		}
+	}
+	if len(c.new) == 0 {
+		return nil
+	}
+	c.Rewritten = len(c.new)
+	return c.s.log.(*badgerLog).Rewrite(c.new)
+}
+
+// erasedBox reports whether the key of a box has been destroyed.
+func (k *keyring) erasedBox(t tenant.ID, box []byte) bool {
+	if len(box) < boxOverhead || box[0] != boxVersion {
+		return false
+	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	d := k.byID[keyID(box[1:stubSize])]
+	return d != nil && d.slot.tenant == t && d.stored.Erased
+}
