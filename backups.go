@@ -49,8 +49,17 @@ func (d *operatorDoor) backup(w http.ResponseWriter, r *http.Request) {
 	tell := func(l backupLine) {
 		_ = errors.Join(out.Encode(l), flush.Flush()) // a client that went away ends the request's context
 	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-d.ending:
+			cancel(errors.New("the engine stops"))
+		case <-ctx.Done():
+		}
+	}()
 	var told time.Time
-	report, err := d.store.Backup(r.Context(), store.BackupOptions{Dir: in.Dir, Keys: in.Keys, Apart: d.dataDir, Rate: in.Rate, Tell: func(p store.Progress) {
+	report, err := d.store.Backup(ctx, store.BackupOptions{Dir: in.Dir, Keys: in.Keys, Apart: d.dataDir, Rate: in.Rate, Tell: func(p store.Progress) {
 		if now := time.Now(); now.Sub(told) > 200*time.Millisecond {
 			told = now
 			tell(backupLine{Progress: &p})
@@ -61,6 +70,9 @@ func (d *operatorDoor) backup(w http.ResponseWriter, r *http.Request) {
 		err = d.audit.Record(r.Context(), tenant.OperatorID, audit.Entry{By: "operator", Action: "backup", Target: report.Record})
 	}
 	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
 		d.log.Error("no backup made", "err", err)
 		tell(backupLine{Error: err.Error()})
 		return

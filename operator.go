@@ -42,7 +42,8 @@ type operatorDoor struct {
 	reloader  *reloader
 	callbacks *callback.Callbacks
 	started   time.Time
-	dataDir   string // backups lie elsewhere
+	dataDir   string          // backups lie elsewhere
+	ending    <-chan struct{} // closed when the engine stops: a backup does not hold it up
 	log       *slog.Logger
 }
 

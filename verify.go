@@ -43,6 +43,8 @@ func (i inspector) stream(ctx context.Context, in store.Inspected) error {
 		return i.message(ctx, in)
 	case store.Claim:
 		return i.claim(ctx, in)
+	case store.Register:
+		return payment.CheckRegister(ctx, i.s, in.Ref, in.Events)
 	case store.File:
 		_, _, err := i.documents.Get(ctx, tenant.Only(in.Ref.Tenant), in.Ref.ID.String())
 		if errors.Is(err, store.ErrErased) || errors.Is(err, store.ErrNotFound) { // at the end of its term; never finished

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/plugins/proto"
 )
 
@@ -106,6 +107,13 @@ func TestReceiptNumbersHaveNoGaps(t *testing.T) {
 	for i, n := range numbers {
 		require.Equal(t, receiptNumber(i+1), n)
 	}
+	ref := register(r.tenant.ID, "receipts")
+	events, err := r.s.Load(t.Context(), tenant.Only(r.tenant.ID), ref)
+	require.NoError(t, err)
+	require.NoError(t, CheckRegister(t.Context(), r.s, ref, events))
+	events[3].Data, events[4].Data = events[4].Data, events[3].Data
+	require.ErrorContains(t, CheckRegister(t.Context(), r.s, ref, events), "is not that of claim")
+	require.NoError(t, CheckRegister(t.Context(), r.s, register(r.tenant.ID, "attention"), events))
 }
 
 func TestTimelineAndWords(t *testing.T) {

@@ -118,10 +118,7 @@ func (r *restore) claim() error {
 	if r.lock, err = lockDir(r.dir); err != nil {
 		return err
 	}
-	keys, err := filepath.Glob(filepath.Join(r.dir, keysDir, "*", "*"))
-	for _, path := range keys { // of a restore that was cut off, as all that follows
-		err = errors.Join(err, shred(path))
-	}
+	err = shredKeys(filepath.Join(r.dir, keysDir)) // of a restore that was cut off, as all that follows
 	entries, listErr := os.ReadDir(r.dir)
 	err = errors.Join(err, listErr)
 	for _, e := range entries {

@@ -23,7 +23,8 @@ import (
 // The second index needs the room of the first. Memory does not grow with the store: what is compared lies on disk, in
 // the same order, and streams are loaded some at a time.
 //
-// What is no fault: names that were swept because they had ended; groups that the index has yet to replay (Behind); a torn
+// What is no fault: names that were swept because they had ended, and what a purge that ended early took from the index
+// first; groups that the index has yet to replay (Behind); a torn
 // end of the log that nobody was told of. A finding names streams and files, never a number, a token or any content.
 
 // VerifyOptions say what is verified.
@@ -33,6 +34,8 @@ type VerifyOptions struct {
 	Tell func(Progress) // may be nil
 	// Inspect returns what looks at each stream; it may read from the store it is given. nil: nobody.
 	Inspect func(*Store) func(context.Context, Inspected) error
+	// Erasure says what a sweep of retention takes away: the index forgets it before the log does.
+	Erasure Erasure
 	// Beside looks at what lies beside the store and follows from it; it calls find with what does not agree. nil: nobody.
 	Beside func(ctx context.Context, s *Store, find func(of, what string)) error
 }

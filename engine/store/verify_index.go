@@ -52,7 +52,7 @@ func (v *verifier) compare() error {
 		switch {
 		case order < 0:
 			v.find(v.describe(have.Key(), have.Value()), "it is in the index and not in the log")
-		case order > 0 && v.ended(want.Key(), want.Value(), now):
+		case order > 0 && (v.ended(want.Key(), want.Value(), now) || v.forgotten(want.Key(), want.Value())):
 			v.report.Swept++
 		case order > 0:
 			v.find(v.describe(want.Key(), want.Value()), "it is in the log and not in the index")
@@ -103,6 +103,81 @@ func (v *verifier) ended(key, value []byte, now time.Time) bool {
 		return st.final, err
 	})
 	return err == nil && !holds
+}
+
+// forgotten reports whether the index has lost the key to a purge that the log has yet to follow (purge.go): names and
+// terms of erased content, and whole streams of callbacks. Of ByKept it forgets by Unkeep.
+func (v *verifier) forgotten(key, value []byte) bool {
+	switch key[0] {
+	case keyName:
+		n, err := parseName(value)
+		if err != nil || len(key) < 2 {
+			return false
+		}
+		space := Space(key[1])
+		return space == ByKept || v.Erasure.Name != nil && v.Erasure.Name(n.holder.Kind, space) && v.erased(n.holder.ID)
+	case keyTerm:
+		_, rest, ok := bytes.Cut(key[1:], []byte{0}) // behind the tenant
+		if !ok || len(rest) < 3+newestSize || v.Erasure.Term == nil || !v.Erasure.Term(Kind(rest[0]), rest[1]) {
+			return false
+		}
+		_, id := parseNewest(key[len(key)-newestSize:])
+		return v.erased(id)
+	case keyLife, keyChunk:
+		return len(key) >= 17 && v.goesWhole(ulid.ULID(key[1:17]))
+	case keyHead:
+		if len(key) < newestSize {
+			return false
+		}
+		_, id := parseNewest(key[len(key)-newestSize:])
+		return v.goesWhole(id)
+	}
+	return false
+}
+
+// logged loads a stream by the second index.
+func (v *verifier) logged(id ulid.ULID) (ref Ref, events []Event) {
+	places, have, err := v.fresh.places(nil, id, 0)
+	if err != nil || have == nil {
+		return ref, nil
+	}
+	wants := make([]want, len(places))
+	for i, p := range places {
+		wants[i] = want{place: p, ref: *have, seq: uint32(i), at: i}
+	}
+	events = make([]Event, len(places))
+	if err := v.store.fetch(v.ctx, wants, func(w want, e Event) { events[w.at] = e }); err != nil {
+		return ref, nil
+	}
+	return *have, events
+}
+
+// erased reports whether a stream has a box whose key has been destroyed.
+func (v *verifier) erased(id ulid.ULID) (gone bool) {
+	ref, events := v.logged(id)
+	cut := v.Erasure.Cut[ref.Kind]
+	if cut == nil {
+		return false
+	}
+	for _, e := range events {
+		_, err := cut(e.Type, e.Data, func(box []byte) []byte {
+			gone = gone || isStub(box) || v.store.keys.erasedBox(ref.Tenant, box)
+			return box
+		})
+		if err != nil {
+			return false
+		}
+	}
+	return gone
+}
+
+func (v *verifier) goesWhole(id ulid.ULID) bool {
+	ref, events := v.logged(id)
+	if ref.Kind != Callback || len(events) == 0 || v.Erasure.Whole == nil {
+		return false
+	}
+	whole, err := v.Erasure.Whole(ref, events[0].Data)
+	return err == nil && whole
 }
 
 // describe says what a key of the index is about, without the name or term in it.

@@ -12,10 +12,10 @@ import (
 )
 
 // A view is a directory beside a store's, <dir>.view, that holds the same and may be opened, replayed into and thrown
-// away, while nothing of the store itself changes. Files that are never written again are linked (copied where links
-// cannot be made): tables, all value-log files but the newest, which Badger cuts, and the files of keys, of which no copy
-// shall lie about. The rest is copied. The store's
-// lock is held as long as the view lives, so there is one at a time, and none while an engine runs.
+// away, while nothing of the store itself changes. Large files that are never written again are linked (copied where links
+// cannot be made): tables of the index, and value-log files but the newest, which Badger cuts. The rest is copied, also the
+// tables of the log and empty value-log files: Badger truncates what it deletes, and with a link the store's own would go.
+// The store's lock is held as long as the view lives, so there is one at a time, and none while an engine runs.
 type view struct {
 	of     *format
 	dir    string
@@ -47,7 +47,7 @@ func makeView(o Options, index bool) (_ *view, err error) {
 			err = errors.Join(err, v.close())
 		}
 	}()
-	if err := os.RemoveAll(v.dir); err != nil { // left by a process that was killed
+	if err := v.remove(); err != nil { // left by a process that was killed
 		return nil, err
 	}
 	if err := os.Mkdir(v.dir, 0o700); err != nil {
@@ -71,9 +71,22 @@ func (v *view) options(o Options) Options {
 	return o
 }
 
-func (v *view) close() error {
-	return errors.Join(os.RemoveAll(v.dir), v.lock.Close())
+func (v *view) close() error { return errors.Join(v.remove(), v.lock.Close()) }
+
+func (v *view) remove() error {
+	return errors.Join(shredKeys(filepath.Join(v.dir, keysDir)), os.RemoveAll(v.dir))
 }
+
+// shredKeys overwrites the files of copied keys, which are not to be found in free blocks when the keys are destroyed.
+func shredKeys(dir string) error {
+	paths, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	for _, path := range paths {
+		err = errors.Join(err, shred(path))
+	}
+	return err
+}
+
+const linkFrom = 64 << 10 // bytes of a value-log file; one without content is smaller
 
 // show makes to show what lies at from, if anything.
 func show(from, to string) error {
@@ -100,13 +113,21 @@ func show(from, to string) error {
 			return os.Mkdir(target, 0o700)
 		case d.Name() == lockFile:
 			return nil
-		case filepath.Base(from) == keysDir, strings.HasSuffix(path, ".sst"), strings.HasSuffix(path, ".vlog") && d.Name() != newest:
+		case filepath.Base(from) == indexDir && strings.HasSuffix(path, ".sst"), strings.HasSuffix(path, ".vlog") && d.Name() != newest && size(d) >= linkFrom:
 			if os.Link(path, target) == nil {
 				return nil
 			}
 		}
 		return copySparse(path, target)
 	})
+}
+
+func size(d fs.DirEntry) int64 {
+	info, err := d.Info()
+	if err != nil {
+		return 0 // copying tells
+	}
+	return info.Size()
 }
 
 // copySparse copies a file and leaves out blocks of zeros: Badger's files begin as large ones without content.
