@@ -1,12 +1,21 @@
 // Bench measures the built programs: the engine with its modules, simulated carriers and this load generator, all on one
 // machine and its cores.
 //
-//	go run ./bench [-n 100000] [-window 500] [-limit 3m] [-out bench/results] [-profile DIR] [scenario]
+//	go run ./bench [flags] [scenario …]
 //
-// A scenario (scenarios below) starts a country of its own in a temporary directory, is bounded in count and time, and
-// returns figures by name. Report (report.go) writes them with machine, commit and settings as JSON and as a table to
-// <out>/<date>-<commit>[-<scenario>].{json,md}; with -out "" only to the screen. The same run repeated differs by up to two times where
-// the cores are shared, so compare runs that were made one after the other on a quiet machine.
+//	rows       whole lives of messages by batch and one a request, with and without a page, also on a slower disk; codes
+//	           among them; allocations of dispatch; landing pages (rows.go)
+//	session    smpp/session alone, beside go-smpp (session.go)
+//	lanes      how many messages of a large bulk go before a code (lanes.go)
+//	memory     of an engine with a million queued messages and as many live links (memory.go)
+//	stored     start, search and throughput with ten million messages stored (stored.go)
+//	backlog    memory with five million messages due (stored.go)
+//
+// Without a name all are run, one after the other. A scenario starts countries of its own in a temporary directory, is
+// bounded in count and time, and returns figures by name. Report (report.go) writes them with machine, commit and settings
+// as JSON and as a table to <out>/<date>-<commit>-<scenario>.{json,md}; with -out "" only to the screen. The same run
+// repeated differs by up to two times where the cores are shared: compare runs that were made one after the other on a
+// quiet machine, and rather ratios of one run.
 package main
 
 import (
@@ -22,67 +31,84 @@ import (
 
 // settings are what a run may change.
 type settings struct {
-	Messages int           `json:"messages"` // of each way in
-	Window   int           `json:"window"`   // of each of the four binds
-	Conns    int           `json:"connections"`
-	Batch    int           `json:"batch_lines"`
-	Limit    time.Duration `json:"limit_ns"`
-	Profile  string        `json:"-"` // directory of the engine's CPU profiles; empty: none
+	Long    time.Duration `json:"long_ns"`     // of each load of rows and stored
+	Window  int           `json:"window"`      // of each of the four binds
+	Batch   int           `json:"batch_lines"` // of a batch request
+	Session int           `json:"session"`     // messages of session
+	Bulk    int           `json:"bulk"`        // messages of lanes
+	Live    int           `json:"live"`        // messages of memory
+	Stored  int           `json:"stored"`      // finished messages of stored
+	Queued  int           `json:"queued"`      // queued messages of stored
+	Due     int           `json:"due"`         // due messages of backlog
+	Profile string        `json:"-"`           // directory of the engine's CPU profiles; empty: none
 }
 
-// figure is one measured value.
+// figure is one measured value. Reach is what issue or plan asks for, in words; empty: nothing.
 type figure struct {
 	Name  string  `json:"name"`
 	Value float64 `json:"value"`
 	Unit  string  `json:"unit"`
+	Reach string  `json:"reach,omitempty"`
 }
 
-var scenarios = map[string]func(ctx context.Context, s settings) ([]figure, error){
-	"way":     wholeWay,
-	"session": sessionAlone,
+// scenarios in the order in which all are run.
+var scenarios = []struct {
+	name string
+	run  func(ctx context.Context, s settings) ([]figure, error)
+}{
+	{"rows", rows}, {"session", sessionAlone}, {"lanes", lanes}, {"memory", memory}, {"stored", stored}, {"backlog", backlog},
 }
 
 func main() {
-	s := settings{Conns: 64, Batch: 1000}
-	flag.IntVar(&s.Messages, "n", 100_000, "messages of each way in, at most 1,900,000")
-	flag.IntVar(&s.Window, "window", 500, "outstanding PDUs of each bind")
-	flag.DurationVar(&s.Limit, "limit", 3*time.Minute, "longest time of a scenario")
-	flag.StringVar(&s.Profile, "profile", "", "directory for a CPU profile of the engine in each part of the scenario; empty: none")
+	var s settings
+	flag.DurationVar(&s.Long, "long", time.Minute, "how long each load of rows and stored is sent")
+	flag.IntVar(&s.Window, "window", 500, "outstanding PDUs of each bind (session: twice as many)")
+	flag.IntVar(&s.Batch, "batch", 1000, "lines of a batch request")
+	flag.IntVar(&s.Session, "session", 1_500_000, "messages of session")
+	flag.IntVar(&s.Bulk, "bulk", 1_000_000, "messages of lanes, at most 900,000 of a carrier's million numbers twice")
+	flag.IntVar(&s.Live, "live", 1_000_000, "messages of memory")
+	flag.IntVar(&s.Stored, "stored", 10_000_000, "finished messages of stored")
+	flag.IntVar(&s.Queued, "queued", 1_000_000, "queued messages of stored")
+	flag.IntVar(&s.Due, "due", 5_000_000, "due messages of backlog")
+	limit := flag.Duration("limit", 30*time.Minute, "longest time of a scenario")
+	flag.StringVar(&s.Profile, "profile", "", "directory for CPU profiles of the engine under the loads of rows; empty: none")
 	out := flag.String("out", "bench/results", "directory of the reports; empty: none")
 	flag.Parse()
-	name := "way"
-	if flag.NArg() > 0 {
-		name = flag.Arg(0)
-	}
-	if given := false; name == "session" {
-		flag.Visit(func(f *flag.Flag) { given = given || f.Name == "window" })
-		if !given {
-			s.Window = 1000
-		}
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, name, s, *out); err != nil {
+	if err := run(ctx, flag.Args(), s, *limit, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, name string, s settings, out string) error {
-	scenario := scenarios[name]
-	if scenario == nil {
-		return fmt.Errorf("there is no scenario %q", name)
+func run(ctx context.Context, names []string, s settings, limit time.Duration, out string) error {
+	if len(names) == 0 {
+		for _, sc := range scenarios {
+			names = append(names, sc.name)
+		}
 	}
-	if s.Messages < 1 || s.Messages > 1_900_000 {
-		return errors.New("-n must be 1 to 1,900,000")
+	var failed error
+	for _, name := range names {
+		failed = errors.Join(failed, one(ctx, name, s, limit, out))
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.Limit)
+	return failed
+}
+
+func one(ctx context.Context, name string, s settings, limit time.Duration, out string) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	began := time.Now()
-	figures, err := scenario(ctx, s)
-	if err != nil {
-		return err
+	for _, sc := range scenarios {
+		if sc.name == name {
+			say("scenario %s", name)
+			began := time.Now()
+			figures, err := sc.run(ctx, s)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return newReport(name, s, figures, time.Since(began)).write(out)
+		}
 	}
-	return newReport(name, s, figures, time.Since(began)).write(out)
+	return fmt.Errorf("there is no scenario %q", name)
 }

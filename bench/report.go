@@ -41,10 +41,7 @@ func (r *report) write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	name := filepath.Join(dir, r.At[:len(time.DateOnly)]+"-"+r.Commit)
-	if r.Scenario != "way" {
-		name += "-" + r.Scenario
-	}
+	name := filepath.Join(dir, r.At[:len(time.DateOnly)]+"-"+r.Commit+"-"+r.Scenario)
 	return errors.Join(os.WriteFile(name+".json", append(data, '\n'), 0o644), os.WriteFile(name+".md", []byte(table), 0o644))
 }
 
@@ -52,18 +49,14 @@ func (r *report) table() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s, %s, commit %s\n\n", r.Scenario, r.At, r.Commit)
 	fmt.Fprintf(&b, "%s. All that is measured, and what measures, on the same cores.\n", r.Machine)
-	if r.Scenario == "session" {
-		fmt.Fprintf(&b, "%d messages (a tenth of them by go-smpp), one bind, window %d; %.0f s in all.\n\n", r.Settings.Messages, r.Settings.Window, r.Seconds)
-	} else {
-		fmt.Fprintf(&b, "%d messages each way in, %d connections, batches of %d, window %d on each of 4 binds; %.0f s in all.\n\n", r.Settings.Messages, r.Settings.Conns, r.Settings.Batch, r.Settings.Window, r.Seconds)
-	}
-	b.WriteString("| what | value | unit |\n|---|---:|---|\n")
+	fmt.Fprintf(&b, "Loads of %v, batches of %d, window %d on each of 4 binds (session: one bind, twice that window); %.0f s in all.\n\n", r.Settings.Long, r.Settings.Batch, r.Settings.Window, r.Seconds)
+	b.WriteString("| what | value | unit | to reach |\n|---|---:|---|---|\n")
 	for _, f := range r.Figures {
 		format := "%.0f"
 		if f.Value < 100 {
 			format = "%.2f"
 		}
-		fmt.Fprintf(&b, "| %s | "+format+" | %s |\n", f.Name, f.Value, f.Unit)
+		fmt.Fprintf(&b, "| %s | "+format+" | %s | %s |\n", f.Name, f.Value, f.Unit, f.Reach)
 	}
 	return b.String()
 }

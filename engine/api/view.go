@@ -190,10 +190,15 @@ func eventDetail(e message.Event) (map[string]string, error) {
 	case message.Submitting, message.Submitted, message.Retrying, message.InDoubt, message.Refused:
 		var d message.Submission
 		err := e.Decode(&d)
-		return map[string]string{
+		detail := map[string]string{
 			"part": strconv.Itoa(d.Part), "attempt": strconv.Itoa(d.Attempt), "carrier": d.Carrier, "bind": d.Bind,
 			"command_status": strconv.FormatUint(uint64(d.Status), 10), "reason": d.Reason, "policy": string(d.Policy), "until": when(d.Until),
-		}, err
+			"smsc_id": d.SMSCID,
+		}
+		if !d.Written.IsZero() {
+			detail["written"] = d.Written.UTC().Format(time.RFC3339Nano) // the connection took the request
+		}
+		return detail, err
 	case message.Delivered, message.Undelivered:
 		var d message.Report
 		err := e.Decode(&d)

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/kakitome/kakitome/engine/api"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/tools/apptest"
+)
+
+// whole is a message with a link, two identity items and a sealed page of about 1 KB.
+func whole() message.Draft {
+	return message.Draft{
+		Text:     "〇〇県水道局のお知らせ {url}",
+		Identity: &message.Identity{Items: []message.IdentityItem{{Field: "birth_date", Value: "1980-04-01"}, {Field: "customer_number", Value: "00-0-000000"}}},
+		Page: &message.Page{
+			Title: "水道料金のお知らせ", Lead: strings.Repeat("いつもご利用ありがとうございます。", 14),
+			Rows: []message.Row{{Item: "お客様番号", Value: "00-0-000000"}, {Item: "ご使用期間", Value: "9月～10月"}, {Item: "ご使用量", Value: "44立方メートル"}},
+		},
+	}
+}
+
+// bare is a message of text alone.
+func bare() message.Draft {
+	return message.Draft{Text: "〇〇県水道局です。本日の断水は15時までです。"}
+}
+
+// slowSync is added to every sync of the engine's files, by strace, for rows 4.
+const slowSync = 2 * time.Millisecond
+
+// rows measures the ways in, each with an empty store: accept (synced) → submit → response → dlr recorded (synced).
+func rows(ctx context.Context, s settings) (figures []figure, err error) {
+	add := func(name string, value float64, unit, reach string) {
+		figures = append(figures, figure{name, value, unit, reach})
+	}
+	loads := []struct {
+		load
+		reach, ack string
+	}{
+		{load{name: "1 whole life, batch", draft: whole(), batch: s.Batch, conns: 4, long: s.Long}, "60,000", ""},
+		{load{name: "2 bare SMS, batch", draft: bare(), batch: s.Batch, conns: 4, long: s.Long}, "100,000", ""},
+		{load{name: "3 bare SMS, one a request, 1,024 connections", draft: bare(), batch: 1, conns: 1024, long: s.Long}, "63,000", "under 50"},
+		{load{name: "3 bare SMS, one a request, 64 connections", draft: bare(), batch: 1, conns: 64, long: s.Long}, "", "under 20"},
+	}
+	for _, slow := range []time.Duration{0, slowSync} {
+		for i, l := range loads {
+			name := l.name
+			if slow > 0 {
+				name = fmt.Sprintf("4 %s, syncs %v slower", l.name[2:], slow)
+				l.reach, l.ack = "", ""
+			}
+			m, err := row(ctx, s, l.load, slow, i == 0 && slow == 0, add)
+			if err != nil {
+				return figures, fmt.Errorf("%s: %w", name, err)
+			}
+			add(name+": whole lives", m.rate, "messages/s", l.reach)
+			add(name+": accepted, durable", float64(m.messages)/m.accepting.Seconds(), "messages/s", "")
+			add(name+": acknowledgement p50", quantile(m.answers, 0.50), "ms", "")
+			add(name+": acknowledgement p99", quantile(m.answers, 0.99), "ms", l.ack)
+			add(name+": the engine's CPU, its whole life", float64(m.cpu.Nanoseconds())/1000, "µs a message", "")
+			if slow > 0 {
+				for _, f := range figures {
+					if f.Name == l.name+": whole lives" {
+						add(name+" ÷ without", m.rate/f.Value, "", "at least 0.75")
+					}
+				}
+			}
+		}
+	}
+	return figures, nil
+}
+
+// row measures one load in a country of its own; with codes, one-time codes are sent among it, and landing pages and
+// dispatch's allocations are looked at too.
+func row(ctx context.Context, s settings, l load, slow time.Duration, codes bool, add func(name string, value float64, unit, reach string)) (m *measured, err error) {
+	o := apptest.Options{Window: s.Window, NoLedger: true}
+	if slow > 0 {
+		if o.Engine, err = slowEngine(slow); err != nil {
+			return nil, err
+		}
+	}
+	st, err := newSite(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if e := st.close(); err == nil {
+			err = e
+		}
+	}()
+	if !codes {
+		return st.measure(ctx, l, s.Profile)
+	}
+	c := &codeClient{site: st}
+	done := make(chan error, 2)
+	go func() { done <- c.run(ctx, l.long) }()
+	go func() { done <- st.allocations(ctx, l.long/2, add) }()
+	if m, err = st.measure(ctx, l, s.Profile); err != nil {
+		return nil, err
+	}
+	for range cap(done) {
+		if err := <-done; err != nil {
+			return nil, err
+		}
+	}
+	if err := c.report(ctx, add); err != nil {
+		return nil, err
+	}
+	return m, st.pages(ctx, add)
+}
+
+// slowEngine writes a program that runs the engine with a delay behind each of its syncs. With seccomp-bpf no other
+// system call is stopped, and with -D the process is the engine itself.
+func slowEngine(slow time.Duration) (string, error) {
+	dir, err := programs()
+	if err != nil {
+		return "", err
+	}
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		return "", fmt.Errorf("slower syncs need strace: %w", err)
+	}
+	const calls = "msync,fsync,fdatasync,sync_file_range"
+	script := fmt.Sprintf("#!/bin/sh\nexec %s -D -f --seccomp-bpf -o /dev/null -e trace=%s -e inject=%s:delay_exit=%d %s \"$@\"\n",
+		strace, calls, calls, slow.Microseconds(), filepath.Join(dir, "kakitome"))
+	path := filepath.Join(dir, "kakitome-slow")
+	return path, os.WriteFile(path, []byte(script), 0o755)
+}
+
+// codeClient sends one-time codes while a load runs.
+type codeClient struct {
+	*site
+	began []time.Time
+	ids   []string
+}
+
+// codeEvery is the time between two codes.
+const codeEvery = 50 * time.Millisecond
+
+func (c *codeClient) run(ctx context.Context, long time.Duration) error {
+	ticker := time.NewTicker(codeEvery)
+	defer ticker.Stop()
+	for end := time.Now().Add(long); time.Now().Before(end); {
+		began := time.Now()
+		a, _, err := c.sender.Send(ctx, &message.Draft{To: apptest.Number(numbers - 1 - len(c.ids)), Class: string(message.OTP), Text: "認証番号は 000000 です。"})
+		if err != nil {
+			return fmt.Errorf("code: %w", err)
+		}
+		c.sent.Add(1)
+		c.began, c.ids = append(c.began, began), append(c.ids, a.ID)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+	return nil
+}
+
+// report asks the engine when the connection took each code.
+func (c *codeClient) report(ctx context.Context, add func(name string, value float64, unit, reach string)) error {
+	var took []time.Duration
+	for i, id := range c.ids {
+		var m api.Message
+		if err := c.sender.Do(ctx, fasthttp.MethodGet, "/v1/messages/"+id, nil, fasthttp.StatusOK, &m); err != nil {
+			return err
+		}
+		for _, e := range m.Timeline {
+			if e.Event != message.Submitted.String() {
+				continue
+			}
+			written, err := time.Parse(time.RFC3339Nano, e.Detail["written"])
+			if err != nil {
+				return fmt.Errorf("code %s: %w", id, err)
+			}
+			took = append(took, written.Sub(c.began[i]))
+		}
+	}
+	if len(took) < len(c.ids) {
+		return fmt.Errorf("%d of %d codes were submitted", len(took), len(c.ids))
+	}
+	slices.Sort(took)
+	add("6 a code under row 1, request begun → on the wire: p50", quantile(took, 0.50), "ms", "")
+	add("6 a code under row 1, request begun → on the wire: p99", quantile(took, 0.99), "ms", "under 20")
+	return nil
+}
+
+// pages gets landing pages over connections that stay open, for five seconds.
+func (s *site) pages(ctx context.Context, add func(name string, value float64, unit, reach string)) error {
+	const long, conns = 5 * time.Second, 64
+	t, err := s.send(ctx, load{name: "links", draft: whole(), batch: 1, conns: 8, long: time.Second})
+	if err != nil {
+		return err
+	}
+	cpu, err := s.cpu()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var count atomic.Int64
+	var clients sync.WaitGroup
+	for c := range conns {
+		clients.Go(func() {
+			req, res := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+			defer fasthttp.ReleaseRequest(req)
+			defer fasthttp.ReleaseResponse(res)
+			for i := c; time.Since(began) < long && ctx.Err() == nil; i += conns {
+				req.SetRequestURI(t.links[i%len(t.links)])
+				if err := s.client.Do(req, res); err != nil {
+					cancel(err)
+				} else if res.StatusCode() != fasthttp.StatusOK || !bytes.Contains(res.Body(), []byte("〇〇県水道局")) {
+					cancel(fmt.Errorf("landing page: status %d: %.300s", res.StatusCode(), res.Body()))
+				}
+				count.Add(1)
+			}
+		})
+	}
+	clients.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	after, err := s.cpu()
+	add("landing pages", float64(count.Load())/time.Since(began).Seconds(), "pages/s", "")
+	add("landing pages: the engine's CPU", float64((after-cpu).Microseconds())/float64(count.Load()), "µs a page", "")
+	return err
+}
