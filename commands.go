@@ -189,6 +189,7 @@ func readTenant(path string) (*applyRequest, error) {
 		}
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	in.Seeds = in.Tenant.SeedNumbers
 	for i, a := range in.Tenant.Agents {
 		if a.ConfigFile == "" {
 			continue

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/bind"
 	"github.com/kakitome/kakitome/engine/callback"
+	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/payment"
@@ -41,6 +43,7 @@ type operatorDoor struct {
 	dispatch  *dispatch.Dispatcher
 	reloader  *reloader
 	callbacks *callback.Callbacks
+	campaigns *campaign.Campaigns
 	started   time.Time
 	dataDir   string          // backups lie elsewhere
 	ending    <-chan struct{} // closed when the engine stops: a backup does not hold it up
@@ -50,6 +53,7 @@ type operatorDoor struct {
 type applyRequest struct {
 	Tenant       tenant.Tenant              `json:"tenant"`
 	AgentConfigs map[string]json.RawMessage `json:"agent_configs"` // by agent name, plain: they cross only the socket
+	Seeds        map[string]string          `json:"seeds,omitempty"` // numbers by carrier, plain
 	DryRun       bool                       `json:"dry_run"`
 }
 
@@ -174,7 +178,11 @@ func (d *operatorDoor) applyTenant(ctx context.Context, in applyRequest) (applie
 		a.Config = box
 	}
 	definition := len(out.Diff)
-	out.Diff = append(out.Diff, callbackDiff(old, t.Callbacks)...)
+	seeds, err := d.seedDiff(old, t.ID, in.Seeds)
+	if err != nil {
+		return applied{}, err
+	}
+	out.Diff = append(append(out.Diff, callbackDiff(old, t.Callbacks)...), seeds...)
 	if in.DryRun || len(out.Diff) == 0 {
 		return out, nil
 	}
@@ -183,8 +191,33 @@ func (d *operatorDoor) applyTenant(ctx context.Context, in applyRequest) (applie
 			return applied{}, err
 		}
 	}
+	for name, number := range in.Seeds {
+		if err := d.campaigns.SetSeed(ctx, t.ID, name, number); err != nil {
+			return applied{}, err
+		}
+	}
 	out.Secrets, out.Faults = d.applyCallbacks(ctx, old, t.ID, t.Callbacks)
 	return out, d.audit.Record(ctx, t.ID, audit.Entry{By: "operator", Action: "tenant.apply", Detail: strings.Join(out.Diff, "\n")})
+}
+
+// seedDiff lists what a definition changes of its tenant's seeds, numbers masked. Those that it does not name stay.
+func (d *operatorDoor) seedDiff(old *tenant.Tenant, id tenant.ID, next map[string]string) (lines []string, err error) {
+	for _, name := range slices.Sorted(maps.Keys(next)) {
+		n, err := d.campaigns.CheckSeed(name, next[name])
+		if err != nil {
+			return nil, fmt.Errorf("seed.%s: %w", name, err)
+		}
+		if old == nil {
+			old = &tenant.Tenant{ID: id}
+		}
+		switch same, err := d.campaigns.HasSeed(old, name, n); {
+		case err != nil:
+			return nil, err
+		case !same:
+			lines = append(lines, fmt.Sprintf("~ seed.%s: %s", name, n.Masked()))
+		}
+	}
+	return lines, nil
 }
 
 func hasAgent(t *tenant.Tenant, name string) bool {
@@ -269,7 +302,7 @@ func diff(old, next *tenant.Tenant) []string {
 // plain is the JSON form of a definition without what the engine itself minted or sealed.
 func plain(t *tenant.Tenant) any {
 	c := *t
-	c.Callbacks = nil // callbackDiff has them
+	c.Callbacks, c.Seeds = nil, nil // callbackDiff and seedDiff have them
 	c.Agents = slices.Clone(c.Agents)
 	for i := range c.Agents {
 		c.Agents[i].Hook, c.Agents[i].Config = "", nil

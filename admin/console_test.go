@@ -450,7 +450,7 @@ func TestEveryScreenIsDrawnInBothLanguages(t *testing.T) {
 	r := openRoom(t)
 	ids := r.fill()
 	up := r.upload("mizu", "a.csv", sampleCSV)
-	for login, paths := range map[string][]string{"admin@mizu": {"/", "/messages", "/send", "/uploads", "/uploads/" + up.ID.String(), "/alerts", "/users", "/keys", "/audit", "/account", "/account/totp"}, "operator": {"/", "/tenants", "/audit", "/account"}} {
+	for login, paths := range map[string][]string{"admin@mizu": {"/", "/messages", "/send", "/uploads", "/uploads/" + up.ID.String(), "/seeds", "/alerts", "/users", "/keys", "/audit", "/account", "/account/totp"}, "operator": {"/", "/tenants", "/audit", "/account"}} {
 		b := r.enter(login)
 		if login == "admin@mizu" {
 			for _, id := range ids {

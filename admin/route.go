@@ -68,6 +68,13 @@ var routes = []route{
 	{method: "POST", path: "/uploads/{id}/faults", roles: senders, serve: (*Server).uploadFaults},
 	{method: "POST", path: "/uploads/{id}/release", roles: senders, serve: (*Server).release},
 	{method: "POST", path: "/uploads/{id}/drop", roles: senders, serve: (*Server).drop},
+	{method: "POST", path: "/uploads/{id}/pause", roles: senders, serve: (*Server).pauseUpload},
+	{method: "POST", path: "/uploads/{id}/resume", roles: senders, serve: (*Server).resumeUpload},
+	{method: "POST", path: "/uploads/{id}/cancel", roles: senders, serve: (*Server).cancelUpload},
+	{method: "POST", path: "/uploads/{id}/continue", roles: senders, serve: (*Server).continueUpload},
+	{method: "POST", path: "/uploads/{id}/drop-carrier", roles: senders, serve: (*Server).dropCarrier},
+	{method: "GET", path: "/seeds", roles: admins, serve: (*Server).seeds},
+	{method: "POST", path: "/seeds", roles: admins, serve: (*Server).setSeed},
 
 	{method: "GET", path: "/received", roles: readers, serve: (*Server).received},
 	{method: "POST", path: "/received/{id}/stop", roles: senders, serve: (*Server).stopSender},

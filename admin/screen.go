@@ -113,6 +113,7 @@ func functions(lang string) template.FuncMap {
 		},
 		"modstate":   func(state string) string { return moduleWords[state].in(lang) },
 		"uploadword": func(p string) string { return uploadWords[campaign.Phase(p)].in(lang) },
+		"reason":     func(code string) string { return reasonWord(code, lang) },
 		"failword":   func(r string) string { return failWords[campaign.Reason(r)].in(lang) },
 		"stopreason": func(r donotsend.Reason) string { return stopWords[r].in(lang) },
 		"action":     func(a string) string { return actionWord(a, lang) },

@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -141,6 +142,9 @@ type uploadPage struct {
 	Looked    int  // messages of the upload that were counted
 	Counted   bool // all of them
 	At        time.Time
+	Seeds     []campaign.Seed // with which a canary can be
+	Missing   []string        // labels of carriers of the rows without a seed
+	labels    map[string]string
 }
 
 func (s *Server) uploadDetail(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -153,7 +157,15 @@ func (s *Server) uploadDetail(w http.ResponseWriter, r *http.Request, v *visit) 
 		return err
 	}
 	v.watch = interest{tenant: v.Tenant.ID, kinds: map[store.Kind]bool{store.Campaign: true, store.Message: st.Accepted > 0}}
-	p := &uploadPage{State: st, At: v.now}
+	p := &uploadPage{State: st, At: v.now, labels: map[string]string{}}
+	for _, c := range s.Carriers.Carriers() {
+		p.labels[c.Name] = c.Label()
+	}
+	if st.Phase == campaign.Staged {
+		if err := s.canaryOf(v, p); err != nil {
+			return err
+		}
+	}
 	for _, l := range []struct {
 		list campaign.List
 		n    int64
@@ -221,14 +233,25 @@ func (s *Server) onUpload(w http.ResponseWriter, r *http.Request, v *visit, acti
 	if err != nil {
 		return err
 	}
-	if err := s.record(r.Context(), v, action, id.String(), strconv.FormatInt(st.Good, 10)+" rows"); err != nil {
+	detail := strconv.FormatInt(st.Good, 10) + " rows"
+	if c := r.PostForm.Get("carrier"); st.Canary != nil && slices.Contains(st.Canary.Failed, c) {
+		detail = c
+	}
+	if err := s.record(r.Context(), v, action, id.String(), detail); err != nil {
 		return err
 	}
 	to := "/uploads/" + id.String()
 	err = do(id)
 	var late *campaign.PhaseError
 	var twin *campaign.TwinError
+	var seed *campaign.SeedError
+	var ps message.Problems
 	switch {
+	case errors.As(err, &seed):
+		to = s.note(v, to, "テスト番号が登録されていない携帯電話会社があるため、カナリア送信を開始できません。", "The canary cannot begin: a carrier has no seed number.")
+	case errors.As(err, &ps) && len(ps) > 0:
+		text := ps[0].Text(v.Lang)
+		to = s.note(v, to, text, text)
 	case errors.As(err, &late):
 		to = s.note(v, to, "すでに別の操作が行われています。現在の状態をご確認ください。", "Somebody was faster. Please look at how it stands now.")
 	case errors.Is(err, campaign.ErrFaulty):
@@ -245,7 +268,8 @@ func (s *Server) onUpload(w http.ResponseWriter, r *http.Request, v *visit, acti
 
 func (s *Server) release(w http.ResponseWriter, r *http.Request, v *visit) error {
 	return s.onUpload(w, r, v, "upload.release", func(id ulid.ULID) error {
-		_, err := s.Campaigns.Release(r.Context(), v.scope, id, campaign.Release{By: v.By(), GoodOnly: r.PostForm.Get("good_only") == "1", Again: r.PostForm.Get("again") == "1"})
+		_, err := s.Campaigns.Release(r.Context(), v.scope, id, campaign.Release{By: v.By(), GoodOnly: r.PostForm.Get("good_only") == "1", Again: r.PostForm.Get("again") == "1",
+			Canary: r.PostForm.Get("canary") == "1"})
 		return err
 	})
 }

@@ -173,6 +173,8 @@ var reasonWords = map[string]words{
 	"no_sender": {"承認済みの送信元なし", "no approved sender"}, "do_not_send": {"送信停止リストの番号", "on the do-not-send list"}, "unknown_carrier": {"携帯電話会社不明", "carrier unknown"}, "permanent": {"携帯電話会社が拒否", "refused by the carrier"},
 	"retries_spent": {"再送回数の上限", "retries used up"}, "temporary": {"携帯電話会社が一時的に受付不可", "carrier could not take it then"},
 	"validity": {"送信期限の経過", "its validity ended"}, "in_doubt": {"応答なし", "no response"},
+	message.ReasonCampaignCanceled: {"一括送信の取消", "its upload was canceled"}, message.ReasonCarrierDropped: {"カナリア送信の結果により、この携帯電話会社への送信を除外", "its upload goes on without this carrier"},
+	"seed_moved": {"テスト番号の携帯電話会社が変わっています", "the seed number has moved to another carrier"}, "no_seed": {"テスト番号が登録されていません", "no seed number"}, "past": {"送信期限の経過", "its validity ended"},
 	"text_unencodable": {"送信できない文字を含む本文", "text that cannot be encoded"}, "unencodable": {"送信できない文字を含む本文", "text that cannot be encoded"},
 }
 
@@ -201,6 +203,7 @@ func reasonWord(code, lang string) string {
 
 var uploadWords = map[campaign.Phase]words{
 	campaign.Receiving: {"受信中", "Receiving"}, campaign.Checking: {"確認中", "Checking"}, campaign.Staged: {"送信待ち", "Ready"}, campaign.Releasing: {"受付処理中", "Releasing"},
+	campaign.Probing: {"カナリア送信中", "Canary under way"}, campaign.Stopped: {"カナリア送信で停止", "Stopped by the canary"}, campaign.Canceling: {"取消処理中", "Being canceled"}, campaign.Canceled: {"取消済み", "Canceled"},
 	campaign.Done: {"受付完了", "Done"}, campaign.Dropped: {"破棄", "Dropped"}, campaign.Failed: {"取込不可", "Failed"},
 }
 
@@ -232,6 +235,8 @@ var actionWords = map[string]words{
 	"message.send": {"個別送信", "message sent"}, "message.cancel": {"送信取消", "message canceled"}, "message.revoke": {"URL無効化", "link revoked"}, "message.unlock": {"認証ロック解除", "identification unlocked"},
 	"message.page": {"ページの確認", "page previewed"}, "message.resend_form": {"再送フォームの表示", "resend form opened"}, "results.export": {"送信結果のCSV出力", "results exported"}, "answers.export": {"アンケート回答のCSV出力", "answers exported"},
 	"audit.export": {"操作履歴のCSV出力", "audit log exported"}, "upload.begin": {"アップロード", "upload begun"}, "upload.release": {"一括送信の開始", "upload released"}, "upload.drop": {"アップロードの破棄", "upload dropped"},
+	"upload.pause": {"一括送信の一時停止", "upload paused"}, "upload.resume": {"一括送信の再開", "upload resumed"}, "upload.cancel": {"一括送信の取消", "upload canceled"}, "upload.continue": {"カナリア停止後の送信継続", "went on after the canary"}, "upload.drop_carrier": {"携帯電話会社の除外", "carrier dropped"},
+	"seed.set": {"テスト番号の登録", "seed number set"}, "seed.remove": {"テスト番号の削除", "seed number removed"},
 	"upload.faults": {"エラー一覧のCSV出力", "findings exported"}, "claim.resolve": {"要対応を完了", "alerts resolved"}, "claim.settle": {"消込", "claim settled"}, "claim.withdraw": {"請求取下げ", "claim withdrawn"}, "claim.receipt": {"領収書のダウンロード", "receipt downloaded"},
 	"user.add": {"ユーザー追加", "user added"}, "user.set": {"アカウント変更", "account changed"}, "user.role": {"権限変更", "role changed"}, "user.password": {"パスワード再発行", "password reissued"}, "user.totp": {"2段階認証解除", "second factor removed"},
 	"user.disable": {"ユーザー停止", "user disabled"}, "user.enable": {"ユーザー再開", "user enabled"}, "key.issue": {"APIキー発行", "key issued"}, "key.revoke": {"APIキー無効化", "key revoked"},

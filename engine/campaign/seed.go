@@ -63,6 +63,12 @@ func (c *Campaigns) CheckSeed(name, number string) (carrier.Number, error) {
 	return n, nil
 }
 
+// HasSeed reports whether the number is the tenant's seed at the carrier.
+func (c *Campaigns) HasSeed(t *tenant.Tenant, name string, n carrier.Number) (bool, error) {
+	have, ok, err := c.seed(t, name)
+	return ok && have == n, err
+}
+
 const detailOtherCarrier = "the number is not this carrier's"
 
 // SetSeed sets the tenant's phone at a carrier, sealed; an empty number takes it away. The error is message.Problems for
