@@ -113,6 +113,8 @@ const minimalPDF = "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 ob
 
 type noDocuments struct{}
 
+func (noDocuments) Hold(context.Context, tenant.Scope, []string, time.Time) error { return nil }
+
 func (noDocuments) Exists(_ context.Context, _ tenant.Scope, ids []string) ([]string, error) {
 	return ids, nil
 }

@@ -46,7 +46,20 @@ const (
 	begun    = 1 // head
 	chunk    = 2 // sealed bytes, aad "<id>/<seq>"
 	complete = 3
+	held     = 4 // holding: a link shows the file until then; behind complete
 )
+
+// FileClass is the class of the data keys of files that are kept as long as a class: they are keys of their own, because
+// files wait for the last link that shows them (engine/retention).
+func FileClass(class string) string { return "doc_" + class }
+
+// holding is the data of held. Its form is read by engine/retention.
+type holding struct {
+	Until time.Time `json:"until"`
+}
+
+// holdStep is by how much more than is asked for a file is held, so that a thousand messages that show it are one event.
+const holdStep = 31 * 24 * time.Hour
 
 type head struct {
 	V      int    `json:"v"` // 1
@@ -109,9 +122,12 @@ func (d *Documents) write(ctx context.Context, ref store.Ref, class string, now 
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
+	if whole(events) {
+		return nil
+	}
 	chunks := (len(pdf) + chunkBytes - 1) / chunkBytes
 	seal := func(what string, plain []byte) ([]byte, error) {
-		return d.s.Seal(ref.Tenant, class, now, ref.ID.String()+"/"+what, plain)
+		return d.s.Seal(ref.Tenant, FileClass(class), now, ref.ID.String()+"/"+what, plain)
 	}
 	for n := len(events); n < chunks+2; n++ {
 		var e store.NewEvent
@@ -212,8 +228,67 @@ func (d *Documents) Exists(ctx context.Context, scope tenant.Scope, ids []string
 	return missing, nil
 }
 
+// Hold keeps whole files readable until a time at least, however long their own term is. A file whose content is gone stays
+// so: store.ErrErased.
+func (d *Documents) Hold(ctx context.Context, scope tenant.Scope, ids []string, until time.Time) error {
+	for _, id := range ids {
+		ref, err := d.ref(scope, id)
+		if err != nil {
+			return err
+		}
+		if err := d.hold(ctx, scope, ref, until); err != nil {
+			return fmt.Errorf("hold document %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+func (d *Documents) hold(ctx context.Context, scope tenant.Scope, ref store.Ref, until time.Time) error {
+	for {
+		events, err := d.s.Load(ctx, scope, ref)
+		if err != nil {
+			return err
+		}
+		if !whole(events) {
+			return store.ErrNotFound
+		}
+		var h head
+		if err := json.Unmarshal(events[0].Data, &h); err != nil {
+			return err
+		}
+		if _, err := d.s.Open(ref.Tenant, ref.ID.String()+"/name", h.Name); err != nil {
+			return err
+		}
+		if last := events[len(events)-1]; last.Type == held {
+			var was holding
+			if err := json.Unmarshal(last.Data, &was); err != nil {
+				return err
+			}
+			if !was.Until.Before(until) {
+				return nil
+			}
+		}
+		data, err := json.Marshal(holding{until.Add(holdStep).UTC()})
+		if err != nil {
+			return err
+		}
+		errs, err := d.s.Commit(ctx, store.Tx{{Ref: ref, Expect: len(events), Events: []store.NewEvent{{Type: held, Data: data}}}})
+		if err == nil {
+			err = errs[0]
+		}
+		if c := (*store.ConflictError)(nil); errors.As(err, &c) {
+			continue
+		}
+		return err
+	}
+}
+
 func whole(events []store.Event) bool {
-	return len(events) > 0 && events[len(events)-1].Type == complete
+	n := len(events)
+	for n > 0 && events[n-1].Type == held {
+		n--
+	}
+	return n > 0 && events[n-1].Type == complete
 }
 
 func (d *Documents) ref(scope tenant.Scope, id string) (store.Ref, error) {

@@ -151,7 +151,7 @@ func TestErasedFileSaysSo(t *testing.T) {
 	body := pdf(t, "x", 10)
 	id, err := docs.Put(t.Context(), "acme", "a.pdf", body)
 	require.NoError(t, err)
-	_, err = s.EraseKeys(now.AddDate(0, 0, 2), "acme", document.DefaultClass)
+	_, err = s.EraseKeys(now.AddDate(0, 0, 2), "acme", document.FileClass(document.DefaultClass))
 	require.NoError(t, err)
 	_, _, err = docs.Get(t.Context(), ours, id)
 	require.ErrorIs(t, err, store.ErrErased)

@@ -280,6 +280,24 @@ func (in *Intake) checkDocuments(ctx context.Context, t *tenant.Tenant, plans []
 			at.p.bad(message.Problem{Field: fmt.Sprintf("page.documents[%d]", at.i), Code: "unknown", Value: message.Mask(ids[i]), Detail: "there is no such document"})
 		}
 	}
+	until := map[string]time.Time{}
+	for i, at := range places {
+		if at.p.open() && at.p.expires.After(until[ids[i]]) {
+			until[ids[i]] = at.p.expires
+		}
+	}
+	held := map[string]error{}
+	for id, until := range until {
+		held[id] = in.Documents.Hold(ctx, tenant.Only(t.ID), []string{id}, until)
+	}
+	for i, at := range places {
+		switch err := held[ids[i]]; {
+		case errors.Is(err, store.ErrErased):
+			at.p.bad(message.Problem{Field: fmt.Sprintf("page.documents[%d]", at.i), Code: "unknown", Value: message.Mask(ids[i]), Detail: "the document's retention is over: upload it again"})
+		case err != nil:
+			at.p.res.Err = fmt.Errorf("hold documents: %w", err)
+		}
+	}
 }
 
 // build makes the transaction of one message.

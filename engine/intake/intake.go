@@ -36,6 +36,8 @@ type Claims interface {
 type Documents interface {
 	// Exists returns those of the ids that are no document within the scope.
 	Exists(ctx context.Context, scope tenant.Scope, ids []string) (missing []string, err error)
+	// Hold keeps documents readable until a time at least; store.ErrErased: the content of one is past its retention.
+	Hold(ctx context.Context, scope tenant.Scope, ids []string, until time.Time) error
 }
 
 // Link is what the link server must know of a new link at once.

@@ -88,6 +88,8 @@ func (e *claimsEdge) Plan(ctx context.Context, t *tenant.Tenant, msg ulid.ULID, 
 
 type documentsEdge map[string]tenant.ID
 
+func (documentsEdge) Hold(context.Context, tenant.Scope, []string, time.Time) error { return nil }
+
 func (e documentsEdge) Exists(_ context.Context, scope tenant.Scope, ids []string) (missing []string, err error) {
 	for _, id := range ids {
 		if owner, ok := e[id]; !ok || !scope.Sees(owner) {

@@ -32,13 +32,14 @@ const (
 	Answered    Type = 18 // Answer (回答済み)
 	Locked      Type = 19 // Lock: after too many tries
 	Unlocked    Type = 20 // Act
+	Kept        Type = 21 // Keeping: it outlives its term, its content was sealed anew
 )
 
 var typeNames = map[Type]string{
 	Accepted: "accepted", LookedUp: "looked_up", Submitting: "submitting", Submitted: "submitted", Retrying: "retrying",
 	InDoubt: "in_doubt", Refused: "refused", Delivered: "delivered", Undelivered: "undelivered", Lapsed: "lapsed",
 	Canceled: "canceled", Revoked: "revoked", Opened: "opened", Tried: "tried", CodeSent: "code_sent",
-	Identified: "identified", Viewed: "viewed", Answered: "answered", Locked: "locked", Unlocked: "unlocked",
+	Identified: "identified", Viewed: "viewed", Answered: "answered", Locked: "locked", Unlocked: "unlocked", Kept: "kept",
 }
 
 func (t Type) String() string {
@@ -96,9 +97,10 @@ type Answer struct {
 
 // SMS is the sealed part that dispatch needs.
 type SMS struct {
-	Number    string `json:"number"` // E.164, +81…
-	Text      string `json:"text"`   // final, link included; for otp only until it is used
-	Reference string `json:"reference,omitempty"`
+	Number     string `json:"number"` // E.164, +81…
+	Text       string `json:"text"`   // final, link included; for otp only until it is used
+	Reference  string `json:"reference,omitempty"`
+	Registered string `json:"registered,omitempty"` // YYYY-MM-DD: not sent when the number changed hands since
 }
 
 // Content is the sealed part that the link shows.
@@ -110,8 +112,15 @@ type Content struct {
 // Lookup is the data of LookedUp.
 type Lookup struct {
 	Carrier string `json:"carrier"`
-	By      string `json:"by"` // ported, range
+	By      string `json:"by"`
 }
+
+// Where a Lookup's carrier comes from.
+const (
+	ByPorted = "ported" // the operator's table of ported numbers
+	ByModule = "module" // a lookup module
+	ByRange  = "range"  // the ranges of numbers
+)
 
 // Submission is the data of Submitting, Submitted, Retrying, InDoubt, Refused.
 type Submission struct {
@@ -121,11 +130,14 @@ type Submission struct {
 	Bind    string    `json:"bind,omitempty"`
 	SMSCID  string    `json:"smsc_id,omitempty"` // normalised by the carrier's rule
 	Status  uint32    `json:"status,omitempty"`  // command_status
-	Reason  string    `json:"reason,omitempty"`  // stable word: no_sender, unknown_carrier, permanent, retries_spent, …
+	Reason  string    `json:"reason,omitempty"`  // stable word: no_sender, unknown_carrier, changed_hands, permanent, retries_spent, …
 	Policy  Doubt     `json:"policy,omitempty"`
 	Until   time.Time `json:"until,omitzero"`
 	Written time.Time `json:"written,omitzero"` // Submitted: when the connection took the request
 }
+
+// ReasonLookup as the Reason of Retrying: whose the number is could not be found out then. It uses up nothing.
+const ReasonLookup = "lookup_failed"
 
 // ReasonTemporary as the Reason of Retrying: the carrier could not take it then. It uses up a step of the back-off.
 const ReasonTemporary = "temporary"

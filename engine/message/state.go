@@ -51,10 +51,12 @@ type State struct {
 	OpenedAt, IdentifiedAt, ViewedAt, AnsweredAt, RevokedAt                 time.Time
 
 	Carrier string    // as last looked up
+	FoundBy string    // how: ByPorted, ByModule, ByRange
 	Status  uint32    // the last command_status that was not 0
 	Reason  string    // why it was refused, canceled or undelivered
 	RetryAt time.Time // the earliest of the parts'
 
+	ContentAt       time.Time // under the key of whose day content is sealed
 	DoubtfulOpening string
 	Failures        int       // wrong identity answers since the last success or unlock
 	LockedUntil     time.Time // zero: not locked
@@ -92,7 +94,7 @@ func (s *State) Apply(e Event) error {
 		if s.Head.Parts < 0 || s.Head.Parts > 255 {
 			return fmt.Errorf("message record with %d parts", s.Head.Parts)
 		}
-		s.AcceptedAt, s.Phase, s.Carrier = e.At, Waiting, s.Head.Carrier
+		s.AcceptedAt, s.Phase, s.Carrier, s.ContentAt = e.At, Waiting, s.Head.Carrier, e.At
 		if s.Head.Parts == 0 {
 			s.Phase = LinkOnly
 		}
@@ -105,7 +107,7 @@ func (s *State) Apply(e Event) error {
 		if err := e.Decode(&l); err != nil {
 			return err
 		}
-		s.LookedUpAt, s.Carrier = e.At, l.Carrier
+		s.LookedUpAt, s.Carrier, s.FoundBy = e.At, l.Carrier, l.By
 	case Submitting, Submitted, Retrying, InDoubt, Refused:
 		return s.submission(e)
 	case Delivered, Undelivered:
@@ -175,6 +177,12 @@ func (s *State) Apply(e Event) error {
 		}
 		s.LockedUntil = l.Until
 		s.Locks++
+	case Kept:
+		var k Keeping
+		if err := e.Decode(&k); err != nil {
+			return err
+		}
+		s.keep(&k)
 	case Unlocked:
 		s.LockedUntil, s.Failures, s.CodeFailures, s.CodesSent, s.Code = time.Time{}, 0, 0, 0, nil
 	}

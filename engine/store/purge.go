@@ -25,8 +25,10 @@ type Erasure struct {
 	// Term and Name say which ways to find a stream go with its content.
 	Term func(kind Kind, field byte) bool
 	Name func(kind Kind, space Space) bool
-	// Whole reports whether a stream of kind Callback goes as a whole: its events, and all that the index knows of it.
-	Whole func(ref Ref, head []byte) (bool, error)
+	// A stream of kind Callback goes as a whole, its events and all that the index knows of it, when the content of its
+	// source is erased. Source names the source by the head (false: it stays), Content gives a box of the source's content.
+	Source  func(ref Ref, head []byte) (Ref, bool, error)
+	Content func(source []Event) (box []byte, err error)
 	// Gone is told the heads of streams whose content has gone, perhaps repeatedly.
 	Gone func(heads []Event) error
 }
@@ -59,7 +61,7 @@ func (s *Store) Purge(ctx context.Context, from, to uint64, e Erasure) (next uin
 		return from, p, err
 	}
 	defer s.exit()
-	c := &purge{s: s, e: e, batch: s.index.db.NewBatch(), whole: map[ulid.ULID]bool{}}
+	c := &purge{ctx: ctx, s: s, e: e, batch: s.index.db.NewBatch(), whole: map[ulid.ULID]bool{}}
 	defer c.batch.Close()
 	to = min(to, s.applied.Load())
 	for next = max(from, 1); next <= to && c.Read < purgeBytes && c.Groups < purgeGroups; next++ {
@@ -79,6 +81,7 @@ func (s *Store) Purge(ctx context.Context, from, to uint64, e Erasure) (next uin
 // purge is one step.
 type purge struct {
 	Purged
+	ctx   context.Context
 	s     *Store
 	e     Erasure
 	batch *pebble.Batch // what the index forgets
@@ -114,7 +117,7 @@ func (c *purge) event(gone map[ulid.ULID]bool, body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ev.kind == Callback && c.e.Whole != nil {
+	if ev.kind == Callback && c.e.Source != nil {
 		if whole, err := c.goes(&ev); err != nil || whole {
 			return nil, err
 		}
@@ -183,7 +186,7 @@ func (c *purge) goes(ev *storedEvent) (bool, error) {
 	if ev.seq != 0 || l.due.queue != "" {
 		return false, nil // it goes from its head on; what still waits stays
 	}
-	whole, err := c.e.Whole(l.ref, ev.data)
+	whole, err := c.s.sourceGone(c.ctx, &c.e, l.ref, ev.data)
 	if err != nil {
 		c.s.opt.Log.Error("stream is left as it is", "stream", l.ref, "err", err)
 		whole = false
@@ -203,6 +206,34 @@ func (c *purge) goes(ev *storedEvent) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// sourceGone reports whether the content is erased of what a callback was told of.
+func (s *Store) sourceGone(ctx context.Context, e *Erasure, ref Ref, head []byte) (bool, error) {
+	if e.Source == nil {
+		return false, nil
+	}
+	source, ok, err := e.Source(ref, head)
+	if err != nil || !ok {
+		return false, err
+	}
+	places, have, err := s.index.places(nil, source.ID, 0)
+	if err != nil {
+		return false, err
+	}
+	if have == nil || *have != source {
+		return true, nil
+	}
+	wants := make([]want, len(places))
+	for i, p := range places {
+		wants[i] = want{place: p, ref: source, seq: uint32(i), at: i}
+	}
+	events := make([]Event, len(places))
+	if err := s.fetch(ctx, wants, func(w want, ev Event) { events[w.at] = ev }); err != nil {
+		return false, err
+	}
+	box, err := e.Content(events)
+	return err == nil && (isStub(box) || s.keys.erasedBox(source.Tenant, box)), err
 }
 
 // forget gives the body of facts without the names and terms that go with the content of their stream.

@@ -90,6 +90,8 @@ type Policy struct {
 	StopWords []string `json:"stop_words,omitempty" toml:"stop_words,omitempty"`
 	// CanaryMinutes is how long a campaign waits for its seeds to be delivered, 1 to 1,440. Default 10.
 	CanaryMinutes int `json:"canary_minutes,omitempty" toml:"canary_minutes,omitempty"`
+	// Retention keeps content of a class longer or shorter than the operator does.
+	Retention []Retention `json:"retention,omitempty" toml:"retention,omitempty"`
 	// OptionalTOTP lets people in who see unmasked numbers or money without a second factor. For rehearsals.
 	OptionalTOTP bool `json:"optional_totp,omitempty" toml:"optional_totp,omitempty"`
 }
@@ -252,6 +254,7 @@ func (t *Tenant) Validate() []error {
 	}
 	t.validateGuards(bad)
 	t.validateCanary(bad)
+	t.validateRetention(bad)
 	for i, w := range p.StopWords {
 		if n := len([]rune(w)); n == 0 || n > 20 {
 			bad(fmt.Sprintf("policy.stop_words[%d]", i), "has %d characters, 1 to 20 are allowed", n)

@@ -43,7 +43,7 @@ func (j *Journey) Answer(ctx context.Context, v *Visit, typed map[string][]strin
 		if err != nil {
 			return again, fmt.Errorf("write an answer: %w", err)
 		}
-		sealed, err := j.Store.Seal(in.t.ID, string(in.state.Head.Class), in.state.AcceptedAt, answerAAD(v), plain)
+		sealed, err := j.Store.Seal(in.t.ID, string(in.state.Head.Class), in.state.ContentAt, answerAAD(v), plain)
 		if err != nil {
 			return again, fmt.Errorf("seal an answer: %w", err)
 		}

@@ -87,14 +87,14 @@ func TestOpeningsOfMachinesAreDoubtful(t *testing.T) {
 
 func TestLastFactIsOfWhatWasPaidOrIssued(t *testing.T) {
 	at := func(h int) time.Time { return time.Unix(1_800_000_000, 0).Add(time.Duration(h) * time.Hour) }
-	require.True(t, lastFact(&payment.State{}).IsZero())
-	require.True(t, lastFact(&payment.State{Attempts: []*payment.Attempt{{StartedAt: at(1)}}}).IsZero(), "a try that gave nothing")
+	require.True(t, (&payment.State{}).LastFact().IsZero())
+	require.True(t, (&payment.State{Attempts: []*payment.Attempt{{StartedAt: at(1)}}}).LastFact().IsZero(), "a try that gave nothing")
 	issued := &payment.Attempt{Start: payment.Start{ID: ulid.ULID{1}}, StartedAt: at(1), IssuedAt: at(2), Voucher: &payment.Voucher{PaymentNumber: "1"}}
-	require.Equal(t, at(2), lastFact(&payment.State{Attempts: []*payment.Attempt{issued}}))
+	require.Equal(t, at(2), (&payment.State{Attempts: []*payment.Attempt{issued}}).LastFact())
 	canceled := *issued
 	canceled.Phase = payment.WasCanceled
-	require.True(t, lastFact(&payment.State{Attempts: []*payment.Attempt{&canceled}}).IsZero())
+	require.True(t, (&payment.State{Attempts: []*payment.Attempt{&canceled}}).LastFact().IsZero())
 	issued.Received, issued.ConfirmedAt = 100, at(9)
-	require.Equal(t, at(9), lastFact(&payment.State{Attempts: []*payment.Attempt{issued}}))
-	require.Equal(t, at(11), lastFact(&payment.State{Attempts: []*payment.Attempt{issued}, Receipt: &payment.Receipt{Issued: at(11)}}))
+	require.Equal(t, at(9), (&payment.State{Attempts: []*payment.Attempt{issued}}).LastFact())
+	require.Equal(t, at(11), (&payment.State{Attempts: []*payment.Attempt{issued}, Receipt: &payment.Receipt{Issued: at(11)}}).LastFact())
 }

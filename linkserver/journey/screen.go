@@ -181,7 +181,7 @@ func (j *Journey) screen(ctx context.Context, v *visit) (*Screen, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v.Standing != Open && lastFact(&claim).IsZero() {
+	if v.Standing != Open && claim.LastFact().IsZero() {
 		return j.expired(v.Visit), nil
 	}
 	if content == nil {

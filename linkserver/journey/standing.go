@@ -21,9 +21,6 @@ const (
 	Open
 )
 
-// StateFor is how long after its last fact a claim that was paid or issued is shown.
-const StateFor = 90 * 24 * time.Hour
-
 // Find finds the link of a token. ask: the store may be asked, else only what is kept is found.
 func (j *Journey) Find(ctx context.Context, token string, ask bool) (link.Link, Standing, error) {
 	find := func() (link.Link, bool, error) { return j.Links.Get(ctx, token) }
@@ -82,31 +79,12 @@ func (j *Journey) shownUntil(ctx context.Context, l link.Link) (time.Time, error
 	if err != nil {
 		return time.Time{}, err
 	}
-	last := lastFact(&claim)
+	last := claim.LastFact()
 	if last.IsZero() {
 		return time.Time{}, nil
 	}
-	if until := last.Add(StateFor); until.After(l.StateUntil) {
+	if until := last.Add(payment.ShowFor); until.After(l.StateUntil) {
 		return until, nil
 	}
 	return l.StateUntil, nil
-}
-
-// lastFact is the time of the last thing that a payer did or was given; zero: nothing was paid or issued.
-func lastFact(c *payment.State) time.Time {
-	var last time.Time
-	for _, a := range c.Attempts {
-		if a.Received == 0 && (a.Voucher == nil || a.Phase == payment.WasCanceled || a.Phase == payment.HasFailed) {
-			continue
-		}
-		for _, at := range []time.Time{a.StartedAt, a.IssuedAt, a.ProvisionalAt, a.ConfirmedAt} {
-			if at.After(last) {
-				last = at
-			}
-		}
-	}
-	if c.Receipt != nil && c.Receipt.Issued.After(last) {
-		last = c.Receipt.Issued
-	}
-	return last
 }
