@@ -15,14 +15,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A backup is a directory of segments (segment.go) and of records. A record is a small file that says: these segments are
-// the whole log up to this group. It is written last, so a backup that was cut off is no record; the segments that it
-// finished are used by the next one. Each backup adds the groups that are new, so it may be made every few minutes, and an
-// older record stays good: nothing is ever changed.
+// A backup is a directory of segments (segment.go) and of records. A record is a small file that says: these segments, and
+// those of the record before, are the whole log up to this group. It is written last, so a backup that was cut off is no
+// record; the segments that it finished are used by the next one. Each backup adds the groups that are new, so it may be
+// made every few minutes, and an older record stays good: nothing is ever changed.
 //
-//	BACKUP                    which store's it is; held by flock while a backup is made
-//	segment-<first group>.kks groups
-//	record-<time>.json        last group, readers, the list of segments with their checksums
+//	BACKUP                           which store's it is; held by flock while a backup is made
+//	segment-<first group>.kks        groups
+//	record-<last group>-<time>.json  readers, the record before, the segments that were added with their checksums
 //
 // (A second Badger, written group by group, would have to be synced twice a group, cannot be told whole from half, and
 // would be copied anew each time.)
@@ -36,6 +36,7 @@ const (
 	recordPattern = "record-*.json"
 	segmentBytes  = 256 << 20 // at which a segment ends
 	readBytes     = 4 << 20   // that are read of the log at a time
+	maxRecords    = 10_000_000
 )
 
 // BackupOptions say where a backup goes. Paths are absolute.
@@ -77,7 +78,8 @@ type record struct {
 	At       time.Time         `json:"at"`
 	Last     uint64            `json:"last"`
 	Readers  map[string]uint64 `json:"readers"`
-	Segments []segment         `json:"segments"`
+	Before   string            `json:"before,omitempty"` // name of the record that has the segments before
+	Segments []segment         `json:"segments"`         // those added; once read, all
 }
 
 // Backup copies the record while the store is used. Everything that was acknowledged before the call is in it. When ctx
@@ -247,18 +249,12 @@ func privateEmpty(dir, mark string) error {
 func (b *backup) run(ctx context.Context, version int) (*BackupReport, error) {
 	readers := b.s.readers.places() // before the last group, so that none is ahead of it
 	last := b.s.applied.Load()
-	segments, err := b.have(last)
+	before, segments, end, err := b.have(last)
 	if err != nil {
 		return nil, err
 	}
-	next := uint64(1)
-	if n := len(segments); n > 0 {
-		next = segments[n-1].Last + 1
-	}
-	report := &BackupReport{At: b.began, Last: last}
-	if next <= last {
-		report.New = last + 1 - next
-	}
+	next := end + 1
+	report := &BackupReport{At: b.began, Last: last, New: last - end}
 	for next <= last {
 		seg, err := b.copySegment(ctx, next, last)
 		if err != nil {
@@ -271,49 +267,48 @@ func (b *backup) run(ctx context.Context, version int) (*BackupReport, error) {
 	if err := b.writeKeys(); err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
-	report.Record = filepath.Join(b.Dir, "record-"+b.began.UTC().Format("20060102T150405.000Z")+".json")
-	return report, writeSummed(report.Record, record{b.mark, version, b.began, last, readers, segments})
+	report.Record = filepath.Join(b.Dir, fmt.Sprintf("record-%020d-%s.json", last, b.began.UTC().Format("20060102T150405.000Z")))
+	return report, writeSummed(report.Record, record{b.mark, version, b.began, last, readers, before, segments})
 }
 
-// have lists the segments of the newest record, and behind them those that a backup finished before it was cut off.
-func (b *backup) have(last uint64) ([]segment, error) {
-	r, _, err := newestRecord(b.Dir)
+// have looks at what earlier backups left: the newest record, behind it segments that a backup finished before it was cut
+// off, and the last group in these.
+func (b *backup) have(last uint64) (before string, more []segment, end uint64, err error) {
+	r, path, err := newestRecord(b.Dir)
 	if err != nil {
-		return nil, err
+		return "", nil, 0, err
 	}
-	var segments []segment
-	end := uint64(0)
 	if r != nil {
-		segments, end = r.Segments, r.Last
-	}
-	for _, s := range segments {
-		if info, err := os.Stat(filepath.Join(b.Dir, s.Name)); err != nil {
-			return nil, err
-		} else if info.Size() != s.Bytes {
-			return nil, fmt.Errorf("%w: %s has %d bytes, not %d", errDamaged, s.Name, info.Size(), s.Bytes)
+		before, end = filepath.Base(path), r.Last
+		for _, s := range r.Segments {
+			if info, err := os.Stat(filepath.Join(b.Dir, s.Name)); err != nil {
+				return "", nil, 0, err
+			} else if info.Size() != s.Bytes {
+				return "", nil, 0, fmt.Errorf("%w: %s has %d bytes, not %d", errDamaged, s.Name, info.Size(), s.Bytes)
+			}
 		}
-	}
-	if end > last {
-		return nil, fmt.Errorf("it goes on to group %d, this store to %d; begin a new one in another directory", end, last)
 	}
 	paths, err := filepath.Glob(filepath.Join(b.Dir, "segment-*.kks"))
 	if err != nil {
-		return nil, err
+		return "", nil, 0, err
 	}
 	for _, path := range paths {
 		if filepath.Base(path) < segmentName(end+1) {
 			continue
 		}
 		s, err := readSegment(path, b.store, func(uint64, []byte) error { return nil })
+		if err == nil && s.First != end+1 {
+			err = fmt.Errorf("%w: %s follows group %d", errDamaged, s.Name, end)
+		}
 		if err != nil {
-			return nil, err
+			return "", nil, 0, err
 		}
-		if s.Last > last {
-			return nil, fmt.Errorf("%s goes on to group %d, this store to %d; begin a new backup in another directory", s.Name, s.Last, last)
-		}
-		segments, end = append(segments, s), s.Last
+		more, end = append(more, s), s.Last
 	}
-	return segments, nil
+	if end > last {
+		return "", nil, 0, fmt.Errorf("it goes on to group %d, this store to %d; begin a new one in another directory", end, last)
+	}
+	return before, more, end, nil
 }
 
 // newestRecord finds the record that reaches furthest; nil when there is none.
@@ -322,11 +317,12 @@ func newestRecord(dir string) (*record, string, error) {
 	if err != nil || len(paths) == 0 {
 		return nil, "", err
 	}
-	path := slices.Max(paths) // they are named by their time
+	path := slices.Max(paths) // they are named by their last group
 	r, err := readRecord(path)
 	return r, path, err
 }
 
+// readRecord reads a record and, from those before it, all of its segments.
 func readRecord(path string) (*record, error) {
 	var r record
 	if err := readSummed(path, &r); err != nil {
@@ -336,6 +332,20 @@ func readRecord(path string) (*record, error) {
 		return nil, fmt.Errorf("%s is a backup of format %d of a store of format %d, this program knows up to %d and %d",
 			path, r.Version, r.Format, backupVersion, formatVersion)
 	}
+	parts := [][]segment{r.Segments}
+	for at := &r; at.Before != ""; {
+		next := new(record)
+		if err := readSummed(filepath.Join(filepath.Dir(path), filepath.Base(at.Before)), next); err != nil {
+			return nil, fmt.Errorf("the record before: %w", err)
+		}
+		if next.backupMark != r.backupMark || next.Last > at.Last || len(parts) > maxRecords {
+			return nil, fmt.Errorf("%w: %s is not the record before", errDamaged, at.Before)
+		}
+		parts = append(parts, next.Segments)
+		at = next
+	}
+	slices.Reverse(parts)
+	r.Segments = slices.Concat(parts...)
 	return &r, nil
 }
 

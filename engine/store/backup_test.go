@@ -300,7 +300,8 @@ func TestDamagedBackupIsNotRestored(t *testing.T) {
 	}
 	segments := mustGlob(t, filepath.Join(b.Dir, "segment-*"))
 	require.Len(t, segments, 2)
-	record := mustGlob(t, filepath.Join(b.Dir, recordPattern))[1]
+	records := mustGlob(t, filepath.Join(b.Dir, recordPattern))
+	record := records[1]
 	flip := func(path string, at int) func(t *testing.T) {
 		return func(t *testing.T) {
 			edit(t, path, func(raw []byte) []byte {
@@ -312,6 +313,7 @@ func TestDamagedBackupIsNotRestored(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T){
 		"segment's begin": flip(segments[0], 3), "segment's store": flip(segments[0], 10), "group": flip(segments[0], 100), "segment's end": flip(segments[0], -40),
 		"segment's sum": flip(segments[0], -1), "record": flip(record, 120), "keys": flip(b.Keys, 200),
+		"record before": flip(records[0], 120), "record before lost": func(t *testing.T) { require.NoError(t, os.Remove(records[0])) },
 		"segment lost":     func(t *testing.T) { require.NoError(t, os.Remove(segments[0])) },
 		"segment cut":      func(t *testing.T) { edit(t, segments[1], func(raw []byte) []byte { return raw[:len(raw)-50] }) },
 		"segment longer":   func(t *testing.T) { edit(t, segments[1], func(raw []byte) []byte { return append(raw, 0) }) },
