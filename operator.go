@@ -52,7 +52,7 @@ type operatorDoor struct {
 
 type applyRequest struct {
 	Tenant       tenant.Tenant              `json:"tenant"`
-	AgentConfigs map[string]json.RawMessage `json:"agent_configs"` // by agent name, plain: they cross only the socket
+	AgentConfigs map[string]json.RawMessage `json:"agent_configs"`   // by agent name, plain: they cross only the socket
 	Seeds        map[string]string          `json:"seeds,omitempty"` // numbers by carrier, plain
 	DryRun       bool                       `json:"dry_run"`
 }

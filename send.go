@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ import (
 	"github.com/kakitome/kakitome/engine/api"
 	"github.com/kakitome/kakitome/engine/api/uploads"
 	"github.com/kakitome/kakitome/engine/campaign"
+	"github.com/kakitome/kakitome/engine/message"
 )
 
 // sendCommand is the sender's client: it uploads a file in parts, shows what is wrong with it, and releases it. Begun again
@@ -46,6 +48,7 @@ func sendCommand(ctx context.Context, args []string) error {
 	fs.BoolVar(&s.yes, "yes", false, "release without asking when no row is faulty")
 	fs.BoolVar(&s.goodOnly, "good-only", false, "leave faulty rows out and release the others without asking")
 	fs.BoolVar(&s.again, "again", false, "release although the same file was uploaded before")
+	fs.BoolVar(&s.canary, "canary", false, "send to the tenant's seed numbers first, and go on when all arrived")
 	fs.StringVar(&s.faults, "faults", "", "file to write all findings to, as CSV")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -155,7 +158,7 @@ type sender struct {
 	settings  campaign.Settings
 	faults    string
 
-	dryRun, yes, goodOnly, again bool
+	dryRun, yes, goodOnly, again, canary bool
 
 	in       io.Reader
 	out, err io.Writer
@@ -272,10 +275,12 @@ func (s *sender) follow(ctx context.Context, id ulid.ULID, phase campaign.Phase)
 		switch up.Phase {
 		case campaign.Checking:
 			s.progress(s.t("確認中", "checking"), up.Line, max(up.Lines, up.Line), countText)
+		case campaign.Probing:
+			s.progress(s.t("カナリア送信中", "canary"), arrived(up.Canary), int64(len(up.Canary.Seeds)), countText)
 		case campaign.Releasing, campaign.Done:
 			s.progress(s.t("受付中", "accepting"), up.Row, up.Rows, countText)
 		}
-		if up.Phase == phase || up.Over() {
+		if up.Phase == phase || up.Over() || up.Phase == campaign.Stopped || up.Phase == campaign.Canceling || up.Paused != nil {
 			s.endProgress()
 			return up.State, nil
 		}
@@ -387,7 +392,7 @@ func (s *sender) release(ctx context.Context, st *campaign.State) error {
 	staged := func(why string) error {
 		return &partly{fmt.Sprintf(s.t("%s。アップロード %s は確認済みのまま保存されています", "%s; upload %s stays staged"), why, st.ID)}
 	}
-	body := uploads.Release{Again: s.again, GoodOnly: st.Faulty > 0}
+	body := uploads.Release{Again: s.again, GoodOnly: st.Faulty > 0, Canary: s.canary}
 	switch {
 	case st.Good == 0:
 		return staged(s.t("送信できる行がありません", "there is no good row"))
@@ -410,7 +415,7 @@ func (s *sender) release(ctx context.Context, st *campaign.State) error {
 	var up uploads.Upload
 	err := s.call(ctx, http.MethodPost, uploads.Path+"/"+st.ID.String()+"/release", body, &up)
 	var refusal *refused
-	if errors.As(err, &refusal) && refusal.field() == "phase" && (refusal.value() == string(campaign.Releasing) || refusal.value() == string(campaign.Done)) {
+	if errors.As(err, &refusal) && refusal.field() == "phase" && slices.Contains(releasedPhases, campaign.Phase(refusal.value())) {
 		err = nil // released already: by an answer that was lost, or by somebody else
 	}
 	if err != nil {
@@ -419,8 +424,19 @@ func (s *sender) release(ctx context.Context, st *campaign.State) error {
 	if st, err = s.follow(ctx, st.ID, campaign.Done); err != nil {
 		return err
 	}
-	if st.Phase == campaign.Failed {
+	switch {
+	case st.Phase == campaign.Failed:
 		return errors.New(s.t("中断しました：", "failed: ") + s.reason(st.Reason))
+	case st.Phase == campaign.Stopped:
+		return &partly{fmt.Sprintf(s.t("カナリア送信で停止しました（%s に届いていません）。アップロード %s を続けるか、この携帯電話会社を除くか、取り消すかを選んでください",
+			"the canary stopped: nothing arrived at %s; go on with upload %s, drop the carrier, or cancel it"), strings.Join(st.Canary.Failed, ", "), st.ID)}
+	case st.Canceled != nil:
+		return &partly{fmt.Sprintf(s.t("アップロード %s は %s により取り消されました", "upload %s was canceled by %s"), st.ID, st.Canceled.By)}
+	case st.Paused != nil:
+		return &partly{fmt.Sprintf(s.t("アップロード %s は %s により一時停止されています（受付 %s件）", "upload %s is paused by %s, %s rows are in"), st.ID, st.Paused.By, countText(st.Accepted))}
+	}
+	if st.Canary != nil && st.Canary.WentOn != nil {
+		s.say(s.t("カナリア送信はすべて届きました", "the canary arrived everywhere"))
 	}
 	fmt.Fprintf(s.out, s.t("%s件を受け付けました（受付済み %s件、エラー %s件）\n", "%s accepted, %s known already, %s refused\n"), countText(st.Accepted), countText(st.Repeated), countText(st.Refused))
 	if err := s.table(ctx, st.ID, campaign.ListRefusals, st.Refusals); err != nil {
@@ -435,6 +451,19 @@ func (s *sender) release(ctx context.Context, st *campaign.State) error {
 		return &partly{fmt.Sprintf(s.t("%s行は送信していません", "%s rows were not sent"), countText(n))}
 	}
 	return nil
+}
+
+// releasedPhases are those that a release may have led to already.
+var releasedPhases = []campaign.Phase{campaign.Probing, campaign.Stopped, campaign.Releasing, campaign.Done}
+
+// arrived counts the seeds that were delivered.
+func arrived(c *campaign.Canary) (n int64) {
+	for _, p := range c.Seeds {
+		if p.Phase == message.Arrived {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *sender) reason(r campaign.Reason) string {

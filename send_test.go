@@ -62,6 +62,7 @@ type gate struct {
 	cuts     atomic.Int32 // how many further PUTs are cut off in the middle
 	puts     atomic.Int32
 	uploads  *campaign.Campaigns
+	intake   *intake.Intake
 	store    *store.Store
 	out, err bytes.Buffer
 }
@@ -90,6 +91,7 @@ func openGate(t testing.TB) *gate {
 	docs := document.New(st, nil)
 	in, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: st, Tenants: tenants, Carriers: carriers, Identity: noRooms{}, Claims: noRooms{}, Documents: docs, Links: noRooms{}, Log: log})
 	require.NoError(t, err)
+	g.intake = in
 	g.uploads, err = campaign.New(campaign.Options{Store: st, Tenants: tenants, Carriers: carriers, Intake: in, Log: log})
 	require.NoError(t, err)
 	server, err := api.New(api.Options{
@@ -168,6 +170,38 @@ func TestSendAcceptsAllRows(t *testing.T) {
 	require.Contains(t, g.out.String(), "30件を受け付けました")
 	require.Contains(t, g.err.String(), "送信中 100%")
 	require.Equal(t, 30, g.messages())
+}
+
+// TestSendSaysWhatWasSaidOfTheUpload: a canary that does not arrive, a pause, a cancel end the command with what they are.
+func TestSendSaysWhatWasSaidOfTheUpload(t *testing.T) {
+	g := openGate(t)
+	require.NoError(t, g.uploads.SetSeed(t.Context(), "mizu", "docomo", "090-0001-9999"))
+	s := g.sender()
+	s.yes, s.ja, s.canary = true, true, true
+	done := make(chan error, 1)
+	path := g.file(rowsOf(30))
+	go func() { done <- s.send(t.Context(), path) }()
+	mizu := tenant.Only("mizu")
+	var st *campaign.State
+	require.Eventually(t, func() bool {
+		all, err := g.uploads.List(t.Context(), mizu, ulid.ULID{}, 1)
+		if err != nil || len(all) == 0 || all[0].Canary == nil || all[0].Canary.Seeds == nil {
+			return false
+		}
+		st = all[0]
+		return true
+	}, time.Minute, 5*time.Millisecond)
+	require.NoError(t, g.intake.Cancel(t.Context(), "mizu", st.Canary.Seeds[0].Message, "user:hanako"))
+	err := <-done
+	var some *partly
+	require.ErrorAs(t, err, &some)
+	require.Contains(t, err.Error(), "カナリア送信で停止しました（docomo に届いていません）")
+	require.Equal(t, 1, g.messages(), "only the seed")
+
+	_, err = g.uploads.Cancel(t.Context(), mizu, st.ID, "user:hanako", "")
+	require.NoError(t, err)
+	_, err = s.follow(t.Context(), st.ID, campaign.Done)
+	require.NoError(t, err)
 }
 
 func TestSendLeavesFaultyRowsStagedUnlessTold(t *testing.T) {

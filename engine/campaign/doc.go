@@ -3,9 +3,11 @@
 //
 // # The way of an upload
 //
-//	Begin ─► receiving ─► checking ─► staged ─► releasing ─► done
+//	Begin ─► receiving ─► checking ─► staged ─► (canary ─►) releasing ─► done
 //	             │            │          └─► dropped (also from receiving and checking)
 //	             └────────────┴─► failed: no CSV, unknown columns, another digest …
+//
+//	released: paused ⇄ resumed (said.go) · canary ─► stopped: a person decides (canary.go) · canceling ─► canceled (sweep.go)
 //
 //	receiving  Append seals the bytes as they come, in parts of at most 1 MiB, each committed before it is acknowledged; a
 //	           client goes on at Offset after whatever broke. The same file with the same settings, begun again, is resumed.
@@ -25,6 +27,13 @@
 // again with the same keys (the row's own, or the upload's id and the row's number), which gives the first answers again.
 // Intake keeps keys for three days; a release that was interrupted for longer first looks by campaign and number which
 // rows of that batch are in already (release.go).
+//
+// # What is said of a released upload
+//
+// Pause, resume, cancel and the drop of a carrier are events of the upload; dispatch heeds them from a small set in memory
+// (order.go: Word) that is put right after each commit, before whoever said it is answered, and read from the store by New.
+// Where an upload rests is by its state alone (State.place): "upload" for workers, "upload/watch" for what only waits for
+// messages (a canary, the last messages of a cancel), "upload/held" for what must be found when the program starts.
 //
 // # The same file twice
 //
