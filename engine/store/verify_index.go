@@ -173,10 +173,10 @@ func (v *verifier) erased(id ulid.ULID) (gone bool) {
 
 func (v *verifier) goesWhole(id ulid.ULID) bool {
 	ref, events := v.logged(id)
-	if ref.Kind != Callback || len(events) == 0 || v.Erasure.Whole == nil {
+	if ref.Kind != Callback || len(events) == 0 {
 		return false
 	}
-	whole, err := v.Erasure.Whole(ref, events[0].Data)
+	whole, err := v.store.sourceGone(v.ctx, &v.Erasure, ref, events[0].Data)
 	return err == nil && whole
 }
 
