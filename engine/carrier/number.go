@@ -158,13 +158,24 @@ func isSimulated(block uint64) bool { return block == 700 || block == 900 }
 func (n Number) IsZero() bool { return n.n == 0 }
 
 // E164 is the number as +818012349008. Personal: it belongs into sealed records and onto the wire only.
-func (n Number) E164() string { return fmt.Sprintf("+81%010d", n.n) }
+func (n Number) E164() string { return n.digits("+81", 10) }
 
 // National is the number as 08012349008. Personal.
-func (n Number) National() string { return fmt.Sprintf("0%010d", n.n) }
+func (n Number) National() string { return n.digits("0", 10) }
 
 // Last4 is its last four digits.
-func (n Number) Last4() string { return fmt.Sprintf("%04d", n.n%10000) }
+func (n Number) Last4() string { return n.digits("", 4) }
+
+// digits are the last of the number, behind a prefix. Every message asks several times.
+func (n Number) digits(prefix string, count int) string {
+	var b [16]byte
+	at := b[:len(prefix)+count]
+	copy(at, prefix)
+	for i, v := len(at)-1, n.n; i >= len(prefix); i, v = i-1, v/10 {
+		at[i] = byte('0' + v%10)
+	}
+	return string(at)
+}
 
 // Masked is the number as 080-****-9008.
 func (n Number) Masked() string {

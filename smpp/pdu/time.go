@@ -35,7 +35,11 @@ func RelativeTime(d time.Duration) (string, error) {
 	if years > 99 {
 		return "", fmt.Errorf("relative time %v: over 99 years", d)
 	}
-	return fmt.Sprintf("%02d%02d%02d%02d%02d%02d000R", years, months, days, s/3600%24, s/60%60, s%60), nil
+	b := make([]byte, 0, 16)
+	for _, n := range [...]int64{years, months, days, s / 3600 % 24, s / 60 % 60, s % 60} {
+		b = append(b, byte('0'+n/10), byte('0'+n%10))
+	}
+	return string(append(b, "000R"...)), nil
 }
 
 // ParseTime reads an absolute or relative time; a relative one counts from
