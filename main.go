@@ -42,6 +42,7 @@ func commands() []command {
 		{"verify", "-config FILE [-dir DATADIR] [-most N]", "compare everything in a stopped engine's data with everything else", verifyCommand},
 		{"rebuild", "-config FILE", "make everything derived anew from the log of a stopped engine", rebuildCommand},
 		{"upgrade", "-config FILE [-backup DIR]", "bring a stopped engine's data to the format of this program", upgradeCommand},
+		{"retention", "-config FILE [-dry-run]", "end content whose term is over, now instead of within the hour, or show what would end", retentionCommand},
 		{"module checksum", "FILE…", "print the checksums that pin modules", checksumCommand},
 		{"status", "-config FILE", "binds, modules and doors of the running engine", statusCommand},
 		{"reload", "-config FILE", "put carriers, ranges, binds and rules of the file into use, without a stop", reloadCommand},

@@ -22,6 +22,7 @@ import (
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/engine/retention"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/plugins/host"
@@ -43,6 +44,7 @@ type operatorDoor struct {
 	dispatch  *dispatch.Dispatcher
 	reloader  *reloader
 	callbacks *callback.Callbacks
+	retention *retention.Retention
 	campaigns *campaign.Campaigns
 	started   time.Time
 	dataDir   string          // backups lie elsewhere
@@ -115,6 +117,7 @@ func (d *operatorDoor) handler() http.Handler {
 	mux.HandleFunc("POST /keys/revoke", answer(d.revokeKey))
 	mux.HandleFunc("POST /reload", answer(d.reload))
 	mux.HandleFunc("POST /backup", d.backup)
+	mux.HandleFunc("POST /retention", answer(d.endContent))
 	mux.HandleFunc("POST /masterkey/rotate", answer(d.rotateKey))
 	mux.HandleFunc("POST /carriers/hold", answer(d.hold))
 	mux.HandleFunc("GET /carriers", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, d.carrierStatus()) })

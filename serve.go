@@ -40,6 +40,7 @@ import (
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/engine/retention"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/linkserver/journey"
@@ -118,6 +119,7 @@ type rooms struct {
 	doNotSend *donotsend.List
 	inbound   *inbound.Inbound
 	egress    *egress.Dialer
+	retention *retention.Retention
 	registry  *prometheus.Registry
 	reloader  *reloader
 }
@@ -129,7 +131,7 @@ func start(ctx context.Context, r *running, cfg *conf.Config, rl *reloader) erro
 	rm := &rooms{registry: prometheus.NewRegistry(), reloader: rl}
 	rm.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context, *running, *conf.Config, *rooms) error{
-		startRecord, startEgress, startModules, startLinks, startEngine, startCallbacks, startDoors,
+		startRecord, startEgress, startModules, startLinks, startEngine, startCallbacks, startRetention, startDoors,
 	} {
 		if err := step(ctx, r, cfg, rm); err != nil {
 			return err
@@ -270,6 +272,19 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 	return nil
 }
 
+// startRetention ends content whose term is over.
+func startRetention(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (err error) {
+	rm.retention, err = retention.New(retention.Options{
+		Config: cfg.Retention, Store: rm.store, Directory: rm.directory.Now, Claims: rm.payments, Links: rm.links, Audit: rm.audit,
+		State: filepath.Join(cfg.Data.Dir, "retention.json"), Log: r.log, Registry: rm.registry,
+	})
+	if err != nil {
+		return err
+	}
+	r.background("retention", rm.retention.Run)
+	return nil
+}
+
 // startDoors opens the listeners: all of them before any is served, so that a taken port is told at once.
 func startDoors(_ context.Context, r *running, cfg *conf.Config, rm *rooms) error {
 	certs, err := loadCertificates(cfg.Certificates, r.log)
@@ -313,7 +328,7 @@ func startDoors(_ context.Context, r *running, cfg *conf.Config, rm *rooms) erro
 		return err
 	}
 	door := &operatorDoor{store: rm.store, directory: rm.directory, carriers: rm.carriers, modules: rm.modules, audit: rm.audit,
-		dispatch: rm.dispatch, reloader: rm.reloader, callbacks: rm.callbacks, campaigns: rm.campaigns, started: time.Now(), dataDir: cfg.Data.Dir, log: r.log}
+		dispatch: rm.dispatch, reloader: rm.reloader, callbacks: rm.callbacks, retention: rm.retention, campaigns: rm.campaigns, started: time.Now(), dataDir: cfg.Data.Dir, log: r.log}
 	r.background("operator socket", func(ctx context.Context) error {
 		door.ending = ctx.Done()
 		return serveHTTP(ctx, socket, door.handler())

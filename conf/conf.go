@@ -24,6 +24,7 @@ import (
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/dlr"
+	"github.com/kakitome/kakitome/engine/retention"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
 
@@ -41,6 +42,8 @@ type Config struct {
 	Binds []bind.Config `toml:"bind"`
 	// Dispatch is the policy of submissions: without an answer, refused for now, at quiet hours.
 	Dispatch dispatch.Config `toml:"dispatch"`
+	// Retention is how long content is kept, and how fast what is over is swept away.
+	Retention retention.Config `toml:"retention"`
 	// Egress says what callbacks may reach besides https on the public internet.
 	Egress egress.Config `toml:"egress"`
 	// Modules that may run, each a program pinned by its checksum.
@@ -115,7 +118,7 @@ type Log struct {
 
 // Default is a configuration before a file is read.
 func Default() Config {
-	return Config{Dispatch: dispatch.DefaultConfig(), Log: Log{Level: "info", Format: "text"}}
+	return Config{Dispatch: dispatch.DefaultConfig(), Retention: retention.DefaultConfig(), Log: Log{Level: "info", Format: "text"}}
 }
 
 // Sample is the configuration that the commented sample shows.
@@ -133,6 +136,7 @@ func Sample() Config {
 	c.Dispatch.Class = []dispatch.ClassRule{{Class: "collection", Doubt: "fail"}}
 	c.Dispatch.Quiet = []tenant.Quiet{{Class: "collection", From: "20:00", To: "09:00", Closed: []string{"sun", "holiday"}}}
 	c.Dispatch.Status = []dispatch.StatusRule{{Carrier: "docomo", Codes: []int64{1025}, Meaning: "retry", Waits: []int{60, 600}}}
+	c.Retention.Class = []tenant.Retention{{Class: "notice", Months: 6}}
 	c.Egress.Allow = []string{}
 	for _, name := range []string{"auth/knowledge", "auth/otp_sms", "payment/sandbox", "render/standard"} {
 		c.Modules = append(c.Modules, Module{Name: name, Path: "/usr/lib/kakitome/" + strings.ReplaceAll(name, "/", "_"), SHA256: strings.Repeat("0", 64), Hosts: []string{}})
@@ -186,6 +190,9 @@ func (c *Config) Validate() []error {
 		if r.Carrier != "" && !slices.ContainsFunc(c.Numbers.Carriers, func(cr carrier.Carrier) bool { return cr.Name == r.Carrier }) {
 			bad(fmt.Sprintf("dispatch.status[%d].carrier", i), "there is no carrier %q", r.Carrier)
 		}
+	}
+	for _, err := range c.Retention.Validate() {
+		errs = append(errs, fmt.Errorf("retention.%w", err))
 	}
 	for _, err := range c.Egress.Validate() {
 		errs = append(errs, fmt.Errorf("egress.%w", err))
