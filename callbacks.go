@@ -13,6 +13,7 @@ import (
 	"github.com/kakitome/kakitome/conf"
 	"github.com/kakitome/kakitome/engine/callback"
 	"github.com/kakitome/kakitome/engine/callback/egress"
+	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/inbound"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -49,7 +50,7 @@ func startCallbacks(_ context.Context, r *running, _ *conf.Config, rm *rooms) (e
 	client := egress.NewClient(rm.egress, egress.Limits{})
 	r.onStop("egress", func(context.Context) error { client.Close(); return nil })
 	rm.callbacks, err = callback.New(callback.Options{Store: rm.store, Directory: rm.directory, Poster: client,
-		Sources: map[store.Kind]callback.Source{inbound.Kind: inbound.Notices{}}, Log: r.log, Registerer: rm.registry})
+		Sources: map[store.Kind]callback.Source{inbound.Kind: inbound.Notices{}, store.Campaign: campaign.Notices{}}, Log: r.log, Registerer: rm.registry})
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,13 @@ const (
 	ClaimWithdrawn = "claim.withdrawn"
 	ClaimAlert     = "claim.alert" // 要対応
 
+	UploadReleased = "upload.released" // rows become messages from here on
+	UploadStopped  = "upload.stopped"  // a canary did not arrive: a person decides
+	UploadPaused   = "upload.paused"
+	UploadResumed  = "upload.resumed"
+	UploadCanceled = "upload.canceled"
+	UploadDone     = "upload.done" // every row is with the engine; an upload that was canceled: no message is left that could be sent
+
 	// Sent about the callback itself, whatever Events it asked for.
 	CallbackChallenge = "callback.challenge"
 	CallbackTest      = "callback.test"
@@ -48,9 +55,10 @@ var Types = []string{
 	MessageAccepted, MessageSubmitted, MessageInDoubt, MessageDelivered, MessageUndelivered, MessageRefused, MessageLapsed, MessageCanceled,
 	MessageOpened, MessageIdentified, MessageViewed, MessageAnswered, MessageReceived,
 	ClaimIssued, ClaimAccepted, ClaimPartly, ClaimConfirmed, ClaimRevoked, ClaimCanceled, ClaimExpired, ClaimSettled, ClaimWithdrawn, ClaimAlert,
+	UploadReleased, UploadStopped, UploadPaused, UploadResumed, UploadCanceled, UploadDone,
 }
 
-// wants reports whether a callback asks for a type: by its name, by "message.*" or "claim.*", or by naming none.
+// wants reports whether a callback asks for a type: by its name, by "message.*", "claim.*" or "upload.*", or by naming none.
 func wants(cb *tenant.Callback, typ string) bool {
 	if len(cb.Events) == 0 {
 		return true
@@ -61,7 +69,7 @@ func wants(cb *tenant.Callback, typ string) bool {
 
 // knownEvent reports whether a callback may ask for it.
 func knownEvent(event string) bool {
-	return event == "message.*" || event == "claim.*" || slices.Contains(Types, event)
+	return event == "message.*" || event == "claim.*" || event == "upload.*" || slices.Contains(Types, event)
 }
 
 // Position orders the notices of a stream: the event's number, and which of its notices.

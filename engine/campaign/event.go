@@ -187,16 +187,17 @@ type State struct {
 
 	Twin *Twin `json:"twin,omitempty"`
 
-	ref      store.Ref
-	version  int
-	box      []byte // sealed meta
-	declared []byte // sealed digest of Finish
-	sum      string
-	earlier  ulid.ULID
-	parts    int
-	lists    [3][]uint32 // lengths of the pages of each List
-	rowsAt   time.Time   // the last event that began or advanced the release
-	settled  bool        // evSettled: nothing is left of what was said but the record
+	ref       store.Ref
+	version   int
+	box       []byte // sealed meta
+	declared  []byte // sealed digest of Finish
+	sum       string
+	earlier   ulid.ULID
+	parts     int
+	lists     [3][]uint32 // lengths of the pages of each List
+	rowsAt    time.Time   // the last event that began or advanced the release
+	resumedBy string
+	settled   bool // evSettled: nothing is left of what was said but the record
 }
 
 // Twin is another upload with the same content that was neither dropped nor failed.

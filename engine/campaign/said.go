@@ -136,7 +136,9 @@ func (s *State) applySaid(e store.Event, decode func(any) error) error {
 	case evPaused:
 		s.Paused, err = said()
 	case evResumed:
-		s.Paused = nil
+		var a act
+		err = decode(&a)
+		s.Paused, s.resumedBy = nil, a.By
 	case evCanceled:
 		s.Canceled, err = said()
 		s.Phase, s.Paused, s.Sweep, s.settled = Canceling, nil, nil, false

@@ -39,7 +39,7 @@ var rooms = map[string][]string{
 	"engine/inbound":  {"engine/intake", "engine/callback", "engine/store", "engine/tenant", "engine/message", "engine/carrier", "smpp"},
 	// engine/intake and engine/dispatch ask it, engine/inbound adds to it
 	"engine/inbound/donotsend": {"engine/store", "engine/tenant", "engine/message", "engine/carrier"},
-	"engine/campaign":          {"engine/intake", "engine/store", "engine/tenant", "engine/message", "engine/carrier"},
+	"engine/campaign":          {"engine/intake", "engine/callback", "engine/store", "engine/tenant", "engine/message", "engine/carrier"},
 	"engine/callback":          {"engine/store", "engine/tenant", "engine/message", "engine/payment"},
 	"engine/retention":         {"engine/store", "engine/tenant", "engine/message", "engine/payment", "engine/document", "engine/audit", "engine/intake"},
 	"engine/api":               {"engine"},

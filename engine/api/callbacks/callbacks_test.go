@@ -24,6 +24,7 @@ import (
 	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/callback"
 	"github.com/kakitome/kakitome/engine/callback/egress"
+	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/intake"
@@ -329,6 +330,10 @@ func TestNoticesAreAsDescribed(t *testing.T) {
 	b, err := json.Marshal(claim)
 	require.NoError(t, err)
 	r.doc.Valid("ClaimNotice", b)
+	upload := callback.Body{Type: callback.UploadStopped, Timestamp: time.Now(), Tenant: "mizu", Data: campaign.NoticeData{ID: ulid.Make(), Phase: campaign.Stopped, By: "key:erp", Reason: "x", Carriers: []string{"au"}, Without: []string{"docomo"}, Rows: 1, Accepted: 1, Sequence: 1}}
+	b, err = json.Marshal(upload)
+	require.NoError(t, err)
+	r.doc.Valid("UploadNotice", b)
 	for _, typ := range callback.Types {
 		r.doc.Valid("CallbackSpec", fmt.Appendf(nil, `{"url":"x","events":[%q]}`, typ))
 	}
