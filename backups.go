@@ -258,6 +258,9 @@ func emptyData(dir string) error {
 	if err := privateDir(dir); err != nil {
 		return err
 	}
+	if _, err := os.Stat(filepath.Join(dir, "retention.json")); err == nil { // it counts the groups of another store
+		return fmt.Errorf("%s holds retention.json: restore into another directory, or move it away", dir)
+	}
 	for _, name := range []string{"store", "links"} {
 		entries, err := os.ReadDir(filepath.Join(dir, name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -11,6 +11,7 @@ import (
 	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/engine/retention"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/linkserver/link"
@@ -23,6 +24,7 @@ func verifyOptions(c *conf.Config, most int, bar *progressBar) store.VerifyOptio
 			i := inspector{s, document.New(s, nil)}
 			return i.stream
 		},
+		Erasure: retention.Erasure(),
 		Beside: func(ctx context.Context, s *store.Store, find func(of, what string)) error {
 			return link.Check(ctx, filepath.Join(c.Data.Dir, "links"), s, s.Lag(link.Reader) == 0, func(of link.Link, what string) {
 				find("link of stream "+of.Ref().String(), what)
