@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/inbound/donotsend"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -32,7 +33,7 @@ type Options struct {
 	DoNotSend *donotsend.List
 	Log       *slog.Logger
 	Registry  prometheus.Registerer
-	Now       func() time.Time // nil: time.Now
+	Now       func() time.Time // nil: clock.Now
 }
 
 // Inbound takes messages from phones. Safe for concurrent use; it has no state of its own.
@@ -47,7 +48,7 @@ func New(o Options) *Inbound {
 		o.Log = slog.Default()
 	}
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = clock.Now
 	}
 	return &Inbound{Options: o, metrics: newMetrics(o.Registry)}
 }
@@ -69,7 +70,8 @@ type unit struct {
 }
 
 // TakePhones stores messages that a bind of the carrier brought and answers each after its commit, for which it blocks. It
-// keeps nothing of the batch. What cannot be stored now is answered ESME_RX_T_APPN, and comes again.
+// keeps nothing of the batch. What cannot be stored now is answered ESME_RX_T_APPN, or ESME_RMSGQFUL where there is no room
+// for it (too little free space, too many commits at once), and comes again.
 func (in *Inbound) TakePhones(ctx context.Context, carrier, bind string, batch []session.Incoming) {
 	arrivals := make([]arrival, len(batch))
 	for i := range batch {
@@ -164,7 +166,11 @@ func (in *Inbound) commit(ctx context.Context, open []*unit) (again []*unit) {
 func (in *Inbound) failed(u *unit, err error) {
 	in.metrics.failed.Add(float64(len(u.arrivals)))
 	in.Log.Error("messages from phones are not stored", "carrier", u.carrier, "bind", u.bind, "count", len(u.arrivals), "err", err)
-	in.answer(u.arrivals, pdu.StatusReceiverTemporaryError)
+	status := pdu.StatusReceiverTemporaryError
+	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrBusy) {
+		status = pdu.StatusMessageQueueFull // SMPP 3.4 §5.1.3: the carrier keeps it and slows down
+	}
+	in.answer(u.arrivals, status)
 }
 
 func (in *Inbound) answer(arrivals []arrival, s pdu.Status) {

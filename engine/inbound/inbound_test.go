@@ -244,6 +244,18 @@ func TestWhatCannotBeStoredIsAskedForAgain(t *testing.T) {
 	r.bring(pdu.StatusReceiverTemporaryError, split("0312345678", long, 1, '8')...)
 }
 
+func TestFullDiskIsToldAsFullQueue(t *testing.T) {
+	r := openRoom(t)
+	r.minFree = 1 << 62
+	r.restart()
+	r.bring(pdu.StatusMessageQueueFull, sm("0312345678", "はい"))
+	r.bring(pdu.StatusMessageQueueFull, split("0312345678", long, 1, '8')...)
+	r.minFree = 1
+	r.restart()
+	r.bring(pdu.StatusOK, sm("0312345678", "はい"))
+	require.Equal(t, []string{"はい"}, r.texts("mizu"))
+}
+
 func TestRunEndsWhatIsDue(t *testing.T) {
 	r := openRoom(t)
 	r.bring(pdu.StatusOK, split("0312345678", long, 7, '8')[0])

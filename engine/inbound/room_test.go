@@ -26,11 +26,13 @@ type room struct {
 	t   testing.TB
 	dir string
 	now time.Time
+	// minFree is the store's mark of free space; the disk is short where it is above what there is.
+	minFree int64
 }
 
 func openRoom(t testing.TB) *room {
 	t.Helper()
-	r := &room{t: t, dir: t.TempDir(), now: time.Now()}
+	r := &room{t: t, dir: t.TempDir(), now: time.Now(), minFree: 1}
 	require.NoError(t, store.NewMasterKey(filepath.Join(r.dir, "key")))
 	r.open()
 	for id, addresses := range map[tenant.ID]map[string]string{"mizu": {"docomo": "0312345678", "softbank": "21234"}, "gasu": {"softbank": "21234"}} {
@@ -43,7 +45,7 @@ func openRoom(t testing.TB) *room {
 
 func (r *room) open() {
 	r.t.Helper()
-	s, err := store.Open(store.Options{Dir: filepath.Join(r.dir, "data"), MasterKey: filepath.Join(r.dir, "key"), MinFree: 1, Cache: 8 << 20, ValueLogSize: 16 << 20,
+	s, err := store.Open(store.Options{Dir: filepath.Join(r.dir, "data"), MasterKey: filepath.Join(r.dir, "key"), MinFree: r.minFree, Cache: 8 << 20, ValueLogSize: 16 << 20,
 		Now: func() time.Time { return r.now }, Fatal: func(err error) { r.t.Error(err) }})
 	require.NoError(r.t, err)
 	d, err := tenant.OpenDirectory(r.t.Context(), s.DirectoryLog())

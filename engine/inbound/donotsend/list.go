@@ -12,6 +12,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -204,7 +205,7 @@ func (l *List) Remove(ctx context.Context, t tenant.ID, id ulid.ULID, by string)
 		if err != nil {
 			return err
 		}
-		now := time.Now()
+		now := clock.Now()
 		errs, err := l.store.Commit(ctx, store.Tx{{
 			Ref: ref(t, id), Expect: 1, Final: true,
 			Events: []store.NewEvent{{Type: removed, At: now, Data: data}},
