@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+
+	"github.com/kakitome/kakitome/engine/clock"
 )
 
 // The way of a commit is three goroutines, each handing groups to the next over a channel of size 1, so that one group
@@ -231,7 +233,7 @@ func (s *Store) build(out chan<- *group) {
 			timer.Reset(wait)
 			<-timer.C
 		}
-		last = time.Now()
+		last = clock.Now()
 		g := b.group()
 		if g.txs <= 1 {
 			last = time.Time{}
@@ -305,7 +307,7 @@ func (s *Store) appendGroups(in <-chan *group, out chan<- *group) {
 	defer close(out)
 	for g := range in {
 		if g.entries > 0 && !s.failed.Load() {
-			start := time.Now()
+			start := clock.Now()
 			if err := s.log.Append(g.seq, g.buf); err != nil {
 				s.fail(err)
 			}

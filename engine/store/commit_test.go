@@ -507,7 +507,7 @@ func TestFloodOnOneStreamIsCountedOnce(t *testing.T) {
 func TestReaderIsNotShownPastAGroupOnItsWay(t *testing.T) {
 	var f floors
 	at := time.Unix(100, 0)
-	snapshot := func() error { return nil }
+	snapshot := func(uint32) error { return nil }
 	limit := func(now time.Time) time.Time {
 		n, err := f.limit(now.UnixNano(), at.UnixNano(), snapshot)
 		require.NoError(t, err)

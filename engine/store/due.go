@@ -20,10 +20,13 @@ type DueItem struct {
 }
 
 // Cursor is a place in a queue. The zero Cursor is its beginning. ID orders entries of the same time in the order in
-// which they were put in; it is not the id of a stream. Cursors do not outlive the process.
+// which they were put in; it is not the id of a stream. Cursors do not outlive the process, nor a clock that is set back:
+// one from before is the beginning again.
 type Cursor struct {
 	At time.Time
 	ID ulid.ULID
+
+	era uint32 // how often the clock had been set back when it was given out
 }
 
 // floors keeps the promise of Due: a reader that keeps its cursor misses nothing.
@@ -32,17 +35,34 @@ type Cursor struct {
 // of its group, which is the time of building, and never before the latest time, up to the clock, that any reader has read. The
 // floor is part of the group, so that replay gives every entry the same place. While a group is on its way to the index,
 // readers are not shown anything behind its floor.
+//
+// When the clock is set back, floors that only rise would put all that is new behind the time that the clock had reached,
+// and so a one-time code would wait for hours. A new era begins instead: floors begin anew at the clock, and the cursors of
+// the era before are no longer good. What was put in before keeps its place, and is due when the clock is there again.
 type floors struct {
 	mu     sync.Mutex // guards what follows
 	flying []int64    // floors of groups built and not yet applied, oldest first
-	last   int64      // highest floor given
-	read   int64      // latest time read up to
+	last   int64      // highest floor given in this era
+	read   int64      // latest time read up to in this era
+	era    uint32
+}
+
+// setBack is how far the clock must go back to be one that was set: less than that is waited for.
+const setBack = int64(time.Second)
+
+// look begins a new era if the clock was set back; the caller holds mu.
+func (f *floors) look(clock int64) {
+	if clock < max(f.last, f.read)-setBack {
+		f.last, f.read = 0, 0
+		f.era++
+	}
 }
 
 // open gives a floor to a group that has been built at now.
 func (f *floors) open(now time.Time) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.look(now.UnixNano())
 	f.last = max(f.last, f.read, now.UnixNano())
 	f.flying = append(f.flying, f.last)
 	return f.last
@@ -55,15 +75,24 @@ func (f *floors) close() {
 	f.flying = f.flying[1:]
 }
 
-// limit is how far a reader may read that asks for now. What it calls happens before the next group is applied or built.
-func (f *floors) limit(now, clock int64, snapshot func() error) (int64, error) {
+// now is the era.
+func (f *floors) now() uint32 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.era
+}
+
+// limit is how far a reader may read that asks for now. What it calls, with the era, happens before the next
+// group is applied or built.
+func (f *floors) limit(now, clock int64, snapshot func(era uint32) error) (int64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.look(clock)
 	if len(f.flying) > 0 {
 		now = min(now, f.flying[0])
 	}
 	f.read = max(f.read, min(now, clock)) // else a look into the future would put all that follows behind it
-	return now, snapshot()
+	return now, snapshot(f.era)
 }
 
 // Due appends to dst the entries of the queue that are due at now, oldest first, after the cursor, at most limit.
@@ -77,7 +106,11 @@ func (s *Store) Due(dst []DueItem, queue string, after Cursor, now time.Time, li
 	defer s.exit()
 	prefix := appendDuePrefix(nil, queue)
 	var it *pebble.Iterator
-	upto, err := s.places.limit(now.UnixNano(), s.opt.Now().UnixNano(), func() (err error) {
+	var era uint32
+	upto, err := s.places.limit(now.UnixNano(), s.opt.Now().UnixNano(), func(e uint32) (err error) {
+		if era = e; after.era != era {
+			after = Cursor{}
+		}
 		it, err = s.index.db.NewIter(&pebble.IterOptions{LowerBound: dueAfter(prefix, after), UpperBound: prefixEnd(prefix)})
 		return err
 	})
@@ -93,6 +126,7 @@ func (s *Store) Due(dst []DueItem, queue string, after Cursor, now time.Time, li
 		if item.At.UnixNano() > upto {
 			break
 		}
+		item.Cursor.era = era
 		dst = append(dst, item)
 		limit--
 	}
@@ -105,7 +139,7 @@ func (s *Store) Due(dst []DueItem, queue string, after Cursor, now time.Time, li
 // dueAfter is the first key of a queue behind the cursor.
 func dueAfter(prefix []byte, after Cursor) []byte {
 	key := append([]byte(nil), prefix...)
-	if after == (Cursor{}) {
+	if after.At.IsZero() {
 		return key
 	}
 	key = binary.BigEndian.AppendUint64(key, ordered(after.At.UnixNano()))
@@ -131,6 +165,9 @@ func (s *Store) NextDue(queue string, after Cursor) (time.Time, bool, error) {
 		return time.Time{}, false, err
 	}
 	defer s.exit()
+	if after.era != s.places.now() {
+		after = Cursor{}
+	}
 	prefix := appendDuePrefix(nil, queue)
 	it, err := s.index.db.NewIter(&pebble.IterOptions{LowerBound: dueAfter(prefix, after), UpperBound: prefixEnd(prefix)})
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
+
+	"github.com/kakitome/kakitome/engine/clock"
 )
 
 // Options of a store. Dir and MasterKey are needed; the rest has defaults.
@@ -32,7 +34,7 @@ type Options struct {
 
 	ValueLogSize int64 // bytes of a file of the log, 1 MiB to 1 GiB; 0: 256 MiB
 
-	Now   func() time.Time // nil: time.Now
+	Now   func() time.Time // nil: clock.Now
 	Fatal func(error)      // called when durability or the index is lost, after logging; nil: the process exits with 1
 }
 
@@ -53,7 +55,7 @@ func (o Options) withDefaults() Options {
 		o.ValueLogSize = 256 << 20
 	}
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = clock.Now
 	}
 	if o.Fatal == nil {
 		o.Fatal = func(error) { os.Exit(1) }
@@ -232,7 +234,7 @@ func (s *Store) create() (*format, error) {
 
 // replay brings the index up to the log, writing it out as it goes.
 func (s *Store) replay() error {
-	from, start := s.index.next, time.Now()
+	from, start := s.index.next, clock.Now()
 	err := s.log.Replay(from, func(seq uint64, group []byte) error {
 		if _, err := s.index.apply(seq, group); err != nil {
 			return err
