@@ -18,6 +18,7 @@ import (
 
 	"github.com/kakitome/kakitome/conf"
 	"github.com/kakitome/kakitome/engine/audit"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -60,7 +61,7 @@ func (d *operatorDoor) backup(w http.ResponseWriter, r *http.Request) {
 	}()
 	var told time.Time
 	report, err := d.store.Backup(ctx, store.BackupOptions{Dir: in.Dir, Keys: in.Keys, Apart: d.dataDir, Rate: in.Rate, Tell: func(p store.Progress) {
-		if now := time.Now(); now.Sub(told) > 200*time.Millisecond {
+		if now := clock.Now(); now.Sub(told) > 200*time.Millisecond {
 			told = now
 			tell(backupLine{Progress: &p})
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/kakitome/kakitome/engine/callback"
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/retention"
@@ -174,7 +175,7 @@ func (d *operatorDoor) applyTenant(ctx context.Context, in applyRequest) (applie
 		if err := d.modules.Configure(ctx, a.Module, payment.Instance(t.ID, a.Name), string(t.ID), plain); err != nil && !errors.Is(err, host.ErrNotSent) {
 			return applied{}, fmt.Errorf("agent[%d]: %w", i, err)
 		}
-		box, err := d.store.Seal(t.ID, agentClass, time.Now(), "agent/"+a.Name, plain)
+		box, err := d.store.Seal(t.ID, agentClass, clock.Now(), "agent/"+a.Name, plain)
 		if err != nil {
 			return applied{}, err
 		}

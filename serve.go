@@ -32,6 +32,7 @@ import (
 	"github.com/kakitome/kakitome/engine/callback/egress"
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/identity"
@@ -85,7 +86,7 @@ func serve(ctx context.Context, cfg *conf.Config, rl *reloader, log *slog.Logger
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	r := &running{log: log, fail: fail}
-	began := time.Now()
+	began := clock.Now()
 	defer func() { err = errors.Join(err, r.stop(stopLimit)) }()
 	if err := start(ctx, r, cfg, rl); err != nil {
 		return err
@@ -328,7 +329,7 @@ func startDoors(_ context.Context, r *running, cfg *conf.Config, rm *rooms) erro
 		return err
 	}
 	door := &operatorDoor{store: rm.store, directory: rm.directory, carriers: rm.carriers, modules: rm.modules, audit: rm.audit,
-		dispatch: rm.dispatch, reloader: rm.reloader, callbacks: rm.callbacks, retention: rm.retention, campaigns: rm.campaigns, started: time.Now(), dataDir: cfg.Data.Dir, log: r.log}
+		dispatch: rm.dispatch, reloader: rm.reloader, callbacks: rm.callbacks, retention: rm.retention, campaigns: rm.campaigns, started: clock.Now(), dataDir: cfg.Data.Dir, log: r.log}
 	r.background("operator socket", func(ctx context.Context) error {
 		door.ending = ctx.Done()
 		return serveHTTP(ctx, socket, door.handler())

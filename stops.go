@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/kakitome/kakitome/engine/clock"
 )
 
 // running is what has been started: it is stopped in reverse order, each part only when all that was started after it,
@@ -68,7 +70,7 @@ func (r *running) stop(limit time.Duration) error {
 	var errs []error
 	for i := len(r.stops) - 1; i >= 0; i-- {
 		s := r.stops[i]
-		began := time.Now()
+		began := clock.Now()
 		if err := s.run(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("stop %s: %w", s.name, err))
 		}

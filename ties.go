@@ -11,6 +11,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/api"
 	"github.com/kakitome/kakitome/engine/bind/history"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/dlr"
 	"github.com/kakitome/kakitome/engine/identity"
@@ -151,7 +152,7 @@ func (a apiClaims) Change(ctx context.Context, t *tenant.Tenant, number string, 
 
 // apiClaim is a claim in the API's form.
 func apiClaim(s *payment.State, timeline bool) api.Claim {
-	j := s.JSON(time.Now())
+	j := s.JSON(clock.Now())
 	c := api.Claim{Number: j.Number, Amount: j.Amount, Tax: j.Tax, Due: j.Due, Status: string(j.State), Provisional: j.Received - j.Confirmed,
 		Confirmed: j.Confirmed, Receipt: j.Receipt, CreatedAt: j.Created}
 	for _, al := range j.Alerts {

@@ -7,11 +7,11 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/inbound"
 	"github.com/kakitome/kakitome/engine/inbound/donotsend"
 	"github.com/kakitome/kakitome/engine/message"
@@ -168,7 +168,7 @@ func (s *Server) removeDoNotSend(w http.ResponseWriter, r *http.Request, v *visi
 // importDoNotSend reads a file: the token stands before it in the form.
 func (s *Server) importDoNotSend(w http.ResponseWriter, r *http.Request, v *visit) error {
 	unreadable := &fail{http.StatusBadRequest, "送信された内容を読み取れません。", "What was sent cannot be read."}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(uploadTime)) // not all connections can
+	_ = http.NewResponseController(w).SetReadDeadline(clock.Now().Add(uploadTime)) // not all connections can
 	r.Body = http.MaxBytesReader(w, r.Body, donotsend.MaxFile+maxForm)
 	form, err := r.MultipartReader()
 	if err != nil {

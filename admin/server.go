@@ -20,6 +20,7 @@ import (
 	"github.com/kakitome/kakitome/engine/callback"
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/inbound"
@@ -59,7 +60,7 @@ type Options struct {
 
 	Log      *slog.Logger          // nil: slog.Default()
 	Registry prometheus.Registerer // nil: no metrics are registered
-	Now      func() time.Time      // nil: time.Now
+	Now      func() time.Time      // nil: clock.Now
 }
 
 // Server is the console. Safe for concurrent use.
@@ -90,7 +91,7 @@ func New(o Options) (*Server, error) {
 		o.Log = slog.Default()
 	}
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = clock.Now
 	}
 	if o.Binds == nil {
 		o.Binds = func() []bind.Status { return nil }

@@ -13,6 +13,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/campaign"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
@@ -63,7 +64,7 @@ func (s *Server) uploads(w http.ResponseWriter, r *http.Request, v *visit) error
 // upload receives a file as it comes: the form's small fields stand before it. Nothing of it is kept in memory or on a
 // temporary disk; what the engine has taken before a line broke is gone on with when the same file comes again.
 func (s *Server) upload(w http.ResponseWriter, r *http.Request, v *visit) error {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(uploadTime)) // not all connections can
+	_ = http.NewResponseController(w).SetReadDeadline(clock.Now().Add(uploadTime)) // not all connections can
 	form, err := r.MultipartReader()
 	if err != nil {
 		return &fail{http.StatusBadRequest, "送信された内容を読み取れません。", "What was sent cannot be read."}

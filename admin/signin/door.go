@@ -21,6 +21,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"github.com/kakitome/kakitome/engine/audit"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -66,7 +67,7 @@ type Options struct {
 	Audit     Audit
 	Vault     Vault
 	Key       []byte           // at least 32 secret bytes; another key signs everybody out
-	Now       func() time.Time // nil: time.Now
+	Now       func() time.Time // nil: clock.Now
 }
 
 // Door lets people in. Safe for concurrent use; it has no goroutines.
@@ -103,7 +104,7 @@ func New(o Options) (*Door, error) {
 		checks:    make(chan struct{}, checksAtOnce), waiting: make(chan struct{}, waitingMost),
 		seats: map[string]*seat{}, steps: map[string]int64{}}
 	if d.now == nil {
-		d.now = time.Now
+		d.now = clock.Now
 	}
 	derive := func(purpose string) []byte {
 		h := hmac.New(sha256.New, o.Key)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/kakitome/kakitome/engine/audit"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
@@ -159,7 +160,7 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // serve is the door. Steps as in the package comment.
 func (s *Server) serve(ctx *fasthttp.RequestCtx) {
-	started := time.Now()
+	started := clock.Now()
 	c := &Caller{Lang: language(string(ctx.Request.Header.Peek("Accept-Language"))), Request: string(ctx.Request.Header.Peek("X-Request-Id"))}
 	if !requestID.MatchString(c.Request) {
 		c.Request = rand.Text()
@@ -233,7 +234,7 @@ func (s *Server) allow(t *tenant.Tenant, n int) bool {
 		s.limits[t.ID] = l
 	}
 	s.mu.Unlock()
-	return l.AllowN(time.Now(), n)
+	return l.AllowN(clock.Now(), n)
 }
 
 // work is the context of what a request does. It outlives the connection: what was queued is answered by the store.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
@@ -376,7 +377,7 @@ func (s *Server) search(ctx *fasthttp.RequestCtx, c *Caller, sr Search, wrong Co
 func (s *Server) page(c *Caller, q store.Query, sr Search) (List, error) {
 	work, cancel := s.work()
 	defer cancel()
-	scope, list, now := tenant.Only(c.Tenant.ID), List{Items: []Message{}}, time.Now()
+	scope, list, now := tenant.Only(c.Tenant.ID), List{Items: []Message{}}, clock.Now()
 	var claims []ulid.ULID // of the items, zero where there is none
 	for scanned := 0; scanned < maxScan; {
 		q.Limit = sr.Limit - len(list.Items) + 1

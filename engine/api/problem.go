@@ -10,6 +10,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
@@ -120,7 +121,7 @@ func (c *Caller) drain(ctx *fasthttp.RequestCtx) {
 	if c.Tenant != nil {
 		limit = 16 << 20
 	}
-	if r := ctx.RequestBodyStream(); r != nil && ctx.Conn().SetReadDeadline(time.Now().Add(time.Second)) == nil {
+	if r := ctx.RequestBodyStream(); r != nil && ctx.Conn().SetReadDeadline(clock.Now().Add(time.Second)) == nil {
 		_, _ = io.CopyN(io.Discard, r, limit) // whatever comes, the answer follows
 	}
 }

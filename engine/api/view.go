@@ -9,6 +9,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
@@ -124,7 +125,7 @@ func some(t time.Time) *time.Time {
 // view makes the sender's sight of a folded message.
 func (s *Server) view(c *Caller, id ulid.ULID, st *message.State, unmask bool) (Message, error) {
 	h := &st.Head
-	now := time.Now()
+	now := clock.Now()
 	m := Message{
 		ID: id.String(), No: h.No, Status: st.PhaseAt(now), Class: h.Class, Via: h.Via, To: h.Masked, Carrier: st.Carrier, Sender: h.Sender,
 		Parts: h.Parts, URL: h.URL, AcceptedAt: st.AcceptedAt, SendAt: some(h.SendAt), ValidUntil: some(h.ValidUntil), LinkExpiresAt: some(h.LinkExpires),

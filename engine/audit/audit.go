@@ -14,6 +14,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -55,7 +56,7 @@ func day(id tenant.ID, at time.Time) store.Ref {
 // Record appends an entry of the tenant, synced. A zero At is now.
 func (l *Log) Record(ctx context.Context, id tenant.ID, e Entry) error {
 	if e.At.IsZero() {
-		e.At = time.Now()
+		e.At = clock.Now()
 	}
 	data, err := json.Marshal(e)
 	if err != nil {

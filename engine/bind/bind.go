@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/smpp/pdu"
 	"github.com/kakitome/kakitome/smpp/session"
 )
@@ -101,9 +102,9 @@ func New(o Options) *Bind {
 		limiter: rate.NewLimiter(limit, max(o.Config.Rate/10, 1)),
 		poke:    make(chan struct{}, 1),
 		state:   Stopped,
-		began:   time.Now(),
-		since:   time.Now(),
-		down:    time.Now(),
+		began:   clock.Now(),
+		since:   clock.Now(),
+		down:    clock.Now(),
 		count:   tally{errors: map[pdu.Status]uint64{}},
 	}
 	b.metrics = newMetrics(b)
@@ -159,7 +160,7 @@ func (b *Bind) isHeld() bool {
 func (b *Bind) Credit() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.sess == nil || b.held || time.Now().Before(b.slowed) {
+	if b.sess == nil || b.held || clock.Now().Before(b.slowed) {
 		return 0
 	}
 	room := b.sess.Room()
@@ -182,7 +183,7 @@ func (b *Bind) TrySubmit(batch []session.Request) int {
 	}
 	n, err := sess.TrySubmit(batch)
 	if b.o.Config.Rate > 0 && n > 0 {
-		b.limiter.AllowN(time.Now(), n)
+		b.limiter.AllowN(clock.Now(), n)
 	}
 	var field *pdu.FieldError
 	if errors.As(err, &field) { // it would be the first of every batch to come
@@ -197,7 +198,7 @@ func (b *Bind) TrySubmit(batch []session.Request) int {
 func (b *Bind) Slow(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.slowed = time.Now().Add(d)
+	b.slowed = clock.Now().Add(d)
 	b.count.slowed++
 }
 
@@ -223,7 +224,7 @@ func (b *Bind) Run(ctx context.Context) error {
 			b.failed(ctx, err, &back)
 			continue
 		}
-		began := time.Now()
+		began := clock.Now()
 		b.bound(sess)
 		b.stay(ctx, sess)
 		<-sess.Done()
@@ -308,7 +309,7 @@ func (b *Bind) wait(ctx context.Context, d time.Duration, why error) {
 
 func (b *Bind) bound(sess *session.Session) {
 	b.mu.Lock()
-	b.sess, b.boundAt = sess, time.Now()
+	b.sess, b.boundAt = sess, clock.Now()
 	b.count.connects++
 	b.mu.Unlock()
 	b.enter(Bound, "")
@@ -318,7 +319,7 @@ func (b *Bind) bound(sess *session.Session) {
 func (b *Bind) unbound(sess *session.Session) {
 	st := sess.Stats()
 	b.mu.Lock()
-	b.sess, b.down = nil, time.Now()
+	b.sess, b.down = nil, clock.Now()
 	addStats(&b.count.past, &st)
 	b.count.up += time.Since(b.boundAt)
 	b.mu.Unlock()
@@ -330,7 +331,7 @@ func (b *Bind) enter(s State, why string) {
 	b.mu.Lock()
 	same := b.state == s && b.why == why
 	quiet := s == Dialing || (s == Waiting && b.why == why)
-	b.state, b.since = s, time.Now()
+	b.state, b.since = s, clock.Now()
 	if s != Dialing { // a reason stands until the next outcome
 		b.why = why
 	}

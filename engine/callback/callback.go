@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kakitome/kakitome/engine/callback/egress"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -34,7 +35,7 @@ type Options struct {
 	Config     Config
 	Log        *slog.Logger          // nil: slog.Default()
 	Registerer prometheus.Registerer // nil: no metrics are registered
-	Now        func() time.Time      // nil: time.Now
+	Now        func() time.Time      // nil: clock.Now
 }
 
 // Callbacks tells senders' systems what happens. Safe for concurrent use.
@@ -60,7 +61,7 @@ func New(o Options) (*Callbacks, error) {
 		o.Log = slog.Default()
 	}
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = clock.Now
 	}
 	o.Config = o.Config.withDefaults()
 	c := &Callbacks{

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
@@ -71,7 +72,7 @@ func New(o Options) (*Campaigns, error) {
 		o.Log = slog.Default()
 	}
 	c := &Campaigns{
-		Options: o, metrics: newMetrics(o.Registry), now: time.Now, left: map[ulid.ULID][]store.Ref{},
+		Options: o, metrics: newMetrics(o.Registry), now: clock.Now, left: map[ulid.ULID][]store.Ref{},
 		cache: map[ulid.ULID]*State{}, watchers: map[ulid.ULID][]chan struct{}{}, waiting: map[ulid.ULID]string{},
 	}
 	return c, c.findOrders()
@@ -513,7 +514,7 @@ type step struct {
 // commit appends to the upload in the version of st.
 func (c *Campaigns) commit(ctx context.Context, st *State, s step) error {
 	if s.Due != nil && s.Due.Queue != "" {
-		s.Due.At = time.Now()
+		s.Due.At = clock.Now()
 	}
 	tx := append(store.Tx{{Ref: st.ref, Expect: st.version, Events: s.Events, Names: s.Names, Due: s.Due, Final: s.Final}}, s.With...)
 	errs, err := c.Store.Commit(ctx, tx)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
@@ -139,7 +140,7 @@ func watch(ctx context.Context, until time.Time, look func() ([]Probe, error)) (
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
-		late := !time.Now().Before(until)
+		late := !clock.Now().Before(until)
 		if seeds, err = look(); err != nil {
 			return nil, nil, err
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -77,7 +78,7 @@ func (c *Campaigns) findOrders() error {
 		var cursor store.Cursor
 		for {
 			// Entries of the future count too: the clock may have been set back.
-			items, err := c.Store.Due(nil, q, cursor, time.Now().AddDate(100, 0, 0), 1000)
+			items, err := c.Store.Due(nil, q, cursor, clock.Now().AddDate(100, 0, 0), 1000)
 			if err != nil {
 				return fmt.Errorf("find paused uploads: %w", err)
 			}

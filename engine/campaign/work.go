@@ -13,6 +13,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
@@ -46,7 +47,7 @@ func (c *Campaigns) Run(ctx context.Context) error {
 			if ending || slot && slots >= c.Config.Workers {
 				continue
 			}
-			items, err := c.Store.Due(nil, q, store.Cursor{}, time.Now(), 1000)
+			items, err := c.Store.Due(nil, q, store.Cursor{}, clock.Now(), 1000)
 			if err != nil && !errors.Is(err, store.ErrClosed) {
 				return fmt.Errorf("look for uploads to work on: %w", err)
 			}

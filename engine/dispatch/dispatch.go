@@ -35,6 +35,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/bind"
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dlr"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
@@ -192,7 +193,7 @@ func (p *pump) run(ctx context.Context) error {
 			p.rest(ctx, 50*time.Millisecond)
 			continue
 		}
-		now := time.Now()
+		now := clock.Now()
 		items = items[:0]
 		var lane message.Lane
 		for _, lane = range message.Lanes {
@@ -255,7 +256,7 @@ func (p *pump) idle(ctx context.Context) {
 	wait := time.Minute
 	for _, lane := range message.Lanes {
 		if at, ok, err := p.o.Store.NextDue(message.Queue(p.name, lane), p.cursors[lane]); err == nil && ok {
-			wait = min(wait, max(time.Until(at), 0))
+			wait = min(wait, max(clock.Until(at), 0))
 		}
 	}
 	timer := time.NewTimer(wait)
@@ -287,7 +288,7 @@ func (p *pump) submit(ctx context.Context, items []store.DueItem, credit int) (t
 		var plans []plan
 		looked := 0
 		for i, events := range streams {
-			pl := p.decide(ctx, refs[i], events, time.Now())
+			pl := p.decide(ctx, refs[i], events, clock.Now())
 			if credit -= len(pl.requests); credit < 0 && i > 0 && taken == 0 {
 				break
 			}
@@ -350,7 +351,7 @@ func (p *pump) commit(ctx context.Context, txs []store.Tx) ([]error, error) {
 // send gives the requests to the binds, waiting for room. What cannot be sent because ctx ended or no bind is up is
 // settled as not sent.
 func (p *pump) send(ctx context.Context, batch []session.Request) {
-	waited := time.Now()
+	waited := clock.Now()
 	for len(batch) > 0 {
 		binds := p.set.Load().binds
 		for range binds {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dlr"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
@@ -21,7 +22,7 @@ const smscIDMax = 200
 
 // settle turns results into events, committed before it returns. A batch is one commit.
 func (p *pump) settle(bindName string, batch []session.Result) {
-	now := time.Now()
+	now := clock.Now()
 	txs := make([]store.Tx, 0, len(batch))
 	for i := range batch {
 		if own, ok := batch[i].Owner.(*part); ok {
@@ -143,7 +144,7 @@ func (p *pump) recover(ctx context.Context) error {
 	var cursor store.Cursor
 	for ctx.Err() == nil {
 		// Nothing is put in before this is done. Entries of the future count too: the clock may have been set back.
-		items, err := p.o.Store.Due(nil, queue, cursor, time.Now().AddDate(100, 0, 0), batchMax)
+		items, err := p.o.Store.Due(nil, queue, cursor, clock.Now().AddDate(100, 0, 0), batchMax)
 		if err != nil {
 			return err
 		}
@@ -181,7 +182,7 @@ func (p *pump) recoverMany(ctx context.Context, refs []store.Ref) error {
 				p.log.Error("message in doubt cannot be read", "msg", refs[i].ID, "err", err)
 				continue
 			}
-			txs = append(txs, store.Tx{p.doubtful(refs[i], &s, time.Now())})
+			txs = append(txs, store.Tx{p.doubtful(refs[i], &s, clock.Now())})
 		}
 		errs, err := p.commit(ctx, txs)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/bind"
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dlr"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/smpp/coding"
@@ -107,14 +108,14 @@ func Try(ctx context.Context, t Trial) (rules []string, err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.Wait+2*time.Minute)
 	defer cancel()
-	began := time.Now()
+	began := clock.Now()
 	sess, err := session.Dial(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = sess.Unbind(context.WithoutCancel(ctx)) }() // within its own limit
 	t.Tell(Step{Deed: TrialBound, Peer: sess.PeerSystemID(), Took: time.Since(began)})
-	sub := submission{source: t.From, number: t.Number, now: time.Now()}
+	sub := submission{source: t.From, number: t.Number, now: clock.Now()}
 	if _, err := sess.Submit(ctx, []session.Request{{Body: submitSM(sub, &segments[0], time.Time{})}}); err != nil {
 		return nil, err
 	}
@@ -147,7 +148,7 @@ func offer(receipts chan<- dlr.Receipt, in *session.Incoming) {
 
 // pair waits for the receipt whose id is the response's by some rule.
 func (t *Trial) pair(ctx context.Context, id string, receipts <-chan dlr.Receipt) ([]string, error) {
-	began := time.Now()
+	began := clock.Now()
 	timer := time.NewTimer(t.Wait)
 	defer timer.Stop()
 	for {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -206,7 +207,7 @@ func (m *Matcher) change(ctx context.Context, states map[store.Ref]*message.Stat
 	if a.receipt.State == Delivered {
 		typ = message.Delivered
 	}
-	event := message.Event{Type: typ, At: time.Now(), Data: message.Encode(message.Report{
+	event := message.Event{Type: typ, At: clock.Now(), Data: message.Encode(message.Report{
 		Part: part, Carrier: m.carrier, Bind: a.bind, State: a.receipt.State.String(), Err: a.receipt.Err, Done: a.receipt.Done,
 	})}
 	change := store.Change{Ref: ref, Expect: store.Any, Final: true, Events: []store.NewEvent{{Type: byte(event.Type), At: event.At, Data: event.Data}}}

@@ -25,6 +25,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -75,10 +76,10 @@ type Documents struct {
 	now func() time.Time
 }
 
-// New returns the documents of a store. now may be nil for time.Now.
+// New returns the documents of a store. now may be nil for clock.Now.
 func New(s *store.Store, now func() time.Time) *Documents {
 	if now == nil {
-		now = time.Now
+		now = clock.Now
 	}
 	return &Documents{s: s, now: now}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -194,7 +195,7 @@ func (in *Intake) Accept(ctx context.Context, r Request) ([]Result, error) {
 	if r.DryRun {
 		return in.Validate(ctx, r)
 	}
-	started := time.Now()
+	started := clock.Now()
 	results, err := in.each(ctx, r, in.accept)
 	if err != nil {
 		return nil, err
@@ -241,7 +242,7 @@ func (in *Intake) each(ctx context.Context, r Request, do func(context.Context, 
 			}
 			break
 		}
-		now := time.Now().UTC()
+		now := clock.Now().UTC()
 		plans := make([]*plan, 0, to-from)
 		for i := from; i < to; i++ {
 			plans = append(plans, &plan{draft: &r.Drafts[i], res: &results[i], id: newID(now), now: now})

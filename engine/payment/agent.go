@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/plugins/proto"
 )
@@ -208,7 +209,7 @@ func (p *Payments) create(ctx context.Context, s *State, a *Attempt, returnURL, 
 	for _, l := range s.Content.Lines {
 		req.Lines = append(req.Lines, &proto.LineItem{Name: l.Name, Quantity: l.Quantity, UnitYen: l.Unit, Yen: l.Amount})
 	}
-	start := time.Now()
+	start := clock.Now()
 	resp, err := p.opt.Agents.Payment(a.Module).Create(ctx, req)
 	r := p.read(a, sourceCreate, now, resp.GetPayment(), resp.GetError(), err)
 	p.metrics.called("create", r, time.Since(start))
@@ -218,7 +219,7 @@ func (p *Payments) create(ctx context.Context, s *State, a *Attempt, returnURL, 
 func (p *Payments) get(ctx context.Context, s *State, a *Attempt) answer {
 	ctx, cancel := detached(ctx, p.c.CallTimeout)
 	defer cancel()
-	now, start := p.now(), time.Now()
+	now, start := p.now(), clock.Now()
 	resp, err := p.opt.Agents.Payment(a.Module).Get(ctx, &proto.GetRequest{
 		Call: p.call(s.Ref.Tenant, a.Agent, a.ID.String(), now), AttemptId: a.ID.String(),
 	})
@@ -230,7 +231,7 @@ func (p *Payments) get(ctx context.Context, s *State, a *Attempt) answer {
 func (p *Payments) cancel(ctx context.Context, s *State, a *Attempt) answer {
 	ctx, cancel := detached(ctx, p.c.CallTimeout)
 	defer cancel()
-	now, start := p.now(), time.Now()
+	now, start := p.now(), clock.Now()
 	resp, err := p.opt.Agents.Payment(a.Module).Cancel(ctx, &proto.CancelRequest{
 		Call: p.call(s.Ref.Tenant, a.Agent, "c-"+a.ID.String(), now), AttemptId: a.ID.String(),
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -50,7 +51,7 @@ type Options struct {
 
 	// NotSent reports whether a failed call surely never reached the module (host.ErrNotSent). Nil: none is sure.
 	NotSent    func(error) bool
-	Now        func() time.Time      // nil: time.Now
+	Now        func() time.Time      // nil: clock.Now
 	Log        *slog.Logger          // nil: slog.Default()
 	Registerer prometheus.Registerer // nil: no metrics are registered
 }
@@ -88,7 +89,7 @@ func New(o Options) (*Payments, error) {
 		return nil, fmt.Errorf("payment: %w", err)
 	}
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = clock.Now
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/kakitome/kakitome/engine/clock"
 )
 
 // EventType is what happened in the directory. Values are stored.
@@ -174,7 +176,7 @@ func (d *Directory) change(ctx context.Context, typ EventType, make func(*Snapsh
 	if err != nil {
 		return err
 	}
-	events := []Event{{Type: typ, At: time.Now(), Data: data}}
+	events := []Event{{Type: typ, At: clock.Now(), Data: data}}
 	if err := d.log.Append(ctx, snap.Version, events); err != nil {
 		return err
 	}
@@ -240,7 +242,7 @@ func (d *Directory) SetUser(ctx context.Context, u User) error {
 			}
 			u.Since = old.Since
 		} else {
-			u.Since = time.Now()
+			u.Since = clock.Now()
 		}
 		return u, nil
 	})
@@ -252,7 +254,7 @@ func (d *Directory) IssueKey(ctx context.Context, id ID, name string) (text stri
 	rand.Read(secret)
 	sec := base64.RawURLEncoding.EncodeToString(secret)
 	hash := sha256.Sum256([]byte(sec))
-	key = APIKey{ID: strings.ToLower(rand.Text()[:10]), Tenant: id, Name: name, Hash: hash[:], Since: time.Now()}
+	key = APIKey{ID: strings.ToLower(rand.Text()[:10]), Tenant: id, Name: name, Hash: hash[:], Since: clock.Now()}
 	err = d.change(ctx, KeyIssued, func(s *Snapshot) (any, error) {
 		if s.Tenants[id] == nil {
 			return nil, fmt.Errorf("tenant: there is no tenant %q", id)
@@ -274,7 +276,7 @@ func (d *Directory) RevokeKey(ctx context.Context, id ID, keyID string) error {
 		}
 		ended := *k
 		if ended.Revoked.IsZero() {
-			ended.Revoked = time.Now()
+			ended.Revoked = clock.Now()
 		}
 		return ended, nil
 	})
@@ -303,7 +305,7 @@ func (d *Directory) Hold(ctx context.Context, carrier string, mode HoldMode, by 
 		return fmt.Errorf("mode: %q must be pause, drain or empty", mode)
 	}
 	return d.change(ctx, CarrierHeld, func(*Snapshot) (any, error) {
-		return Hold{Carrier: carrier, Mode: mode, By: by, Since: time.Now()}, nil
+		return Hold{Carrier: carrier, Mode: mode, By: by, Since: clock.Now()}, nil
 	})
 }
 

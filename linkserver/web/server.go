@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
@@ -67,7 +68,7 @@ func New(o Options) (*Server, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = clock.Now
 	}
 	seal, err := newSeal(o.SessionKey)
 	if err != nil {
@@ -166,7 +167,7 @@ func notAlphanumeric(r rune) bool {
 }
 
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	start := time.Now()
+	start := clock.Now()
 	route := "panic"
 	defer func() {
 		// fasthttp lets a panic end the program, and with it every session with a carrier. Its value may hold what a
@@ -220,7 +221,7 @@ func (s *Server) route(ctx *fasthttp.RequestCtx) string {
 
 // visit finds the link and answers for it.
 func (s *Server) visit(ctx *fasthttp.RequestCtx, c client, p place) {
-	came := time.Now()
+	came := clock.Now()
 	work, cancel := context.WithTimeout(context.Background(), s.o.Config.timeout())
 	defer cancel()
 	lang := s.lang(ctx, c)

@@ -24,6 +24,7 @@ import (
 	"github.com/kakitome/kakitome/engine/api"
 	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/callback"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -131,7 +132,7 @@ func (r *request) ways(what string, deeper bool) map[string]func() {
 
 // shown is a callback of the tenant as it is now.
 func (r *request) shown(cb *tenant.Callback) Callback {
-	return Callback{Name: cb.Name, Spec: callback.SpecOf(cb), Since: cb.Since, Until: callback.Overlapping(cb, time.Now()), Status: r.callbacks.Status(cb)}
+	return Callback{Name: cb.Name, Spec: callback.SpecOf(cb), Since: cb.Since, Until: callback.Overlapping(cb, clock.Now()), Status: r.callbacks.Status(cb)}
 }
 
 // now is the tenant's callback of the name; without one the request is refused.
@@ -220,7 +221,7 @@ func (r *request) rotate() {
 		return
 	}
 	if cb, ok := r.now(); ok {
-		r.caller.Answer(r.ctx, fasthttp.StatusOK, Secret{secret, callback.Overlapping(cb, time.Now())})
+		r.caller.Answer(r.ctx, fasthttp.StatusOK, Secret{secret, callback.Overlapping(cb, clock.Now())})
 	}
 }
 

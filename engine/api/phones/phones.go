@@ -27,6 +27,7 @@ import (
 	"github.com/kakitome/kakitome/engine/api"
 	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/inbound"
 	"github.com/kakitome/kakitome/engine/inbound/donotsend"
 	"github.com/kakitome/kakitome/engine/message"
@@ -315,7 +316,7 @@ func (r *request) add() {
 		r.caller.Refuse(r.RequestCtx, api.Invalid, message.Problem{Field: "number", Code: string(ne.Reason), Value: ne.Masked, Detail: ne.Reason.Text()})
 		return
 	}
-	a := donotsend.Addition{Number: n, Reason: b.Reason, Note: b.Note, By: r.caller.By(), At: time.Now()}
+	a := donotsend.Addition{Number: n, Reason: b.Reason, Note: b.Note, By: r.caller.By(), At: clock.Now()}
 	if a.Reason == "" {
 		a.Reason = donotsend.Request
 	}
@@ -346,7 +347,7 @@ func (r *request) file() {
 	if !ok {
 		return
 	}
-	additions, ps, err := donotsend.ReadCSV(body, r.caller.By(), time.Now())
+	additions, ps, err := donotsend.ReadCSV(body, r.caller.By(), clock.Now())
 	switch {
 	case err != nil:
 		r.caller.RefuseRead(r.RequestCtx, err, donotsend.MaxFile)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kakitome/kakitome/engine/bind"
+	"github.com/kakitome/kakitome/engine/clock"
 )
 
 const (
@@ -80,15 +81,15 @@ func (k *Keeper) Run(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	defer k.close()
-	k.look(time.Now(), false)
-	for looked := time.Now(); ; {
+	k.look(clock.Now(), false)
+	for looked := clock.Now(); ; {
 		select {
 		case <-ctx.Done():
-			k.look(time.Now(), true)
+			k.look(clock.Now(), true)
 			return nil
 		case <-tick.C:
 		}
-		now := time.Now()
+		now := clock.Now()
 		// A write ends a slot of the clock.
 		k.look(now, !rings[0].slot(looked).Equal(rings[0].slot(now)))
 		looked = now
