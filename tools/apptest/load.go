@@ -57,6 +57,13 @@ func (l *Load) Run(ctx context.Context) {
 	l.wg.Wait()
 }
 
+// Add notes an order that somebody else sends.
+func (l *Load) Add(o *Order) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.orders = append(l.orders, o)
+}
+
 // Orders lists what was wanted so far.
 func (l *Load) Orders() []*Order {
 	l.mu.Lock()
@@ -122,9 +129,9 @@ func (l *Load) client(ctx context.Context, lines int, insists bool) {
 			for range lines {
 				wanted = append(wanted, &Order{Draft: l.draft()})
 			}
-			l.mu.Lock()
-			l.orders = append(l.orders, wanted...)
-			l.mu.Unlock()
+			for _, o := range wanted {
+				l.Add(o)
+			}
 		}
 		// The request itself is not cut off by the end of the load: only the engine's end cuts it.
 		err := l.Send(context.WithoutCancel(ctx), wanted)
