@@ -82,12 +82,17 @@ func (r *room) pass(d time.Duration) {
 }
 
 func (r *room) open() {
-	var err error
-	r.store, err = store.Open(store.Options{Dir: filepath.Join(r.dir, "store"), MasterKey: filepath.Join(r.dir, "key"), MinFree: 1, Cache: 4 << 20,
-		ValueLogSize: 1 << 20, Pace: -1, Now: r.clock, Log: slog.New(slog.DiscardHandler), Fatal: func(err error) { panic(err) }})
-	require.NoError(r.t, err)
 	c := DefaultConfig()
 	c.Share = 100
+	r.reopen(store.Options{Cache: 4 << 20, ValueLogSize: 1 << 20, Pace: -1}, c)
+}
+
+func (r *room) reopen(o store.Options, c Config) {
+	o.Dir, o.MasterKey, o.MinFree, o.Now = filepath.Join(r.dir, "store"), filepath.Join(r.dir, "key"), 1, r.clock
+	o.Log, o.Fatal = slog.New(slog.DiscardHandler), func(err error) { panic(err) }
+	var err error
+	r.store, err = store.Open(o)
+	require.NoError(r.t, err)
 	r.ret, err = New(Options{Config: c, Store: r.store, Claims: r.claims, Links: r, Audit: audit.New(r.store), State: filepath.Join(r.dir, "retention.json"), Now: r.clock,
 		Directory: func() *tenant.Snapshot {
 			return &tenant.Snapshot{Tenants: map[tenant.ID]*tenant.Tenant{mizu: r.tenant}}

@@ -31,6 +31,12 @@
 // A failed sync, a failed write, or an error in Pebble's background ends the store at once: nothing more is answered
 // with success and Options.Fatal is called, which by default ends the process. Opening it anew finds out what is true.
 //
+// # What is taken away
+//
+// Content ends when its data key is destroyed (seal.go, shred.go); Purge then writes groups anew without it, under their own
+// numbers and with the places that the index has (rewrite.go), and Reclaim gives the space back (reclaim.go). When, and for
+// whom, engine/retention says. The master key is rotated by rotate.go.
+//
 // # What it refuses
 //
 // Open never repairs by deleting. It refuses a directory that another process holds, a newer format, a missing or

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
-
-	"github.com/kakitome/kakitome/engine/clock"
 )
 
 // Badger gives space back file by file: a file of the value log whose values are mostly superseded is read, what lives
@@ -56,15 +54,15 @@ func (b *badgerLog) Rewrite(groups []rewritten) error {
 }
 
 // Reclaim gives the space of rewritten groups back and returns how many files went. rest is called between steps, each of
-// which is some MB of work, and may end it.
-func (b *badgerLog) Reclaim(rest func() error) (files int, err error) {
+// which is some MB of work, and may end it; alive ends what only waits.
+func (b *badgerLog) Reclaim(rest, alive func() error) (files int, err error) {
 	b.db.SetDiscardTs(math.MaxUint64) // nobody reads an older version
 	var tables int64
 	for _, t := range b.db.Tables() {
 		tables += int64(t.OnDiskSize)
 	}
 	if tables < maxTables { // else they are merged as they come
-		if err := errors.Join(b.fill(rest), b.awaitMerge(rest)); err != nil {
+		if err := errors.Join(b.fill(rest), b.awaitMerge(alive)); err != nil {
 			return 0, err
 		}
 	}
@@ -83,14 +81,14 @@ func (b *badgerLog) Reclaim(rest func() error) (files int, err error) {
 }
 
 // awaitMerge waits until there is no memory but what is written to, and no table that has not been merged. What is late is found by the next Reclaim.
-func (b *badgerLog) awaitMerge(rest func() error) error {
+func (b *badgerLog) awaitMerge(alive func() error) error {
 	const look = 50 * time.Millisecond
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for waited, merged := time.Duration(0), 0; waited < mergeLimit && merged < 3; waited += look {
 		<-timer.C
 		timer.Reset(look)
-		if err := rest(); err != nil {
+		if err := alive(); err != nil {
 			return err
 		}
 		memory, err := numbered(b.db.Opts().Dir, ".mem")
@@ -117,7 +115,7 @@ func (b *badgerLog) fill(rest func() error) error {
 			binary.BigEndian.PutUint32(key[1:], uint32(n+i))
 			e := badger.NewEntry(append([]byte(nil), key...), nil)
 			e.ExpiresAt = 1 // 1970
-			if err := batch.SetEntryAt(e, uint64(clock.Now().UnixNano())); err != nil {
+			if err := batch.SetEntryAt(e, uint64(time.Now().UnixNano())); err != nil {
 				batch.Cancel()
 				return fmt.Errorf("fill the log's memory: %w", err)
 			}
@@ -136,14 +134,15 @@ func (s *Store) Reclaim(ctx context.Context, rest func() error) (files int, err 
 		return 0, err
 	}
 	defer s.exit()
-	return s.log.(*badgerLog).Reclaim(func() error {
+	alive := func() error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.stop:
 			return ErrClosed
 		default:
-			return rest()
+			return nil
 		}
-	})
+	}
+	return s.log.(*badgerLog).Reclaim(func() error { return errors.Join(alive(), rest()) }, alive)
 }
