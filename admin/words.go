@@ -155,7 +155,7 @@ var eventWords = map[message.Type]words{
 	message.Lapsed: {"送信期限切れ", "Lapsed"}, message.Canceled: {"送信取消", "Canceled"}, message.Revoked: {"URL無効化", "Link revoked"},
 	message.Opened: {"URLアクセス", "Link opened"}, message.Tried: {"認証入力", "Identification tried"}, message.CodeSent: {"認証番号送信", "Code sent"},
 	message.Identified: {"認証", "Identified"}, message.Viewed: {"ページ閲覧", "Page viewed"}, message.Answered: {"回答", "Answered"},
-	message.Locked: {"認証ロック", "Locked"}, message.Unlocked: {"ロック解除", "Unlocked"},
+	message.Locked: {"認証ロック", "Locked"}, message.Unlocked: {"ロック解除", "Unlocked"}, message.Kept: {"保存延長", "Kept beyond its term"},
 }
 
 // claimEventWords name the steps of a claim.
