@@ -46,7 +46,7 @@ func TestRolesAreEnforcedOnEveryRoute(t *testing.T) {
 		if rt.roles == nil || rt.path == "/signout" {
 			continue
 		}
-		path := strings.NewReplacer("{$}", "", "{id}", msg, "{login}", "nobody").Replace(rt.path)
+		path := strings.NewReplacer("{$}", "", "{id}", msg, "{login}", "nobody", "/binds/{name}", "/binds/docomo-1", "{name}", "docomo").Replace(rt.path)
 		ask := func(b *browser) answered {
 			if rt.method == "POST" {
 				return b.post(path)
@@ -450,7 +450,7 @@ func TestEveryScreenIsDrawnInBothLanguages(t *testing.T) {
 	r := openRoom(t)
 	ids := r.fill()
 	up := r.upload("mizu", "a.csv", sampleCSV)
-	for login, paths := range map[string][]string{"admin@mizu": {"/", "/messages", "/send", "/uploads", "/uploads/" + up.ID.String(), "/seeds", "/alerts", "/users", "/keys", "/audit", "/account", "/account/totp"}, "operator": {"/", "/tenants", "/audit", "/account"}} {
+	for login, paths := range map[string][]string{"admin@mizu": {"/", "/messages", "/send", "/uploads", "/uploads/" + up.ID.String(), "/seeds", "/alerts", "/users", "/keys", "/audit", "/account", "/account/totp"}, "operator": {"/", "/carriers", "/carriers/docomo/try", "/binds/docomo-1", "/binds/docomo-1?range=year", "/binds/softbank-1?range=day", "/tenants", "/audit", "/account"}} {
 		b := r.enter(login)
 		if login == "admin@mizu" {
 			for _, id := range ids {

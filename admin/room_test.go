@@ -52,6 +52,7 @@ import (
 // room is a console over real rooms; at the edge a scripted payment agent and the standard renderer, over real gRPC.
 type room struct {
 	*Server
+	past *past
 	t    testing.TB
 	bank *bank
 	http *httptest.Server
@@ -237,6 +238,7 @@ func openRoom(t testing.TB) *room {
 	require.NoError(t, err)
 	stopped := donotsend.New(st)
 	received := inbound.New(inbound.Options{Store: st, Directory: directory, DoNotSend: stopped, Log: quiet})
+	r2 := &past{reload: func() ([]string, error) { return nil, nil }}
 	s, err := New(Options{
 		Store: st, Directory: directory, Intake: in, Payments: payments, Campaigns: uploads, Callbacks: callbacks, Inbound: received, DoNotSend: stopped, Pages: page.New(page.Options{Renders: e, Log: quiet}),
 		Identity:  identity.New(identity.Options{Store: st, Auths: e, Sender: e, LinkHost: "s.example.jp", Log: quiet}),
@@ -246,13 +248,15 @@ func openRoom(t testing.TB) *room {
 			return []bind.Status{{Name: "docomo-1", Carrier: "docomo", State: bind.Bound, Since: now}, {Name: "docomo-2", Carrier: "docomo", State: bind.Bound, Since: now},
 				{Name: "au-1", Carrier: "au", State: bind.Bound, Since: now}, {Name: "softbank-1", Carrier: "softbank", State: bind.Waiting, Why: "dial: connection refused", Since: now}}
 		},
+		Dispatch: lines{}, History: r2, Try: tryByScript,
+		Reload: func() ([]string, error) { return r2.reload() },
 		Modules: func() []host.Status {
 			return []host.Status{{Module: "payment/sandbox", State: host.Running, Version: "1.0.0", Since: time.Now()}, {Module: "auth/knowledge", State: host.Running, Version: "1.0.0", Since: time.Now()}}
 		},
 	})
 	require.NoError(t, err)
 	wg.Go(func() { s.follow(ctx) })
-	r := &room{Server: s, t: t, bank: b}
+	r := &room{Server: s, t: t, bank: b, past: r2}
 	r.http = httptest.NewServer(s.Handler())
 	t.Cleanup(func() { s.once.Do(func() { close(s.closing) }); r.http.Close() })
 	return r

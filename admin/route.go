@@ -103,4 +103,10 @@ var routes = []route{
 	{method: "POST", path: "/audit/export", roles: heads, serve: (*Server).exportAudit},
 
 	{method: "GET", path: "/tenants", roles: operators, serve: (*Server).tenants},
+	{method: "GET", path: "/carriers", roles: operators, serve: (*Server).carriers},
+	{method: "POST", path: "/carriers/reload", roles: operators, serve: (*Server).reload},
+	{method: "POST", path: "/carriers/{name}/hold", roles: operators, serve: (*Server).hold},
+	{method: "GET", path: "/carriers/{name}/try", roles: operators, serve: (*Server).trialForm},
+	{method: "POST", path: "/carriers/{name}/try", roles: operators, serve: (*Server).try},
+	{method: "GET", path: "/binds/{name}", roles: operators, serve: (*Server).bind},
 }

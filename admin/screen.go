@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"path"
 	"strconv"
 	"strings"
@@ -121,6 +122,10 @@ func functions(lang string) template.FuncMap {
 		"bytes":      bytesText,
 		"fieldword":  func(code, label string) string { return fieldWord(code, label, lang) },
 		"paytone":    func(p payment.Phase) string { return payTones[p] },
+		"span":       func(c chartSpan) string { return c.Label.in(lang) },
+		"rowtime":    rowTime,
+		"clock":      func(t time.Time) string { return t.In(message.Tokyo).Format("15:04:05") },
+		"seg":        url.PathEscape,
 		"list":       func(items ...any) []any { return items },
 		"today":      func(t time.Time) string { return t.In(message.Tokyo).Format(time.DateOnly) },
 		"sec":        func(t time.Time) string { return t.In(message.Tokyo).Format("2006/01/02 15:04:05") },

@@ -21,6 +21,7 @@ import (
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/clock"
+	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/inbound"
@@ -50,6 +51,11 @@ type Options struct {
 	Carriers  *carrier.Table
 	Binds     func() []bind.Status // nil: none are shown
 	Modules   func() []host.Status // nil: none are shown
+	Dispatch  Dispatch             // nil: carriers cannot be held or tried
+	History   History              // nil: there are no charts
+	// Reload puts the configuration file into use and names what needs a restart; nil: it cannot be.
+	Reload func() (restart []string, err error)
+	Try    func(context.Context, dispatch.Trial) ([]string, error) // nil: dispatch.Try
 
 	// Simulated says that no message leaves this machine; every screen says so.
 	Simulated bool
@@ -71,6 +77,7 @@ type Server struct {
 	proxies   []netip.Prefix
 	hub       hub
 	drafts    drafts
+	trials    trials
 	downloads chan struct{} // at most exportsAtOnce exports
 	met       *metrics
 	mux       *http.ServeMux
@@ -96,11 +103,15 @@ func New(o Options) (*Server, error) {
 	if o.Binds == nil {
 		o.Binds = func() []bind.Status { return nil }
 	}
+	if o.Try == nil {
+		o.Try = dispatch.Try
+	}
 	if o.Modules == nil {
 		o.Modules = func() []host.Status { return nil }
 	}
 	s := &Server{Options: o, downloads: make(chan struct{}, exportsAtOnce), met: newMetrics(o.Registry), closing: make(chan struct{})}
 	s.hub.watchers = map[*watcher]struct{}{}
+	s.trials.of = map[string]*trial{}
 	for i, p := range o.TrustedProxies {
 		prefix, err := netip.ParsePrefix(p)
 		if err != nil {
@@ -134,6 +145,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.follow(following) })
 	defer wg.Wait()
+	defer s.trials.running.Wait()
 	defer stop()
 	srv := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug)}

@@ -245,6 +245,7 @@ var actionWords = map[string]words{
 	"donotsend.add": {"送信停止の登録", "number listed"}, "donotsend.remove": {"送信停止の解除", "number taken off the list"}, "donotsend.import": {"送信停止リストの取り込み", "do-not-send list imported"},
 	"donotsend.export": {"送信停止リストのCSV出力", "do-not-send list exported"}, "donotsend.unmask": {"送信停止リストの番号の閲覧", "numbers of the list viewed"}, "received.unmask": {"受信元の番号の閲覧", "numbers of received messages viewed"},
 	"apikey.issue": {"APIキー発行", "key issued"}, "apikey.revoke": {"APIキー無効化", "key revoked"}, "upload.findings.export": {"エラー一覧のCSV出力", "findings exported"}, "tenant.apply": {"テナント設定変更", "tenant changed"},
+	"carrier.hold": {"携帯電話会社の停止・再開", "carrier held or resumed"}, "carrier.try": {"試験送信", "trial SMS"}, "config.reload": {"設定の再読み込み", "configuration reloaded"},
 }
 
 func actionWord(code, lang string) string {

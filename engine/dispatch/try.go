@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -78,6 +79,18 @@ type NoReceiptError struct {
 
 func (e *NoReceiptError) Error() string {
 	return fmt.Sprintf("no delivery receipt for %q within %s; when the engine is bound to the carrier too, it may have come there: drain the carrier first", e.ID, e.Wait)
+}
+
+// FitsOneSMS reports whether a text is short enough for a trial.
+func FitsOneSMS(text string) bool {
+	_, err := coding.Split(text, coding.Options{MaxParts: 1})
+	return err == nil
+}
+
+// AlreadyBound reports whether a trial failed because the carrier allows no bind more: the engine's must be drained first.
+func AlreadyBound(err error) bool {
+	var refused *session.BindError
+	return errors.As(err, &refused) && refused.AlreadyBound()
 }
 
 // Try binds once, submits, and waits for the delivery receipt. It returns the id rules that fit the pair of ids, the
