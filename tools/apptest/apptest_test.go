@@ -32,8 +32,25 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// newCountry writes a country into a directory of the test and kills what runs of it at the end.
+// newCountry is spoiledCountry of which everything must agree with itself at the end, whatever the test did to the engine.
 func newCountry(t *testing.T, o Options) *Country {
+	t.Helper()
+	c := spoiledCountry(t, o)
+	t.Cleanup(func() {
+		c.Close()
+		if t.Failed() || c.Engine == nil {
+			return
+		}
+		out, err := c.Command(context.Background(), "verify", "-config", c.File("kakitome.toml"))
+		if err != nil {
+			t.Errorf("verify: %v\n%s", err, out)
+		}
+	})
+	return c
+}
+
+// spoiledCountry writes a country into a directory of the test and kills what runs of it at the end.
+func spoiledCountry(t *testing.T, o Options) *Country {
 	t.Helper()
 	o.Programs, o.Dir = programs, filepath.Join(t.TempDir(), "country")
 	c, err := New(t.Context(), o)

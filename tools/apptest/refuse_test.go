@@ -33,7 +33,7 @@ func (c *Country) edit(t *testing.T, name string, change func(string) string) {
 func TestStartIsRefusedWithOneClearLine(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	c := newCountry(t, Options{})
+	c := spoiledCountry(t, Options{})
 	require.NoError(t, c.StartCarriers(ctx))
 	require.NoError(t, c.StartEngine(ctx)) // makes the data
 	config := c.File("kakitome.toml")
