@@ -14,6 +14,7 @@ import (
 	"github.com/kakitome/kakitome/engine/bind"
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/dispatch"
+	"github.com/kakitome/kakitome/plugins/host"
 )
 
 // reloader puts the configuration file into use again, without a stop: numbers (carriers, ranges, ported numbers), binds and
@@ -23,6 +24,7 @@ type reloader struct {
 	hup      chan os.Signal
 	log      *slog.Logger
 	carriers *carrier.Table
+	modules  *host.Host
 	dispatch *dispatch.Dispatcher
 
 	mu    sync.Mutex   // one reload at a time; guards inUse
@@ -70,6 +72,9 @@ func (r *reloader) reload() (restart []string, err error) {
 	}
 	if err := r.carriers.Reload(next.Numbers); err != nil {
 		return nil, err
+	}
+	if err := configureLookup(context.Background(), r.modules, next.Numbers.Lookup); err != nil {
+		r.log.Error("numbers cannot be looked up", "err", err) // messages go by policy
 	}
 	if err := r.dispatch.Reload(next.Dispatch, next.Binds); err != nil {
 		return nil, err

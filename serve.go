@@ -105,6 +105,7 @@ type rooms struct {
 	store     *store.Store
 	directory *tenant.Directory
 	carriers  *carrier.Table
+	lookups   *carrier.Chain
 	modules   *host.Host
 	audit     *audit.Log
 	documents *document.Documents
@@ -198,6 +199,10 @@ func startModules(ctx context.Context, r *running, cfg *conf.Config, rm *rooms) 
 		return errors.Join(rm.modules.Close(ctx), os.RemoveAll(run))
 	})
 	door := &operatorDoor{store: rm.store, directory: rm.directory, modules: rm.modules}
+	if err := configureLookup(ctx, rm.modules, cfg.Numbers.Lookup); err != nil {
+		r.log.Error("numbers cannot be looked up", "err", err) // messages go by policy until it is corrected and reloaded
+	}
+	rm.lookups = carrier.NewChain(carrier.ChainOptions{Table: rm.carriers, Modules: rm.modules, Log: r.log, Registerer: rm.registry})
 	if err := door.configureAgents(ctx); err != nil {
 		r.log.Error("agents cannot be used", "err", err) // the others can; the operator corrects it while the engine runs
 	}
@@ -256,7 +261,7 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 	rm.inbound = inbound.New(inbound.Options{Store: rm.store, Directory: rm.directory, DoNotSend: rm.doNotSend, Log: r.log, Registry: rm.registry})
 	r.background("inbound", rm.inbound.Run)
 	rm.dispatch, err = dispatch.New(dispatch.Options{
-		Store: receivingStore{rm.store, rm.inbound}, Directory: rm.directory, Carriers: rm.carriers, Binds: cfg.Binds, Config: cfg.Dispatch, DoNotSend: rm.doNotSend, Campaigns: rm.campaigns, Log: r.log, Registerer: rm.registry,
+		Store: receivingStore{rm.store, rm.inbound}, Directory: rm.directory, Carriers: rm.carriers, Lookups: rm.lookups, Binds: cfg.Binds, Config: cfg.Dispatch, DoNotSend: rm.doNotSend, Campaigns: rm.campaigns, Log: r.log, Registerer: rm.registry,
 	})
 	if err != nil {
 		return err
@@ -268,7 +273,7 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 		return err
 	}
 	r.background("history", rm.history.Run)
-	rm.reloader.carriers, rm.reloader.dispatch = rm.carriers, rm.dispatch
+	rm.reloader.carriers, rm.reloader.dispatch, rm.reloader.modules = rm.carriers, rm.dispatch, rm.modules
 	r.background("reload", rm.reloader.run)
 	return nil
 }
@@ -403,7 +408,7 @@ func metricsDoor(rm *rooms) func(context.Context, net.Listener) error {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		for _, m := range rm.modules.Status() {
-			if m.State != host.Running && !strings.HasPrefix(m.Module, "payment/") {
+			if m.State != host.Running && !strings.HasPrefix(m.Module, "payment/") && !strings.HasPrefix(m.Module, "number/") {
 				http.Error(w, fmt.Sprintf("module %s is %s", m.Module, m.State), http.StatusServiceUnavailable)
 				return
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/api"
 	"github.com/kakitome/kakitome/engine/bind/history"
+	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/dlr"
@@ -21,6 +23,7 @@ import (
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/linkserver/link"
+	"github.com/kakitome/kakitome/plugins/host"
 	"github.com/kakitome/kakitome/smpp/coding"
 )
 
@@ -30,7 +33,19 @@ import (
 type codeSender struct{ intake *intake.Intake }
 
 func (c *codeSender) SendCode(ctx context.Context, s identity.CodeSMS) (ulid.ULID, error) {
-	return c.intake.SendCode(ctx, intake.CodeRequest{Tenant: s.Tenant, To: s.To, Text: s.Text, ForMessage: s.For, ValidUntil: s.Until, By: "engine"})
+	return c.intake.SendCode(ctx, intake.CodeRequest{Tenant: s.Tenant, To: s.To, Registered: s.Registered, Text: s.Text, ForMessage: s.For, ValidUntil: s.Until, By: "engine"})
+}
+
+// configureLookup gives the module that is asked about numbers its configuration, which is the operator's.
+func configureLookup(ctx context.Context, modules *host.Host, l carrier.Lookup) error {
+	if l.Module == "" {
+		return nil
+	}
+	config, err := l.ModuleConfig()
+	if err != nil {
+		return fmt.Errorf("numbers.lookup.config_file: %w", err)
+	}
+	return modules.Configure(ctx, l.Module, carrier.LookupInstance, string(tenant.OperatorID), config)
 }
 
 // plannedClaims lets engine/intake plan claims with engine/payment.

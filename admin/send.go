@@ -261,6 +261,9 @@ func readDraft(f url.Values) *formReader {
 	fr := &formReader{f: f, names: map[string]string{}}
 	d := &fr.d
 	d.To, d.Class, d.Sender, d.Reference = fr.text("to", "to"), fr.text("class", "class"), fr.text("sender", "sender"), fr.text("reference", "reference")
+	if day := fr.text("registered_on", "recipient.registered_on"); day != "" {
+		d.Recipient = &message.Recipient{RegisteredOn: day}
+	}
 	if d.Template = fr.text("template", "template"); d.Template == "" {
 		d.Text = fr.text("text", "text")
 	} else {

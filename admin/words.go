@@ -170,7 +170,9 @@ var claimEventWords = map[payment.Type]words{
 
 // reasonWords say why a message was not sent or not delivered; a word that is missing is shown as it is.
 var reasonWords = map[string]words{
-	"no_sender": {"承認済みの送信元なし", "no approved sender"}, "do_not_send": {"送信停止リストの番号", "on the do-not-send list"}, "unknown_carrier": {"携帯電話会社不明", "carrier unknown"}, "permanent": {"携帯電話会社が拒否", "refused by the carrier"},
+	"changed_hands": {"登録日以降に契約者が変わった番号", "the number changed hands since it was registered"}, "not_in_service": {"使われていない番号", "the number is not in service"},
+	"lookup_failed": {"番号の確認待ち", "the number could not be looked up yet"},
+	"no_sender":     {"承認済みの送信元なし", "no approved sender"}, "do_not_send": {"送信停止リストの番号", "on the do-not-send list"}, "unknown_carrier": {"携帯電話会社不明", "carrier unknown"}, "permanent": {"携帯電話会社が拒否", "refused by the carrier"},
 	"retries_spent": {"再送回数の上限", "retries used up"}, "temporary": {"携帯電話会社が一時的に受付不可", "carrier could not take it then"},
 	"validity": {"送信期限の経過", "its validity ended"}, "in_doubt": {"応答なし", "no response"},
 	message.ReasonCampaignCanceled: {"一括送信の取消", "its upload was canceled"}, message.ReasonCarrierDropped: {"カナリア送信の結果により、この携帯電話会社への送信を除外", "its upload goes on without this carrier"},
@@ -180,7 +182,7 @@ var reasonWords = map[string]words{
 
 // detailWords are the codes within the steps of a message and a claim; one that is missing is shown as it is.
 var detailWords = map[string]words{
-	"range": {"電話番号の帯域による判定", "by number range"}, "ported": {"番号ポータビリティ情報による判定", "by portability data"},
+	"range": {"電話番号の帯域による判定", "by number range"}, "ported": {"番号ポータビリティ情報による判定", "by portability data"}, "module": {"番号照会による判定", "by number lookup"},
 	"early": {"送信直後のアクセス", "right after sending"}, "scanner": {"自動巡回プログラム", "a scanner"},
 	"identity": {"本人情報", "identification"}, "code": {"認証番号（SMS）", "one-time code"},
 	"create": {"決済の申込み", "our request"}, "get": {"決済代行への照会", "our query"}, "cancel": {"取消依頼", "our cancel"}, "notice": {"決済代行からの通知", "the agent's notice"}, "host": {"期限の経過", "our clock"},

@@ -89,7 +89,7 @@ type Links struct {
 
 // Module is one program that may run.
 type Module struct {
-	// Name is kind/name, as tenants refer to it: payment/sandbox, auth/knowledge, auth/otp_sms, render/standard.
+	// Name is kind/name, as tenants refer to it: payment/sandbox, auth/knowledge, auth/otp_sms, render/standard; or number/…, see numbers.lookup.
 	Name string `toml:"name"`
 	// Path of the program.
 	Path string `toml:"path"`
@@ -118,7 +118,7 @@ type Log struct {
 
 // Default is a configuration before a file is read.
 func Default() Config {
-	return Config{Dispatch: dispatch.DefaultConfig(), Retention: retention.DefaultConfig(), Log: Log{Level: "info", Format: "text"}}
+	return Config{Numbers: carrier.Config{Lookup: carrier.DefaultLookup()}, Dispatch: dispatch.DefaultConfig(), Retention: retention.DefaultConfig(), Log: Log{Level: "info", Format: "text"}}
 }
 
 // Sample is the configuration that the commented sample shows.
@@ -127,7 +127,7 @@ func Sample() Config {
 	c.Data = Data{Dir: "/var/lib/kakitome", MasterKey: "/etc/kakitome/master.key"}
 	c.Listen = Listen{Links: ":443", API: ":8443", Console: ":9443", Operator: "127.0.0.1:9090"}
 	c.Links = Links{BaseURL: "https://kk.example.jp", TrustedProxies: []string{}}
-	c.Numbers = carrier.Config{Ranges: "/etc/kakitome/ranges.csv", Ported: "/etc/kakitome/ported.csv", MaxPorted: 20_000_000, Carriers: []carrier.Carrier{
+	c.Numbers = carrier.Config{Ranges: "/etc/kakitome/ranges.csv", Ported: "/etc/kakitome/ported.csv", MaxPorted: 20_000_000, Lookup: carrier.DefaultLookup(), Carriers: []carrier.Carrier{
 		{Name: "docomo", LabelJA: "NTTドコモ", Senders: []carrier.AddressForm{carrier.FormPhone, carrier.Form0005}, IDRule: "text", MaxSegments: 10},
 	}}
 	b := bind.Default()
@@ -146,7 +146,7 @@ func Sample() Config {
 }
 
 var (
-	modulePattern   = regexp.MustCompile(`^(auth|payment|render)/[a-z0-9_]{1,32}$`)
+	modulePattern   = regexp.MustCompile(`^(auth|payment|render|number)/[a-z0-9_]{1,32}$`)
 	checksumPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
@@ -286,7 +286,7 @@ func (c *Config) validateModules(bad func(field, format string, args ...any)) {
 	for i, m := range c.Modules {
 		field := fmt.Sprintf("module[%d].", i)
 		if !modulePattern.MatchString(m.Name) {
-			bad(field+"name", "%q must be auth/…, payment/… or render/…", m.Name)
+			bad(field+"name", "%q must be auth/…, payment/…, render/… or number/…", m.Name)
 		}
 		if seen[m.Name] {
 			bad(field+"name", "%q stands there twice", m.Name)
@@ -301,6 +301,9 @@ func (c *Config) validateModules(bad func(field, format string, args ...any)) {
 		if !checksumPattern.MatchString(m.SHA256) {
 			bad(field+"sha256", "must be 64 hexadecimal digits")
 		}
+	}
+	if need := c.Numbers.Lookup.Module; need != "" && !seen[need] {
+		bad("numbers.lookup.module", "there is no module %q", need)
 	}
 	for _, need := range []string{"auth/knowledge", "auth/otp_sms", "render/standard"} {
 		if !seen[need] {

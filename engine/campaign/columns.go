@@ -20,6 +20,9 @@ var known = []struct {
 	set   func(r *row, cell string)
 }{
 	{"to", []string{"電話番号", "携帯電話番号", "携帯番号", "phone", "to", "mobile"}, (*row).phone},
+	{"recipient.registered_on", []string{"電話番号登録日", "番号登録日", "registered_on"}, func(r *row, v string) {
+		r.draft.Recipient = &message.Recipient{RegisteredOn: r.day("recipient.registered_on", v)}
+	}},
 	{"reference", []string{"会員情報", "会員番号", "reference"}, func(r *row, v string) { r.draft.Reference = r.identifier("reference", v) }},
 	{"text", []string{"本文", "SMS本文", "text"}, func(r *row, v string) { r.words(&r.draft.Text, v) }},
 	{"template", []string{"テンプレート", "template"}, func(r *row, v string) { r.words(&r.draft.Template, v) }},

@@ -15,6 +15,8 @@ type Config struct {
 	// MaxPorted bounds the rows of the table of ported numbers (4 bytes each in memory). Default 20,000,000.
 	MaxPorted int       `toml:"max_ported"`
 	Carriers  []Carrier `toml:"carrier"`
+	// Lookup is the module that is asked which carrier a number has now, and whether it changed hands.
+	Lookup Lookup `toml:"lookup"`
 }
 
 // Carrier is one mobile carrier.
@@ -92,6 +94,7 @@ func (c *Config) Validate() error {
 	if c.MaxPorted < 0 {
 		bad("max_ported", "%d must not be negative", c.MaxPorted)
 	}
+	c.Lookup.validate(bad)
 	if len(c.Carriers) == 0 || len(c.Carriers) > 64 {
 		bad("carrier", "has %d entries, 1 to 64 are allowed", len(c.Carriers))
 	}

@@ -24,12 +24,13 @@ type view struct {
 	shortest int              // lengths of those digits
 	longest  int
 	ported   portedNumbers
+	lookup   Lookup
 }
 
 // Found is a carrier and how it was found.
 type Found struct {
 	Carrier *Carrier
-	By      string // "ported" or "range", as in message.Lookup
+	By      string // message.ByPorted, ByModule or ByRange
 }
 
 // Open loads the files of a valid configuration.
@@ -43,7 +44,7 @@ func (t *Table) Reload(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	v := &view{byName: map[string]*Carrier{}, ranges: map[uint64]uint8{}, shortest: 11}
+	v := &view{byName: map[string]*Carrier{}, ranges: map[uint64]uint8{}, shortest: 11, lookup: cfg.Lookup}
 	for _, c := range cfg.Carriers {
 		c.Senders = slices.Clone(c.Senders)
 		v.carriers = append(v.carriers, &c)
@@ -77,13 +78,13 @@ func (t *Table) Carrier(name string) (*Carrier, bool) {
 func (t *Table) Resolve(n Number) (Found, bool) {
 	v := t.now.Load()
 	if i, ok := v.ported.find(n); ok {
-		return Found{v.carriers[i], "ported"}, true
+		return Found{v.carriers[i], message.ByPorted}, true
 	}
 	rest := n.n
 	for digits := 10; digits >= v.shortest; digits-- {
 		if digits <= v.longest {
 			if i, ok := v.ranges[rest+pow10[digits]]; ok {
-				return Found{v.carriers[i], "range"}, true
+				return Found{v.carriers[i], message.ByRange}, true
 			}
 		}
 		rest /= 10
@@ -92,6 +93,9 @@ func (t *Table) Resolve(n Number) (Found, bool) {
 }
 
 var pow10 = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10}
+
+// Asks reports whether a module is asked about numbers.
+func (t *Table) Asks() bool { return t.now.Load().lookup.Module != "" }
 
 // readFile reads lines "digits,carrier", with # comments, and gives each to add: the digits behind the trunk 0 as a number,
 // and how many they are. An error names file and line; a value in it is masked, for it may be a person's number.

@@ -24,7 +24,8 @@ import (
 type plan struct {
 	change   store.Change
 	requests []session.Request
-	passed   bool // nothing is done, nothing written: its campaign is held
+	passed   bool      // nothing is done, nothing written: its campaign is held
+	ask      *question // the same for now: whose number it is must be asked first
 }
 
 // flight is one message between its submission and the results of all its segments in the air. It is the Owner's.
@@ -47,8 +48,9 @@ type part struct {
 	refusals, doubts int // before this attempt
 }
 
-// decide looks at a message's state and says what to do now. It reads, but changes nothing.
-func (p *pump) decide(ctx context.Context, ref store.Ref, stored []store.Event, now time.Time) plan {
+// decide looks at a message's state and says what to do now; told is what the lookup module was asked for it, if it was. It
+// reads, but changes nothing.
+func (p *pump) decide(ctx context.Context, ref store.Ref, stored []store.Event, told *carrier.Result, now time.Time) plan {
 	s, err := message.Fold(dlr.Events(stored))
 	if err != nil || len(stored) == 0 { // its entry stays, for a program that can read it
 		p.log.Error("due message cannot be read", "msg", ref.ID, "err", err)
@@ -93,8 +95,16 @@ func (p *pump) decide(ctx context.Context, ref store.Ref, stored []store.Event, 
 	if err != nil {
 		return refuse("number_unreadable")
 	}
-	found, ok := p.o.Carriers.Resolve(number)
-	if !ok {
+	query := carrier.Query{Number: number, Registered: sms.Registered, Code: s.Head.Lane == message.LaneCode}
+	found, ask, hold := p.find(&s, query, told)
+	switch {
+	case ask:
+		return plan{change: change, ask: &question{ref: ref, lane: s.Head.Lane, query: query}}
+	case hold > 0:
+		return p.wait(ref, &s, change, open[0], now, hold)
+	case found.Stop != "":
+		return refuse(found.Stop)
+	case found.Carrier == nil:
 		return refuse("unknown_carrier")
 	}
 	if s.LookedUpAt.IsZero() || found.Carrier.Name != s.Carrier {

@@ -7,7 +7,8 @@
 //	hold     quiet hours and windows move the entry (Release)
 //	lapse    the validity ended: never sent
 //	campaign what its people said of it: paused, it is passed over; canceled, it ends (campaign.go)
-//	look up  the carrier may have changed since intake: the message moves to that carrier's queue
+//	look up  the carrier may have changed since intake: the message moves to that carrier's queue. Where the lookup module
+//	         must be asked it waits aside, see lookups; a number that changed hands or has no line: refused
 //	sender   no approved address: refused, never sent with another's
 //	list     the number asked for nothing more since intake: refused
 //	split    smpp/coding
@@ -64,7 +65,8 @@ type Options struct {
 	Store      Store
 	Directory  *tenant.Directory
 	Carriers   *carrier.Table
-	Binds      []bind.Config // of all carriers
+	Lookups    *carrier.Chain // nil: of Carriers alone
+	Binds      []bind.Config  // of all carriers
 	Config     Config
 	DoNotSend  DoNotSend // nil: there is no list
 	Campaigns  Campaigns // nil: there are none
@@ -103,6 +105,9 @@ type Dispatcher struct {
 // New makes the pumps and binds. Each carrier that a bind names must be in the table. What still waits for a carrier that is
 // not in it any more has a pump too.
 func New(o Options) (*Dispatcher, error) {
+	if o.Lookups == nil {
+		o.Lookups = carrier.NewChain(carrier.ChainOptions{Table: o.Carriers})
+	}
 	d := &Dispatcher{o: o, pumps: map[string]*pump{}}
 	queues, err := o.Store.Queues()
 	if err != nil {
@@ -138,6 +143,7 @@ type pump struct {
 	freed   chan struct{} // size 1: room came free, or a bind came up, or settings changed
 	rewound chan struct{} // size 1: what was passed over is to be looked at again
 	cursors map[message.Lane]store.Cursor
+	lookups *lookups
 	next    int // bind that is asked first
 }
 
@@ -158,6 +164,7 @@ func newPump(o Options, name string) *pump {
 		freed:   make(chan struct{}, 1),
 		rewound: make(chan struct{}, 1),
 		cursors: map[message.Lane]store.Cursor{},
+		lookups: newLookups(o.Lookups),
 	}
 	p.set.Store(&settings{})
 	return p
@@ -177,6 +184,11 @@ func (p *pump) run(ctx context.Context) error {
 	if err := p.recover(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("recover submissions of %s: %w", p.name, err)
 	}
+	asking, stop := context.WithCancel(ctx)
+	var asks sync.WaitGroup
+	asks.Go(func() { p.lookups.run(asking) })
+	defer asks.Wait()
+	defer stop()
 	var items []store.DueItem
 	for ctx.Err() == nil {
 		select {
@@ -196,7 +208,11 @@ func (p *pump) run(ctx context.Context) error {
 		now := clock.Now()
 		items = items[:0]
 		var lane message.Lane
+		var answered []question
 		for _, lane = range message.Lanes {
+			if answered = p.lookups.takeAnswered(lane, credit); len(answered) > 0 {
+				break
+			}
 			var err error
 			items, err = p.o.Store.Due(items, message.Queue(p.name, lane), p.cursors[lane], now, credit)
 			if err != nil {
@@ -206,18 +222,30 @@ func (p *pump) run(ctx context.Context) error {
 				break
 			}
 		}
-		if len(items) == 0 {
+		if len(items)+len(answered) == 0 {
 			p.idle(ctx)
 			continue
 		}
-		taken, err := p.submit(ctx, items, credit)
+		refs := make([]store.Ref, 0, batchMax)
+		told := make(map[store.Ref]*carrier.Result, len(answered))
+		for _, q := range answered {
+			refs, told[q.ref] = append(refs, q.ref), q.told
+		}
+		for i := range items {
+			refs = append(refs, items[i].Ref)
+		}
+		taken, err := p.submit(ctx, refs, told, credit)
 		if ctx.Err() != nil {
 			return nil // what was not taken stays due
 		}
 		if err != nil {
 			return err
 		}
-		p.cursors[lane] = items[taken-1].Cursor
+		if len(items) == 0 {
+			p.lookups.giveBack(lane, answered[taken:])
+		} else {
+			p.cursors[lane] = items[taken-1].Cursor
+		}
 	}
 	return nil
 }
@@ -266,20 +294,18 @@ func (p *pump) idle(ctx context.Context) {
 	case <-timer.C:
 	case <-p.rewound:
 		clear(p.cursors)
+	case <-p.lookups.back:
 	case <-p.o.Store.Wake(message.Queue(p.name, message.LaneCode)):
 	case <-p.o.Store.Wake(message.Queue(p.name, message.LaneNotice)):
 	case <-p.o.Store.Wake(message.Queue(p.name, message.LaneBulk)):
 	}
 }
 
-// submit decides for each entry, records what goes out, and sends it. It stops in front of a message whose segments are
-// more than what is left of the credit, and returns how many entries it took: the first at the least. An entry whose stream
-// changed meanwhile is decided again. It returns an error only when the store fails.
-func (p *pump) submit(ctx context.Context, items []store.DueItem, credit int) (taken int, err error) {
-	refs := make([]store.Ref, len(items))
-	for i, it := range items {
-		refs[i] = it.Ref
-	}
+// submit decides for each message, records what goes out, and sends it; told is what the lookup module was asked for some. It
+// stops in front of a message whose segments are more than what is left of the credit, and returns how many it took: the
+// first at the least. A message whose stream changed meanwhile is decided again. It returns an error only when the store
+// fails.
+func (p *pump) submit(ctx context.Context, refs []store.Ref, told map[store.Ref]*carrier.Result, credit int) (taken int, err error) {
 	for len(refs) > 0 {
 		streams, err := p.o.Store.LoadMany(ctx, tenant.Operator(), refs)
 		if err != nil {
@@ -288,16 +314,26 @@ func (p *pump) submit(ctx context.Context, items []store.DueItem, credit int) (t
 		var plans []plan
 		looked := 0
 		for i, events := range streams {
-			pl := p.decide(ctx, refs[i], events, clock.Now())
+			now := clock.Now()
+			pl := plan{passed: told[refs[i]] == nil && p.lookups.hold(refs[i])} // found again by a Rewind
+			if !pl.passed {
+				pl = p.decide(ctx, refs[i], events, told[refs[i]], now)
+			}
 			if credit -= len(pl.requests); credit < 0 && i > 0 && taken == 0 {
 				break
 			}
 			looked++
+			if pl.ask != nil {
+				if pl.passed = p.lookups.put(*pl.ask); !pl.passed {
+					pl.change.Due = &store.Due{Queue: message.Queue(p.name, pl.ask.lane), At: p.lookups.later(now)}
+				}
+			}
 			if !pl.passed {
 				plans = append(plans, pl)
 			}
 		}
 		taken = max(taken, looked)
+		p.lookups.begin()
 		if refs, err = p.carryOut(ctx, plans); err != nil {
 			return taken, err
 		}

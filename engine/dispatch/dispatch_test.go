@@ -36,6 +36,9 @@ type rig struct {
 	carriers  *carrier.Table
 	config    Config
 	list      DoNotSend
+	modules   *source // that tells of numbers; nil: none does
+	lookup    carrier.Lookup
+	log       *slog.Logger
 	said      Campaigns
 	window    int
 	sends     *Dispatcher // of the last start
@@ -44,7 +47,7 @@ type rig struct {
 
 func newRig(t *testing.T, cfg smsc.Config) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), config: Config{DoubtWait: 3600}, window: 100}
+	r := &rig{t: t, dir: t.TempDir(), config: Config{DoubtWait: 3600}, window: 100, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	cfg.Name, cfg.Listen, cfg.Accounts = "docomo", "127.0.0.1:0", []smsc.Account{{SystemID: "kakitome", Password: "secret"}}
 	if cfg.MessageID == "" {
 		cfg.MessageID, cfg.ReceiptID = "hex", "decimal"
@@ -93,7 +96,7 @@ func (r *rig) bind(name string) bind.Config {
 // start runs a dispatcher until the test ends or stop is called.
 func (r *rig) start() {
 	r.t.Helper()
-	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: []bind.Config{r.bind("docomo-1")}, Config: r.config, DoNotSend: r.list, Campaigns: r.said, Registerer: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(r.t.Output(), nil))})
+	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: []bind.Config{r.bind("docomo-1")}, Config: r.config, DoNotSend: r.list, Lookups: r.chain(), Campaigns: r.said, Registerer: prometheus.NewRegistry(), Log: r.log})
 	require.NoError(r.t, err)
 	r.sends = d
 	ctx, cancel := context.WithCancel(context.Background())
@@ -106,8 +109,14 @@ func (r *rig) start() {
 // accept stores a message as intake does.
 func (r *rig) accept(number, text string, change func(*message.Head)) store.Ref {
 	r.t.Helper()
+	return r.acceptSMS(message.SMS{Number: number, Text: text}, change)
+}
+
+func (r *rig) acceptSMS(sms message.SMS, change func(*message.Head)) store.Ref {
+	r.t.Helper()
+	text := sms.Text
 	ref := store.Ref{Tenant: "suido", Kind: store.Message, ID: ulid.MustNew(ulid.Now(), rand.Reader)}
-	plain, err := json.Marshal(message.SMS{Number: number, Text: text})
+	plain, err := json.Marshal(sms)
 	require.NoError(r.t, err)
 	box, err := r.store.Seal("suido", "notice", time.Now(), ref.ID.String()+"/sms", plain)
 	require.NoError(r.t, err)

@@ -65,7 +65,7 @@ func (id *Identity) sendCode(ctx context.Context, t *tenant.Tenant, ref store.Re
 		return 0, fmt.Errorf("hash a code: %w", err)
 	}
 	until := now.Add(CodeValid)
-	carrier, err := id.o.Sender.SendCode(ctx, CodeSMS{Tenant: ref.Tenant, To: sms.Number, Text: text, For: ref.ID, Until: until})
+	carrier, err := id.o.Sender.SendCode(ctx, CodeSMS{Tenant: ref.Tenant, To: sms.Number, Registered: sms.Registered, Text: text, For: ref.ID, Until: until})
 	if err != nil {
 		return 0, fmt.Errorf("send a code for message %s: %w", ref.ID, err)
 	}

@@ -35,6 +35,8 @@ type CodeSMS struct {
 	Text   string    // final
 	For    ulid.ULID // the message whose recipient is asked
 	Until  time.Time // not sent after this time
+	// Registered is the day, YYYY-MM-DD, since which the number must not have changed hands; empty: not known.
+	Registered string
 }
 
 // Sender accepts one-time codes for sending, durably. engine/intake implements it (SendCode).

@@ -309,6 +309,9 @@ func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *pl
 		Token: p.token, URL: p.url, LinkExpires: p.expires, Answers: p.answers, SendAt: p.sendAt,
 	}
 	sms := message.SMS{Number: p.number.E164(), Reference: d.Reference}
+	if d.Recipient != nil {
+		sms.Registered = d.Recipient.RegisteredOn
+	}
 	if d.WantsSend() {
 		head.Parts, head.Window, head.ValidUntil = p.length.Parts, d.Window, p.valid
 		sms.Text = p.text.with(p.url)

@@ -90,6 +90,7 @@ func (in *Intake) check(t *tenant.Tenant, p *plan) {
 		}
 	}
 	in.checkTimes(p)
+	in.checkRegistered(p)
 	if d.WantsSend() {
 		in.checkText(t, p)
 	} else if d.Text != "" || d.Template != "" {
@@ -180,6 +181,20 @@ func (in *Intake) checkTimes(p *plan) {
 	}
 	if d.WantsLink() {
 		checkExpiry(p, start)
+	}
+}
+
+// checkRegistered looks at the day since which the number must not have changed hands.
+func (in *Intake) checkRegistered(p *plan) {
+	r := p.draft.Recipient
+	if r == nil || r.RegisteredOn == "" {
+		return
+	}
+	if r.RegisteredOn > p.now.In(message.Tokyo).Format(time.DateOnly) { // what is no day is reported
+		p.bad(message.Problem{Field: "recipient.registered_on", Code: "range", Detail: "must not be in the future"})
+	}
+	if !in.Carriers.Asks() {
+		p.warn(message.Problem{Field: "recipient.registered_on", Code: "unused", Detail: "nobody is asked whether the number changed hands"})
 	}
 }
 

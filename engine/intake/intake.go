@@ -256,6 +256,7 @@ func (in *Intake) each(ctx context.Context, r Request, do func(context.Context, 
 type CodeRequest struct {
 	Tenant     tenant.ID
 	To         string    // E.164
+	Registered string    // YYYY-MM-DD: it must not have changed hands since; empty: not known
 	Text       string    // final
 	ForMessage ulid.ULID // whose recipient is asked
 	ValidUntil time.Time // zero: five minutes
@@ -266,6 +267,9 @@ type CodeRequest struct {
 // number or the sender profile does not allow it.
 func (in *Intake) SendCode(ctx context.Context, c CodeRequest) (ulid.ULID, error) {
 	d := message.Draft{To: c.To, Class: string(message.OTP), Text: c.Text}
+	if c.Registered != "" {
+		d.Recipient = &message.Recipient{RegisteredOn: c.Registered}
+	}
 	if !c.ValidUntil.IsZero() {
 		d.ValidUntil = &c.ValidUntil
 	}

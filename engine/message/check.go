@@ -137,6 +137,13 @@ func (d *Draft) Check() Problems {
 		c.add(Problem{Field: "key", Code: "pattern", Limit: MaxKey, Got: int64(len(d.Key)), Detail: "1 to 128 printable ASCII characters without spaces"})
 	}
 	c.required("to", d.To)
+	if r := d.Recipient; r != nil && r.RegisteredOn != "" {
+		if t, err := time.Parse(time.DateOnly, r.RegisteredOn); err != nil {
+			c.add(Problem{Field: "recipient.registered_on", Code: "pattern", Value: Mask(r.RegisteredOn), Detail: "YYYY-MM-DD"})
+		} else if t.Year() < 1980 {
+			c.add(Problem{Field: "recipient.registered_on", Code: "range", Detail: "not before 1980"}) // mobile telephony began in 1979
+		}
+	}
 	if _, err := ParseClass(d.Class); err != nil {
 		c.add(Problem{Field: "class", Code: "unknown", Value: Mask(d.Class), Detail: "one of notice, billing, collection, otp, legal_notice, ad"})
 	}

@@ -6,6 +6,7 @@ import "time"
 type Draft struct {
 	Key       string            `json:"key,omitempty"`       // the sender's idempotency key, at most 128 printable ASCII
 	To        string            `json:"to"`                  // mobile number, as people write it
+	Recipient *Recipient        `json:"recipient,omitempty"` // what the sender knows of whom the number belongs to
 	Class     string            `json:"class,omitempty"`     // default notice
 	Text      string            `json:"text,omitempty"`      // with {url} where the link goes; or Template
 	Template  string            `json:"template,omitempty"`  // name of a template of the tenant
@@ -21,6 +22,13 @@ type Draft struct {
 	Identity   *Identity  `json:"identity,omitempty"` // nil: the link opens by a button alone
 	Page       *Page      `json:"page,omitempty"`     // nil and no claim: a message without a link
 	Claim      *Claim     `json:"claim,omitempty"`
+}
+
+// Recipient is what the sender knows of the recipient besides the number.
+type Recipient struct {
+	// RegisteredOn is the day, YYYY-MM-DD in Asia/Tokyo, on which the recipient gave the number to the sender. When it belongs
+	// to another subscriber since, the message is not sent.
+	RegisteredOn string `json:"registered_on,omitempty"`
 }
 
 // WantsSend reports whether the engine sends the SMS itself.

@@ -53,6 +53,7 @@ type Options struct {
 	Doubt        string        // dispatch.doubt
 	NoLedger     bool          // carriers keep nothing: for measurements
 	Egress       []string      // egress.allow: receivers of callbacks
+	Lookup       string        // lines of [numbers.lookup] that number/simulated is asked by; empty: nobody is asked
 	Engine       string        // the engine's program; default kakitome of Programs
 	Env          []string      // added to the environment of the engine
 	Data         string        // the engine's data directory; default one in Dir
@@ -174,6 +175,9 @@ func (c *Country) engineConfig() ([]byte, error) {
 		fmt.Fprintf(&s, "[egress]\nallow = [\"%s\"]\n", strings.Join(c.o.Egress, `", "`))
 	}
 	fmt.Fprintf(&s, "[numbers]\nranges = %q\n", c.File("ranges.csv"))
+	if c.o.Lookup != "" {
+		fmt.Fprintf(&s, "[numbers.lookup]\nmodule = %q\n%s\n", lookupModule, c.o.Lookup)
+	}
 	for i, cr := range carriers {
 		fmt.Fprintf(&s, "[[numbers.carrier]]\nname = %q\nlabel_ja = %q\nsimulated = true\nsenders = %s\nid_rule = %q\n", Carriers[i], Carriers[i], cr.senders, cr.idRule)
 	}
@@ -184,7 +188,11 @@ func (c *Country) engineConfig() ([]byte, error) {
 		}
 		fmt.Fprintf(&s, "[[bind]]\nname = %q\ncarrier = %q\naddress = %q\nsystem_id = \"kakitome\"\npassword_file = %q\nwindow = %d\n%s\n", name+"-1", name, address, c.File("bind.password"), c.o.Window, c.o.Bind)
 	}
-	for _, m := range modules {
+	run := modules
+	if c.o.Lookup != "" {
+		run = append(run[:len(run):len(run)], lookupModule)
+	}
+	for _, m := range run {
 		program := filepath.Join(c.o.Programs, "modules", path.Base(m))
 		data, err := os.ReadFile(program)
 		if err != nil {

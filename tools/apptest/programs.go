@@ -13,10 +13,13 @@ import (
 // modules of the box by name; each is the package plugins/<name> and becomes the program modules/<last part of the name>.
 var modules = []string{"auth/knowledge", "auth/otp_sms", "payment/sandbox", "render/standard"}
 
+// lookupModule runs where Options.Lookup says so.
+const lookupModule = "number/simulated"
+
 // Build builds the programs into dir, with the flags of the Makefile: kakitome, smsc and till, and modules/*.
 func Build(ctx context.Context, dir string) error {
 	var plugins []string
-	for _, m := range modules {
+	for _, m := range append(modules[:len(modules):len(modules)], lookupModule) {
 		plugins = append(plugins, "./plugins/"+m)
 	}
 	return errors.Join(

@@ -27,7 +27,7 @@ var carriers = []struct {
 	{"rakuten", "楽天モバイル", `["phone", "code0005"]`, "0312345678", "hex", "", "hex", "30ms", "1500ms"},
 }
 
-var modules = []string{"auth/knowledge", "auth/otp_sms", "payment/sandbox", "render/standard"}
+var modules = []string{"auth/knowledge", "auth/otp_sms", "number/simulated", "payment/sandbox", "render/standard"}
 
 // ledger is where the carriers write what they took, and the phones find what they got before.
 func (b *box) ledger() string { return filepath.Join(b.dir, "ledger.ndjson") }
@@ -117,7 +117,7 @@ func (b *box) writeEngineConfig() error {
 	if err := write(ranges, data); err != nil {
 		return err
 	}
-	fmt.Fprintf(&s, "[numbers]\nranges = %q\n", ranges)
+	fmt.Fprintf(&s, "[numbers]\nranges = %q\n[numbers.lookup]\nmodule = \"number/simulated\"\n", ranges)
 	for _, c := range carriers {
 		fmt.Fprintf(&s, "[[numbers.carrier]]\nname = %q\nlabel_ja = %q\nsimulated = true\nsenders = %s\nid_rule = %q\n", c.name, c.label, c.senders, c.idRule)
 	}
