@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -28,7 +29,7 @@ func (r *Retention) each(ctx context.Context, p *pace, d *Day, kind store.Kind, 
 	q := store.Query{Kind: kind, From: day, To: day.AddDate(0, 0, 1).Add(margin), Limit: step}
 	scope := tenant.Only(d.Tenant)
 	for {
-		began := time.Now()
+		began := clock.Now()
 		refs, err := r.o.Store.Search(ctx, scope, q)
 		if err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kakitome/kakitome/engine/audit"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
@@ -62,7 +63,7 @@ func New(o Options) (*Retention, error) {
 		return nil, errors.Join(errs...)
 	}
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = clock.Now
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -247,7 +248,7 @@ func (r *Retention) sweep(ctx context.Context, p *pace, report *Report) error {
 		}
 		s := st.Spans[0]
 		for next := s.From; next <= s.To; {
-			began := time.Now()
+			began := clock.Now()
 			var done store.Purged
 			at := next
 			if next, done, err = r.o.Store.Purge(ctx, next, s.To, e); err != nil {
@@ -269,10 +270,10 @@ func (r *Retention) sweep(ctx context.Context, p *pace, report *Report) error {
 	if report.Swept.Rewritten == 0 {
 		return nil
 	}
-	began := time.Now()
+	began := clock.Now()
 	files, err := r.o.Store.Reclaim(ctx, func() error {
 		err := p.rest(ctx, time.Since(began))
-		began = time.Now()
+		began = clock.Now()
 		return err
 	})
 	report.Files = files

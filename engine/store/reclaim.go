@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/kakitome/kakitome/engine/clock"
 )
 
 // Badger gives space back file by file: a file of the value log whose values are mostly superseded is read, what lives
@@ -115,7 +117,7 @@ func (b *badgerLog) fill(rest func() error) error {
 			binary.BigEndian.PutUint32(key[1:], uint32(n+i))
 			e := badger.NewEntry(append([]byte(nil), key...), nil)
 			e.ExpiresAt = 1 // 1970
-			if err := batch.SetEntryAt(e, uint64(time.Now().UnixNano())); err != nil {
+			if err := batch.SetEntryAt(e, uint64(clock.Now().UnixNano())); err != nil {
 				batch.Cancel()
 				return fmt.Errorf("fill the log's memory: %w", err)
 			}
