@@ -10,7 +10,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Modules are started often and need no C; the program itself needs none either, but the race detector does.
 FLAGS   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: all build run test check generate bench fuzz clean go-new-enough
+.PHONY: all build run test check generate bench chaos fuzz clean go-new-enough
 
 all: build
 
@@ -49,6 +49,10 @@ generate:
 
 bench: build
 	$(GO) run ./bench
+
+# Faults under load, judged by three ledgers; at most 15 minutes. The same faults again: ARGS="-seed N".
+chaos: go-new-enough
+	$(GO) run ./tools/chaos $(ARGS)
 
 # A minute for each parser of outside bytes.
 fuzz:
