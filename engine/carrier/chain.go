@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/plugins/host"
@@ -96,7 +97,7 @@ func (c *Chain) Resolve(q Query) (a Answer, ask bool) {
 	if v.lookup.Module == "" || c.o.Modules == nil {
 		return a, false
 	}
-	told, known := c.cache.get(q.Number, time.Now())
+	told, known := c.cache.get(q.Number, clock.Now())
 	if known {
 		a = v.answer(a.Found, q, told)
 	}
@@ -222,7 +223,7 @@ func (c *Chain) call(ctx context.Context, l *Lookup, req *proto.LookupRequest) [
 // read makes what is kept of an answer. A carrier that is not configured counts as not told, and so does one of the other
 // kind: a rehearsal must not reach a person.
 func (c *Chain) read(v *view, r *proto.NumberResult, q Query) told {
-	t := told{until: time.Now().Add(time.Duration(v.lookup.CacheMinutes) * time.Minute), dead: r.InService == proto.Certainty_NO, day: q.Registered}
+	t := told{until: clock.Now().Add(time.Duration(v.lookup.CacheMinutes) * time.Minute), dead: r.InService == proto.Certainty_NO, day: q.Registered}
 	if r.Carrier != "" {
 		if cr, ok := v.byName[r.Carrier]; ok && cr.Simulated == q.Number.Simulated() {
 			t.carrier = cr.Name

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 )
@@ -116,7 +117,7 @@ func (l *lookups) ask(ctx context.Context, batch []question) {
 	for i := range batch {
 		queries[i] = batch[i].query
 	}
-	began := time.Now()
+	began := clock.Now()
 	results := l.chain.Ask(ctx, queries)
 	took := time.Since(began)
 	l.mu.Lock()
@@ -185,7 +186,7 @@ func (l *lookups) later(now time.Time) time.Time {
 // go to and fro between two carriers.
 func (p *pump) find(s *message.State, q carrier.Query, told *carrier.Result) (a carrier.Answer, ask bool, hold time.Duration) {
 	switch {
-	case told == nil, !told.Failed && time.Now().After(told.Until): // its carrier was down for long
+	case told == nil, !told.Failed && clock.Now().After(told.Until): // its carrier was down for long
 		a, ask = p.o.Lookups.Resolve(q)
 	case !told.Failed:
 		a = told.Answer
