@@ -146,9 +146,9 @@ func TestRevocationReachesTheEntryAndSurvivesACrash(t *testing.T) {
 		got, _, err := l.Get(t.Context(), "a/SQND01gr")
 		return err == nil && got.Revoked
 	}, 20*time.Second, time.Millisecond)
-	crashed := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 0})
 	cancel()
-	require.NoError(t, <-ended)
+	require.NoError(t, <-ended) // Get may show what is being synced; the end of Run waits for that
+	crashed := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 0})
 	require.NoError(t, l.Close())
 
 	after := open(t, crashed, s)

@@ -32,16 +32,7 @@ func TestBackupUnderLoadIsRestoredElsewhere(t *testing.T) {
 	defer stop()
 	var wg sync.WaitGroup
 	wg.Go(func() { l.Run(loading) })
-	accepted := func() map[string]*Order {
-		told := map[string]*Order{}
-		for _, o := range l.Orders() {
-			if o.ID != "" {
-				told[o.ID] = o
-			}
-		}
-		return told
-	}
-	await(t, ctx, func() bool { return len(accepted()) > 200 })
+	await(t, ctx, func() bool { return len(l.Told()) > 200 })
 	_, err = c.Command(ctx, "backup", "-config", config, "-keys", filepath.Join(record, "keys.json"), record)
 	require.ErrorContains(t, err, "are kept apart")
 	_, err = c.Command(ctx, "backup", "-config", config, "-keys", keys, filepath.Join(c.Data(), "record"))
@@ -50,14 +41,14 @@ func TestBackupUnderLoadIsRestoredElsewhere(t *testing.T) {
 	require.ErrorContains(t, err, "in use by another process")
 	_, err = c.Command(ctx, "rebuild", "-config", config)
 	require.ErrorContains(t, err, "in use by another process")
-	var before map[string]*Order
+	var before map[string]Order
 	for range 2 { // the second adds what is new
-		before = accepted()
+		before = l.Told()
 		out, err := c.Command(ctx, "backup", "-config", config, "-keys", keys, record)
 		require.NoError(t, err)
 		require.Contains(t, out, filepath.Join(record, "record-"))
 		grown := len(before) + 50
-		await(t, ctx, func() bool { return len(accepted()) > grown })
+		await(t, ctx, func() bool { return len(l.Told()) > grown })
 	}
 	stop()
 	wg.Wait()
@@ -96,7 +87,7 @@ func TestBackupUnderLoadIsRestoredElsewhere(t *testing.T) {
 	for _, m := range all {
 		have[m.ID] = true
 	}
-	told := accepted()
+	told := l.Told()
 	for id, o := range before {
 		require.True(t, have[id], "message %s was answered before the backup", id)
 		_, err := get(ctx, o.URL)

@@ -64,7 +64,20 @@ func (l *Load) Add(o *Order) {
 	l.orders = append(l.orders, o)
 }
 
-// Orders lists what was wanted so far.
+// Told lists the orders that were answered so far, by the ids told. Unlike those of Orders they do not change any more.
+func (l *Load) Told() map[string]Order {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	told := map[string]Order{}
+	for _, o := range l.orders {
+		if o.ID != "" {
+			told[o.ID] = Order{Draft: o.Draft, ID: o.ID, URL: o.URL, At: o.At}
+		}
+	}
+	return told
+}
+
+// Orders lists what was wanted so far. While Run runs, its clients change them.
 func (l *Load) Orders() []*Order {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -223,16 +236,16 @@ func (l *Load) unanswered(orders []*Order, err error) {
 
 // answered notes a 202 to a request that began at a time.
 func (l *Load) answered(o *Order, id, url string, began time.Time) {
-	if o.ID != "" && (o.ID != id || o.URL != url) {
-		l.fault(fmt.Errorf("key %s was answered %s and then %s", o.Draft.Key, o.ID, id))
-		return
-	}
 	now := time.Now()
-	if o.ID == "" {
-		o.ID, o.URL, o.At = id, url, now
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	switch {
+	case o.ID == "":
+		o.ID, o.URL, o.At = id, url, now
+	case o.ID != id || o.URL != url:
+		l.faults = append(l.faults, fmt.Errorf("key %s was answered %s and then %s", o.Draft.Key, o.ID, id))
+		return
+	}
 	l.waiting = slices.DeleteFunc(l.waiting, func(w waiting) bool {
 		if began.Before(w.since) {
 			return false
