@@ -35,8 +35,7 @@ type Verdict struct {
 // Terms of a judgement.
 type Terms struct {
 	Lossy     bool          // the carriers forgot delivery receipts: submitted is an end
-	Stepped   bool          // the clock was set: times in a timeline may go back
-	Held      bool          // waiting is an end: the clock was set back before what was due
+	Stepped   bool          // the clock was set: times in a timeline may go back, and validity may end in a step
 	Patience  time.Duration // until everything is over; default 1 min
 	WindowSum int           // of the windows of all binds; 0: not judged
 	Faults    int           // how often windows were cut
@@ -97,7 +96,7 @@ func (c *Country) Judge(ctx context.Context, l *Load, t Terms) (*Verdict, map[st
 		case len(sent) == 0 && (m.Status == message.Arrived || m.Status == message.Confirming):
 			v.Lost++
 			v.broken("message %s is said to be %s and never reached the carrier", id, m.Status)
-		case m.Status == message.Arrived, m.Status == message.Confirming && t.Lossy, m.Status == message.Waiting && t.Held:
+		case m.Status == message.Arrived, m.Status == message.Confirming && t.Lossy, m.Status == message.Expired && t.Stepped:
 		default:
 			v.broken("message %s ended as %q: %s", id, m.Status, m.Reason)
 		}
@@ -259,9 +258,7 @@ func Settled(ctx context.Context, s *Sender, t Terms) (map[string]api.Message, e
 
 func underWay(p message.Phase, t Terms) bool {
 	switch p {
-	case message.Waiting:
-		return !t.Held
-	case message.Sending, message.Doubtful:
+	case message.Waiting, message.Sending, message.Doubtful:
 		return true
 	case message.Confirming:
 		return !t.Lossy
