@@ -28,7 +28,9 @@ func carriers(t *testing.T) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
 	program := filepath.Join(dir, "smsc")
-	out, err := exec.Command("go", "build", "-o", program, "../smsc").CombinedOutput()
+	build := exec.Command("go", "build", "-o", program, "../smsc")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
 	config := filepath.Join(dir, "smsc.toml")
 	require.NoError(t, os.WriteFile(config, []byte(`http = "127.0.0.1:0"

@@ -75,7 +75,9 @@ type till struct {
 func build(t *testing.T) (program, config string) {
 	dir := t.TempDir()
 	program = filepath.Join(dir, "till")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
 	require.NoError(t, exec.CommandContext(t.Context(), program, "-init", dir).Run())
 	return program, filepath.Join(dir, "till.toml")
