@@ -13,8 +13,10 @@ import (
 	"github.com/kakitome/kakitome/engine/message"
 )
 
-// echo is receivers that give the challenge back; one is dead.
+// echo is receivers that give the challenge back; one is dead, one takes nothing else.
 type echo struct{}
+
+const downURL = "https://down.example.com/hook"
 
 func (echo) CheckURL(address string) error {
 	if address == "http://10.0.0.1/" {
@@ -31,6 +33,9 @@ func (echo) Post(_ context.Context, address string, _ http.Header, body []byte) 
 	}
 	if m := challengePattern.FindSubmatch(body); m != nil {
 		return egress.Reply{Status: 200, Body: m[1]}, nil
+	}
+	if address == downURL {
+		return egress.Reply{Status: 503}, nil
 	}
 	return egress.Reply{Status: 200}, nil
 }

@@ -63,6 +63,13 @@ func (s *Server) cancelUpload(w http.ResponseWriter, r *http.Request, v *visit) 
 	})
 }
 
+func (s *Server) retryCanary(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return s.onUpload(w, r, v, "upload.retry_canary", func(id ulid.ULID) error {
+		_, err := s.Campaigns.RetryCanary(r.Context(), v.scope, id, v.By())
+		return err
+	})
+}
+
 func (s *Server) continueUpload(w http.ResponseWriter, r *http.Request, v *visit) error {
 	return s.onUpload(w, r, v, "upload.continue", func(id ulid.ULID) error {
 		_, err := s.Campaigns.GoOn(r.Context(), v.scope, id, v.By())

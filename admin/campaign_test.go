@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -40,24 +41,39 @@ func at(p campaign.Phase) func(*campaign.State) bool {
 	return func(st *campaign.State) bool { return st.Phase == p }
 }
 
-// stopped is an upload whose seed of au did not arrive.
-func (r *room) stopped(name, csv string) *campaign.State {
+// probing is an upload whose seeds of docomo and au are under way.
+func (r *room) probing(name, csv string) *campaign.State {
 	r.t.Helper()
 	ctx := context.Background()
 	require.NoError(r.t, r.Campaigns.SetSeed(ctx, "mizu", "docomo", "090-0001-9001"))
 	require.NoError(r.t, r.Campaigns.SetSeed(ctx, "mizu", "au", "090-0002-9002"))
 	st := r.upload("mizu", name, csv)
-	_, err := r.Campaigns.Release(ctx, tenant.Only("mizu"), st.ID, campaign.Release{By: "user:sender@mizu", Canary: true, GoodOnly: true})
+	_, err := r.Campaigns.Release(ctx, tenant.Only("mizu"), st.ID, campaign.Release{By: "user:sender@mizu", Canary: true, GoodOnly: true, Again: true})
 	require.NoError(r.t, err)
-	st = r.until(st.ID, func(st *campaign.State) bool { return st.Canary.Seeds != nil })
+	return r.until(st.ID, func(st *campaign.State) bool { return st.Canary.Seeds != nil })
+}
+
+// seedsEnd lets all seeds of an upload arrive but those of the carriers in lost; only those of some, where they are named.
+func (r *room) seedsEnd(st *campaign.State, lost []string, only ...string) {
+	r.t.Helper()
 	for _, seed := range st.Canary.Seeds {
+		if len(only) > 0 && !slices.Contains(only, seed.Carrier) {
+			continue
+		}
 		part := message.Submission{Part: 1, Attempt: 1, Carrier: seed.Carrier}
 		end := event(message.Delivered, message.Report{Part: 1, Carrier: seed.Carrier, State: "DELIVRD"})
-		if seed.Carrier == "au" {
+		if slices.Contains(lost, seed.Carrier) {
 			end = event(message.Undelivered, message.Report{Part: 1, Carrier: seed.Carrier, State: "UNDELIV"})
 		}
 		r.happen("mizu", seed.Message, event(message.Submitting, part), event(message.Submitted, part), end)
 	}
+}
+
+// stopped is an upload whose seed of au did not arrive.
+func (r *room) stopped(name, csv string) *campaign.State {
+	r.t.Helper()
+	st := r.probing(name, csv)
+	r.seedsEnd(st, []string{"au"})
 	return r.until(st.ID, at(campaign.Stopped))
 }
 
@@ -75,6 +91,14 @@ func TestStoppedCanaryIsDecidedWithOneButton(t *testing.T) {
 		require.Contains(t, body, want)
 	}
 	require.NotContains(t, body, "9001")
+	require.Equal(t, http.StatusForbidden, viewer.post(path+"/retry-canary").status)
+	require.Equal(t, http.StatusSeeOther, sender.post(path+"/retry-canary").status)
+	require.Equal(t, "upload.retry_canary", r.actions("mizu")[0])
+	st = r.until(st.ID, func(now *campaign.State) bool { return now.Canary.Seeds[0].Message != st.Canary.Seeds[0].Message && !now.Canary.Seeds[0].Message.IsZero() })
+	require.Contains(t, viewer.get(path).body, "カナリア送信中")
+	r.seedsEnd(st, []string{"au"}, "au")
+	st = r.until(st.ID, at(campaign.Stopped))
+	require.Contains(t, sender.get(path).body, "これまでに1回、もう一度試しています")
 	require.Equal(t, http.StatusNotFound, r.enter("sender@gasu").post(path+"/drop-carrier", "carrier", "au").status)
 	require.Equal(t, http.StatusSeeOther, sender.post(path+"/drop-carrier", "carrier", "au").status)
 	require.Equal(t, "upload.drop_carrier", r.actions("mizu")[0])

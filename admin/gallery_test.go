@@ -164,20 +164,10 @@ func TestGallery(t *testing.T) {
 	defer stop()
 	r := openRoom(t)
 	ids := r.fill()
-	u := r.upload("mizu", "断水のお知らせ_11月.csv", sampleCSV)
-	halted := r.stopped("停止した一括送信.csv", twoCarriersCSV)
-	paused := r.upload("mizu", "一時停止した一括送信.csv", twoCarriersCSV)
-	_, err := r.Campaigns.Release(ctx, tenant.Only("mizu"), paused.ID, campaign.Release{By: "user:sender@mizu", Again: true})
-	require.NoError(t, err)
-	r.until(paused.ID, at(campaign.Done))
-	_, err = r.Campaigns.Pause(ctx, tenant.Only("mizu"), paused.ID, "user:sender@mizu")
-	require.NoError(t, err)
-	canceled := r.upload("mizu", "取り消した一括送信.csv", twoCarriersCSV)
-	_, err = r.Campaigns.Release(ctx, tenant.Only("mizu"), canceled.ID, campaign.Release{By: "user:sender@mizu", Again: true})
-	require.NoError(t, err)
-	r.until(canceled.ID, at(campaign.Done))
-	_, err = r.Campaigns.Cancel(ctx, tenant.Only("mizu"), canceled.ID, "user:sender@mizu", "文面に誤りがあったため")
-	require.NoError(t, err)
+	uploads := r.campaigns()
+	r.phones()
+	r.notified(ctx)
+	r.past.set(curves)
 	require.NoError(t, r.Audit.Record(ctx, "mizu", audit.Entry{By: "operator", Action: "tenant.apply", Detail: "brand.phone: 000-000-0000 → 000-000-0001\nallow: 192.0.2.0/24 → 192.0.2.0/25\npolicy.segments: 1 → 2"}))
 	_, key, err := r.Directory.IssueKey(ctx, "mizu", "erp")
 	require.NoError(t, err)
@@ -206,7 +196,7 @@ func TestGallery(t *testing.T) {
 	for name, id := range ids {
 		fmt.Println(name, id)
 	}
-	for name, st := range map[string]*campaign.State{"upload": u, "halted": halted, "paused": paused, "canceled": canceled} {
+	for name, st := range uploads {
 		fmt.Println(name, st.ID)
 	}
 	srv := &http.Server{Handler: mux}

@@ -22,8 +22,13 @@ import (
 
 const phonesPage = 50
 
+type receivedLine struct {
+	inbound.Message
+	Label string // of the carrier
+}
+
 type receivedPage struct {
-	Messages []inbound.Message
+	Messages []receivedLine
 	Next     ulid.ULID
 }
 
@@ -47,12 +52,20 @@ func (s *Server) received(w http.ResponseWriter, r *http.Request, v *visit) erro
 		return err
 	}
 	var p receivedPage
-	p.Messages, p.Next, err = s.Inbound.List(r.Context(), v.User.Tenant, inbound.Query{Before: at, Limit: phonesPage})
+	all, next, err := s.Inbound.List(r.Context(), v.User.Tenant, inbound.Query{Before: at, Limit: phonesPage})
 	if errors.Is(err, store.ErrNotFound) {
 		return errNotFound
 	}
 	if err != nil {
 		return err
+	}
+	p.Next = next
+	for _, m := range all {
+		line := receivedLine{Message: m, Label: m.Carrier}
+		if c, ok := s.Carriers.Carrier(m.Carrier); ok {
+			line.Label = c.Label()
+		}
+		p.Messages = append(p.Messages, line)
 	}
 	return s.show(w, r, v, "received", p)
 }

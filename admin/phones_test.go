@@ -34,6 +34,8 @@ func TestReceivedMessagesAndTheDoNotSendList(t *testing.T) {
 	require.Contains(t, body, "&lt;hello&gt;")
 	require.Contains(t, body, "090-****-0001")
 	require.NotContains(t, body, "9000010001")
+	require.Contains(t, body, "/received/"+all[1].ID.String()+"/stop")
+	require.Contains(t, body, "NTTドコモ")
 	require.NotContains(t, r.enter("admin@gasu").get("/received").body, "hello")
 	require.Equal(t, http.StatusSeeOther, b.post("/received/"+all[1].ID.String()+"/stop").status)
 
@@ -42,7 +44,7 @@ func TestReceivedMessagesAndTheDoNotSendList(t *testing.T) {
 		require.Equal(t, http.StatusUnprocessableEntity, b.post("/do-not-send", form...).status)
 	}
 	body = b.get("/do-not-send").body
-	for _, want := range []string{"090-****-0001", "090-****-0002", "停止の返信", "090-****-0003", "お心当たりのない方", "窓口"} {
+	for _, want := range []string{"090-****-0001", "090-****-0002", "停止の返信", "090-****-0003", "番号違い（別の方）", "窓口"} {
 		require.Contains(t, body, want)
 	}
 	token := csrfPattern.FindStringSubmatch(body)[1]

@@ -245,7 +245,7 @@ func openRoom(t testing.TB) *room {
 		Documents: documents, Audit: audit.New(st), Carriers: carriers, SessionKey: []byte(strings.Repeat("k", 32)), Simulated: true, Log: quiet,
 		Binds: func() []bind.Status {
 			now := time.Now().Add(-3 * time.Hour)
-			return []bind.Status{{Name: "docomo-1", Carrier: "docomo", State: bind.Bound, Since: now}, {Name: "docomo-2", Carrier: "docomo", State: bind.Bound, Since: now},
+			return []bind.Status{{Name: "docomo-1", Carrier: "docomo", State: bind.Bound, Since: now, Window: 50, Rate: 250}, {Name: "docomo-2", Carrier: "docomo", State: bind.Bound, Since: now},
 				{Name: "au-1", Carrier: "au", State: bind.Bound, Since: now}, {Name: "softbank-1", Carrier: "softbank", State: bind.Waiting, Why: "dial: connection refused", Since: now}}
 		},
 		Dispatch: lines{}, History: r2, Try: tryByScript,

@@ -71,6 +71,7 @@ var routes = []route{
 	{method: "POST", path: "/uploads/{id}/pause", roles: senders, serve: (*Server).pauseUpload},
 	{method: "POST", path: "/uploads/{id}/resume", roles: senders, serve: (*Server).resumeUpload},
 	{method: "POST", path: "/uploads/{id}/cancel", roles: senders, serve: (*Server).cancelUpload},
+	{method: "POST", path: "/uploads/{id}/retry-canary", roles: senders, serve: (*Server).retryCanary},
 	{method: "POST", path: "/uploads/{id}/continue", roles: senders, serve: (*Server).continueUpload},
 	{method: "POST", path: "/uploads/{id}/drop-carrier", roles: senders, serve: (*Server).dropCarrier},
 	{method: "GET", path: "/seeds", roles: admins, serve: (*Server).seeds},

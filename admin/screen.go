@@ -117,6 +117,7 @@ func functions(lang string) template.FuncMap {
 		"reason":     func(code string) string { return reasonWord(code, lang) },
 		"failword":   func(r string) string { return failWords[campaign.Reason(r)].in(lang) },
 		"stopreason": func(r donotsend.Reason) string { return stopWords[r].in(lang) },
+		"notaken":    func(why string) string { return notTakenWord(why, lang) },
 		"action":     func(a string) string { return actionWord(a, lang) },
 		"finding":    func(f campaign.Finding) string { return f.Text(lang) },
 		"bytes":      bytesText,

@@ -141,6 +141,8 @@ func whoWord(by, lang string) string {
 		return words{"APIキー ", "API key "}.in(lang) + name
 	case by == "operator":
 		return roleWords["operator"].in(lang)
+	case by == "phone": // a stop word
+		return words{"受信者の返信", "reply"}.in(lang)
 	case by == "unknown": // a login that nobody has
 		return words{"不明", "unknown"}.in(lang)
 	}
@@ -204,7 +206,7 @@ func reasonWord(code, lang string) string {
 }
 
 var uploadWords = map[campaign.Phase]words{
-	campaign.Receiving: {"受信中", "Receiving"}, campaign.Checking: {"確認中", "Checking"}, campaign.Staged: {"送信待ち", "Ready"}, campaign.Releasing: {"受付処理中", "Releasing"},
+	campaign.Receiving: {"受信中", "Receiving"}, campaign.Checking: {"確認中", "Checking"}, campaign.Staged: {"送信開始待ち", "Ready"}, campaign.Releasing: {"受付処理中", "Releasing"},
 	campaign.Probing: {"カナリア送信中", "Canary under way"}, campaign.Stopped: {"カナリア送信で停止", "Stopped by the canary"}, campaign.Canceling: {"取消処理中", "Being canceled"}, campaign.Canceled: {"取消済み", "Canceled"},
 	campaign.Done: {"受付完了", "Done"}, campaign.Dropped: {"破棄", "Dropped"}, campaign.Failed: {"取込不可", "Failed"},
 }
@@ -227,7 +229,20 @@ var failWords = map[campaign.Reason]words{
 // stopWords name why a number is on the do-not-send list.
 var stopWords = map[donotsend.Reason]words{
 	donotsend.Stop: {"停止の返信", "stop word"}, donotsend.Request: {"本人の申し出", "asked for"},
-	donotsend.WrongPerson: {"お心当たりのない方", "another person's number"}, donotsend.Import: {"取り込み", "imported"},
+	donotsend.WrongPerson: {"番号違い（別の方）", "another person's number"}, donotsend.Import: {"取り込み", "imported"},
+}
+
+// notTakenWords say why a callback's receiver did not take a notice.
+var notTakenWords = map[string]words{
+	"timeout": {"時間内に応答がありません", "no answer in time"}, "connection": {"接続できません", "no connection"}, "tls": {"TLS証明書を確認できません", "its TLS certificate is not accepted"},
+	"refused_address": {"許可されていない接続先です", "its address is not allowed"}, "http": {"HTTPエラー", "HTTP error"},
+}
+
+func notTakenWord(why, lang string) string {
+	if w, ok := notTakenWords[why]; ok {
+		return w.in(lang)
+	}
+	return why
 }
 
 // actionWords name what the audit log has; one that is missing is shown as it is.
@@ -237,7 +252,7 @@ var actionWords = map[string]words{
 	"message.send": {"個別送信", "message sent"}, "message.cancel": {"送信取消", "message canceled"}, "message.revoke": {"URL無効化", "link revoked"}, "message.unlock": {"認証ロック解除", "identification unlocked"},
 	"message.page": {"ページの確認", "page previewed"}, "message.resend_form": {"再送フォームの表示", "resend form opened"}, "results.export": {"送信結果のCSV出力", "results exported"}, "answers.export": {"アンケート回答のCSV出力", "answers exported"},
 	"audit.export": {"操作履歴のCSV出力", "audit log exported"}, "upload.begin": {"アップロード", "upload begun"}, "upload.release": {"一括送信の開始", "upload released"}, "upload.drop": {"アップロードの破棄", "upload dropped"},
-	"upload.pause": {"一括送信の一時停止", "upload paused"}, "upload.resume": {"一括送信の再開", "upload resumed"}, "upload.cancel": {"一括送信の取消", "upload canceled"}, "upload.continue": {"カナリア停止後の送信継続", "went on after the canary"}, "upload.drop_carrier": {"携帯電話会社の除外", "carrier dropped"},
+	"upload.pause": {"一括送信の一時停止", "upload paused"}, "upload.resume": {"一括送信の再開", "upload resumed"}, "upload.cancel": {"一括送信の取消", "upload canceled"}, "upload.retry_canary": {"カナリア送信の再試行", "canary tried again"}, "upload.continue": {"カナリア停止後の送信継続", "went on after the canary"}, "upload.drop_carrier": {"携帯電話会社の除外", "carrier dropped"},
 	"seed.set": {"テスト番号の登録", "seed number set"}, "seed.remove": {"テスト番号の削除", "seed number removed"},
 	"upload.faults": {"エラー一覧のCSV出力", "findings exported"}, "claim.resolve": {"要対応を完了", "alerts resolved"}, "claim.settle": {"消込", "claim settled"}, "claim.withdraw": {"請求取下げ", "claim withdrawn"}, "claim.receipt": {"領収書のダウンロード", "receipt downloaded"},
 	"user.add": {"ユーザー追加", "user added"}, "user.set": {"アカウント変更", "account changed"}, "user.role": {"権限変更", "role changed"}, "user.password": {"パスワード再発行", "password reissued"}, "user.totp": {"2段階認証解除", "second factor removed"},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/kakitome/kakitome/engine/clock"
@@ -17,7 +18,8 @@ import (
 )
 
 // A canary sends the upload's words to a phone of the tenant's own at each carrier that the rows have, and goes on when all
-// were delivered in time. Else it stops, names the carriers, and a person decides.
+// were delivered in time. Else it stops, names the carriers, and a person decides. Tried again, only the seeds that did not
+// arrive are sent anew, to the phones as they are then; those that arrived have arrived.
 //
 // A seed is a message of its own (Via canary): the sender profile, template or text of the first good row, but nothing of a
 // customer. Values of {names} become placeholder. A text that stands in a cell may hold anything, so only what the first
@@ -50,18 +52,26 @@ func (c *Campaigns) beginCanary(st *State, r Release) (step, error) {
 	if err != nil {
 		return step{}, err
 	}
+	if err := c.needSeeds(t, carriers); err != nil {
+		return step{}, err
+	}
+	return st.next(c.now(), store.NewEvent{Type: evProbing, Data: encode(released{By: r.By, GoodOnly: r.GoodOnly, Again: r.Again, Minutes: r.Minutes})})
+}
+
+// needSeeds is a *SeedError unless there are carriers and the tenant has a seed at each.
+func (c *Campaigns) needSeeds(t *tenant.Tenant, carriers []string) error {
 	var none []string
 	for _, name := range carriers {
 		if _, ok, err := c.seed(t, name); err != nil {
-			return step{}, err
+			return err
 		} else if !ok {
 			none = append(none, name)
 		}
 	}
 	if len(carriers) == 0 || len(none) > 0 {
-		return step{}, &SeedError{none}
+		return &SeedError{none}
 	}
-	return st.next(c.now(), store.NewEvent{Type: evProbing, Data: encode(released{By: r.By, GoodOnly: r.GoodOnly, Again: r.Again, Minutes: r.Minutes})})
+	return nil
 }
 
 // probedCarriers are those of the rows; of an upload that was checked before they were counted, those with a seed.
@@ -80,7 +90,7 @@ func (c *Campaigns) probedCarriers(t *tenant.Tenant, st *State) ([]string, error
 // probe sends the seeds, and waits for what becomes of them.
 func (c *Campaigns) probe(ctx context.Context, st *State) error {
 	scope := tenant.Only(st.ref.Tenant)
-	if st.Canary.Seeds == nil {
+	if st.Canary.Seeds == nil || st.Canary.again != nil {
 		seeds, err := c.sendSeeds(ctx, st)
 		if err != nil {
 			return err
@@ -207,9 +217,14 @@ func (c *Campaigns) sendSeeds(ctx context.Context, st *State) ([]Probe, error) {
 	if t == nil {
 		return nil, intake.ErrNoTenant
 	}
-	carriers, err := c.probedCarriers(t, st)
-	if err != nil {
-		return nil, err
+	carriers, key := st.Canary.again, "canary/"+st.ID.String()+"/"
+	if carriers != nil {
+		key += strconv.Itoa(len(st.Canary.Retries)) + "/"
+	} else {
+		var err error
+		if carriers, err = c.probedCarriers(t, st); err != nil {
+			return nil, err
+		}
 	}
 	d, err := c.seedDraft(ctx, st)
 	if err != nil {
@@ -228,7 +243,7 @@ func (c *Campaigns) sendSeeds(ctx context.Context, st *State) ([]Probe, error) {
 			continue // taken away since it was asked for
 		}
 		one := d
-		one.To, one.Key = n.E164(), "canary/"+st.ID.String()+"/"+name
+		one.To, one.Key = n.E164(), key+name
 		req.Drafts, asked = append(req.Drafts, one), append(asked, i)
 	}
 	results, err := c.Intake.Accept(ctx, req)
@@ -250,7 +265,8 @@ func (c *Campaigns) sendSeeds(ctx context.Context, st *State) ([]Probe, error) {
 	return seeds, nil
 }
 
-// seedDraft is the message of all seeds, but for its number. It depends on the upload alone, so that a key finds it again.
+// seedDraft is the message of all seeds of a try, but for its number. It depends on the upload alone, so that a key finds it
+// again.
 func (c *Campaigns) seedDraft(ctx context.Context, st *State) (message.Draft, error) {
 	first, texts, err := c.sample(ctx, st)
 	if err != nil {

@@ -195,6 +195,50 @@ func TestCanaryStopsNamesTheCarrierAndGoesOnWithoutIt(t *testing.T) {
 	require.Equal(t, map[string]int{"au canceled carrier_dropped": 5, "docomo waiting ": 5}, reasons)
 }
 
+// TestAStoppedCanaryIsTriedAgain: only what did not arrive is sent again, to the phone as it is now, also after a crash.
+func TestAStoppedCanaryIsTriedAgain(t *testing.T) {
+	r := openRoom(t)
+	r.withSeeds()
+	r.run()
+	st := r.check(twoCarriers(2))
+	_, err := r.RetryCanary(t.Context(), mizu, st.ID, "user:taro")
+	var late *PhaseError
+	require.ErrorAs(t, err, &late)
+	_, err = r.Release(t.Context(), mizu, st.ID, Release{By: "user:hanako", Canary: true, Minutes: 7})
+	require.NoError(t, err)
+	first := r.seeds(st.ID)
+	r.carried(first["docomo"], message.Submitting, message.Submitted, message.Delivered)
+	r.carried(first["au"], message.Submitting, message.Submitted, message.Undelivered)
+	r.until(st.ID, Stopped)
+
+	require.NoError(t, r.SetSeed(t.Context(), "mizu", "au", ""))
+	_, err = r.RetryCanary(t.Context(), mizu, st.ID, "user:taro")
+	var none *SeedError
+	require.ErrorAs(t, err, &none)
+	require.Equal(t, []string{"au"}, none.Carriers)
+	require.NoError(t, r.SetSeed(t.Context(), "mizu", "au", "090-0002-8888"))
+	st, err = r.RetryCanary(t.Context(), mizu, st.ID, "user:taro")
+	require.NoError(t, err)
+	require.Equal(t, Probing, st.Phase)
+	require.Empty(t, st.Canary.Failed)
+	require.Equal(t, "user:taro", st.Canary.Retries[0].By)
+	require.Equal(t, 7*time.Minute, st.Canary.Until.Sub(st.Canary.Retries[0].At))
+	r.reopen() // before or after its seed is with intake
+	r.run()
+	second := r.seeds(st.ID)
+	for second["au"] == first["au"] || second["au"].IsZero() {
+		second = r.seeds(st.ID)
+	}
+	require.Equal(t, first["docomo"], second["docomo"], "what arrived is not sent again")
+	h := r.head(store.Ref{Tenant: "mizu", Kind: store.Message, ID: second["au"]})
+	require.Equal(t, message.ViaCanary, h.Via)
+	require.Equal(t, "090-****-8888", h.Masked)
+	r.carried(second["au"], message.Submitting, message.Submitted, message.Delivered)
+	st = r.until(st.ID, Done)
+	require.Equal(t, "engine", st.Canary.WentOn.By)
+	require.EqualValues(t, 4, st.Accepted)
+}
+
 // TestKilledInTheMiddleOfACanary: the seeds are not sent twice, and what becomes of them still decides.
 func TestKilledInTheMiddleOfACanary(t *testing.T) {
 	r := openRoom(t)

@@ -51,6 +51,7 @@ const (
 	evCanceled = 19 // act
 	evSwept    = 20 // swept: progress of ending messages
 	evSettled  = 21 // no message is left that could still be submitted
+	evRetried  = 22 // act: the seeds that did not arrive are sent again
 )
 
 // head is the immutable record of an upload.

@@ -12,6 +12,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/clock"
+	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -135,6 +136,23 @@ func (c *Campaigns) Cancel(ctx context.Context, scope tenant.Scope, id ulid.ULID
 		return nil, message.Problems{{Field: "reason", Code: "too_long", Limit: maxReason, Got: int64(n)}}
 	}
 	return c.say(ctx, scope, id, "canceled", by, func(st *State) ([]store.NewEvent, error) { return st.cancel(by, reason) })
+}
+
+// RetryCanary sends the seeds that did not arrive again, to the tenant's seeds as they are now, and waits as long as the first
+// time. The error is *PhaseError unless the canary was stopped, *SeedError where a carrier has no seed, message.Problems after
+// maxRetries.
+func (c *Campaigns) RetryCanary(ctx context.Context, scope tenant.Scope, id ulid.ULID, by string) (*State, error) {
+	return c.say(ctx, scope, id, "tries its canary again", by, func(st *State) ([]store.NewEvent, error) {
+		events, err := st.retryCanary(by)
+		if err != nil {
+			return nil, err
+		}
+		t := c.Tenants.Now().Tenants[st.ref.Tenant]
+		if t == nil {
+			return nil, intake.ErrNoTenant
+		}
+		return events, c.needSeeds(t, st.Canary.Failed)
+	})
 }
 
 // GoOn releases an upload whose canary was stopped, to all carriers that were not dropped.

@@ -12,12 +12,13 @@ import (
 	"github.com/kakitome/kakitome/engine/store"
 )
 
-// What people say of an upload that was released: pause, resume, cancel, and after a canary: go on, go on without a carrier.
+// What people say of an upload that was released: pause, resume, cancel, and after a canary: try it again, go on, go on
+// without a carrier.
 // This file is the fold of it and the rules; order.go lets dispatch know, sweep.go ends messages, canary.go sends seeds.
 //
 //	staged ─► canary ─► releasing ─► done            paused and resumed: releasing, done
-//	            │  └──► stopped ─┴────┴──► canceling ─► canceled
-//	            └───────────┴──────────────────┘
+//	            ▲  └──► stopped ─┴────┴──► canceling ─► canceled
+//	            └───────────┴─ or canceled, as from canary
 
 // Said is one thing that a person or program said.
 type Said struct {
@@ -39,9 +40,12 @@ type Canary struct {
 	Minutes int       `json:"minutes"`
 	Since   time.Time `json:"since"`
 	Until   time.Time `json:"until"` // all have to be delivered by then
+	Retries []Said    `json:"retries,omitempty"` // who tried it again, the oldest first; Since and Until are of the last
 	Seeds   []Probe   `json:"seeds,omitempty"`
 	Failed  []string  `json:"failed,omitempty"` // carriers that stopped it and are not decided on
 	WentOn  *Said     `json:"went_on,omitempty"`
+
+	again []string // carriers whose seeds a retry has yet to send
 }
 
 // Probe is the seed of one carrier.
@@ -108,13 +112,26 @@ func (s *State) applySaid(e store.Event, decode func(any) error) error {
 	case evProbed:
 		var p probed
 		err = decode(&p)
-		canary.Seeds = p.Seeds
+		canary.Seeds, canary.again = canary.with(p.Seeds), nil
 		s.Canary = &canary
 	case evStopped:
 		var st stopped
 		err = decode(&st)
 		s.Phase = Stopped
 		canary.Failed, canary.Seeds = st.Failed, st.Seeds
+		s.Canary = &canary
+	case evRetried:
+		var by *Said
+		by, err = said()
+		s.Phase = Probing
+		canary.Retries = append(slices.Clip(canary.Retries), *by)
+		canary.Since, canary.Until = e.At, e.At.Add(time.Duration(canary.Minutes)*time.Minute)
+		canary.again, canary.Failed = canary.Failed, nil
+		due := make([]Probe, len(canary.again))
+		for i, name := range canary.again {
+			due[i] = Probe{Carrier: name, Phase: message.Waiting}
+		}
+		canary.Seeds = canary.with(due)
 		s.Canary = &canary
 	case evWentOn:
 		var w wentOn
@@ -155,6 +172,19 @@ func (s *State) applySaid(e store.Event, decode func(any) error) error {
 		return fmt.Errorf("event %d of upload %s is of type %d: written by a newer program", e.Seq, e.Ref.ID, e.Type)
 	}
 	return err
+}
+
+// with is the seeds with those of the same carriers replaced.
+func (c *Canary) with(seeds []Probe) []Probe {
+	all := slices.Clone(c.Seeds)
+	for _, p := range seeds {
+		if i := slices.IndexFunc(all, func(have Probe) bool { return have.Carrier == p.Carrier }); i >= 0 {
+			all[i] = p
+			continue
+		}
+		all = append(all, p)
+	}
+	return all
 }
 
 // sweeps reports whether messages of the upload are to be ended by a worker now.
@@ -247,6 +277,19 @@ func (s *State) cancel(by, reason string) ([]store.NewEvent, error) {
 		return []store.NewEvent{{Type: evCanceled, Data: encode(act{By: by, Reason: reason})}}, nil
 	}
 	return nil, &PhaseError{s.Phase}
+}
+
+// maxRetries bounds what one canary sends to each phone.
+const maxRetries = 20
+
+func (s *State) retryCanary(by string) ([]store.NewEvent, error) {
+	switch {
+	case s.Phase != Stopped:
+		return nil, &PhaseError{s.Phase}
+	case len(s.Canary.Retries) >= maxRetries:
+		return nil, message.Problems{{Field: "canary", Code: "too_many", Limit: maxRetries, Got: maxRetries + 1, Detail: "tries"}}
+	}
+	return []store.NewEvent{{Type: evRetried, Data: encode(act{By: by})}}, nil
 }
 
 func (s *State) goOn(by string) ([]store.NewEvent, error) {

@@ -69,7 +69,16 @@ func TestWhateverIsSaidInWhateverOrder(t *testing.T) {
 				}
 				var seeds []Probe
 				for _, c := range []string{"docomo", "au", "softbank"} {
+					if i := slices.IndexFunc(st.Canary.Seeds, func(p Probe) bool { return p.Carrier == c }); i >= 0 && !slices.Contains(st.Canary.again, c) {
+						seeds = append(seeds, st.Canary.Seeds[i]) // as the try before left it
+						continue
+					}
 					seeds = append(seeds, Probe{Carrier: c, Phase: rapid.SampledFrom([]message.Phase{message.Arrived, message.NotDelivered}).Draw(rt, c)})
+				}
+				for i := range seeds {
+					if slices.Contains(without, seeds[i].Carrier) {
+						seeds[i].Phase = message.Arrived // nobody asks for it any more
+					}
 				}
 				failed, decided := judge(seeds, false)
 				require.True(rt, decided)
@@ -80,6 +89,24 @@ func TestWhateverIsSaidInWhateverOrder(t *testing.T) {
 				}
 				add(store.NewEvent{Type: evStopped, Data: encode(stopped{Failed: failed, Seeds: seeds})})
 				require.Equal(rt, Stopped, st.Phase)
+			},
+			"try again": func(*rapid.T) {
+				may, tries := st.Phase == Stopped, 0
+				if st.Canary != nil {
+					tries = len(st.Canary.Retries)
+				}
+				events, err := st.retryCanary("user:hanako")
+				var ps message.Problems
+				if errors.As(err, &ps) {
+					require.True(rt, may && tries == maxRetries)
+					return
+				}
+				if said("try again", may && tries < maxRetries, events, err) {
+					require.Equal(rt, Probing, st.Phase)
+					require.Equal(rt, failing, st.Canary.again, "those that did not arrive, and no other")
+					require.Len(rt, st.Canary.Retries, tries+1)
+					require.Equal(rt, at.Add(5*time.Minute), st.Canary.Until)
+				}
 			},
 			"go on": func(rt *rapid.T) {
 				events, err := st.goOn("user:hanako")
@@ -167,6 +194,17 @@ func TestWhateverIsSaidInWhateverOrder(t *testing.T) {
 			},
 		})
 	})
+}
+
+func TestACanaryIsTriedAgainTwentyTimes(t *testing.T) {
+	st := &State{Phase: Stopped, Canary: &Canary{Retries: make([]Said, maxRetries-1)}}
+	_, err := st.retryCanary("user:hanako")
+	require.NoError(t, err)
+	st.Canary.Retries = make([]Said, maxRetries)
+	_, err = st.retryCanary("user:hanako")
+	var ps message.Problems
+	require.ErrorAs(t, err, &ps)
+	require.Equal(t, "too_many", ps[0].Code)
 }
 
 func TestCommonPartsOfTextsAreNobodysOwn(t *testing.T) {

@@ -120,7 +120,7 @@ func openRoom(t testing.TB) *room {
 	r.audit = audit.New(records{r})
 	server, err := api.New(api.Options{
 		Config: api.Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: r.tenants, Intake: in, Store: r.store, Claims: edge{}, Documents: docs, Log: log,
-		Extra: map[string]api.Handler{Path: Handler(r.campaigns, r.audit)},
+		Extra: map[string]api.Handler{Path: Handler(r.campaigns, r.audit), SeedsPath: SeedsHandler(r.campaigns, r.audit)},
 	})
 	require.NoError(t, err)
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -151,7 +151,7 @@ func openRoom(t testing.TB) *room {
 // call is a request of an operation of openapi.json; the zero parts are those of a tenant that is let in.
 type call struct {
 	method, path    string // as in openapi.json; post
-	id, list, query string
+	id, list, query string // id: also a carrier
 	body            string
 	as              string // another method
 	tenant          tenant.ID
@@ -178,7 +178,7 @@ func (r *room) do(c call) answer {
 	if c.chunked {
 		body = io.MultiReader(body)
 	}
-	at := strings.NewReplacer("{id}", c.id, "{list}", c.list).Replace(c.path) + c.query
+	at := strings.NewReplacer("{id}", c.id, "{list}", c.list, "{carrier}", c.id).Replace(c.path) + c.query
 	req, err := http.NewRequestWithContext(context.Background(), c.as, "http://"+r.address+at, body)
 	require.NoError(r.t, err)
 	header := map[string]string{"Authorization": "Bearer " + r.keys[c.tenant], "X-Forwarded-For": "192.0.2.10"}
@@ -244,6 +244,7 @@ const (
 	cancel   = "/v1/uploads/{id}/cancel"
 	goOn     = "/v1/uploads/{id}/continue"
 	without  = "/v1/uploads/{id}/drop-carrier"
+	retry    = "/v1/uploads/{id}/retry-canary"
 	findings = "/v1/uploads/{id}/{list}"
 	csvPath  = "/v1/uploads/{id}/findings.csv"
 )

@@ -9,8 +9,10 @@
 //	GET    /v1/uploads/{id}/faults    also /warnings, /refusals: ?offset=N&limit=1…1000 → {"findings":[Finding…],"total":N}
 //	GET    /v1/uploads/{id}/findings.csv  all of them for a spreadsheet
 //	POST   /v1/uploads/{id}/release   {"good_only":bool,"again":bool,"canary":bool,"canary_minutes":N} → 202 Upload
-//	POST   /v1/uploads/{id}/pause     also /resume, /continue; /cancel {"reason"}, /drop-carrier {"carrier"} → 200 Upload
+//	POST   /v1/uploads/{id}/pause     also /resume, /continue, /retry-canary; /cancel {"reason"}, /drop-carrier {"carrier"} → 200 Upload
 //	DELETE /v1/uploads/{id}           drop → 200 Upload
+//
+// seeds.go has the phones of canaries, at /v1/seeds.
 //
 // An upload whose size was told is whole when its last byte is here. Answers with an upload carry its Upload-Offset, and so
 // do refusals of bytes: what came before is kept. Refusals are engine/api's problem documents; of the 409s, errors[0].field says which: "offset" (limit is the offset that
@@ -137,15 +139,20 @@ func (h *handler) serve(ctx *fasthttp.RequestCtx, caller *api.Caller) {
 			way = r.ways(what, deeper)
 		}
 	}
-	method := string(ctx.Method())
+	r.run(way)
+}
+
+// run does what the method has; no methods: there is no such path.
+func (r *request) run(methods map[string]func()) {
+	method := string(r.ctx.Method())
 	if method == fasthttp.MethodHead {
 		method = fasthttp.MethodGet
 	}
-	switch do := way[method]; {
-	case len(way) == 0:
-		caller.Refuse(ctx, api.NotFound)
+	switch do := methods[method]; {
+	case len(methods) == 0:
+		r.caller.Refuse(r.ctx, api.NotFound)
 	case do == nil:
-		caller.RefuseMethod(ctx, maps.Keys(way))
+		r.caller.RefuseMethod(r.ctx, maps.Keys(methods))
 	default:
 		do()
 	}
@@ -166,6 +173,8 @@ func (r *request) ways(what string, below bool) map[string]func() {
 		return map[string]func(){"POST": func() { r.say("upload.resume", nil, r.campaigns.Resume) }}
 	case what == "continue":
 		return map[string]func(){"POST": func() { r.say("upload.continue", nil, r.campaigns.GoOn) }}
+	case what == "retry-canary":
+		return map[string]func(){"POST": func() { r.say("upload.retry_canary", nil, r.campaigns.RetryCanary) }}
 	case what == "cancel":
 		var b Cancel
 		return map[string]func(){"POST": func() {

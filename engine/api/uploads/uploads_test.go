@@ -45,7 +45,7 @@ func TestTenantsAreApart(t *testing.T) {
 		c.tenant = "gasu"
 		r.ask(404, c)
 	})
-	require.Equal(t, 12, asked)
+	require.Equal(t, 13, asked)
 	after := r.ask(200, call{method: "get", path: one, id: id})
 	require.Equal(t, string(before.body), string(after.body))
 	entries, err := r.audit.Day(t.Context(), tenant.Only("mizu"), "mizu", time.Now())
