@@ -85,6 +85,9 @@ func scanDigits(s string) (digits string, plus, ok bool) {
 	if len(s) > maxNumberInput {
 		return "", false, false
 	}
+	if bare164(s) { // as records have it
+		return s[1:], true, true
+	}
 	b := make([]byte, 0, 16)
 	for _, r := range s {
 		switch {
@@ -103,6 +106,16 @@ func scanDigits(s string) (digits string, plus, ok bool) {
 		}
 	}
 	return string(b), plus, len(b) > 0
+}
+
+// bare164 reports whether s is a plus and digits.
+func bare164(s string) bool {
+	for i := 1; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return len(s) > 1 && s[0] == '+'
 }
 
 // classify returns why a national number is refused; "" for a mobile number.
@@ -159,6 +172,15 @@ func (n Number) IsZero() bool { return n.n == 0 }
 
 // E164 is the number as +818012349008. Personal: it belongs into sealed records and onto the wire only.
 func (n Number) E164() string { return n.digits("+81", 10) }
+
+// AppendE164 appends the digits of E164 without its plus, as SMPP has international numbers. Personal.
+func (n Number) AppendE164(dst []byte) []byte {
+	dst = append(dst, "810000000000"...)
+	for i, v := len(dst)-1, n.n; v > 0; i, v = i-1, v/10 {
+		dst[i] = byte('0' + v%10)
+	}
+	return dst
+}
 
 // National is the number as 08012349008. Personal.
 func (n Number) National() string { return n.digits("0", 10) }

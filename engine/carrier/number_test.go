@@ -18,6 +18,7 @@ func TestNumberIsReadAsPeopleWriteIt(t *testing.T) {
 		n, err := ParseNumber(s)
 		require.NoError(t, err, s)
 		require.Equal(t, "+818012349008", n.E164(), s)
+		require.Equal(t, "818012349008", string(n.AppendE164(nil)))
 		require.Equal(t, "08012349008", n.National())
 		require.Equal(t, "080-****-9008", n.Masked())
 		require.Equal(t, "9008", n.Last4())

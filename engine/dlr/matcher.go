@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,7 @@ const waitingMax = 100_000
 
 // Store is what a Matcher needs of engine/store.
 type Store interface {
-	Lookup(ctx context.Context, scope tenant.Scope, space store.Space, key string) (store.Ref, []byte, error)
+	LookupMany(ctx context.Context, scope tenant.Scope, space store.Space, keys []string) []store.Found
 	LoadMany(ctx context.Context, scope tenant.Scope, refs []store.Ref) ([][]store.Event, error)
 	Commit(ctx context.Context, txs ...store.Tx) ([]error, error)
 }
@@ -52,24 +53,23 @@ type Matcher struct {
 	log     *slog.Logger
 	metrics *metrics
 
+	respond func(batch []session.Response) (lost int) // session.RespondEach
+
 	mu      sync.Mutex // guards waiting
 	waiting []arrival
 }
 
-// reply is a session.Reply.
-type reply interface{ Respond(pdu.Status) error }
-
 type arrival struct {
 	receipt  Receipt
 	bind     string
-	reply    reply
+	reply    session.Reply
 	received time.Time
 	failed   bool // the last try failed by the store, not for want of a submission
 }
 
 // NewMatcher makes the matcher of a carrier. A store that is Phones as well is handed what phones send.
 func NewMatcher(carrier string, rule IDRule, s Store, log *slog.Logger, reg prometheus.Registerer) *Matcher {
-	m := &Matcher{carrier: carrier, store: s, log: log.With("carrier", carrier), metrics: newMetrics(reg, carrier)}
+	m := &Matcher{carrier: carrier, store: s, log: log.With("carrier", carrier), metrics: newMetrics(reg, carrier), respond: session.RespondEach}
 	m.phones, _ = s.(Phones)
 	m.SetRule(rule)
 	return m
@@ -82,6 +82,9 @@ func (m *Matcher) SetRule(rule IDRule) { m.rule.Store(&rule) }
 // phones are handed to Phones. It blocks for the commits. Without Phones they are refused for good rather than lost.
 func (m *Matcher) Take(ctx context.Context, bind string, batch []session.Incoming) {
 	arrivals := make([]arrival, 0, len(batch))
+	var texts strings.Builder
+	texts.Grow(len(batch) * 32) // an id, and an error
+	var at answers
 	var fromPhones []session.Incoming
 	for i := range batch {
 		in := &batch[i]
@@ -91,18 +94,19 @@ func (m *Matcher) Take(ctx context.Context, bind string, batch []session.Incomin
 		}
 		if in.Command != pdu.CmdDeliverSM || !IsReceipt(&in.SM) {
 			m.metrics.refused.Inc()
-			m.answer(in.Reply, pdu.StatusReceiverPermanentError)
+			at.add(in.Reply, pdu.StatusReceiverPermanentError)
 			continue
 		}
-		r, err := Parse(&in.SM, message.Tokyo)
+		r, err := parse(&texts, &in.SM, message.Tokyo)
 		if err != nil {
 			m.metrics.unreadable.Inc()
 			m.log.Warn("unreadable delivery receipt", "bind", bind, "err", err)
-			m.answer(in.Reply, pdu.StatusOK) // sending it again would not make it readable
+			at.add(in.Reply, pdu.StatusOK) // sending it again would not make it readable
 			continue
 		}
 		arrivals = append(arrivals, arrival{receipt: r, bind: bind, reply: in.Reply, received: in.Received})
 	}
+	m.answer(at)
 	m.keep(m.match(ctx, arrivals))
 	if len(fromPhones) > 0 {
 		m.phones.TakePhones(ctx, m.carrier, bind, fromPhones)
@@ -135,86 +139,123 @@ func (m *Matcher) Run(ctx context.Context) error {
 // a doubtful message would count as delivered that never left; it is repeated instead, which the policy of doubt bounds.
 func (m *Matcher) keep(unmatched []arrival) {
 	orphans := 0
-	defer func() {
-		if orphans > 0 {
-			m.log.Warn("delivery receipts for unknown submissions", "count", orphans)
-		}
-	}()
+	var at answers
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	for _, a := range unmatched {
 		switch late := time.Since(a.received) > patience; {
 		case late && a.failed:
-			m.answer(a.reply, pdu.StatusReceiverTemporaryError) // not recorded: it must come again
+			at.add(a.reply, pdu.StatusReceiverTemporaryError) // not recorded: it must come again
 		case late:
 			orphans++
 			m.metrics.orphans.Inc()
-			m.answer(a.reply, pdu.StatusOK)
+			at.add(a.reply, pdu.StatusOK)
 		case len(m.waiting) >= waitingMax:
-			m.answer(a.reply, pdu.StatusReceiverTemporaryError)
+			at.add(a.reply, pdu.StatusReceiverTemporaryError)
 		default:
 			m.waiting = append(m.waiting, a)
 		}
 	}
+	m.mu.Unlock()
+	m.answer(at)
+	if orphans > 0 {
+		m.log.Warn("delivery receipts for unknown submissions", "count", orphans)
+	}
+}
+
+// records is what a batch of receipts makes of the store: one transaction each, in memory that they share.
+type records struct {
+	txs    []store.Tx
+	events []store.NewEvent
+	data   []byte
+	states map[store.Ref]*message.State // of messages of several segments, with what this batch adds
 }
 
 // match commits the events of all receipts whose submission is known, answers them, and returns the others.
 func (m *Matcher) match(ctx context.Context, batch []arrival) (unmatched []arrival) {
-	var txs []store.Tx
-	var matched []arrival
-	states := map[store.Ref]*message.State{} // of messages of several segments, with what this batch adds
-	for _, a := range batch {
-		if !a.receipt.State.Final() {
-			m.answer(a.reply, pdu.StatusOK) // on its way; the end is what counts
-			continue
-		}
-		ref, part, err := m.store.Lookup(ctx, tenant.Operator(), store.BySMSCID, Key(m.carrier, m.rule.Load().FromReceipt(a.receipt.ID)))
-		if err != nil || len(part) != 2 {
-			if a.failed = err != nil && !errors.Is(err, store.ErrNotFound); a.failed {
-				m.log.Error("cannot look up a submission", "err", err)
+	batch, keys := m.final(batch)
+	if len(batch) == 0 {
+		return nil
+	}
+	changes := make([]store.Change, len(batch))
+	rec := records{txs: make([]store.Tx, 0, len(batch)), events: make([]store.NewEvent, 0, len(batch)), data: make([]byte, 0, 64*len(batch))}
+	matched := batch[:0]
+	for i, found := range m.store.LookupMany(ctx, tenant.Operator(), store.BySMSCID, keys) {
+		a := batch[i]
+		if found.Err != nil || len(found.Value) != 2 {
+			if a.failed = found.Err != nil && !errors.Is(found.Err, store.ErrNotFound); a.failed {
+				m.log.Error("cannot look up a submission", "err", found.Err)
 			}
 			unmatched = append(unmatched, a)
 			continue
 		}
-		change, err := m.change(ctx, states, ref, int(part[0]), int(part[1]), a)
+		change, err := m.change(ctx, &rec, found.Ref, int(found.Value[0]), int(found.Value[1]), a)
 		if err != nil {
-			m.log.Error("cannot read the message of a delivery receipt", "msg", ref.ID, "err", err)
+			m.log.Error("cannot read the message of a delivery receipt", "msg", found.Ref.ID, "err", err)
 			a.failed = true
 			unmatched = append(unmatched, a)
 			continue
 		}
-		txs, matched = append(txs, store.Tx{change}), append(matched, a)
+		n := len(matched)
+		changes[n] = change
+		rec.txs, matched = append(rec.txs, changes[n:n+1:n+1]), append(matched, a)
 	}
-	if len(txs) == 0 {
+	if len(matched) == 0 {
 		return unmatched
 	}
-	errs, err := m.store.Commit(ctx, txs...)
+	errs, err := m.store.Commit(ctx, rec.txs...)
+	at := make(answers, 0, len(matched))
 	for i, a := range matched {
 		if err == nil && errs[i] == nil {
-			m.metrics.receipts.WithLabelValues(a.receipt.State.String()).Inc()
-			m.answer(a.reply, pdu.StatusOK)
+			m.metrics.receipts[a.receipt.State].Inc()
+			at.add(a.reply, pdu.StatusOK)
 			continue
 		}
 		a.failed = err != nil || !errors.Is(errs[i], store.ErrNotFound)
 		unmatched = append(unmatched, a) // the store is busy, or something else happened to the message: again in a moment
 	}
+	m.answer(at)
 	return unmatched
 }
 
+// final answers receipts of messages that are still on their way, because the end is what counts, and returns the others
+// with their keys.
+func (m *Matcher) final(batch []arrival) (rest []arrival, keys []string) {
+	var at answers
+	var texts strings.Builder
+	texts.Grow(len(batch) * (len(m.carrier) + 24))
+	var key []byte
+	rule := *m.rule.Load()
+	rest, keys = batch[:0], make([]string, 0, len(batch))
+	for _, a := range batch {
+		if !a.receipt.State.Final() {
+			at.add(a.reply, pdu.StatusOK)
+			continue
+		}
+		key = rule.Receipt.appendKey(appendCarrier(key[:0], m.carrier), []byte(a.receipt.ID))
+		rest, keys = append(rest, a), append(keys, keepText(&texts, key))
+	}
+	m.answer(at)
+	return rest, keys
+}
+
 // change records a receipt. The last segment's ends the message.
-func (m *Matcher) change(ctx context.Context, states map[store.Ref]*message.State, ref store.Ref, part, total int, a arrival) (store.Change, error) {
+func (m *Matcher) change(ctx context.Context, rec *records, ref store.Ref, part, total int, a arrival) (store.Change, error) {
 	typ := message.Undelivered
 	if a.receipt.State == Delivered {
 		typ = message.Delivered
 	}
-	event := message.Event{Type: typ, At: clock.Now(), Data: message.Encode(message.Report{
+	from := len(rec.data)
+	rec.data = message.AppendReport(rec.data, &message.Report{
 		Part: part, Carrier: m.carrier, Bind: a.bind, State: a.receipt.State.String(), Err: a.receipt.Err, Done: a.receipt.Done,
-	})}
-	change := store.Change{Ref: ref, Expect: store.Any, Final: true, Events: []store.NewEvent{{Type: byte(event.Type), At: event.At, Data: event.Data}}}
+	})
+	event := message.Event{Type: typ, At: clock.Now(), Data: rec.data[from:len(rec.data):len(rec.data)]}
+	rec.events = append(rec.events, store.NewEvent{Type: byte(event.Type), At: event.At, Data: event.Data})
+	n := len(rec.events)
+	change := store.Change{Ref: ref, Expect: store.Any, Final: true, Events: rec.events[n-1 : n : n]}
 	if total == 1 {
 		return change, nil
 	}
-	s := states[ref]
+	s := rec.states[ref]
 	if s == nil {
 		loaded, err := m.store.LoadMany(ctx, tenant.Operator(), []store.Ref{ref})
 		if err != nil {
@@ -224,8 +265,11 @@ func (m *Matcher) change(ctx context.Context, states map[store.Ref]*message.Stat
 		if err != nil {
 			return change, err
 		}
+		if rec.states == nil {
+			rec.states = map[store.Ref]*message.State{}
+		}
 		s = &folded
-		states[ref] = s
+		rec.states[ref] = s
 	}
 	change.Expect = s.Version // two binds may bring the last two segments at once
 	if err := s.Apply(event); err != nil {
@@ -235,10 +279,28 @@ func (m *Matcher) change(ctx context.Context, states map[store.Ref]*message.Stat
 	return change, nil
 }
 
-func (m *Matcher) answer(r reply, s pdu.Status) {
-	if err := r.Respond(s); err != nil {
-		m.metrics.unanswered.Inc() // the session ended; the carrier sends it again
+// answers gathers what the carrier's requests are answered.
+type answers []session.Response
+
+func (at *answers) add(r session.Reply, s pdu.Status) {
+	*at = append(*at, session.Response{To: r, Status: s})
+}
+
+func (m *Matcher) answer(at answers) {
+	if len(at) > 0 {
+		m.metrics.unanswered.Add(float64(m.respond(at))) // the session ended; the carrier sends it again
 	}
+}
+
+// ReadState makes s the fold of a message's stored events. It borrows from them: see message.State.Borrow.
+func ReadState(s *message.State, stored []store.Event) error {
+	s.Borrow()
+	for i := range stored {
+		if err := s.Apply(message.Event{Type: message.Type(stored[i].Type), At: stored[i].At, Data: stored[i].Data}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Events reads stored events as a message's.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,23 +17,30 @@ import (
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/smpp/pdu"
+	"github.com/kakitome/kakitome/smpp/session"
 )
 
-// asked keeps what a receipt was answered.
-type asked struct{ status []pdu.Status }
+func arrived(id string) arrival {
+	return arrival{receipt: Receipt{ID: id, State: Delivered}, bind: "docomo-1", received: time.Now()}
+}
 
-func (a *asked) Respond(s pdu.Status) error { a.status = append(a.status, s); return nil }
-
-func arrived(id string) (arrival, *asked) {
-	a := &asked{}
-	return arrival{receipt: Receipt{ID: id, State: Delivered}, bind: "docomo-1", reply: a, received: time.Now()}, a
+// answered keeps what receipts are answered.
+func answered(m *Matcher) *[]pdu.Status {
+	var all []pdu.Status
+	m.respond = func(batch []session.Response) int {
+		for _, r := range batch {
+			all = append(all, r.Status)
+		}
+		return 0
+	}
+	return &all
 }
 
 // full is a store that knows every id and can record nothing.
 type full struct{ err error }
 
-func (f full) Lookup(context.Context, tenant.Scope, store.Space, string) (store.Ref, []byte, error) {
-	return store.Ref{Tenant: "suido", Kind: store.Message}, Part(1, 1), nil
+func (f full) LookupMany(_ context.Context, _ tenant.Scope, _ store.Space, keys []string) []store.Found {
+	return slices.Repeat([]store.Found{{Ref: store.Ref{Tenant: "suido", Kind: store.Message}, Value: Part(1, 1)}}, len(keys))
 }
 func (f full) LoadMany(context.Context, tenant.Scope, []store.Ref) ([][]store.Event, error) {
 	return nil, f.err
@@ -42,13 +50,13 @@ func (f full) Commit(context.Context, ...store.Tx) ([]error, error) { return nil
 func TestReceiptThatCouldNotBeRecordedIsAskedForAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMatcher("docomo", IDRule{Text, Text}, full{store.ErrBusy}, slog.New(slog.DiscardHandler), nil)
-		a, answers := arrived("a")
-		m.keep(m.match(t.Context(), []arrival{a}))
-		require.Empty(t, answers.status, "it waits")
+		statuses := answered(m)
+		m.keep(m.match(t.Context(), []arrival{arrived("a")}))
+		require.Empty(t, *statuses, "it waits")
 		ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 		defer cancel()
 		require.NoError(t, m.Run(ctx))
-		require.Equal(t, []pdu.Status{pdu.StatusReceiverTemporaryError}, answers.status)
+		require.Equal(t, []pdu.Status{pdu.StatusReceiverTemporaryError}, *statuses)
 	})
 }
 
@@ -68,11 +76,9 @@ func TestLastOfSeveralSegmentsEndsTheMessageAlsoInOneBatch(t *testing.T) {
 	require.NoError(t, err, "the message is open")
 
 	m := NewMatcher("docomo", IDRule{Text, Text}, s, slog.New(slog.DiscardHandler), nil)
-	a, first := arrived("a")
-	b, second := arrived("b")
-	require.Empty(t, m.match(t.Context(), []arrival{a, b}))
-	require.Equal(t, []pdu.Status{pdu.StatusOK}, first.status)
-	require.Equal(t, []pdu.Status{pdu.StatusOK}, second.status)
+	statuses := answered(m)
+	require.Empty(t, m.match(t.Context(), []arrival{arrived("a"), arrived("b")}))
+	require.Equal(t, []pdu.Status{pdu.StatusOK, pdu.StatusOK}, *statuses)
 	_, _, err = s.Lookup(t.Context(), tenant.Only("suido"), store.ByKey, "k")
 	require.ErrorIs(t, err, store.ErrNotFound, "the message is final, and with it the names that it holds while it is open")
 }

@@ -3,7 +3,7 @@ package dlr
 import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
-	receipts                                 *prometheus.CounterVec
+	receipts                                 [Rejected + 1]prometheus.Counter // by State, those that are final
 	orphans, unreadable, refused, unanswered prometheus.Counter
 }
 
@@ -12,16 +12,21 @@ func newMetrics(reg prometheus.Registerer, carrier string) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "kakitome_dlr_" + name + "_total", Help: help, ConstLabels: labels})
 	}
+	receipts := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kakitome_dlr_receipts_total", Help: "Delivery receipts recorded.", ConstLabels: labels},
+		[]string{"state"}) // DELIVRD, EXPIRED, DELETED, UNDELIV, UNKNOWN, REJECTD
 	m := &metrics{
-		receipts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kakitome_dlr_receipts_total", Help: "Delivery receipts recorded.", ConstLabels: labels},
-			[]string{"state"}), // DELIVRD, EXPIRED, DELETED, UNDELIV, UNKNOWN, REJECTD
 		orphans:    counter("orphans", "Delivery receipts that named no known submission."),
 		unreadable: counter("unreadable", "Delivery receipts without a message id."),
 		refused:    counter("refused", "Requests of the carrier that are no delivery receipt."),
 		unanswered: counter("unanswered", "Delivery receipts whose session ended before the answer."),
 	}
+	for st := range m.receipts {
+		if State(st).Final() {
+			m.receipts[st] = receipts.WithLabelValues(State(st).String())
+		}
+	}
 	if reg != nil {
-		reg.MustRegister(m.receipts, m.orphans, m.unreadable, m.refused, m.unanswered)
+		reg.MustRegister(receipts, m.orphans, m.unreadable, m.refused, m.unanswered)
 	}
 	return m
 }

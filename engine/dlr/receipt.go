@@ -41,16 +41,16 @@ const (
 	Rejected      State = 8
 )
 
-var stateWords = map[State]string{
+var stateWords = [...]string{
 	Enroute: "ENROUTE", Delivered: "DELIVRD", Expired: "EXPIRED", Deleted: "DELETED", Undeliverable: "UNDELIV",
 	Accepted: "ACCEPTD", UnknownState: "UNKNOWN", Rejected: "REJECTD",
 }
 
 func (s State) String() string {
-	if w, ok := stateWords[s]; ok {
-		return w
+	if int(s) < len(stateWords) && stateWords[s] != "" {
+		return stateWords[s]
 	}
-	return "UNKNOWN"
+	return stateWords[UnknownState]
 }
 
 // Final reports whether nothing else will come for this submission.
@@ -84,71 +84,107 @@ func isFromPhone(p *pdu.SM) bool { return p.ESMClass&esmTypeMask == 0 }
 
 // Parse reads a receipt. The result holds no memory of p.
 func Parse(p *pdu.SM, tokyo *time.Location) (Receipt, error) {
-	r := parseText(p.Text(), tokyo)
+	return parse(&strings.Builder{}, p, tokyo)
+}
+
+// parse keeps the texts of many receipts in one Builder, which shares its memory among them.
+func parse(texts *strings.Builder, p *pdu.SM, tokyo *time.Location) (Receipt, error) {
+	text := p.Text()
+	if i := indexFold(text, "text:"); i >= 0 {
+		text = text[:i] // the rest quotes the message and may hold anything
+	}
+	id := field(text, "id:")
+	r := Receipt{State: stateOf(field(text, "stat:")), Done: doneDate(field(text, "done date:"), tokyo)}
 	if v, ok := p.TLVs.Get(pdu.TagReceiptedMessageID); ok {
-		if id, _, _ := bytes.Cut(v, []byte{0}); len(id) > 0 {
-			r.ID = string(id)
+		if v, _, _ := bytes.Cut(v, []byte{0}); len(v) > 0 {
+			id = v
 		}
 	}
 	if v, ok := p.TLVs.Get(pdu.TagMessageState); ok && len(v) == 1 {
 		r.State = State(v[0])
 	}
-	if r.ID == "" {
+	r.Err = keepText(texts, field(text, "err:"))
+	if len(id) == 0 {
 		return r, ErrNoID
 	}
+	r.ID = keepText(texts, id)
 	return r, nil
 }
 
-// parseText reads the fields of SMPP 3.4 appendix B in any order and case; what is not there stays empty.
-func parseText(text []byte, zone *time.Location) Receipt {
-	var r Receipt
-	s := string(text)
-	if i := indexFold(s, "text:"); i >= 0 {
-		s = s[:i] // the rest quotes the message and may hold anything
-	}
-	r.ID = field(s, "id:")
-	r.Err = field(s, "err:")
-	word := strings.ToUpper(field(s, "stat:"))
+// keepText puts b behind what the Builder has and returns it as a string.
+func keepText(texts *strings.Builder, b []byte) string {
+	at := texts.Len()
+	texts.Write(b)
+	return texts.String()[at:]
+}
+
+// The fields of SMPP 3.4 appendix B are read in any order and case; what is not there stays empty.
+
+// stateOf reads a word of appendix B; some carriers cut it to five letters.
+func stateOf(word []byte) State {
 	for st, w := range stateWords {
-		if word != "" && (w == word || strings.HasPrefix(w, word) && len(word) >= 5) {
-			r.State = st
+		if n := len(word); n > 0 && (n == len(w) || n >= 5 && n < len(w)) && strings.EqualFold(w[:n], string(word)) {
+			return State(st)
 		}
 	}
-	done := field(s, "done date:")
-	for _, layout := range []string{"0601021504", "060102150405", "20060102150405"} {
-		if t, err := time.ParseInLocation(layout, done, zone); err == nil {
-			r.Done = t
-		}
+	return Unknown
+}
+
+// doneDate reads YYMMDDhhmm, with seconds or with the century too; zero: it is none.
+func doneDate(v []byte, zone *time.Location) time.Time {
+	var n [6]int // year of the century, month, day, hour, minute, second
+	switch {
+	case len(v) == 14 && (v[0] != '2' || v[1] != '0'), len(v) != 10 && len(v) != 12 && len(v) != 14:
+		return time.Time{}
+	case len(v) == 14:
+		v = v[2:]
 	}
-	return r
+	for i, c := range v {
+		if c < '0' || c > '9' {
+			return time.Time{}
+		}
+		n[i/2] = n[i/2]*10 + int(c-'0')
+	}
+	t := time.Date(2000+n[0], time.Month(n[1]), n[2], n[3], n[4], n[5], 0, zone)
+	if int(t.Month()) != n[1] || t.Day() != n[2] || n[3] > 23 || n[4] > 59 || n[5] > 59 {
+		return time.Time{}
+	}
+	return t
 }
 
 // field returns what follows name up to the next space. name counts only at the start or behind a space.
-func field(s, name string) string {
+func field(s []byte, name string) []byte {
 	for from := 0; ; {
 		i := indexFold(s[from:], name)
 		if i < 0 {
-			return ""
+			return nil
 		}
 		i += from
 		if i == 0 || s[i-1] == ' ' {
-			v := strings.TrimLeft(s[i+len(name):], " ")
-			v, _, _ = strings.Cut(v, " ")
-			if len(v) > 65 {
-				v = v[:65]
+			v := bytes.TrimLeft(s[i+len(name):], " ")
+			if end := bytes.IndexByte(v, ' '); end >= 0 {
+				v = v[:end]
 			}
-			return v
+			return v[:min(len(v), 65)]
 		}
 		from = i + 1
 	}
 }
 
-// indexFold finds an ASCII lower-case name in s whatever its case. Lengths stay those of s, unlike with strings.ToLower.
-func indexFold(s, name string) int {
+// indexFold finds an ASCII lower-case name in s whatever its case.
+func indexFold(s []byte, name string) int {
+next:
 	for i := 0; i+len(name) <= len(s); i++ {
-		if strings.EqualFold(s[i:i+len(name)], name) {
-			return i
+		for j := range len(name) {
+			c := s[i+j]
+			if c >= 'A' && c <= 'Z' {
+				c += 'a' - 'A'
+			}
+			if c != name[j] {
+				continue next
+			}
 		}
+		return i
 	}
 	return -1
 }

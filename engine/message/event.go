@@ -211,7 +211,10 @@ func Encode(data any) []byte {
 }
 
 // Decode reads an event's data into v. Bytes in v may alias the event's.
-func (e Event) Decode(v any) (err error) {
+func (e Event) Decode(v any) error { return e.decode(v, false) }
+
+// decode is Decode; with lent also strings alias the data.
+func (e Event) decode(v any, lent bool) (err error) {
 	if len(e.Data) == 0 {
 		return nil
 	}
@@ -219,7 +222,7 @@ func (e Event) Decode(v any) (err error) {
 	case e.Data[0] == '{':
 		err = json.Unmarshal(e.Data, v)
 	case compact && e.Data[0] == recordVersion:
-		err = parseFields(e.Data[1:], r)
+		err = parseFields(e.Data[1:], r, lent)
 	default:
 		err = errRecord
 	}

@@ -3,6 +3,7 @@ package message
 import (
 	"errors"
 	"time"
+	"unsafe"
 
 	"github.com/oklog/ulid/v2"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -37,19 +38,29 @@ func appendRecord(dst []byte, r record) []byte {
 
 // field is the value of a field: n of a number, b of bytes.
 type field struct {
-	n uint64
-	b []byte
+	n    uint64
+	b    []byte
+	lent bool // texts alias b too
 }
 
-// parseFields gives each field of b to r.
-func parseFields(b []byte, r record) error {
+// text is the field as a string. Most of what is decoded is a dozen short texts that are looked at once: where the caller
+// vouches for the record's bytes (State.Borrow) they are not copied one by one.
+func (f field) text() string {
+	if f.lent {
+		return unsafe.String(unsafe.SliceData(f.b), len(f.b))
+	}
+	return string(f.b)
+}
+
+// parseFields gives each field of b to r; see field for lent.
+func parseFields(b []byte, r record, lent bool) error {
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
 		if n < 0 {
 			return errRecord
 		}
 		b = b[n:]
-		var f field
+		f := field{lent: lent}
 		switch typ {
 		case protowire.VarintType:
 			f.n, n = protowire.ConsumeVarint(b)
@@ -105,6 +116,16 @@ func appendID(dst []byte, num protowire.Number, id ulid.ULID) []byte {
 	return appendText(dst, num, id[:])
 }
 
+// word is one of a few known words, or another one.
+func word[W ~string](f field, known []W) W {
+	for _, w := range known {
+		if string(w) == string(f.b) {
+			return w
+		}
+	}
+	return W(f.b)
+}
+
 func (f field) time() time.Time { return time.Unix(0, protowire.DecodeZigZag(f.n)).UTC() }
 
 func (f field) id(to *ulid.ULID) error {
@@ -153,46 +174,46 @@ func (h *Head) set(num protowire.Number, f field) error {
 	case 1:
 		h.V = int(f.n)
 	case 2:
-		h.No = string(f.b)
+		h.No = f.text()
 	case 3:
-		h.Class = Class(f.b)
+		h.Class = word(f, Classes)
 	case 4:
-		h.Via = Via(f.b)
+		h.Via = word(f, Vias)
 	case 5:
-		h.Lane = Lane(f.b)
+		h.Lane = word(f, Lanes)
 	case 6:
-		h.By = string(f.b)
+		h.By = f.text()
 	case 7:
 		return f.id(&h.For)
 	case 8:
 		return f.id(&h.Campaign)
 	case 9:
-		h.Sender = string(f.b)
+		h.Sender = f.text()
 	case 10:
-		h.Carrier = string(f.b)
+		h.Carrier = f.text()
 	case 11:
 		h.Parts = int(f.n)
 	case 12:
 		h.SendAt = f.time()
 	case 13:
-		h.window().From = string(f.b)
+		h.window().From = f.text()
 	case 14:
-		h.window().To = string(f.b)
+		h.window().To = f.text()
 	case 15:
 		h.ValidUntil = f.time()
 	case 16:
-		h.Masked = string(f.b)
+		h.Masked = f.text()
 	case 17:
-		h.Token = string(f.b)
+		h.Token = f.text()
 	case 18:
-		h.URL = string(f.b)
+		h.URL = f.text()
 	case 19:
 		h.LinkExpires = f.time()
 	case 20:
 		h.StateUntil = f.time()
 	case 21:
 		var a Answer
-		err := parseFields(f.b, &a)
+		err := parseFields(f.b, &a, f.lent)
 		h.Answers = append(h.Answers, a)
 		return err
 	case 22:
@@ -226,11 +247,11 @@ func (a *Answer) appendFields(dst []byte) []byte {
 func (a *Answer) set(num protowire.Number, f field) error {
 	switch num {
 	case 1:
-		a.Field = string(f.b)
+		a.Field = f.text()
 	case 2:
-		a.Label = string(f.b)
+		a.Label = f.text()
 	case 3:
-		a.Level = string(f.b)
+		a.Level = f.text()
 	case 4:
 		a.Hash = f.b
 	}
@@ -257,17 +278,17 @@ func (s *Submission) set(num protowire.Number, f field) error {
 	case 2:
 		s.Attempt = int(f.n)
 	case 3:
-		s.Carrier = string(f.b)
+		s.Carrier = f.text()
 	case 4:
-		s.Bind = string(f.b)
+		s.Bind = f.text()
 	case 5:
-		s.SMSCID = string(f.b)
+		s.SMSCID = f.text()
 	case 6:
 		s.Status = uint32(f.n)
 	case 7:
-		s.Reason = string(f.b)
+		s.Reason = f.text()
 	case 8:
-		s.Policy = Doubt(f.b)
+		s.Policy = Doubt(f.text())
 	case 9:
 		s.Until = f.time()
 	case 10:
@@ -290,13 +311,13 @@ func (r *Report) set(num protowire.Number, f field) error {
 	case 1:
 		r.Part = int(f.n)
 	case 2:
-		r.Carrier = string(f.b)
+		r.Carrier = f.text()
 	case 3:
-		r.Bind = string(f.b)
+		r.Bind = f.text()
 	case 4:
-		r.State = string(f.b)
+		r.State = f.text()
 	case 5:
-		r.Err = string(f.b)
+		r.Err = f.text()
 	case 6:
 		r.Done = f.time()
 	}

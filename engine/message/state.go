@@ -2,6 +2,7 @@ package message
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -66,6 +67,8 @@ type State struct {
 	CodesSent       int   // since the last identification
 	LastCodeAt      time.Time
 	Survey          []byte // sealed answer
+
+	borrows bool // strings alias the events' data
 }
 
 // Fold reads a stream's events in order.
@@ -79,13 +82,19 @@ func Fold(events []Event) (State, error) {
 	return s, nil
 }
 
+// Borrow makes s the zero State for another stream, whose events it borrows from: their data must not change as long as s is
+// used. What s had of the stream before is no longer good.
+func (s *State) Borrow() {
+	*s = State{borrows: true, Parts: s.Parts[:0], Head: Head{Answers: s.Head.Answers[:0]}}
+}
+
 // Apply folds one more event. An event that does not fit (a dlr after the final dlr, a resubmission after delivery) is
 // counted but does not move the state backwards.
 func (s *State) Apply(e Event) error {
 	s.Version++
 	switch e.Type {
 	case Accepted:
-		if err := e.Decode(&s.Head); err != nil {
+		if err := e.decode(&s.Head, s.borrows); err != nil {
 			return err
 		}
 		if s.Head.V > 1 {
@@ -98,13 +107,13 @@ func (s *State) Apply(e Event) error {
 		if s.Head.Parts == 0 {
 			s.Phase = LinkOnly
 		}
-		s.Parts = make([]PartState, s.Head.Parts)
-		for i := range s.Parts {
-			s.Parts[i].Phase = Waiting
+		s.Parts = slices.Grow(s.Parts[:0], s.Head.Parts)
+		for range s.Head.Parts {
+			s.Parts = append(s.Parts, PartState{Phase: Waiting})
 		}
 	case LookedUp:
 		var l Lookup
-		if err := e.Decode(&l); err != nil {
+		if err := e.decode(&l, s.borrows); err != nil {
 			return err
 		}
 		s.LookedUpAt, s.Carrier, s.FoundBy = e.At, l.Carrier, l.By
@@ -116,7 +125,7 @@ func (s *State) Apply(e Event) error {
 		s.end(Expired, "validity", e.At)
 	case Canceled:
 		var a Act
-		if err := e.Decode(&a); err != nil {
+		if err := e.decode(&a, s.borrows); err != nil {
 			return err
 		}
 		s.end(Withdrawn, "", e.At)
@@ -125,7 +134,7 @@ func (s *State) Apply(e Event) error {
 		s.RevokedAt = e.At
 	case Opened:
 		var o Opening
-		if err := e.Decode(&o); err != nil {
+		if err := e.decode(&o, s.borrows); err != nil {
 			return err
 		}
 		if s.OpenedAt.IsZero() || (s.DoubtfulOpening != "" && o.Doubtful == "") {
@@ -133,7 +142,7 @@ func (s *State) Apply(e Event) error {
 		}
 	case Tried:
 		var t Try
-		if err := e.Decode(&t); err != nil {
+		if err := e.decode(&t, s.borrows); err != nil {
 			return err
 		}
 		switch {
@@ -148,7 +157,7 @@ func (s *State) Apply(e Event) error {
 		}
 	case CodeSent:
 		var c Code
-		if err := e.Decode(&c); err != nil {
+		if err := e.decode(&c, s.borrows); err != nil {
 			return err
 		}
 		s.Code, s.CodeFailures, s.LastCodeAt = &c, 0, e.At
@@ -164,7 +173,7 @@ func (s *State) Apply(e Event) error {
 		}
 	case Answered:
 		var a SurveyAnswer
-		if err := e.Decode(&a); err != nil {
+		if err := e.decode(&a, s.borrows); err != nil {
 			return err
 		}
 		if s.AnsweredAt.IsZero() {
@@ -172,14 +181,14 @@ func (s *State) Apply(e Event) error {
 		}
 	case Locked:
 		var l Lock
-		if err := e.Decode(&l); err != nil {
+		if err := e.decode(&l, s.borrows); err != nil {
 			return err
 		}
 		s.LockedUntil = l.Until
 		s.Locks++
 	case Kept:
 		var k Keeping
-		if err := e.Decode(&k); err != nil {
+		if err := e.decode(&k, s.borrows); err != nil {
 			return err
 		}
 		s.keep(&k)
@@ -191,7 +200,7 @@ func (s *State) Apply(e Event) error {
 
 func (s *State) submission(e Event) error {
 	var d Submission
-	if err := e.Decode(&d); err != nil {
+	if err := e.decode(&d, s.borrows); err != nil {
 		return err
 	}
 	p := s.part(d.Part)
@@ -228,7 +237,7 @@ func (s *State) submission(e Event) error {
 
 func (s *State) report(e Event) error {
 	var r Report
-	if err := e.Decode(&r); err != nil {
+	if err := e.decode(&r, s.borrows); err != nil {
 		return err
 	}
 	p := s.part(r.Part)

@@ -337,12 +337,17 @@ func parseEvent(body []byte) (storedEvent, error) {
 
 // event returns a copy that the reader owns. t spares an allocation when it is the tenant already.
 func (e *storedEvent) event(t tenant.ID) Event {
+	return e.eventOf(t, append(make([]byte, 0, len(e.data)), e.data...))
+}
+
+// eventOf is event with data, a copy of e's.
+func (e *storedEvent) eventOf(t tenant.ID, data []byte) Event {
 	if string(t) != string(e.tenant) {
 		t = tenant.ID(e.tenant)
 	}
 	return Event{
 		Ref: Ref{Tenant: t, Kind: e.kind, ID: e.id}, Seq: e.seq, Type: e.typ,
-		At: time.Unix(0, e.at).UTC(), Data: append(make([]byte, 0, len(e.data)), e.data...),
+		At: time.Unix(0, e.at).UTC(), Data: data,
 	}
 }
 

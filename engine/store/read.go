@@ -45,33 +45,65 @@ func (s *Store) LoadFrom(ctx context.Context, scope tenant.Scope, ref Ref, seq u
 
 // LoadMany is Load for many streams; a stream that is not there gives an empty slice in its place.
 func (s *Store) LoadMany(ctx context.Context, scope tenant.Scope, refs []Ref) ([][]Event, error) {
+	return s.LoadInto(ctx, scope, refs, &Streams{})
+}
+
+// Streams is memory of LoadInto, for a reader that has done with one batch of streams before it loads the next. The zero
+// value is ready.
+type Streams struct {
+	all    [][]Event
+	events []Event
+	data   []byte
+	wants  []want
+	places []place
+}
+
+// LoadInto is LoadMany into the memory of the last call: what that returned is no longer good.
+func (s *Store) LoadInto(ctx context.Context, scope tenant.Scope, refs []Ref, into *Streams) ([][]Event, error) {
 	if err := s.enter(); err != nil {
 		return nil, err
 	}
 	defer s.exit()
-	all := make([][]Event, len(refs))
-	var wants []want
-	var places []place
+	into.all, into.wants, into.data = slices.Grow(into.all[:0], len(refs)), into.wants[:0], into.data[:0]
 	for i, ref := range refs {
+		into.all = append(into.all, nil)
 		if !scope.Sees(ref.Tenant) {
 			continue
 		}
 		var have *Ref
 		var err error
-		places, have, err = s.index.places(places[:0], ref.ID, 0)
+		into.places, have, err = s.index.places(into.places[:0], ref.ID, 0)
 		if err != nil {
 			return nil, err
 		}
 		if have == nil || *have != ref {
 			continue
 		}
-		all[i] = make([]Event, len(places))
-		for seq, p := range places {
-			wants = append(wants, want{place: p, ref: ref, seq: uint32(seq), at: i})
+		for seq, p := range into.places {
+			into.wants = append(into.wants, want{place: p, ref: ref, seq: uint32(seq), at: i})
 		}
 	}
-	return all, s.fetch(ctx, wants, func(w want, e Event) { all[w.at][w.seq] = e })
+	into.events = slices.Grow(into.events[:0], len(into.wants))[:len(into.wants)]
+	for i, from := 0, 0; i < len(into.wants); i++ {
+		w := &into.wants[i]
+		if end := i + 1; end == len(into.wants) || into.wants[end].at != w.at {
+			into.all[w.at] = into.events[from:end:end]
+			from = end
+		}
+	}
+	// The events lie in a few pieces of memory, which later ones do not move: an append that finds no room begins a new piece.
+	return into.all, s.fetchStored(ctx, into.wants, func(w want, e storedEvent) {
+		if len(e.data) > cap(into.data)-len(into.data) {
+			into.data = make([]byte, 0, max(streamsPiece, 2*cap(into.data), len(e.data)))
+		}
+		from := len(into.data)
+		into.data = append(into.data, e.data...)
+		into.all[w.at][w.seq] = e.eventOf(w.ref.Tenant, into.data[from:len(into.data):len(into.data)])
+	})
 }
+
+// streamsPiece is the least size of a piece of memory for events, in bytes.
+const streamsPiece = 4 << 10
 
 // want is an event to be fetched from the log, for place at of the caller's result.
 type want struct {
@@ -81,8 +113,13 @@ type want struct {
 	at    int
 }
 
-// fetch reads each group once, where it lies (the log maps its files), and copies only the events that are wanted.
+// fetch is fetchStored that copies.
 func (s *Store) fetch(ctx context.Context, wants []want, put func(want, Event)) error {
+	return s.fetchStored(ctx, wants, func(w want, e storedEvent) { put(w, e.event(w.ref.Tenant)) })
+}
+
+// fetchStored reads each group once, where it lies (the log maps its files); put copies what is wanted of an event.
+func (s *Store) fetchStored(ctx context.Context, wants []want, put func(want, storedEvent)) error {
 	slices.SortStableFunc(wants, func(a, b want) int {
 		switch {
 		case a.place.group < b.place.group:
@@ -115,7 +152,7 @@ func (s *Store) fetch(ctx context.Context, wants []want, put func(want, Event)) 
 				if e.id != w.ref.ID || e.seq != w.seq || e.kind != w.ref.Kind || string(e.tenant) != string(w.ref.Tenant) {
 					return fmt.Errorf("event %d of stream %s: %w: another event lies there", w.seq, w.ref, errDamaged)
 				}
-				put(w, e.event(w.ref.Tenant))
+				put(w, e)
 			}
 			return nil
 		}
@@ -133,8 +170,31 @@ func (s *Store) fetch(ctx context.Context, wants []want, put func(want, Event)) 
 	return nil
 }
 
+// Found is what LookupMany says of a name: Err is as that of Lookup.
+type Found struct {
+	Ref   Ref
+	Value []byte
+	Err   error
+}
+
+// LookupMany is Lookup for many names of a space; the results stand in the order of the keys.
+func (s *Store) LookupMany(ctx context.Context, scope tenant.Scope, space Space, keys []string) []Found {
+	found := make([]Found, len(keys))
+	var buf []byte
+	for i, key := range keys {
+		f := &found[i]
+		f.Ref, f.Value, f.Err = s.lookup(ctx, scope, space, key, &buf)
+	}
+	return found
+}
+
 // Lookup finds a stream by a name. Spaces that are a tenant's need a scope of one tenant.
 func (s *Store) Lookup(ctx context.Context, scope tenant.Scope, space Space, key string) (Ref, []byte, error) {
+	return s.lookup(ctx, scope, space, key, new([]byte))
+}
+
+// lookup is Lookup that makes the index's key in buf.
+func (s *Store) lookup(ctx context.Context, scope tenant.Scope, space Space, key string, buf *[]byte) (Ref, []byte, error) {
 	if err := s.enter(); err != nil {
 		return Ref{}, nil, err
 	}
@@ -149,7 +209,8 @@ func (s *Store) Lookup(ctx context.Context, scope tenant.Scope, space Space, key
 	if space.ofTenant() && !one {
 		return Ref{}, nil, fmt.Errorf("lookup in space %c: %w", space, errScope)
 	}
-	n, there, err := s.index.name(appendNameKey(nil, space, t, key))
+	*buf = appendNameKey((*buf)[:0], space, t, key)
+	n, there, err := s.index.name(*buf)
 	if err != nil {
 		return Ref{}, nil, err
 	}

@@ -279,15 +279,20 @@ func (s *Store) Seal(id tenant.ID, class string, day time.Time, aad string, plai
 
 // Open decrypts a box of Seal. It returns ErrErased when its key has been destroyed.
 func (s *Store) Open(id tenant.ID, aad string, box []byte) ([]byte, error) {
+	return s.AppendOpen(nil, id, []byte(aad), box)
+}
+
+// AppendOpen is Open that appends what it decrypted to dst.
+func (s *Store) AppendOpen(dst []byte, id tenant.ID, aad, box []byte) ([]byte, error) {
 	if err := s.enter(); err != nil {
-		return nil, err
+		return dst, err
 	}
 	defer s.exit()
 	if isStub(box) {
-		return nil, fmt.Errorf("open for tenant %s: %w", id, ErrErased)
+		return dst, fmt.Errorf("open for tenant %s: %w", id, ErrErased)
 	}
 	if len(box) < boxOverhead || box[0] != boxVersion {
-		return nil, fmt.Errorf("open for tenant %s: %w", id, errSeal)
+		return dst, fmt.Errorf("open for tenant %s: %w", id, errSeal)
 	}
 	k := s.keys
 	k.mu.RLock()
@@ -298,19 +303,22 @@ func (s *Store) Open(id tenant.ID, aad string, box []byte) ([]byte, error) {
 	}
 	k.mu.RUnlock()
 	if d == nil || d.slot.tenant != id {
-		return nil, fmt.Errorf("open for tenant %s: %w", id, errSeal)
+		return dst, fmt.Errorf("open for tenant %s: %w", id, errSeal)
 	}
 	if a == nil {
 		var err error
 		if a, err = k.unwrap(d); err != nil {
-			return nil, fmt.Errorf("open for tenant %s: %w", id, err)
+			return dst, fmt.Errorf("open for tenant %s: %w", id, err)
 		}
 	}
-	plain, err := openWith(a, box[9:], boxAAD(box[:9], aad))
+	// What is authenticated beside the box lies behind dst for the time, and the plain bytes then take its place.
+	at := len(dst)
+	with := append(append(dst, box[:9]...), aad...)
+	out, err := a.Open(with, box[9:21], box[21:], with[at:])
 	if err != nil {
-		return nil, fmt.Errorf("open for tenant %s: %w", id, err)
+		return dst, fmt.Errorf("open for tenant %s: %w", id, errSeal)
 	}
-	return plain, nil
+	return out[:at+copy(out[at:], out[len(with):])], nil
 }
 
 func boxAAD(head []byte, aad string) string { return string(head) + aad }

@@ -142,9 +142,16 @@ func Measure(text string, o Options) (Length, error) {
 // to the parts allowed. The error is [ErrInvalidUTF8], a [*RuneError] or
 // [ErrTooManyParts]. The segments share one new buffer, which the caller owns.
 func Split(text string, o Options) ([]Segment, error) {
+	segments, _, err := AppendSplit(nil, nil, text, o)
+	return segments, err
+}
+
+// AppendSplit is Split that appends the segments to dst and their bytes to buf,
+// for callers that cut many texts. Nothing is appended with an error.
+func AppendSplit(dst []Segment, buf []byte, text string, o Options) ([]Segment, []byte, error) {
 	l, err := Measure(text, o)
 	if err != nil {
-		return nil, err
+		return dst, buf, err
 	}
 	width, udh := 1, 0
 	if l.Alphabet == UCS2 {
@@ -162,8 +169,8 @@ func Split(text string, o Options) ([]Segment, error) {
 	}
 	// The buffer is sized once, so that earlier segments stay in place: escapes
 	// of ISO-2022-JP are written anew in each segment.
-	buf := make([]byte, 0, l.Units*width+parts*(udh+2*jisEscape))
-	segments := make([]Segment, 0, parts)
+	buf = room(buf, l.Units*width+parts*(udh+2*jisEscape))
+	dst = room(dst, parts)
 	rest := text
 	for n := range parts {
 		start, units := len(buf), 0
@@ -184,13 +191,21 @@ func Split(text string, o Options) ([]Segment, error) {
 		units += p.closing()
 		buf = p.close(buf, at, udh)
 		rest = rest[cut:]
-		segments = append(segments, Segment{
+		dst = append(dst, Segment{
 			Alphabet: l.Alphabet,
 			Data:     buf[start:len(buf):len(buf)],
 			UDH:      udh, Units: units, Part: n + 1, Total: parts, Reference: o.Reference, Join: join,
 		})
 	}
-	return segments, nil
+	return dst, buf, nil
+}
+
+// room makes room for n more behind s.
+func room[T any](s []T, n int) []T {
+	if cap(s)-len(s) >= n {
+		return s
+	}
+	return append(make([]T, 0, 2*len(s)+n), s...)
 }
 
 func (o Options) appendUDH(dst []byte, total, part int) []byte {

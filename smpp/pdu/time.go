@@ -21,8 +21,14 @@ func AbsoluteTime(t time.Time) string {
 // into months of 30 days and years of 12 months; at most 99 years. A negative
 // d is an error. SMPP 3.4 §7.1.1.2
 func RelativeTime(d time.Duration) (string, error) {
+	b, err := AppendRelativeTime(make([]byte, 0, 16), d)
+	return string(b), err
+}
+
+// AppendRelativeTime appends RelativeTime to dst; nothing with an error.
+func AppendRelativeTime(dst []byte, d time.Duration) ([]byte, error) {
 	if d < 0 {
-		return "", fmt.Errorf("relative time %v: below zero", d)
+		return dst, fmt.Errorf("relative time %v: below zero", d)
 	}
 	s := int64((d + time.Second - 1) / time.Second)
 	days := s / 86400
@@ -33,13 +39,12 @@ func RelativeTime(d time.Duration) (string, error) {
 	years := months / 12
 	months %= 12
 	if years > 99 {
-		return "", fmt.Errorf("relative time %v: over 99 years", d)
+		return dst, fmt.Errorf("relative time %v: over 99 years", d)
 	}
-	b := make([]byte, 0, 16)
 	for _, n := range [...]int64{years, months, days, s / 3600 % 24, s / 60 % 60, s % 60} {
-		b = append(b, byte('0'+n/10), byte('0'+n%10))
+		dst = append(dst, byte('0'+n/10), byte('0'+n%10))
 	}
-	return string(append(b, "000R"...)), nil
+	return append(dst, "000R"...), nil
 }
 
 // ParseTime reads an absolute or relative time; a relative one counts from

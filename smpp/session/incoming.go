@@ -83,6 +83,25 @@ func (s *Session) Respond(batch []Response) error {
 	return nil
 }
 
+// RespondEach is Respond for requests of different sessions; those of one
+// behind each other are answered in one go. It returns how many were not
+// answered, because their session has ended or the answer cannot be encoded.
+func RespondEach(batch []Response) (lost int) {
+	for len(batch) > 0 {
+		n := 1
+		for n < len(batch) && batch[n].To.s == batch[0].To.s {
+			n++
+		}
+		if s := batch[0].To.s; s != nil {
+			if err := s.Respond(batch[:n]); err != nil {
+				lost += n
+			}
+		}
+		batch = batch[n:]
+	}
+	return lost
+}
+
 // appendResponse encodes an answer with at most a message_id.
 func (s *Session) appendResponse(resp *pdu.MessageResp, r *Response) (err error) {
 	switch r.To.command {
