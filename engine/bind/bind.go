@@ -5,7 +5,8 @@
 // backs off with jitter, from one second to a minute, and starts over after a session that lasted. Hold drains and unbinds
 // it, and keeps it in Held.
 //
-// It submits nothing by itself: engine/dispatch asks Credit, then TrySubmit. Results and the carrier's own requests go to
+// It submits nothing by itself: engine/dispatch asks Credit, then TrySubmit. An eighth of the window, and of the burst that the
+// rate allows, is kept for what is urgent. Results and the carrier's own requests go to
 // the Handlers in batches, from the session's two handler goroutines; a handler may block for a commit. Nothing here
 // survives a restart, and nothing has to: what was submitted is recorded before it is submitted.
 package bind
@@ -155,26 +156,39 @@ func (b *Bind) isHeld() bool {
 	return b.held
 }
 
-// Credit is how many PDUs may be submitted now: the window's room, within the rate. Zero while the bind is not bound, held,
-// or slowed by the carrier.
-func (b *Bind) Credit() int {
+// Credit is how many PDUs may be submitted now: the window's room, within the rate, without what is kept for urgent ones unless
+// they are. Zero while the bind is not bound, held, or slowed by the carrier.
+func (b *Bind) Credit(urgent bool) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.sess == nil || b.held || clock.Now().Before(b.slowed) {
 		return 0
 	}
 	room := b.sess.Room()
+	if !urgent {
+		room -= b.Reserve()
+	}
 	if b.o.Config.Rate > 0 {
-		room = min(room, int(b.limiter.Tokens()))
+		tokens := int(b.limiter.Tokens())
+		if !urgent {
+			tokens -= b.limiter.Burst() / reserved
+		}
+		room = min(room, tokens)
 	}
 	return max(room, 0)
 }
 
-// TrySubmit submits as many of the batch, from its beginning, as window and rate allow and returns how many. Each of them
+// reserved is the part of a window that is kept for what is urgent: one in so many. A window below that keeps nothing.
+const reserved = 8
+
+// Reserve is how many PDUs of the window are kept for what is urgent.
+func (b *Bind) Reserve() int { return b.o.Config.Window / reserved }
+
+// TrySubmit submits as many of the batch, from its beginning, as Credit allows and returns how many. Each of them
 // gets one result; the rest are the caller's still. One that cannot be encoded gets its own, NotSent with a
 // *pdu.FieldError, before TrySubmit returns.
-func (b *Bind) TrySubmit(batch []session.Request) int {
-	batch = batch[:min(len(batch), b.Credit())]
+func (b *Bind) TrySubmit(batch []session.Request, urgent bool) int {
+	batch = batch[:min(len(batch), b.Credit(urgent))]
 	b.mu.Lock()
 	sess := b.sess
 	b.mu.Unlock()

@@ -63,7 +63,7 @@ func TestFiguresGoOnOverSessions(t *testing.T) {
 			batch[i].Body = &pdu.SubmitSM{SM: pdu.SM{Dest: pdu.Address{Addr: []byte("819000010001")}, Source: pdu.Address{Addr: []byte("0312345678")}, ShortMessage: []byte("x")}}
 		}
 		before := b.Figures().Answered
-		require.Equal(t, n, b.TrySubmit(batch))
+		require.Equal(t, n, b.TrySubmit(batch, true))
 		require.Eventually(t, func() bool { return b.Figures().Answered == before+uint64(n) }, 10*time.Second, 5*time.Millisecond)
 	}
 	submit(3)

@@ -26,10 +26,7 @@ func (d *Dispatcher) Rewind() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, p := range d.pumps {
-		select {
-		case p.rewound <- struct{}{}:
-		default: // told already, not yet looked
-		}
+		p.rewind()
 	}
 }
 
@@ -49,6 +46,6 @@ func (p *pump) heed(s *message.State, change store.Change, carrier string, now t
 		change.Events = append(change.Events, store.NewEvent{Type: byte(e.Type), At: e.At, Data: e.Data})
 	}
 	p.metrics.outcome("campaign_ended")
-	change.Final, change.Due = true, &store.Due{}
+	change.Final, change.Due = true, out
 	return plan{change: change}, true
 }

@@ -50,23 +50,23 @@ type part struct {
 
 // decide looks at a message's state and says what to do now; told is what the lookup module was asked for it, if it was. It
 // reads, but changes nothing.
-func (p *pump) decide(ctx context.Context, ref store.Ref, stored []store.Event, told *carrier.Result, now time.Time) plan {
-	s, err := message.Fold(dlr.Events(stored))
-	if err != nil || len(stored) == 0 { // its entry stays, for a program that can read it
+func (p *feed) decide(ctx context.Context, ref store.Ref, stored []store.Event, told *carrier.Result, now time.Time) plan {
+	s := &p.state
+	if err := dlr.ReadState(s, stored); err != nil || len(stored) == 0 { // its entry stays, for a program that can read it
 		p.log.Error("due message cannot be read", "msg", ref.ID, "err", err)
 		return plan{change: store.Change{Ref: ref, Expect: store.Any}}
 	}
 	change := store.Change{Ref: ref, Expect: s.Version, Final: s.Over()}
-	clear := func() plan { change.Due = &store.Due{}; return plan{change: change} }
-	end := func(typ message.Type, data any) plan {
-		change.Events = append(change.Events, store.NewEvent{Type: byte(typ), At: now, Data: message.Encode(data)})
+	clear := func() plan { change.Due = out; return plan{change: change} }
+	end := func(typ message.Type, data []byte) plan {
+		p.event(&change, typ, now, data)
 		change.Final = true
 		return clear()
 	}
-	open := openParts(&s, now)
-	if len(open) == 0 {
+	first := nextPart(s, 0, now)
+	if first == 0 {
 		if s.RetryAt.After(now) && !s.Over() {
-			change.Due = &store.Due{Queue: message.Queue(p.name, s.Head.Lane), At: s.RetryAt}
+			change.Due = p.due(message.Queue(p.name, s.Head.Lane), s.RetryAt)
 			return plan{change: change}
 		}
 		return clear()
@@ -75,18 +75,18 @@ func (p *pump) decide(ctx context.Context, ref store.Ref, stored []store.Event, 
 		p.metrics.outcome("lapsed")
 		return end(message.Lapsed, nil)
 	}
-	if pl, said := p.heed(&s, change, "", now); said {
+	if pl, said := p.heed(s, change, "", now); said {
 		return pl
 	}
 	if at := Release(now, s.Head.Class, s.Head.Window, p.quiet(ref.Tenant), seed(ref)); at.After(now) {
-		change.Due = &store.Due{Queue: message.Queue(p.name, s.Head.Lane), At: at}
+		change.Due = p.due(message.Queue(p.name, s.Head.Lane), at)
 		return plan{change: change}
 	}
 	refuse := func(reason string) plan {
 		p.metrics.outcome(reason)
-		return end(message.Refused, message.Submission{Part: open[0], Carrier: p.name, Reason: reason})
+		return end(message.Refused, p.submission(&message.Submission{Part: first, Carrier: p.name, Reason: reason}))
 	}
-	sms, err := p.open(ref, s.Head)
+	sms, err := p.open(ref, s.Head.SMS)
 	if err != nil {
 		p.log.Error("message text cannot be opened", "msg", ref.ID, "err", err)
 		return refuse("content_unreadable")
@@ -96,28 +96,29 @@ func (p *pump) decide(ctx context.Context, ref store.Ref, stored []store.Event, 
 		return refuse("number_unreadable")
 	}
 	query := carrier.Query{Number: number, Registered: sms.Registered, Code: s.Head.Lane == message.LaneCode}
-	found, ask, hold := p.find(&s, query, told)
+	found, ask, hold := p.find(s, query, told)
 	switch {
 	case ask:
+		query.Registered = strings.Clone(query.Registered) // a question outlives the batch
 		return plan{change: change, ask: &question{ref: ref, lane: s.Head.Lane, query: query}}
 	case hold > 0:
-		return p.wait(ref, &s, change, open[0], now, hold)
+		return p.wait(ref, s, change, first, now, hold)
 	case found.Stop != "":
 		return refuse(found.Stop)
 	case found.Carrier == nil:
 		return refuse("unknown_carrier")
 	}
 	if s.LookedUpAt.IsZero() || found.Carrier.Name != s.Carrier {
-		change.Events = append(change.Events, store.NewEvent{Type: byte(message.LookedUp), At: now, Data: message.Encode(message.Lookup{Carrier: found.Carrier.Name, By: found.By})})
+		p.event(&change, message.LookedUp, now, p.lookup(message.Lookup{Carrier: found.Carrier.Name, By: found.By}))
 	}
 	if found.Carrier.Name != p.name { // the number moved
-		change.Due = &store.Due{Queue: message.Queue(found.Carrier.Name, s.Head.Lane), At: now}
+		change.Due = p.due(message.Queue(found.Carrier.Name, s.Head.Lane), now)
 		return plan{change: change}
 	}
-	if pl, said := p.heed(&s, change, p.name, now); said {
+	if pl, said := p.heed(s, change, p.name, now); said {
 		return pl
 	}
-	source, err := p.sender(ref, s.Head.Sender)
+	source, err := p.sender(p.pump, ref.Tenant, s.Head.Sender)
 	if err != nil {
 		p.log.Warn("no approved sender", "tenant", ref.Tenant, "msg", ref.ID, "err", err)
 		return refuse("no_sender")
@@ -126,24 +127,23 @@ func (p *pump) decide(ctx context.Context, ref store.Ref, stored []store.Event, 
 		switch no, err := p.o.DoNotSend.Refuses(ctx, ref.Tenant, s.Head.Class, number); {
 		case err != nil: // looked at again soon
 			p.log.Error("do-not-send list cannot be read", "msg", ref.ID, "err", err)
-			change.Due = &store.Due{Queue: message.Queue(p.name, s.Head.Lane), At: now.Add(backOff[0])}
+			change.Due = p.due(message.Queue(p.name, s.Head.Lane), now.Add(backOff[0]))
 			return plan{change: change}
 		case no:
 			return refuse("do_not_send")
 		}
 	}
-	return p.record(ref, &s, change, open, submission{source: source, number: number, text: sms.Text, now: now})
+	return p.record(ref, s, change, submission{source: source, number: number, text: sms.Text, now: now})
 }
 
-// openParts lists the segments that may be submitted now.
-func openParts(s *message.State, now time.Time) []int {
-	var open []int
-	for i := range s.Parts {
-		if s.MaySubmit(i+1, now) {
-			open = append(open, i+1)
+// nextPart is the first segment behind one that may be submitted now; 0: none. Segments count from 1.
+func nextPart(s *message.State, behind int, now time.Time) int {
+	for n := behind + 1; n <= len(s.Parts); n++ {
+		if s.MaySubmit(n, now) {
+			return n
 		}
 	}
-	return open
+	return 0
 }
 
 type submission struct {
@@ -154,86 +154,103 @@ type submission struct {
 }
 
 // record plans Submitting for the open segments and the requests that follow its commit.
-func (p *pump) record(ref store.Ref, s *message.State, change store.Change, open []int, sub submission) plan {
-	segments, err := coding.Split(sub.text, coding.Options{Reference: uint16(seed(ref)), MaxParts: 10})
+func (p *feed) record(ref store.Ref, s *message.State, change store.Change, sub submission) plan {
+	var err error
+	from := len(p.segments)
+	p.segments, p.bytes, err = coding.AppendSplit(p.segments, p.bytes, sub.text, coding.Options{Reference: uint16(seed(ref)), MaxParts: longMessage})
+	segments := p.segments[from:]
+	first := nextPart(s, 0, sub.now)
 	if err != nil || len(segments) != len(s.Parts) {
 		p.log.Error("text does not fit its segments", "msg", ref.ID, "segments", len(segments), "parts", len(s.Parts), "err", err)
-		change.Events = append(change.Events, store.NewEvent{Type: byte(message.Refused), At: sub.now,
-			Data: message.Encode(message.Submission{Part: open[0], Carrier: p.name, Reason: "text_unencodable"})})
-		change.Final, change.Due = true, &store.Due{}
+		p.event(&change, message.Refused, sub.now, p.submission(&message.Submission{Part: first, Carrier: p.name, Reason: "text_unencodable"}))
+		change.Final, change.Due = true, out
 		return plan{change: change}
 	}
-	f := &flight{ref: ref, class: s.Head.Class, lane: s.Head.Lane, parts: len(s.Parts), flying: len(open)}
-	for i := range s.Parts {
-		if !slices.Contains(open, i+1) {
-			f.again(s.Parts[i].RetryAt) // it is not due yet, and stays due
-		}
-	}
+	p.flights = append(p.flights, flight{ref: ref, class: s.Head.Class, lane: s.Head.Lane, parts: len(s.Parts)})
+	f := &p.flights[len(p.flights)-1]
 	pl := plan{change: change}
-	for _, n := range open {
-		was := s.Parts[n-1]
+	for i := range s.Parts {
+		was := &s.Parts[i]
+		if !s.MaySubmit(i+1, sub.now) {
+			f.again(was.RetryAt) // it is not due yet, and stays due
+			continue
+		}
+		f.flying++
 		attempt := was.Attempt + 1
-		pl.change.Events = append(pl.change.Events, store.NewEvent{Type: byte(message.Submitting), At: sub.now,
-			Data: message.Encode(message.Submission{Part: n, Attempt: attempt, Carrier: p.name})})
-		pl.requests = append(pl.requests, session.Request{Body: submitSM(sub, &segments[n-1], s.Head.ValidUntil), Owner: &part{flight: f, n: n, attempt: attempt, refusals: was.Refusals, doubts: was.Doubts}})
+		p.event(&pl.change, message.Submitting, sub.now, p.submission(&message.Submission{Part: i + 1, Attempt: attempt, Carrier: p.name}))
+		p.parts = append(p.parts, part{flight: f, n: i + 1, attempt: attempt, refusals: was.Refusals, doubts: was.Doubts})
+		p.bodies = append(p.bodies, pdu.SubmitSM{})
+		body := &p.bodies[len(p.bodies)-1]
+		p.bytes = fillSubmitSM(body, p.bytes, sub, &segments[i], s.Head.ValidUntil)
+		p.request(&pl, session.Request{Body: body, Owner: &p.parts[len(p.parts)-1]})
 	}
-	pl.change.Due = &store.Due{Queue: doubtQueue(p.name), At: sub.now}
+	pl.change.Due = p.due(p.doubts, sub.now)
 	return pl
 }
 
-// submitSM is the request for one segment. SMPP 3.4 §4.4.1
-func submitSM(sub submission, seg *coding.Segment, validUntil time.Time) *pdu.SubmitSM {
-	body := &pdu.SubmitSM{SM: pdu.SM{
-		Source:             sourceAddress(sub.source),
-		Dest:               pdu.Address{TON: 1, NPI: 1, Addr: []byte(strings.TrimPrefix(sub.number.E164(), "+"))}, // international, ISDN
+// fillSubmitSM makes body the request for one segment; its octets are appended to buf, which it returns. SMPP 3.4 §4.4.1
+func fillSubmitSM(body *pdu.SubmitSM, buf []byte, sub submission, seg *coding.Segment, validUntil time.Time) []byte {
+	source := len(buf)
+	buf = append(buf, sub.source...)
+	dest := len(buf)
+	buf = sub.number.AppendE164(buf)
+	validity := len(buf)
+	if !validUntil.IsZero() {
+		if longer, err := pdu.AppendRelativeTime(buf, max(validUntil.Sub(sub.now), time.Minute)); err == nil {
+			buf = longer
+		}
+	}
+	body.SM = pdu.SM{
+		Source:             pdu.Address{TON: sourceType(sub.source), NPI: 1, Addr: buf[source:dest:dest]},
+		Dest:               pdu.Address{TON: 1, NPI: 1, Addr: buf[dest:validity:validity]}, // international, ISDN
 		ESMClass:           seg.ESMClass(),
+		ValidityPeriod:     buf[validity:len(buf):len(buf)],
 		RegisteredDelivery: 1, // final receipt. SMPP 3.4 §5.2.17
 		DataCoding:         seg.Alphabet.DataCoding(),
 		ShortMessage:       seg.Data,
-	}}
-	if left := validUntil.Sub(sub.now); !validUntil.IsZero() {
-		if v, err := pdu.RelativeTime(max(left, time.Minute)); err == nil {
-			body.ValidityPeriod = []byte(v)
-		}
 	}
-	return body
+	return buf
 }
 
-// sourceAddress gives the type of number that goes with the form of a sender. Domestic numbers are sent as national (2),
+// sourceType gives the type of number that goes with the form of a sender. Domestic numbers are sent as national (2),
 // short codes as network specific (3). SMPP 3.4 §5.2.5
-func sourceAddress(a string) pdu.Address {
-	ton := byte(2)
+func sourceType(a string) byte {
 	if len(a) < 10 || strings.HasPrefix(a, "0005") {
-		ton = 3
+		return 3
 	}
-	return pdu.Address{TON: ton, NPI: 1, Addr: []byte(a)}
+	return 2
 }
 
-func (p *pump) open(ref store.Ref, h message.Head) (message.SMS, error) {
-	var sms message.SMS
-	plain, err := p.o.Store.Open(ref.Tenant, ref.ID.String()+"/sms", h.SMS)
-	if err != nil {
-		return sms, err
+// open decrypts the text of a message; it is good until the next one.
+func (p *feed) open(ref store.Ref, box []byte) (*message.SMS, error) {
+	aad := len(p.bytes)
+	p.bytes = append(p.bytes, "00000000000000000000000000/sms"...)
+	at := len(p.bytes)
+	if err := ref.ID.MarshalTextTo(p.bytes[aad : at-len("/sms")]); err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(plain, &sms); err != nil {
-		return sms, fmt.Errorf("read the sealed text: %w", err)
+	var err error
+	if p.bytes, err = p.o.Store.AppendOpen(p.bytes, ref.Tenant, p.bytes[aad:at], box); err != nil {
+		return nil, err
 	}
-	return sms, nil
+	p.sms = message.SMS{}
+	if err := json.Unmarshal(p.bytes[at:], &p.sms); err != nil {
+		return nil, fmt.Errorf("read the sealed text: %w", err)
+	}
+	return &p.sms, nil
 }
 
-// sender is the approved address of the message's profile for this carrier, as the directory has it now.
-func (p *pump) sender(ref store.Ref, name string) (string, error) {
-	t := p.o.Directory.Now().Tenants[ref.Tenant]
+// senderOf is the approved address of a tenant's profile for a carrier.
+func senderOf(t *tenant.Tenant, id tenant.ID, name string, c *carrier.Carrier, carrierName string) (string, error) {
 	if t == nil {
-		return "", fmt.Errorf("there is no tenant %q", ref.Tenant)
+		return "", fmt.Errorf("there is no tenant %q", id)
 	}
 	profile, ok := t.Sender(name)
 	if !ok {
 		return "", fmt.Errorf("there is no sender profile %q", name)
 	}
-	c := p.set.Load().carrier
 	if c == nil {
-		return "", fmt.Errorf("there is no carrier %q any more", p.name)
+		return "", fmt.Errorf("there is no carrier %q any more", carrierName)
 	}
 	return carrier.SenderFor(profile, c)
 }

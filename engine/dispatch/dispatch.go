@@ -1,8 +1,9 @@
 // Package dispatch submits what is due.
 //
-// One pump a carrier takes entries from the store's queues "<carrier>/<lane>", the most urgent lane first, never more than
-// its binds can take now: so a code waits behind one window of bulk at the most. For each message the state decides
-// (message.State), whatever the entry says:
+// A carrier's pump has two feeds, one for codes, one for the other lanes (feed.go). They take entries from the store's queues
+// "<carrier>/<lane>", the most urgent lane first, never more than its binds can take now, and the other lanes leave a part of
+// each window to codes: so a code waits behind less than one window of bulk. For each message the state decides (message.State),
+// whatever the entry says:
 //
 //	hold     quiet hours and windows move the entry (Release)
 //	lapse    the validity ended: never sent
@@ -26,17 +27,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kakitome/kakitome/engine/bind"
 	"github.com/kakitome/kakitome/engine/carrier"
-	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dlr"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
@@ -52,7 +52,8 @@ type Store interface {
 	Waiting(queue string, now time.Time, limit int) (n int, oldest time.Time, err error)
 	Wake(queue string) <-chan struct{}
 	Queues() ([]string, error)
-	Open(id tenant.ID, aad string, box []byte) ([]byte, error)
+	LoadInto(ctx context.Context, scope tenant.Scope, refs []store.Ref, into *store.Streams) ([][]store.Event, error)
+	AppendOpen(dst []byte, id tenant.ID, aad, box []byte) ([]byte, error)
 }
 
 // DoNotSend knows the numbers that want nothing more. engine/inbound/donotsend implements it.
@@ -136,15 +137,13 @@ func (d *Dispatcher) Status() []bind.Status {
 type pump struct {
 	o       Options
 	name    string // of the carrier
+	doubts  string // its queue of doubt
 	set     atomic.Pointer[settings]
 	matcher *dlr.Matcher
 	log     *slog.Logger
 	metrics *metrics
-	freed   chan struct{} // size 1: room came free, or a bind came up, or settings changed
-	rewound chan struct{} // size 1: what was passed over is to be looked at again
-	cursors map[message.Lane]store.Cursor
-	lookups *lookups
-	next    int // bind that is asked first
+	codes   *feed
+	others  *feed // of the other lanes
 }
 
 // settings are what a reload changes. They are never changed themselves.
@@ -157,97 +156,42 @@ type settings struct {
 
 func newPump(o Options, name string) *pump {
 	p := &pump{
-		o: o, name: name,
+		o: o, name: name, doubts: doubtQueue(name),
 		matcher: dlr.NewMatcher(name, dlr.IDRule{}, o.Store, o.Log, o.Registerer),
 		log:     o.Log.With("carrier", name),
 		metrics: newMetrics(o.Registerer, name),
-		freed:   make(chan struct{}, 1),
-		rewound: make(chan struct{}, 1),
-		cursors: map[message.Lane]store.Cursor{},
-		lookups: newLookups(o.Lookups),
 	}
+	p.codes = newFeed(p, message.LaneCode)
+	p.others = newFeed(p, message.LaneNotice, message.LaneBulk)
 	p.set.Store(&settings{})
 	return p
 }
 
-func (p *pump) poke() {
-	select {
-	case p.freed <- struct{}{}:
-	default:
-	}
-}
-
-// batchMax bounds what is loaded, decided and committed in one go.
-const batchMax = 512
-
+// run recovers what was under way, then feeds the carrier until ctx ends.
 func (p *pump) run(ctx context.Context) error {
 	if err := p.recover(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("recover submissions of %s: %w", p.name, err)
 	}
-	asking, stop := context.WithCancel(ctx)
-	var asks sync.WaitGroup
-	asks.Go(func() { p.lookups.run(asking) })
-	defer asks.Wait()
-	defer stop()
-	var items []store.DueItem
-	for ctx.Err() == nil {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.codes.run(ctx) })
+	g.Go(func() error { return p.others.run(ctx) })
+	return g.Wait()
+}
+
+// poke has the feeds look for room.
+func (p *pump) poke() {
+	p.codes.poke()
+	p.others.poke()
+}
+
+// rewind has the feeds look again at what they passed over.
+func (p *pump) rewind() {
+	for _, f := range []*feed{p.codes, p.others} {
 		select {
-		case <-p.rewound:
-			clear(p.cursors)
-		default:
-		}
-		credit := min(p.credit(), batchMax)
-		if p.held() {
-			p.rest(ctx, time.Minute)
-			continue
-		}
-		if credit == 0 {
-			p.rest(ctx, 50*time.Millisecond)
-			continue
-		}
-		now := clock.Now()
-		items = items[:0]
-		var lane message.Lane
-		var answered []question
-		for _, lane = range message.Lanes {
-			if answered = p.lookups.takeAnswered(lane, credit); len(answered) > 0 {
-				break
-			}
-			var err error
-			items, err = p.o.Store.Due(items, message.Queue(p.name, lane), p.cursors[lane], now, credit)
-			if err != nil {
-				return fmt.Errorf("read queue %s: %w", message.Queue(p.name, lane), err)
-			}
-			if len(items) > 0 {
-				break
-			}
-		}
-		if len(items)+len(answered) == 0 {
-			p.idle(ctx)
-			continue
-		}
-		refs := make([]store.Ref, 0, batchMax)
-		told := make(map[store.Ref]*carrier.Result, len(answered))
-		for _, q := range answered {
-			refs, told[q.ref] = append(refs, q.ref), q.told
-		}
-		for i := range items {
-			refs = append(refs, items[i].Ref)
-		}
-		taken, err := p.submit(ctx, refs, told, credit)
-		if ctx.Err() != nil {
-			return nil // what was not taken stays due
-		}
-		if err != nil {
-			return err
-		}
-		if len(items) == 0 {
-			p.lookups.giveBack(lane, answered[taken:])
-		} else {
-			p.cursors[lane] = items[taken-1].Cursor
+		case f.rewound <- struct{}{}:
+		default: // told already, not yet looked
 		}
 	}
-	return nil
 }
 
 // held reports whether the operator stopped submissions to the carrier. One that is gone holds nothing back: what waits for
@@ -256,121 +200,25 @@ func (p *pump) held() bool {
 	return p.set.Load().carrier != nil && p.o.Directory.Now().Held[p.name].Mode != tenant.Released
 }
 
-func (p *pump) credit() int {
+// credit is how many segments the binds take now.
+func (p *pump) credit(urgent bool) int {
 	set := p.set.Load()
 	if set.carrier == nil {
 		return batchMax // nothing can be submitted
 	}
 	n := 0
 	for _, b := range set.binds {
-		n += b.Credit()
+		n += b.Credit(urgent)
 	}
 	return n
 }
 
-// rest waits for room, at most d.
-func (p *pump) rest(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-p.freed:
-	case <-timer.C:
+// reserve is what the binds keep for codes.
+func (p *pump) reserve() (n int) {
+	for _, b := range p.set.Load().binds {
+		n += b.Reserve()
 	}
-}
-
-// idle waits until something is put into one of the carrier's queues or becomes due.
-func (p *pump) idle(ctx context.Context) {
-	wait := time.Minute
-	for _, lane := range message.Lanes {
-		if at, ok, err := p.o.Store.NextDue(message.Queue(p.name, lane), p.cursors[lane]); err == nil && ok {
-			wait = min(wait, max(clock.Until(at), 0))
-		}
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	case <-p.rewound:
-		clear(p.cursors)
-	case <-p.lookups.back:
-	case <-p.o.Store.Wake(message.Queue(p.name, message.LaneCode)):
-	case <-p.o.Store.Wake(message.Queue(p.name, message.LaneNotice)):
-	case <-p.o.Store.Wake(message.Queue(p.name, message.LaneBulk)):
-	}
-}
-
-// submit decides for each message, records what goes out, and sends it; told is what the lookup module was asked for some. It
-// stops in front of a message whose segments are more than what is left of the credit, and returns how many it took: the
-// first at the least. A message whose stream changed meanwhile is decided again. It returns an error only when the store
-// fails.
-func (p *pump) submit(ctx context.Context, refs []store.Ref, told map[store.Ref]*carrier.Result, credit int) (taken int, err error) {
-	for len(refs) > 0 {
-		streams, err := p.o.Store.LoadMany(ctx, tenant.Operator(), refs)
-		if err != nil {
-			return taken, fmt.Errorf("load due messages: %w", err)
-		}
-		var plans []plan
-		looked := 0
-		for i, events := range streams {
-			now := clock.Now()
-			pl := plan{passed: told[refs[i]] == nil && p.lookups.hold(refs[i])} // found again by a Rewind
-			if !pl.passed {
-				pl = p.decide(ctx, refs[i], events, told[refs[i]], now)
-			}
-			if credit -= len(pl.requests); credit < 0 && i > 0 && taken == 0 {
-				break
-			}
-			looked++
-			if pl.ask != nil {
-				if pl.passed = p.lookups.put(*pl.ask); !pl.passed {
-					pl.change.Due = &store.Due{Queue: message.Queue(p.name, pl.ask.lane), At: p.lookups.later(now)}
-				}
-			}
-			if !pl.passed {
-				plans = append(plans, pl)
-			}
-		}
-		taken = max(taken, looked)
-		p.lookups.begin()
-		if refs, err = p.carryOut(ctx, plans); err != nil {
-			return taken, err
-		}
-	}
-	return taken, nil
-}
-
-// carryOut commits the plans and sends those that are to be sent. It returns the streams to decide again.
-func (p *pump) carryOut(ctx context.Context, plans []plan) (again []store.Ref, err error) {
-	if len(plans) == 0 {
-		return nil, nil
-	}
-	txs := make([]store.Tx, len(plans))
-	for i := range plans {
-		txs[i] = store.Tx{plans[i].change}
-	}
-	errs, err := p.commit(ctx, txs)
-	if err != nil {
-		return nil, err
-	}
-	var batch []session.Request
-	for i := range plans {
-		var conflict *store.ConflictError
-		switch {
-		case errs[i] == nil:
-			batch = append(batch, plans[i].requests...)
-		case errors.As(errs[i], &conflict):
-			again = append(again, plans[i].change.Ref)
-		case errors.Is(errs[i], store.ErrNotFound): // erased meanwhile: nothing to send
-		case errors.Is(errs[i], store.ErrClosed):
-			return nil, fmt.Errorf("record submission of %s: %w", plans[i].change.Ref, errs[i])
-		default: // this one's own fault: the others go on
-			p.log.Error("submission could not be recorded", "msg", plans[i].change.Ref.ID, "err", errs[i])
-		}
-	}
-	p.send(ctx, batch)
-	return again, nil
+	return n
 }
 
 // commit waits while the store is busy: what is due stays due.
@@ -380,31 +228,16 @@ func (p *pump) commit(ctx context.Context, txs []store.Tx) ([]error, error) {
 		if !errors.Is(err, store.ErrBusy) {
 			return errs, err
 		}
-		p.rest(ctx, 10*time.Millisecond)
+		pause(ctx, 10*time.Millisecond)
 	}
 }
 
-// send gives the requests to the binds, waiting for room. What cannot be sent because ctx ended or no bind is up is
-// settled as not sent.
-func (p *pump) send(ctx context.Context, batch []session.Request) {
-	waited := clock.Now()
-	for len(batch) > 0 {
-		binds := p.set.Load().binds
-		for range binds {
-			b := binds[p.next%len(binds)]
-			p.next++
-			n := b.TrySubmit(batch)
-			p.metrics.written.Add(float64(n))
-			batch = batch[n:]
-		}
-		if len(batch) == 0 {
-			return
-		}
-		if ctx.Err() != nil || time.Since(waited) > 5*time.Second {
-			p.notSent(batch)
-			return
-		}
-		p.rest(ctx, 5*time.Millisecond)
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 
@@ -419,11 +252,12 @@ func (p *pump) notSent(batch []session.Request) {
 
 // results takes what a bind's session brings.
 func (p *pump) results(b *bind.Bind, batch []session.Result) {
-	if slices.ContainsFunc(batch, func(r session.Result) bool {
-		v, _ := p.set.Load().config.meaning(p.name, r.Status)
-		return v == throttle
-	}) {
-		b.Slow(throttleWait)
+	config := &p.set.Load().config
+	for i := range batch {
+		if v, _ := config.meaning(p.name, batch[i].Status); v == throttle {
+			b.Slow(throttleWait)
+			break
+		}
 	}
 	p.settle(b.Name(), batch)
 	p.poke()

@@ -28,7 +28,7 @@ import (
 
 // rig is a store, a simulated docomo and a dispatcher between them.
 type rig struct {
-	t         *testing.T
+	t         testing.TB
 	dir       string
 	smsc      *smsc.Carrier
 	store     *store.Store
@@ -42,10 +42,11 @@ type rig struct {
 	said      Campaigns
 	window    int
 	sends     *Dispatcher // of the last start
+	metrics   *prometheus.Registry
 	stop      func()
 }
 
-func newRig(t *testing.T, cfg smsc.Config) *rig {
+func newRig(t testing.TB, cfg smsc.Config) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), config: Config{DoubtWait: 3600}, window: 100, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	cfg.Name, cfg.Listen, cfg.Accounts = "docomo", "127.0.0.1:0", []smsc.Account{{SystemID: "kakitome", Password: "secret"}}
@@ -96,7 +97,8 @@ func (r *rig) bind(name string) bind.Config {
 // start runs a dispatcher until the test ends or stop is called.
 func (r *rig) start() {
 	r.t.Helper()
-	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: []bind.Config{r.bind("docomo-1")}, Config: r.config, DoNotSend: r.list, Lookups: r.chain(), Campaigns: r.said, Registerer: prometheus.NewRegistry(), Log: r.log})
+	r.metrics = prometheus.NewRegistry()
+	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: []bind.Config{r.bind("docomo-1")}, Config: r.config, DoNotSend: r.list, Lookups: r.chain(), Campaigns: r.said, Registerer: r.metrics, Log: r.log})
 	require.NoError(r.t, err)
 	r.sends = d
 	ctx, cancel := context.WithCancel(context.Background())

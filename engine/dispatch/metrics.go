@@ -3,8 +3,9 @@ package dispatch
 import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
-	outcomes *prometheus.CounterVec
-	written  prometheus.Counter
+	outcomes  *prometheus.CounterVec
+	submitted prometheus.Counter // outcome "submitted": of most
+	written   prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, carrier string) *metrics {
@@ -16,6 +17,7 @@ func newMetrics(reg prometheus.Registerer, carrier string) *metrics {
 			[]string{"outcome"}),
 		written: prometheus.NewCounter(prometheus.CounterOpts{Name: "kakitome_dispatch_submissions_total", Help: "Segments given to a session.", ConstLabels: labels}),
 	}
+	m.submitted = m.outcomes.WithLabelValues("submitted")
 	if reg != nil {
 		reg.MustRegister(m.outcomes, m.written)
 	}

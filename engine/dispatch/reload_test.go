@@ -80,7 +80,7 @@ func TestReloadChangesBindsCarriersAndRules(t *testing.T) {
 	two.Window = 3
 	require.NoError(t, r.sends.Reload(r.config, []bind.Config{two}))
 	r.reach(map[string]bind.State{"docomo-2": bind.Bound})
-	require.Equal(t, 3, r.sends.pumps["docomo"].credit())
+	require.Equal(t, 3, r.sends.pumps["docomo"].credit(true))
 	r.eventually(r.accept("+819000012345", "お知らせです。", nil), message.Arrived)
 
 	bad := one

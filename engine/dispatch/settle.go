@@ -23,26 +23,31 @@ const smscIDMax = 200
 // settle turns results into events, committed before it returns. A batch is one commit.
 func (p *pump) settle(bindName string, batch []session.Result) {
 	now := clock.Now()
-	txs := make([]store.Tx, 0, len(batch))
+	m := settlings.Get().(*settling)
+	defer settlings.Put(m)
+	m.begin(len(batch))
 	for i := range batch {
 		if own, ok := batch[i].Owner.(*part); ok {
-			txs = append(txs, store.Tx{p.outcome(own, &batch[i], bindName, now)})
+			m.changes = append(m.changes, p.outcome(m, own, &batch[i], bindName, now))
 		}
 	}
-	errs, err := p.commit(context.Background(), txs)
+	for i := range m.changes {
+		m.txs = append(m.txs, store.Tx(m.changes[i:i+1:i+1]))
+	}
+	errs, err := p.commit(context.Background(), m.txs)
 	if err != nil {
-		p.log.Error("results could not be recorded; they are in doubt after a restart", "count", len(txs), "err", err)
+		p.log.Error("results could not be recorded; they are in doubt after a restart", "count", len(m.txs), "err", err)
 		return
 	}
 	for i, e := range errs {
 		if e != nil {
-			p.log.Error("result could not be recorded", "msg", txs[i][0].Ref.ID, "err", e)
+			p.log.Error("result could not be recorded", "msg", m.changes[i].Ref.ID, "err", e)
 		}
 	}
 }
 
 // outcome is the change that a result makes to its message.
-func (p *pump) outcome(own *part, r *session.Result, bindName string, now time.Time) store.Change {
+func (p *pump) outcome(m *settling, own *part, r *session.Result, bindName string, now time.Time) store.Change {
 	f := own.flight
 	d := message.Submission{Part: own.n, Attempt: own.attempt, Carrier: p.name, Bind: bindName, Status: uint32(r.Status)}
 	change := store.Change{Ref: f.ref, Expect: store.Any}
@@ -50,13 +55,16 @@ func (p *pump) outcome(own *part, r *session.Result, bindName string, now time.T
 	switch {
 	case r.Outcome == session.Answered && r.Status == pdu.StatusOK:
 		typ = message.Submitted
-		d.SMSCID, d.Written = p.set.Load().rule.FromResponse(string(r.MessageID)), r.Written
+		at := len(m.bytes)
+		m.bytes = p.set.Load().rule.AppendKey(m.bytes, p.name, r.MessageID)
+		key := m.key(at)
+		d.SMSCID, d.Written = key[len(p.name)+1:], r.Written
 		if len(d.SMSCID) <= smscIDMax { // a longer one cannot be matched, but the carrier took the message all the same
-			change.Names = []store.Name{{Space: store.BySMSCID, Key: dlr.Key(p.name, d.SMSCID), Value: dlr.Part(own.n, f.parts), Until: now.Add(smscIDLife)}}
+			m.name(&change, store.Name{Space: store.BySMSCID, Key: key, Value: m.part(own.n, f.parts), Until: now.Add(smscIDLife)})
 		}
-		p.metrics.outcome("submitted")
+		p.metrics.submitted.Inc()
 		if r.Late { // it was in doubt; whatever was planned then finds the new state
-			change.Events = []store.NewEvent{{Type: byte(typ), At: now, Data: message.Encode(d)}}
+			m.event(&change, typ, now, &d)
 			return change
 		}
 	case r.Late:
@@ -74,7 +82,7 @@ func (p *pump) outcome(own *part, r *session.Result, bindName string, now time.T
 		d.Policy, d.Until = p.doubt(f.class, own.doubts, now)
 		p.metrics.outcome("in_doubt")
 	}
-	change.Events = []store.NewEvent{{Type: byte(typ), At: now, Data: message.Encode(d)}}
+	m.event(&change, typ, now, &d)
 	f.land(&change, typ, d.Until, p.name)
 	return change
 }
@@ -92,7 +100,7 @@ func (f *flight) land(change *store.Change, typ message.Type, until time.Time, c
 		return
 	}
 	if f.refused || f.due.IsZero() {
-		change.Due = &store.Due{}
+		change.Due = out
 		change.Final = f.refused
 		return
 	}
@@ -152,7 +160,7 @@ func (p *pump) recover(ctx context.Context) error {
 			if _, more, err := p.o.Store.NextDue(queue, cursor); err != nil || !more {
 				return err
 			}
-			p.rest(ctx, 10*time.Millisecond) // hidden while a commit is under way
+			pause(ctx, 10*time.Millisecond) // hidden while a commit is under way
 			continue
 		}
 		cursor = items[len(items)-1].Cursor
@@ -221,7 +229,7 @@ func (p *pump) doubtful(ref store.Ref, s *message.State, now time.Time) store.Ch
 		}
 	}
 	if change.Due == nil {
-		change.Due = &store.Due{}
+		change.Due = out
 	}
 	change.Final = s.Over()
 	return change

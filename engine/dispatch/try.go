@@ -129,7 +129,9 @@ func Try(ctx context.Context, t Trial) (rules []string, err error) {
 	defer func() { _ = sess.Unbind(context.WithoutCancel(ctx)) }() // within its own limit
 	t.Tell(Step{Deed: TrialBound, Peer: sess.PeerSystemID(), Took: time.Since(began)})
 	sub := submission{source: t.From, number: t.Number, now: clock.Now()}
-	if _, err := sess.Submit(ctx, []session.Request{{Body: submitSM(sub, &segments[0], time.Time{})}}); err != nil {
+	var body pdu.SubmitSM
+	fillSubmitSM(&body, nil, sub, &segments[0], time.Time{})
+	if _, err := sess.Submit(ctx, []session.Request{{Body: &body}}); err != nil {
 		return nil, err
 	}
 	select {
