@@ -50,45 +50,45 @@ type part struct {
 
 // decide looks at a message's state and says what to do now; told is what the lookup module was asked for it, if it was. It
 // reads, but changes nothing.
-func (p *feed) decide(ctx context.Context, ref store.Ref, stored []store.Event, told *carrier.Result, now time.Time) plan {
-	s := &p.state
+func (f *feed) decide(ctx context.Context, ref store.Ref, stored []store.Event, told *carrier.Result, now time.Time) plan {
+	s := &f.state
 	if err := dlr.ReadState(s, stored); err != nil || len(stored) == 0 { // its entry stays, for a program that can read it
-		p.log.Error("due message cannot be read", "msg", ref.ID, "err", err)
+		f.log.Error("due message cannot be read", "msg", ref.ID, "err", err)
 		return plan{change: store.Change{Ref: ref, Expect: store.Any}}
 	}
 	change := store.Change{Ref: ref, Expect: s.Version, Final: s.Over()}
 	clear := func() plan { change.Due = out; return plan{change: change} }
 	end := func(typ message.Type, data []byte) plan {
-		p.event(&change, typ, now, data)
+		f.event(&change, typ, now, data)
 		change.Final = true
 		return clear()
 	}
 	first := nextPart(s, 0, now)
 	if first == 0 {
 		if s.RetryAt.After(now) && !s.Over() {
-			change.Due = p.due(message.Queue(p.name, s.Head.Lane), s.RetryAt)
+			change.Due = f.due(message.Queue(f.name, s.Head.Lane), s.RetryAt)
 			return plan{change: change}
 		}
 		return clear()
 	}
 	if !s.Head.ValidUntil.IsZero() && !now.Before(s.Head.ValidUntil) {
-		p.metrics.outcome("lapsed")
+		f.metrics.outcome("lapsed")
 		return end(message.Lapsed, nil)
 	}
-	if pl, said := p.heed(s, change, "", now); said {
+	if pl, said := f.heed(s, change, "", now); said {
 		return pl
 	}
-	if at := Release(now, s.Head.Class, s.Head.Window, p.quiet(ref.Tenant), seed(ref)); at.After(now) {
-		change.Due = p.due(message.Queue(p.name, s.Head.Lane), at)
+	if at := Release(now, s.Head.Class, s.Head.Window, f.quiet(ref.Tenant), seed(ref)); at.After(now) {
+		change.Due = f.due(message.Queue(f.name, s.Head.Lane), at)
 		return plan{change: change}
 	}
 	refuse := func(reason string) plan {
-		p.metrics.outcome(reason)
-		return end(message.Refused, p.submission(&message.Submission{Part: first, Carrier: p.name, Reason: reason}))
+		f.metrics.outcome(reason)
+		return end(message.Refused, f.submission(&message.Submission{Part: first, Carrier: f.name, Reason: reason}))
 	}
-	sms, err := p.open(ref, s.Head.SMS)
+	sms, err := f.open(ref, s.Head.SMS)
 	if err != nil {
-		p.log.Error("message text cannot be opened", "msg", ref.ID, "err", err)
+		f.log.Error("message text cannot be opened", "msg", ref.ID, "err", err)
 		return refuse("content_unreadable")
 	}
 	number, err := carrier.ParseNumber(sms.Number)
@@ -96,44 +96,44 @@ func (p *feed) decide(ctx context.Context, ref store.Ref, stored []store.Event, 
 		return refuse("number_unreadable")
 	}
 	query := carrier.Query{Number: number, Registered: sms.Registered, Code: s.Head.Lane == message.LaneCode}
-	found, ask, hold := p.find(s, query, told)
+	found, ask, hold := f.find(s, query, told)
 	switch {
 	case ask:
 		query.Registered = strings.Clone(query.Registered) // a question outlives the batch
 		return plan{change: change, ask: &question{ref: ref, lane: s.Head.Lane, query: query}}
 	case hold > 0:
-		return p.wait(ref, s, change, first, now, hold)
+		return f.wait(ref, s, change, first, now, hold)
 	case found.Stop != "":
 		return refuse(found.Stop)
 	case found.Carrier == nil:
 		return refuse("unknown_carrier")
 	}
 	if s.LookedUpAt.IsZero() || found.Carrier.Name != s.Carrier {
-		p.event(&change, message.LookedUp, now, p.lookup(message.Lookup{Carrier: found.Carrier.Name, By: found.By}))
+		f.event(&change, message.LookedUp, now, f.lookup(message.Lookup{Carrier: found.Carrier.Name, By: found.By}))
 	}
-	if found.Carrier.Name != p.name { // the number moved
-		change.Due = p.due(message.Queue(found.Carrier.Name, s.Head.Lane), now)
+	if found.Carrier.Name != f.name { // the number moved
+		change.Due = f.due(message.Queue(found.Carrier.Name, s.Head.Lane), now)
 		return plan{change: change}
 	}
-	if pl, said := p.heed(s, change, p.name, now); said {
+	if pl, said := f.heed(s, change, f.name, now); said {
 		return pl
 	}
-	source, err := p.sender(p.pump, ref.Tenant, s.Head.Sender)
+	source, err := f.sender(f.pump, ref.Tenant, s.Head.Sender)
 	if err != nil {
-		p.log.Warn("no approved sender", "tenant", ref.Tenant, "msg", ref.ID, "err", err)
+		f.log.Warn("no approved sender", "tenant", ref.Tenant, "msg", ref.ID, "err", err)
 		return refuse("no_sender")
 	}
-	if p.o.DoNotSend != nil {
-		switch no, err := p.o.DoNotSend.Refuses(ctx, ref.Tenant, s.Head.Class, number); {
+	if f.o.DoNotSend != nil {
+		switch no, err := f.o.DoNotSend.Refuses(ctx, ref.Tenant, s.Head.Class, number); {
 		case err != nil: // looked at again soon
-			p.log.Error("do-not-send list cannot be read", "msg", ref.ID, "err", err)
-			change.Due = p.due(message.Queue(p.name, s.Head.Lane), now.Add(backOff[0]))
+			f.log.Error("do-not-send list cannot be read", "msg", ref.ID, "err", err)
+			change.Due = f.due(message.Queue(f.name, s.Head.Lane), now.Add(backOff[0]))
 			return plan{change: change}
 		case no:
 			return refuse("do_not_send")
 		}
 	}
-	return p.record(ref, s, change, submission{source: source, number: number, text: sms.Text, now: now})
+	return f.record(ref, s, change, submission{source: source, number: number, text: sms.Text, now: now})
 }
 
 // nextPart is the first segment behind one that may be submitted now; 0: none. Segments count from 1.
@@ -154,37 +154,37 @@ type submission struct {
 }
 
 // record plans Submitting for the open segments and the requests that follow its commit.
-func (p *feed) record(ref store.Ref, s *message.State, change store.Change, sub submission) plan {
+func (f *feed) record(ref store.Ref, s *message.State, change store.Change, sub submission) plan {
 	var err error
-	from := len(p.segments)
-	p.segments, p.bytes, err = coding.AppendSplit(p.segments, p.bytes, sub.text, coding.Options{Reference: uint16(seed(ref)), MaxParts: longMessage})
-	segments := p.segments[from:]
+	from := len(f.segments)
+	f.segments, f.bytes, err = coding.AppendSplit(f.segments, f.bytes, sub.text, coding.Options{Reference: uint16(seed(ref)), MaxParts: longMessage})
+	segments := f.segments[from:]
 	first := nextPart(s, 0, sub.now)
 	if err != nil || len(segments) != len(s.Parts) {
-		p.log.Error("text does not fit its segments", "msg", ref.ID, "segments", len(segments), "parts", len(s.Parts), "err", err)
-		p.event(&change, message.Refused, sub.now, p.submission(&message.Submission{Part: first, Carrier: p.name, Reason: "text_unencodable"}))
+		f.log.Error("text does not fit its segments", "msg", ref.ID, "segments", len(segments), "parts", len(s.Parts), "err", err)
+		f.event(&change, message.Refused, sub.now, f.submission(&message.Submission{Part: first, Carrier: f.name, Reason: "text_unencodable"}))
 		change.Final, change.Due = true, out
 		return plan{change: change}
 	}
-	p.flights = append(p.flights, flight{ref: ref, class: s.Head.Class, lane: s.Head.Lane, parts: len(s.Parts)})
-	f := &p.flights[len(p.flights)-1]
+	f.flights = append(f.flights, flight{ref: ref, class: s.Head.Class, lane: s.Head.Lane, parts: len(s.Parts)})
+	fl := &f.flights[len(f.flights)-1]
 	pl := plan{change: change}
 	for i := range s.Parts {
 		was := &s.Parts[i]
 		if !s.MaySubmit(i+1, sub.now) {
-			f.again(was.RetryAt) // it is not due yet, and stays due
+			fl.again(was.RetryAt) // it is not due yet, and stays due
 			continue
 		}
-		f.flying++
+		fl.flying++
 		attempt := was.Attempt + 1
-		p.event(&pl.change, message.Submitting, sub.now, p.submission(&message.Submission{Part: i + 1, Attempt: attempt, Carrier: p.name}))
-		p.parts = append(p.parts, part{flight: f, n: i + 1, attempt: attempt, refusals: was.Refusals, doubts: was.Doubts})
-		p.bodies = append(p.bodies, pdu.SubmitSM{})
-		body := &p.bodies[len(p.bodies)-1]
-		p.bytes = fillSubmitSM(body, p.bytes, sub, &segments[i], s.Head.ValidUntil)
-		p.request(&pl, session.Request{Body: body, Owner: &p.parts[len(p.parts)-1]})
+		f.event(&pl.change, message.Submitting, sub.now, f.submission(&message.Submission{Part: i + 1, Attempt: attempt, Carrier: f.name}))
+		f.parts = append(f.parts, part{flight: fl, n: i + 1, attempt: attempt, refusals: was.Refusals, doubts: was.Doubts})
+		f.bodies = append(f.bodies, pdu.SubmitSM{})
+		body := &f.bodies[len(f.bodies)-1]
+		f.bytes = fillSubmitSM(body, f.bytes, sub, &segments[i], s.Head.ValidUntil)
+		f.request(&pl, session.Request{Body: body, Owner: &f.parts[len(f.parts)-1]})
 	}
-	pl.change.Due = p.due(p.doubts, sub.now)
+	pl.change.Due = f.due(f.doubts, sub.now)
 	return pl
 }
 
@@ -222,22 +222,22 @@ func sourceType(a string) byte {
 }
 
 // open decrypts the text of a message; it is good until the next one.
-func (p *feed) open(ref store.Ref, box []byte) (*message.SMS, error) {
-	aad := len(p.bytes)
-	p.bytes = append(p.bytes, "00000000000000000000000000/sms"...)
-	at := len(p.bytes)
-	if err := ref.ID.MarshalTextTo(p.bytes[aad : at-len("/sms")]); err != nil {
+func (f *feed) open(ref store.Ref, box []byte) (*message.SMS, error) {
+	aad := len(f.bytes)
+	f.bytes = append(f.bytes, "00000000000000000000000000/sms"...)
+	at := len(f.bytes)
+	if err := ref.ID.MarshalTextTo(f.bytes[aad : at-len("/sms")]); err != nil {
 		return nil, err
 	}
 	var err error
-	if p.bytes, err = p.o.Store.AppendOpen(p.bytes, ref.Tenant, p.bytes[aad:at], box); err != nil {
+	if f.bytes, err = f.o.Store.AppendOpen(f.bytes, ref.Tenant, f.bytes[aad:at], box); err != nil {
 		return nil, err
 	}
-	p.sms = message.SMS{}
-	if err := json.Unmarshal(p.bytes[at:], &p.sms); err != nil {
+	f.sms = message.SMS{}
+	if err := json.Unmarshal(f.bytes[at:], &f.sms); err != nil {
 		return nil, fmt.Errorf("read the sealed text: %w", err)
 	}
-	return &p.sms, nil
+	return &f.sms, nil
 }
 
 // senderOf is the approved address of a tenant's profile for a carrier.
