@@ -38,6 +38,7 @@ require (
 require (
 	github.com/google/pprof v0.0.0-20261105003125-4bf881d7fb0b
 	github.com/rickar/cal/v2 v2.1.13
+	github.com/tidwall/btree v1.8.1
 )
 
 require github.com/kylelemons/godebug v1.1.0 // indirect

@@ -382,7 +382,7 @@ func (s *Store) copyGroups(from, last uint64, w *segmentWriter) (next uint64, er
 		if seq > last || w.Bytes >= end {
 			return errEnough
 		}
-		if _, err := eachEntry(group, func(uint32, int, []byte) error { return nil }); err != nil {
+		if _, err := eachEntry(group, false, func(uint32, int, []byte) error { return nil }); err != nil {
 			return err
 		}
 		next = seq + 1

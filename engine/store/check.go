@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,9 +102,13 @@ func (b *builder) check(c *Change) error {
 
 // expect returns the state of the change's stream when the change may go on it.
 func (b *builder) expect(c *Change) (state, error) {
-	st, there, err := b.state(c.Ref.ID)
-	if err != nil {
-		return st, err
+	var st state
+	var there bool
+	if c.Expect != 0 || !b.fresh(c.Ref) {
+		var err error
+		if st, there, err = b.state(c.Ref.ID); err != nil {
+			return st, err
+		}
 	}
 	ours := there && st.ref == c.Ref
 	switch {
@@ -166,6 +171,14 @@ func (b *builder) state(id ulid.ULID) (state, bool, error) {
 		return o.value, true, nil
 	}
 	return b.s.index.state(id)
+}
+
+// fresh reports whether the id of a new stream is certainly nobody's.
+func (b *builder) fresh(ref Ref) bool {
+	if _, ok := b.streams[ref.ID]; ok || slices.ContainsFunc(b.checking.streams, func(st state) bool { return st.ref.ID == ref.ID }) {
+		return false
+	}
+	return b.s.index.fresh(ref)
 }
 
 func (b *builder) name(key []byte) (name, bool, error) {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -65,22 +66,15 @@ func (q *queue) put(r *request) error {
 	q.reqs = append(q.reqs, r)
 	q.bytes += r.size
 	q.txs += len(r.txs)
-	q.signal()
+	signal(q.ready)
 	return nil
-}
-
-func (q *queue) signal() {
-	select {
-	case q.ready <- struct{}{}:
-	default:
-	}
 }
 
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
-	q.signal()
+	signal(q.ready)
 }
 
 // peek returns the first request; nil when there is none, and then whether there will be none.
@@ -101,13 +95,6 @@ func (q *queue) pop() {
 	q.reqs = q.reqs[1:]
 	q.bytes -= r.size
 	q.txs -= len(r.txs)
-}
-
-// size is what waits, in bytes, by changeSize.
-func (q *queue) size() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.bytes
 }
 
 func (q *queue) length() int {
@@ -197,7 +184,7 @@ func (tx Tx) makesStream() bool {
 type builder struct {
 	s       *Store
 	seq     uint64 // of the next group
-	usual   int    // size of large groups of late, in bytes
+	buf     []byte // in which the next group is built
 	streams map[ulid.ULID]overlaid[state]
 	names   map[string]overlaid[name]
 	flying  []*group // built, perhaps not yet applied, oldest first
@@ -247,9 +234,7 @@ func (b *builder) group() *group {
 	b.dropApplied()
 	s := b.s
 	now := s.opt.Now()
-	// The buffer should not have to grow, which copies and clears: more comes while the group is built.
-	room := min(max(s.queue.size(), b.usual), maxGroup)
-	g := &group{seq: b.seq, born: now, buf: make([]byte, groupHeaderSize, groupHeaderSize+room)}
+	g := &group{seq: b.seq, born: now, buf: append(b.buf[:0], make([]byte, groupHeaderSize)...)}
 	b.now, b.full = now, s.full.Load()
 fill:
 	for {
@@ -273,7 +258,7 @@ fill:
 		g.done = append(g.done, r)
 		s.queue.pop()
 	}
-	b.usual = max(len(g.buf), b.usual-b.usual/8)
+	b.buf, g.buf = g.buf, bytes.Clone(g.buf) // the buffer grows to the largest, and is used again
 	if g.entries > 0 {
 		floor := s.places.open(now)
 		appendGroupHeader(g.buf[:0], groupHeader{entries: g.entries, time: now.UnixNano(), floor: floor})
@@ -355,12 +340,5 @@ func (s *Store) settleGroup(g *group) error {
 	s.metrics.groups.Inc()
 	s.metrics.groupBytes.Observe(float64(len(g.buf)))
 	s.metrics.events.Add(float64(g.events))
-	if young, _ := s.index.counts(); young >= maxYoung {
-		select {
-		case s.turn <- struct{}{}:
-		default: // asked for already
-		}
-		s.awaitTurn()
-	}
-	return nil
+	return s.keepRoom()
 }

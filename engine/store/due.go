@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -104,37 +105,110 @@ func (s *Store) Due(dst []DueItem, queue string, after Cursor, now time.Time, li
 		return dst, err
 	}
 	defer s.exit()
-	prefix := appendDuePrefix(nil, queue)
-	var it *pebble.Iterator
+	var d *dues
 	var era uint32
 	upto, err := s.places.limit(now.UnixNano(), s.opt.Now().UnixNano(), func(e uint32) (err error) {
 		if era = e; after.era != era {
 			after = Cursor{}
 		}
-		it, err = s.index.db.NewIter(&pebble.IterOptions{LowerBound: dueAfter(prefix, after), UpperBound: prefixEnd(prefix)})
+		d, err = s.index.dues(queue, after, limit)
 		return err
 	})
 	if err != nil {
-		return dst, fmt.Errorf("read queue %s: %w", queue, err)
+		return dst, err
 	}
-	defer it.Close()
-	for ok := it.First(); ok && limit > 0; ok = it.Next() {
-		item, err := parseDue(it.Key()[len(prefix):], it.Value())
-		if err != nil {
-			return dst, fmt.Errorf("read queue %s: %w", queue, err)
-		}
-		if item.At.UnixNano() > upto {
-			break
-		}
+	defer d.close()
+	for limit > 0 && d.next() && d.at.at <= upto {
+		item := d.at.item()
 		item.Cursor.era = era
 		dst = append(dst, item)
 		limit--
 	}
-	if err := it.Error(); err != nil {
-		return dst, fmt.Errorf("read queue %s: %w", queue, err)
-	}
-	return dst, nil
+	return dst, d.err
 }
+
+// dues walks through a queue as it was when it was made: the places that are staged, and those in Pebble.
+type dues struct {
+	at  duePut // after next
+	err error
+
+	queue  string
+	staged [2][]duePut // what is left of the young stage and of the old one
+	it     *pebble.Iterator
+	stored duePut // of it
+	more   bool   // there is stored
+	prefix int    // bytes of a key before its place
+}
+
+// dues makes a walk from behind a cursor, of at most limit steps. It must be closed.
+func (ix *index) dues(queue string, after Cursor, limit int) (*dues, error) {
+	prefix := appendDuePrefix(nil, queue)
+	d := &dues{queue: queue, prefix: len(prefix)}
+	from := duePut{at: math.MinInt64}
+	if !after.At.IsZero() {
+		from = duePut{at: after.At.UnixNano(), place: place{binary.BigEndian.Uint64(after.ID[:]), binary.BigEndian.Uint32(after.ID[8:]) + 1}}
+	}
+	ix.mu.RLock() // nothing goes from the stage to Pebble meanwhile
+	defer ix.mu.RUnlock()
+	d.staged[0] = ix.stage.due(nil, queue, from, limit)
+	if ix.stage0 != nil {
+		d.staged[1] = ix.stage0.due(nil, queue, from, limit)
+	}
+	var err error
+	if d.it, err = ix.db.NewIter(&pebble.IterOptions{LowerBound: dueAfter(prefix, after), UpperBound: prefixEnd(prefix)}); err != nil {
+		return nil, fmt.Errorf("read queue %s: %w", queue, err)
+	}
+	d.read(d.it.First())
+	return d, nil
+}
+
+func (d *dues) read(ok bool) {
+	d.more = false
+	if !ok {
+		if err := d.it.Error(); err != nil {
+			d.err = fmt.Errorf("read queue %s: %w", d.queue, err)
+		}
+		return
+	}
+	if d.stored, d.err = parseDue(d.it.Key()[d.prefix:], d.it.Value()); d.err != nil {
+		d.err = fmt.Errorf("read queue %s: %w", d.queue, d.err)
+	}
+	d.more = d.err == nil
+}
+
+// next goes to the next place, the first one at the beginning. Of a place that several know of the youngest has the word.
+func (d *dues) next() bool {
+	for d.err == nil {
+		first := -1
+		for i, s := range d.staged {
+			if len(s) > 0 && (first < 0 || dueBefore(s[0], d.staged[first][0])) {
+				first = i
+			}
+		}
+		switch {
+		case first < 0 && !d.more:
+			return false
+		case first < 0 || d.more && dueBefore(d.stored, d.staged[first][0]):
+			d.at = d.stored
+		default:
+			d.at = d.staged[first][0]
+		}
+		for i, s := range d.staged {
+			if len(s) > 0 && s[0].at == d.at.at && s[0].place == d.at.place {
+				d.staged[i] = s[1:]
+			}
+		}
+		if d.more && d.stored.at == d.at.at && d.stored.place == d.at.place {
+			d.read(d.it.Next())
+		}
+		if !d.at.gone {
+			return d.err == nil
+		}
+	}
+	return false
+}
+
+func (d *dues) close() { d.it.Close() }
 
 // dueAfter is the first key of a queue behind the cursor.
 func dueAfter(prefix []byte, after Cursor) []byte {
@@ -147,16 +221,26 @@ func dueAfter(prefix []byte, after Cursor) []byte {
 	return append(key, 0)
 }
 
-func parseDue(key, value []byte) (DueItem, error) {
+func parseDue(key, value []byte) (duePut, error) {
 	r := reader{b: value}
 	kind, id, t := r.ref()
 	if r.bad || len(r.b) > 0 || len(key) != dueSize {
-		return DueItem{}, fmt.Errorf("%w: queue entry", errDamaged)
+		return duePut{}, fmt.Errorf("%w: queue entry", errDamaged)
 	}
-	at := time.Unix(0, fromOrdered(binary.BigEndian.Uint64(key))).UTC()
-	item := DueItem{Ref: Ref{tenant.ID(t), kind, id}, At: at, Cursor: Cursor{At: at}}
-	copy(item.Cursor.ID[:12], key[8:])
-	return item, nil
+	return duePut{
+		at:    fromOrdered(binary.BigEndian.Uint64(key)),
+		place: place{binary.BigEndian.Uint64(key[8:]), binary.BigEndian.Uint32(key[16:])},
+		ref:   Ref{tenant.ID(t), kind, id},
+	}, nil
+}
+
+// item is what readers see of it.
+func (d *duePut) item() DueItem {
+	at := time.Unix(0, d.at).UTC()
+	item := DueItem{Ref: d.ref, At: at, Cursor: Cursor{At: at}}
+	binary.BigEndian.PutUint64(item.Cursor.ID[:], d.group)
+	binary.BigEndian.PutUint32(item.Cursor.ID[8:], d.n)
+	return item
 }
 
 // NextDue is the time of the first entry after the cursor, due or not; false when there is none.
@@ -168,17 +252,15 @@ func (s *Store) NextDue(queue string, after Cursor) (time.Time, bool, error) {
 	if after.era != s.places.now() {
 		after = Cursor{}
 	}
-	prefix := appendDuePrefix(nil, queue)
-	it, err := s.index.db.NewIter(&pebble.IterOptions{LowerBound: dueAfter(prefix, after), UpperBound: prefixEnd(prefix)})
+	d, err := s.index.dues(queue, after, 1)
 	if err != nil {
-		return time.Time{}, false, fmt.Errorf("read queue %s: %w", queue, err)
+		return time.Time{}, false, err
 	}
-	defer it.Close()
-	if !it.First() {
-		return time.Time{}, false, it.Error()
+	defer d.close()
+	if !d.next() {
+		return time.Time{}, false, d.err
 	}
-	item, err := parseDue(it.Key()[len(prefix):], it.Value())
-	return item.At, err == nil, err
+	return time.Unix(0, d.at.at).UTC(), true, nil
 }
 
 // Waiting counts the entries of the queue that are due at now, up to limit, and tells since when the oldest is. It is for
@@ -188,24 +270,18 @@ func (s *Store) Waiting(queue string, now time.Time, limit int) (n int, oldest t
 		return 0, oldest, err
 	}
 	defer s.exit()
-	prefix := appendDuePrefix(nil, queue)
-	end := binary.BigEndian.AppendUint64(append([]byte(nil), prefix...), ordered(now.UnixNano()+1))
-	it, err := s.index.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: end})
+	d, err := s.index.dues(queue, Cursor{}, limit)
 	if err != nil {
-		return 0, oldest, fmt.Errorf("read queue %s: %w", queue, err)
+		return 0, oldest, err
 	}
-	defer it.Close()
-	for ok := it.First(); ok && n < limit; ok = it.Next() {
+	defer d.close()
+	for n < limit && d.next() && d.at.at <= now.UnixNano() {
 		if n == 0 {
-			item, err := parseDue(it.Key()[len(prefix):], it.Value())
-			if err != nil {
-				return 0, oldest, fmt.Errorf("read queue %s: %w", queue, err)
-			}
-			oldest = item.At
+			oldest = time.Unix(0, d.at.at).UTC()
 		}
 		n++
 	}
-	return n, oldest, it.Error()
+	return n, oldest, d.err
 }
 
 // Queues lists the queues that hold entries.
@@ -214,6 +290,9 @@ func (s *Store) Queues() ([]string, error) {
 		return nil, err
 	}
 	defer s.exit()
+	if err := s.index.publish(); err != nil {
+		return nil, err
+	}
 	it, err := s.index.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyDue}, UpperBound: []byte{keyDue + 1}})
 	if err != nil {
 		return nil, fmt.Errorf("list queues: %w", err)
@@ -256,8 +335,5 @@ func (w *wakers) channel(queue string) chan struct{} {
 }
 
 func (w *wakers) wake(queue string) {
-	select {
-	case w.channel(queue) <- struct{}{}:
-	default:
-	}
+	signal(w.channel(queue))
 }

@@ -19,7 +19,8 @@ const followBatch = 1000
 // starts behind the last batch for which its fn returned nil (durable; a batch may come again after a crash); a new
 // reader starts at the beginning. A reader without a name sees only what is committed from now on, and is dropped
 // behind (its next batch starts later, with lost set) rather than holding anything back.
-// The batch and its data belong to fn. Two readers of one name at a time are refused.
+// The batch is fn's until it returns; the data of its events never changes, and must not be changed. Two readers of one
+// name at a time are refused.
 func (s *Store) Follow(ctx context.Context, reader string, fn func(batch []Event, lost bool) error) error {
 	var next uint64
 	if reader == "" {
@@ -31,6 +32,7 @@ func (s *Store) Follow(ctx context.Context, reader string, fn func(batch []Event
 		}
 		defer s.readers.leave(reader)
 	}
+	var batch []Event
 	for {
 		news := s.recent.news()
 		if err := ctx.Err(); err != nil {
@@ -42,8 +44,9 @@ func (s *Store) Follow(ctx context.Context, reader string, fn func(batch []Event
 				next, lost = oldest, true
 			}
 		}
-		batch, upto, err := s.batch(next)
-		if err != nil {
+		var upto uint64
+		var err error
+		if batch, upto, err = s.batch(batch[:0], next); err != nil {
 			return fmt.Errorf("follow as %q: %w", reader, err)
 		}
 		if upto == next {
@@ -68,15 +71,15 @@ func (s *Store) Follow(ctx context.Context, reader string, fn func(batch []Event
 	}
 }
 
-// batch returns the events of the groups from next on, up to about followBatch, and the group behind them.
-func (s *Store) batch(next uint64) (batch []Event, upto uint64, err error) {
+// batch appends the events of the groups from next on, until there are about followBatch, and returns the group behind.
+func (s *Store) batch(batch []Event, next uint64) (_ []Event, upto uint64, err error) {
 	if err := s.enter(); err != nil {
 		return nil, next, err
 	}
 	defer s.exit()
-	add := func(group []byte) error {
+	add := func(group []byte, trust bool) error {
 		var before Ref
-		_, err := eachEntry(group, func(_ uint32, _ int, body []byte) error {
+		_, err := eachEntry(group, trust, func(_ uint32, _ int, body []byte) error {
 			if body[0] != entryEvent {
 				return nil
 			}
@@ -84,7 +87,7 @@ func (s *Store) batch(next uint64) (batch []Event, upto uint64, err error) {
 			if err != nil {
 				return err
 			}
-			ev := e.event(before.Tenant)
+			ev := e.eventOf(before.Tenant, e.data[:len(e.data):len(e.data)])
 			before = ev.Ref
 			batch = append(batch, ev)
 			return nil
@@ -93,9 +96,9 @@ func (s *Store) batch(next uint64) (batch []Event, upto uint64, err error) {
 	}
 	for end := s.recent.next(); next < end && len(batch) < followBatch; next++ {
 		if group := s.recent.group(next); group != nil {
-			err = add(group)
-		} else {
-			err = s.log.Read(next, add)
+			err = add(group, true)
+		} else { // the log's bytes are its own
+			err = s.log.Read(next, func(group []byte) error { return add(bytes.Clone(group), false) })
 		}
 		if err != nil {
 			return nil, next, err
@@ -129,9 +132,6 @@ func (r *recent) add(seq uint64, group []byte) {
 	defer r.mu.Unlock()
 	if want := r.first + uint64(len(r.groups)); seq != want {
 		panic(fmt.Sprintf("BUG: group %d shown, %d expected", seq, want))
-	}
-	if cap(group) > 2*len(group) { // a small group in the buffer of a large one
-		group = bytes.Clone(group)
 	}
 	r.groups = append(r.groups, group)
 	r.bytes += cap(group)

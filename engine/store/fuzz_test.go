@@ -22,7 +22,7 @@ func sampleGroup() []byte {
 }
 
 func readGroup(group []byte) (events []storedEvent, facts []storedFacts, err error) {
-	_, err = eachEntry(group, func(_ uint32, _ int, body []byte) error {
+	_, err = eachEntry(group, false, func(_ uint32, _ int, body []byte) error {
 		if len(body) > 0 && body[0] == entryEvent {
 			e, err := parseEvent(body)
 			events = append(events, e)
@@ -68,7 +68,7 @@ func FuzzGroup(f *testing.F) {
 func FuzzBodies(f *testing.F) {
 	group := sampleGroup()
 	for off := groupHeaderSize; off < len(group); {
-		body, next, err := entryHere(group, off)
+		body, next, err := entryHere(group, off, false)
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -1,10 +1,13 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,9 +31,10 @@ import (
 //	m                                       → mark: version 1, store id 16, group 8
 //
 // The mark is the first group whose effects may be missing: opening replays from it. Names, terms, heads and queue
-// entries are written with each group. Lives change with each event, so they are kept in memory in two generations:
-// groups touch the young one; every few seconds the young one becomes the old one, is written to Pebble, and then the
-// mark moves to the group at which the generations changed. A stream that lives for seconds is thus written once.
+// entries are written a second after their groups (stage.go). Lives change with each event, so they are kept in memory in
+// two generations: groups touch the young one; every few seconds the young one becomes the old one, is written to Pebble
+// behind all that is staged, and then the mark moves to the group at which the generations changed. A stream that lives for
+// seconds is thus written once.
 // Pebble flushes its batches in order, so what is durable after a crash is a prefix of what was written, mark included.
 //
 // Replay may meet effects of later groups. It is right all the same, because every effect overwrites (names, final,
@@ -39,18 +43,25 @@ type index struct {
 	db    *pebble.DB
 	store ulid.ULID
 
-	// applying is held while a group goes in (lives, then batch) and while lives are written out, so that a life in
-	// Pebble is never ahead of the names and queue entries that belong to it.
+	writing sync.Mutex // held by who writes out a stage, or lives; taken before applying
+
+	// applying is held while a group goes in, and during each step of writing out: who deletes in Pebble what no longer
+	// holds knows that nobody writes it anew meanwhile.
 	applying sync.Mutex
 	next     uint64 // the next group to apply; guarded by applying
 	live     bool   // no longer replaying: a head is of a stream that the index does not know
 	scratch  storedFacts
 	key, val []byte               // scratch; guarded by applying
 	tenants  map[string]tenant.ID // guarded by applying; spares a string per event
+	queues   map[string]string    // the same
 
-	mu    sync.RWMutex // guards young, old, and every life in them
-	young map[ulid.ULID]*life
-	old   map[ulid.ULID]*life
+	mu      sync.RWMutex // guards what follows, every life in it, and the stages
+	young   map[ulid.ULID]*life
+	touched *life // the last one, in young; may be nil
+	old     map[ulid.ULID]*life
+	stage   *stage    // the young one
+	stage0  *stage    // the old one, while it is written out; else nil
+	newest  ulid.ULID // no stream in Pebble has a later id, but for files and what lies decades ahead (see fresh)
 }
 
 const (
@@ -69,7 +80,7 @@ const (
 
 func openIndex(dir string, store ulid.ULID, cacheSize int64, log *slog.Logger, fatal func(error)) (*index, error) {
 	ix := &index{
-		store: store, young: map[ulid.ULID]*life{}, tenants: map[string]tenant.ID{},
+		store: store, young: map[ulid.ULID]*life{}, tenants: map[string]tenant.ID{}, queues: map[string]string{}, stage: newStage(1, nil),
 	}
 	opt := &pebble.Options{
 		DisableWAL:                  true,
@@ -96,7 +107,10 @@ func openIndex(dir string, store ulid.ULID, cacheSize int64, log *slog.Logger, f
 	if ix.db, err = pebble.Open(dir, opt); err != nil {
 		return nil, fmt.Errorf("open index in %s (it is derived: move it away and it is rebuilt): %w", dir, err)
 	}
-	if ix.next, err = ix.readMark(); err != nil {
+	if ix.next, err = ix.readMark(); err == nil {
+		err = ix.readNewest()
+	}
+	if err != nil {
 		return nil, errors.Join(err, ix.db.Close())
 	}
 	return ix, nil
@@ -120,7 +134,42 @@ func (ix *index) readMark() (uint64, error) {
 	return binary.BigEndian.Uint64(v[17:]), nil
 }
 
-// apply makes the effects of a synced group visible: lives first, then what leads to them.
+// firstID is the id with which those of a time begin.
+func firstID(at time.Time) (id ulid.ULID) {
+	if err := id.SetTime(ulid.Timestamp(at)); err != nil {
+		panic("BUG: time of an id: " + err.Error())
+	}
+	return id
+}
+
+// horizon is the id from which fresh knows nothing. Ids begin with the time; but those of files are hashes, of which nearly
+// all lie behind it.
+var horizon = firstID(time.Date(2120, 1, 1, 0, 0, 0, 0, time.UTC))
+
+// readNewest finds the latest id below the horizon.
+func (ix *index) readNewest() error {
+	it, err := ix.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyLife}, UpperBound: append([]byte{keyLife}, horizon[:]...)})
+	if err != nil {
+		return fmt.Errorf("read the newest stream in the index: %w", err)
+	}
+	defer it.Close()
+	for ok := it.Last(); ok; ok = it.Prev() {
+		if v := it.Value(); len(it.Key()) == 17 && len(v) > 1 && Kind(v[1]) != File {
+			ix.newest = ulid.ULID(it.Key()[1:])
+			break
+		}
+	}
+	return it.Error()
+}
+
+// fresh reports whether an id is so new that no stream can have it: it is not in memory, and later than all in Pebble.
+func (ix *index) fresh(ref Ref) bool {
+	ix.mu.RLock()
+	defer ix.mu.RUnlock()
+	return ref.Kind != File && ref.ID.Compare(ix.newest) > 0 && ref.ID.Compare(horizon) < 0 && ix.young[ref.ID] == nil && ix.old[ref.ID] == nil
+}
+
+// apply makes the effects of a synced group visible, all at once.
 // It returns the queues that were put into.
 func (ix *index) apply(seq uint64, group []byte) (queues map[string]struct{}, err error) {
 	ix.applying.Lock()
@@ -132,13 +181,12 @@ func (ix *index) apply(seq uint64, group []byte) (queues map[string]struct{}, er
 	if err != nil {
 		return nil, err
 	}
-	b := ix.db.NewBatchWithSize(len(group)/2 + 4<<10) // about what its names, terms and places take
-	defer b.Close()
 	ix.mu.Lock()
-	_, err = eachEntry(group, func(n uint32, off int, body []byte) error {
+	defer ix.mu.Unlock()
+	_, err = eachEntry(group, ix.live, func(n uint32, off int, body []byte) error {
 		switch body[0] {
 		case entryEvent:
-			return ix.applyEvent(b, body, place{seq, uint32(off)})
+			return ix.applyEvent(body, place{seq, uint32(off)})
 		case entryFacts:
 			f := &ix.scratch
 			if err := parseFacts(f, body); err != nil {
@@ -152,22 +200,18 @@ func (ix *index) apply(seq uint64, group []byte) (queues map[string]struct{}, er
 					queues[string(f.queue)] = struct{}{}
 				}
 			}
-			return ix.applyFacts(b, f, place{seq, n}, h.floor)
+			return ix.applyFacts(f, place{seq, n}, h.floor)
 		}
 		return fmt.Errorf("%w: entry of type %q", errDamaged, body[0])
 	})
-	ix.mu.Unlock()
 	if err != nil {
 		return nil, err
-	}
-	if err := b.Commit(pebble.NoSync); err != nil {
-		return nil, fmt.Errorf("write group %d to the index: %w", seq, err)
 	}
 	ix.next = seq + 1
 	return queues, nil
 }
 
-func (ix *index) applyEvent(b *pebble.Batch, body []byte, at place) error {
+func (ix *index) applyEvent(body []byte, at place) error {
 	e, err := parseEvent(body)
 	if err != nil {
 		return err
@@ -185,23 +229,21 @@ func (ix *index) applyEvent(b *pebble.Batch, body []byte, at place) error {
 	if e.seq == 0 {
 		l.headAt = e.at
 		ix.key = appendHeadKey(ix.key[:0], l.ref.Tenant, l.ref.Kind, e.at, e.id)
-		if err := b.Set(ix.key, nil, nil); err != nil {
-			return err
-		}
+		ix.stage.put(ix.key, nil)
 	}
 	l.lastAt = e.at
 	l.tail = append(l.tail, at)
 	l.version++
 	if l.version%chunkLen == 0 {
-		if err := b.Set(chunkKey(e.id, l.version/chunkLen-1), appendPlaces(nil, l.tail), nil); err != nil {
-			return err
+		if err := ix.db.Set(chunkKey(e.id, l.version/chunkLen-1), appendPlaces(nil, l.tail), pebble.NoSync); err != nil {
+			return fmt.Errorf("write places of stream %s: %w", l.ref, err)
 		}
 		l.tail = nil
 	}
 	return nil
 }
 
-func (ix *index) applyFacts(b *pebble.Batch, f *storedFacts, at place, floor int64) error {
+func (ix *index) applyFacts(f *storedFacts, at place, floor int64) error {
 	l, err := ix.touch(f.kind, f.id, f.tenant, false)
 	if err != nil || l == nil {
 		return err
@@ -211,18 +253,15 @@ func (ix *index) applyFacts(b *pebble.Batch, f *storedFacts, at place, floor int
 	}
 	if f.hasDue {
 		if l.due.queue != "" {
-			ix.key = appendDueKey(ix.key[:0], l.due.queue, l.due.at, l.due.place)
-			if err := b.Delete(ix.key, nil); err != nil {
-				return err
-			}
+			ix.stage.leavePlace(l.due.queue, l.due.at, l.due.place, l.due.stage == ix.stage.no)
 		}
 		l.due = duePlace{}
 		if len(f.queue) > 0 {
-			l.due = duePlace{queue: string(f.queue), at: max(f.dueAt, floor), place: at}
-			ix.key, ix.val = appendDueKey(ix.key[:0], l.due.queue, l.due.at, at), appendRef(ix.val[:0], l.ref)
-			if err := b.Set(ix.key, ix.val, nil); err != nil {
-				return err
+			l.due = duePlace{queue: ix.queueName(f.queue), at: max(f.dueAt, floor), place: at}
+			if ix.live { // a replay may meet in Pebble what it stages itself
+				l.due.stage = ix.stage.no
 			}
+			ix.stage.takePlace(l.due.queue, duePut{at: l.due.at, place: at, ref: l.ref})
 		}
 	}
 	for i := range f.names {
@@ -230,28 +269,43 @@ func (ix *index) applyFacts(b *pebble.Batch, f *storedFacts, at place, floor int
 		ix.val = binary.LittleEndian.AppendUint64(append(ix.val[:0], indexVersion, boolByte(n.whileOpen)), uint64(n.until))
 		ix.val = append(appendRef(ix.val, l.ref), n.value...)
 		ix.key = appendNameKey(ix.key[:0], n.space, l.ref.Tenant, n.key)
-		if err := b.Set(ix.key, ix.val, nil); err != nil {
-			return err
-		}
+		ix.stage.putName(ix.key, ix.val)
 	}
 	for i := range f.terms {
 		t := &f.terms[i]
 		ix.key = appendTermPrefix(ix.key[:0], l.ref.Tenant, l.ref.Kind, t.field, t.value)
 		ix.key = appendNewest(ix.key, l.headAt, f.id)
-		if err := b.Set(ix.key, nil, nil); err != nil {
-			return err
-		}
+		ix.stage.put(ix.key, nil)
 	}
 	return nil
+}
+
+// queueName is the name as a string that all lives share.
+func (ix *index) queueName(b []byte) string {
+	name, ok := ix.queues[string(b)]
+	if !ok {
+		name = string(b)
+		ix.queues[name] = name
+	}
+	return name
 }
 
 // touch returns the life of a stream for changing, in the young generation. The caller holds applying and mu. Of kind
 // Callback a stream may have gone with its head (purge.go): then the life is nil, and what follows of it counts for nothing.
 func (ix *index) touch(kind Kind, id ulid.ULID, t []byte, head bool) (*life, error) {
+	if ix.touched != nil && ix.touched.ref.ID == id { // facts follow the events of their change
+		return ix.touched, nil
+	}
 	if l := ix.young[id]; l != nil {
+		ix.touched = l
 		return l, nil
 	}
 	l := ix.old[id]
+	if l != nil { // the old one is written out as it was with the mark
+		next := *l
+		next.tail = append(make([]place, 0, len(l.tail)+2), l.tail...)
+		l = &next
+	}
 	if l == nil && !(head && ix.live) {
 		var err error
 		if l, err = ix.stored(id); err != nil {
@@ -272,7 +326,7 @@ func (ix *index) touch(kind Kind, id ulid.ULID, t []byte, head bool) (*life, err
 		}
 		l = &life{ref: Ref{Tenant: name, Kind: kind, ID: id}, tail: make([]place, 0, 5)}
 	}
-	ix.young[id] = l
+	ix.young[id], ix.touched = l, l
 	return l, nil
 }
 
@@ -361,32 +415,24 @@ func (ix *index) places(dst []place, id ulid.ULID, from uint32) ([]place, *Ref, 
 	return dst, &ref, nil
 }
 
-// change makes the young generation the old one and returns the mark that holds once the old one is written.
-func (ix *index) change() (mark uint64, olds []*life) {
-	ix.applying.Lock()
-	defer ix.applying.Unlock()
-	ix.mu.Lock()
-	defer ix.mu.Unlock()
-	ix.old, ix.young = ix.young, make(map[ulid.ULID]*life, len(ix.young)/2)
-	olds = make([]*life, 0, len(ix.old))
-	for _, l := range ix.old {
-		olds = append(olds, l)
-	}
-	return ix.next, olds
-}
-
-// writeOut writes the old generation and the mark to Pebble's memory; flush makes it durable.
+// writeOut writes the lives of the young generation, behind all that is staged, and then the mark, to Pebble's memory;
+// flush makes it durable.
 func (ix *index) writeOut() error {
+	ix.writing.Lock()
+	defer ix.writing.Unlock()
 	return ix.finish(ix.change())
 }
 
-// finish writes the lives of the old generation, and then the mark.
-func (ix *index) finish(mark uint64, olds []*life) error {
+// finish writes the old stage, the lives of the old generation, and then the mark. The caller holds writing.
+func (ix *index) finish(mark uint64, lives []*life) error {
+	if err := ix.writeStage(); err != nil {
+		return err
+	}
 	const step = 256
 	var buf []byte
-	for len(olds) > 0 {
-		part := olds[:min(step, len(olds))]
-		olds = olds[len(part):]
+	for len(lives) > 0 {
+		part := lives[:min(step, len(lives))]
+		lives = lives[len(part):]
 		if err := ix.writeLives(part, &buf); err != nil {
 			return err
 		}
@@ -401,6 +447,79 @@ func (ix *index) finish(mark uint64, olds []*life) error {
 	return nil
 }
 
+// publish writes what is staged to Pebble's memory: what was applied before the call can be read there in its order.
+func (ix *index) publish() error {
+	if ix.staged() == 0 {
+		return nil
+	}
+	ix.writing.Lock()
+	defer ix.writing.Unlock()
+	ix.applying.Lock()
+	ix.mu.Lock()
+	ix.changeStage()
+	ix.mu.Unlock()
+	ix.applying.Unlock()
+	return ix.writeStage()
+}
+
+// change makes the young generation and the young stage the old ones, and returns the mark that holds once they are written.
+// The lives are in the order of their keys. The caller holds writing.
+func (ix *index) change() (mark uint64, lives []*life) {
+	ix.applying.Lock()
+	defer ix.applying.Unlock()
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	ix.changeStage()
+	for id, l := range ix.young {
+		if l.ref.Kind != File && id.Compare(ix.newest) > 0 && id.Compare(horizon) < 0 {
+			ix.newest = id
+		}
+	}
+	ix.touched = nil
+	ix.old, ix.young = ix.young, make(map[ulid.ULID]*life, len(ix.young)/2)
+	lives = slices.SortedFunc(maps.Values(ix.old), func(a, b *life) int { return bytes.Compare(a.ref.ID[:], b.ref.ID[:]) })
+	return ix.next, lives
+}
+
+// changeStage makes the young stage the old one. The caller holds writing, applying and mu.
+func (ix *index) changeStage() {
+	ix.stage0, ix.stage = ix.stage, newStage(ix.stage.no+1, ix.stage)
+}
+
+// writeStage writes the old stage and lets it go. The caller holds writing.
+func (ix *index) writeStage() error {
+	err := ix.stage0.write(ix.db, func(b *pebble.Batch) error {
+		ix.applying.Lock()
+		defer ix.applying.Unlock()
+		return b.Commit(pebble.NoSync)
+	})
+	if err != nil {
+		return err
+	}
+	ix.mu.Lock()
+	ix.stage0 = nil
+	ix.mu.Unlock()
+	return nil
+}
+
+// staged is how much publish would write.
+func (ix *index) staged() int {
+	ix.mu.RLock()
+	defer ix.mu.RUnlock()
+	n := ix.stage.len()
+	if ix.stage0 != nil {
+		n += ix.stage0.len()
+	}
+	return n
+}
+
+// crowded reports whether more is in memory than should be.
+func (ix *index) crowded() (lives, stage bool) {
+	ix.mu.RLock()
+	defer ix.mu.RUnlock()
+	return len(ix.young) >= maxYoung, ix.stage.full()
+}
+
 func (ix *index) writeLives(part []*life, buf *[]byte) error {
 	ix.applying.Lock()
 	defer ix.applying.Unlock()
@@ -408,7 +527,7 @@ func (ix *index) writeLives(part []*life, buf *[]byte) error {
 	defer b.Close()
 	var key [17]byte
 	key[0] = keyLife
-	for _, l := range part { // only apply changes lives, and it needs applying
+	for _, l := range part { // touch copies those that change meanwhile
 		copy(key[1:], l.ref.ID[:])
 		*buf = l.append((*buf)[:0])
 		if err := b.Set(key[:], *buf, nil); err != nil {
@@ -437,6 +556,9 @@ type name struct {
 
 // name returns false when nobody ever had the name.
 func (ix *index) name(key []byte) (name, bool, error) {
+	if n, there, err := ix.stagedName(key); there || err != nil {
+		return n, there, err
+	}
 	v, closer, err := ix.db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return name{}, false, nil
@@ -447,6 +569,19 @@ func (ix *index) name(key []byte) (name, bool, error) {
 	defer closer.Close()
 	n, err := parseName(v)
 	return n, err == nil, err
+}
+
+func (ix *index) stagedName(key []byte) (n name, there bool, err error) {
+	ix.mu.RLock()
+	defer ix.mu.RUnlock()
+	v, there := ix.stage.name(key)
+	if !there && ix.stage0 != nil {
+		v, there = ix.stage0.name(key)
+	}
+	if there {
+		n, err = parseName(v)
+	}
+	return n, there, err
 }
 
 // parseName reads: version 1 | while open 1 | until 8 | kind, id, tenant of the holder | value (the rest).

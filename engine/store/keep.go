@@ -34,6 +34,9 @@ func (s *Store) EachKept(ctx context.Context, id tenant.ID, fn func(Kept) error)
 		return err
 	}
 	defer s.exit()
+	if err := s.index.publish(); err != nil {
+		return fmt.Errorf("list what is kept: %w", err)
+	}
 	prefix := appendNameKey(nil, ByKept, id, "")
 	it, err := s.index.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: prefixEnd(prefix)})
 	if err != nil {
@@ -59,6 +62,9 @@ func (s *Store) Unkeep(refs []Ref) error {
 		return err
 	}
 	defer s.exit()
+	if err := s.index.publish(); err != nil { // else what is staged would bring them back
+		return err
+	}
 	b := s.index.db.NewBatch()
 	defer b.Close()
 	for _, ref := range refs {

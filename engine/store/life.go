@@ -21,6 +21,7 @@ type duePlace struct {
 	queue string // empty: nowhere
 	at    int64
 	place place
+	stage uint64 // in which alone it is; 0: it may be in Pebble
 }
 
 // life is what the index knows of one stream.

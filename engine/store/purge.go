@@ -299,6 +299,9 @@ func (c *purge) dropName(key []byte, holder ulid.ULID) error {
 func (c *purge) finish() error {
 	ix := c.s.index
 	if !c.batch.Empty() {
+		if err := ix.publish(); err != nil { // else what is staged would bring it back
+			return fmt.Errorf("purge the index: %w", err)
+		}
 		ix.applying.Lock()
 		err := c.batch.Commit(pebble.NoSync)
 		ix.applying.Unlock()

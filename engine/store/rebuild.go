@@ -103,12 +103,15 @@ func newIndex(dir string, f *format, o Options) (*index, error) {
 	return openIndex(dir, store, o.Cache, o.Log, func(err error) { o.Log.Error("index", "err", err) })
 }
 
-// makeRoom writes the lives out when there are many.
+// makeRoom writes out what is more than should be in memory.
 func (ix *index) makeRoom() error {
-	if young, _ := ix.counts(); young < maxYoung {
-		return nil
+	switch lives, stage := ix.crowded(); {
+	case lives:
+		return ix.writeOut()
+	case stage:
+		return ix.publish()
 	}
-	return ix.writeOut()
+	return nil
 }
 
 // exchange puts the directory next in the place of the one at path, which goes. Where the file system cannot exchange

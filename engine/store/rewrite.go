@@ -24,7 +24,7 @@ func rewriteGroup(group []byte, change func(n uint32, body []byte) ([]byte, erro
 	var all []moved
 	changed := false
 	size := 0
-	h, err := walkEntries(group, func(n uint32, off int, body []byte) error {
+	h, err := walkEntries(group, false, func(n uint32, off int, body []byte) error {
 		next := body
 		if body[0] != entryDropped {
 			var err error

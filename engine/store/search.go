@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -81,50 +82,41 @@ func (s *Store) match(ctx context.Context, scope tenant.Scope, q Query, yield fu
 	if len(prefixes) == 0 {
 		prefixes = append(prefixes, appendHeadPrefix(nil, t, q.Kind))
 	}
-	iters := make([]*pebble.Iterator, 0, len(prefixes))
+	iters, err := s.index.postings(prefixes, lower, upper)
+	if err != nil {
+		return fmt.Errorf("search: %w", err)
+	}
 	defer func() {
-		for _, it := range iters {
-			it.Close()
+		for _, p := range iters {
+			p.close()
 		}
 	}()
-	snap := s.index.db.NewSnapshot()
-	defer snap.Close()
-	for _, p := range prefixes {
-		end := prefixEnd(p)
-		if upper != nil {
-			end = append(append([]byte(nil), p...), upper...)
-		}
-		it, err := snap.NewIter(&pebble.IterOptions{LowerBound: append(append([]byte(nil), p...), lower...), UpperBound: end})
-		if err != nil {
-			return fmt.Errorf("search: %w", err)
-		}
-		iters = append(iters, it)
-		if !it.First() {
-			return it.Error()
+	for _, p := range iters {
+		if !p.first() {
+			return p.error()
 		}
 	}
-	rest := func(i int) []byte { return iters[i].Key()[len(prefixes[i]):] }
 	var seek []byte
 	for steps := 0; ; steps++ {
 		if steps%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		// agree on a place: whoever is behind jumps to the one furthest on
-		at := append(seek[:0], rest(0)...)
+		at := append(seek[:0], iters[0].at...)
 		for i, agreed := 0, 0; agreed < len(iters); i = (i + 1) % len(iters) {
-			switch bytes.Compare(rest(i), at) {
+			switch bytes.Compare(iters[i].at, at) {
 			case 0:
 				agreed++
 			case 1:
-				at, agreed = append(at[:0], rest(i)...), 1
+				at, agreed = append(at[:0], iters[i].at...), 1
 			case -1:
-				if !iters[i].SeekGE(append(append([]byte(nil), prefixes[i]...), at...)) {
-					return iters[i].Error()
+				if !iters[i].seek(at) {
+					return iters[i].error()
 				}
-				if bytes.Equal(rest(i), at) {
+				if bytes.Equal(iters[i].at, at) {
 					agreed++
 				} else {
-					at, agreed = append(at[:0], rest(i)...), 1
+					at, agreed = append(at[:0], iters[i].at...), 1
 				}
 			}
 		}
@@ -136,11 +128,113 @@ func (s *Store) match(ctx context.Context, scope tenant.Scope, q Query, yield fu
 		if !yield(Ref{t, q.Kind, id}) {
 			return nil
 		}
-		if !iters[0].Next() {
-			return iters[0].Error()
+		if !iters[0].next() {
+			return iters[0].error()
 		}
 	}
 }
+
+// postings walks through the streams that carry a term, or through all heads: those in Pebble and those that are staged.
+type postings struct {
+	at []byte // where it is: a time and an id, as appendNewest has it
+
+	prefix []byte // before it in the keys
+	it     *pebble.Iterator
+	staged []string // all of them, in order
+	next0  int      // the first of staged that was not passed
+	stored []byte   // where it is; nil: at the end
+	key    []byte   // scratch
+}
+
+// postings makes a walk for each prefix, between two places, all of one moment. They must be closed.
+func (ix *index) postings(prefixes [][]byte, lower, upper []byte) (all []*postings, err error) {
+	ix.mu.RLock() // nothing goes from the stage to Pebble meanwhile
+	snap := ix.db.NewSnapshot()
+	stages := []stage{ix.stage.written()}
+	if ix.stage0 != nil {
+		stages = append(stages, ix.stage0.written())
+	}
+	ix.mu.RUnlock()
+	defer snap.Close()
+	defer func() {
+		if err != nil {
+			for _, p := range all {
+				p.close()
+			}
+		}
+	}()
+	for _, prefix := range prefixes {
+		p := &postings{prefix: prefix}
+		end := prefixEnd(prefix)
+		if upper != nil {
+			end = slices.Concat(prefix, upper)
+		}
+		if p.it, err = snap.NewIter(&pebble.IterOptions{LowerBound: slices.Concat(prefix, lower), UpperBound: end}); err != nil {
+			return all, err
+		}
+		all = append(all, p)
+	}
+	for i := range stages {
+		stages[i].each(func(key []byte) {
+			for _, p := range all {
+				rest, ok := bytes.CutPrefix(key, p.prefix)
+				if ok && bytes.Compare(rest, lower) >= 0 && (upper == nil || bytes.Compare(rest, upper) < 0) {
+					p.staged = append(p.staged, string(rest))
+				}
+			}
+		})
+	}
+	for _, p := range all {
+		slices.Sort(p.staged)
+		p.staged = slices.Compact(p.staged)
+	}
+	return all, nil
+}
+
+func (p *postings) first() bool {
+	p.read(p.it.First())
+	return p.settle()
+}
+
+// next goes on from where it is.
+func (p *postings) next() bool {
+	if p.stored != nil && bytes.Equal(p.stored, p.at) {
+		p.read(p.it.Next())
+	}
+	if p.next0 < len(p.staged) && p.staged[p.next0] == string(p.at) {
+		p.next0++
+	}
+	return p.settle()
+}
+
+// seek goes to the first place that is not before the given one.
+func (p *postings) seek(to []byte) bool {
+	if p.stored != nil && bytes.Compare(p.stored, to) < 0 {
+		p.key = append(append(p.key[:0], p.prefix...), to...)
+		p.read(p.it.SeekGE(p.key))
+	}
+	n, _ := slices.BinarySearch(p.staged[p.next0:], string(to))
+	p.next0 += n
+	return p.settle()
+}
+
+func (p *postings) read(ok bool) {
+	if p.stored = nil; ok {
+		p.stored = p.it.Key()[len(p.prefix):]
+	}
+}
+
+// settle takes the first of both; false: there is nothing more.
+func (p *postings) settle() bool {
+	p.at = append(p.at[:0], p.stored...)
+	if p.next0 < len(p.staged) && (p.stored == nil || p.staged[p.next0] < string(p.stored)) {
+		p.at = append(p.at[:0], p.staged[p.next0]...)
+	}
+	return len(p.at) > 0
+}
+
+func (p *postings) error() error { return p.it.Error() }
+func (p *postings) close()       { p.it.Close() }
 
 // span returns the bounds of what may match, as appendNewest has it: from the newest (lower) to the oldest (upper).
 func (s *Store) span(t tenant.ID, q Query) (lower, upper []byte, err error) {

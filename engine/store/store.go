@@ -98,6 +98,7 @@ type Store struct {
 	stop    chan struct{}  // closed by Close
 	turn    chan struct{}  // size 1: write the index out now
 	turned  chan struct{}  // size 1: the index has been written out
+	crowd   chan struct{}  // size 1: write out now what is staged
 	halted  chan struct{}  // closed by fail
 
 	closeOnce sync.Once
@@ -111,7 +112,7 @@ func Open(o Options) (_ *Store, err error) {
 	o = o.withDefaults()
 	s := &Store{
 		opt: o, metrics: newMetrics(o.Registerer),
-		stop: make(chan struct{}), turn: make(chan struct{}, 1), turned: make(chan struct{}, 1), halted: make(chan struct{}),
+		stop: make(chan struct{}), turn: make(chan struct{}, 1), turned: make(chan struct{}, 1), crowd: make(chan struct{}, 1), halted: make(chan struct{}),
 	}
 	s.queue.ready = make(chan struct{}, 1)
 	var undo []func() error
@@ -239,10 +240,7 @@ func (s *Store) replay() error {
 		if _, err := s.index.apply(seq, group); err != nil {
 			return err
 		}
-		if young, _ := s.index.counts(); young >= maxYoung {
-			return s.index.writeOut()
-		}
-		return nil
+		return s.index.makeRoom()
 	})
 	if err != nil {
 		return err
@@ -313,6 +311,7 @@ func (s *Store) keepUp() {
 	defer flush.Stop()
 	defer space.Stop()
 	for {
+		write := s.writeOut
 		select {
 		case <-s.stop:
 			return
@@ -321,38 +320,69 @@ func (s *Store) keepUp() {
 				s.opt.Log.Error("free space unknown", "err", err)
 			}
 			continue
+		case <-s.crowd:
+			write = s.index.publish
 		case <-flush.C:
 		case <-s.turn:
 		}
 		if s.failed.Load() {
 			return
 		}
-		if err := s.writeOut(); err != nil {
-			s.fail(err)
-			return
+		err := write()
+		if err == nil {
+			err = s.flush()
 		}
-		if _, err := s.index.db.AsyncFlush(); err != nil {
-			s.fail(fmt.Errorf("flush the index: %w", err))
+		if err != nil {
+			s.fail(err)
 			return
 		}
 	}
 }
 
+// flush has Pebble write to disk, in the background, what it has in memory.
+func (s *Store) flush() error {
+	if _, err := s.index.db.AsyncFlush(); err != nil {
+		return fmt.Errorf("flush the index: %w", err)
+	}
+	return nil
+}
+
 // writeOut makes durable, or hands to Pebble for its next flush, what is only in memory besides the log.
 func (s *Store) writeOut() error {
-	if young, _ := s.index.counts(); young > 0 {
+	if young, _ := s.index.counts(); young > 0 || s.index.staged() > 0 {
 		if err := s.index.writeOut(); err != nil {
 			return err
 		}
 	}
-	select {
-	case s.turned <- struct{}{}:
-	default:
-	}
+	signal(s.turned)
 	if err := s.acked.sync(); err != nil {
 		return fmt.Errorf("sync the mark of acknowledged groups: %w", err)
 	}
 	return s.readers.save()
+}
+
+// keepRoom has written out what is more than should be in memory, and waits when that is slower than commits are.
+func (s *Store) keepRoom() error {
+	lives, stage := s.index.crowded()
+	if lives {
+		signal(s.turn)
+		s.awaitTurn()
+	}
+	if stage {
+		signal(s.crowd)
+		if s.index.staged() >= 4*maxStaged {
+			return s.index.publish()
+		}
+	}
+	return nil
+}
+
+// signal asks on a channel of size 1; when it is full, that was asked for already.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // awaitTurn holds the settling goroutine, and with it all commits, while the index is written out more slowly than lives

@@ -36,6 +36,9 @@ func (s *Store) keepSwept() {
 
 // sweepNames deletes the names that have ended and returns how many.
 func (s *Store) sweepNames() (swept int, err error) {
+	if err := s.index.publish(); err != nil {
+		return 0, fmt.Errorf("sweep names: %w", err)
+	}
 	from := []byte{keyName}
 	for from != nil {
 		select {

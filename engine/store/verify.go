@@ -210,10 +210,8 @@ func (v *verifier) group(seq uint64, group []byte) error {
 	if err != nil {
 		return err
 	}
-	b := ix.db.NewBatch()
-	defer b.Close()
 	var f storedFacts
-	_, err = eachEntry(group, func(n uint32, off int, body []byte) error {
+	_, err = eachEntry(group, false, func(n uint32, off int, body []byte) error {
 		of := fmt.Sprintf("group %d, entry %d", seq, n)
 		switch body[0] {
 		case entryEvent:
@@ -239,19 +237,19 @@ func (v *verifier) group(seq uint64, group []byte) error {
 			case l.version > 0 && e.at < l.lastAt:
 				v.find(of, "event %d in group %d is older than the one before it", e.seq, seq)
 			}
-			return ix.applyEvent(b, body, place{seq, uint32(off)})
+			return ix.applyEvent(body, place{seq, uint32(off)})
 		case entryFacts:
 			if err := parseFacts(&f, body); err != nil {
 				return err
 			}
-			if err := ix.applyFacts(b, &f, place{seq, n}, h.floor); err != nil {
+			if err := ix.applyFacts(&f, place{seq, n}, h.floor); err != nil {
 				v.find(of, "%v", err)
 			}
 			return nil
 		}
 		return fmt.Errorf("%w: entry of type %q", errDamaged, body[0])
 	})
-	return errors.Join(err, b.Commit(nosync))
+	return err
 }
 
 func (v *verifier) beside() error {

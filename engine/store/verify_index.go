@@ -11,8 +11,6 @@ import (
 	"github.com/kakitome/kakitome/engine/tenant"
 )
 
-var nosync = pebble.NoSync
-
 // compare walks through the index and the second one, which have their keys in the same order.
 func (v *verifier) compare() error {
 	if v.store == nil {
@@ -203,8 +201,8 @@ func (v *verifier) describe(key, value []byte) string {
 		}
 	case keyDue:
 		if len(key) > 2+dueSize {
-			if item, err := parseDue(key[len(key)-dueSize:], value); err == nil {
-				return fmt.Sprintf("place in queue %s of stream %s", key[1:len(key)-dueSize-1], item.Ref)
+			if d, err := parseDue(key[len(key)-dueSize:], value); err == nil {
+				return fmt.Sprintf("place in queue %s of stream %s", key[1:len(key)-dueSize-1], d.ref)
 			}
 		}
 	case keyMark:

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -98,7 +100,7 @@ func BenchmarkWholeLife(b *testing.B) {
 	for _, c := range []struct{ committers, batch int }{{1, 1}, {64, 1}, {512, 1}, {4, 500}, {16, 500}} {
 		b.Run(fmt.Sprintf("committers=%d/batch=%d", c.committers, c.batch), func(b *testing.B) {
 			s, dir := benchStore(b)
-			before := written()
+			before, cpu := written(), cpuTime()
 			var next atomic.Int64
 			var all sync.WaitGroup
 			b.ResetTimer()
@@ -136,6 +138,7 @@ func BenchmarkWholeLife(b *testing.B) {
 			}
 			all.Wait()
 			b.StopTimer()
+			b.ReportMetric(float64((cpuTime()-cpu).Nanoseconds())/1000/float64(b.N), "cpu-µs/life")
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lives/s")
 			b.ReportMetric(float64(written()-before)/float64(b.N), "written-B/life")
 			b.ReportMetric(float64(stored(dir))/float64(b.N), "stored-B/life")
@@ -182,6 +185,15 @@ func BenchmarkLoad(b *testing.B) {
 		}
 		i += 7
 	}
+}
+
+// cpuTime is what this process has used of the CPUs.
+func cpuTime() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // written is what the kernel counts as written by this process, in bytes.
