@@ -1,17 +1,14 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
 	"regexp"
 	"strings"
 
 	"github.com/kakitome/kakitome/plugins/proto"
+	"github.com/kakitome/kakitome/plugins/sdk"
 )
 
 // account is an instance's configuration: config.schema.json.
@@ -31,31 +28,18 @@ func validateConfig(config []byte) []*proto.Error {
 // parseConfig reports every fault, none with the secret in it.
 func parseConfig(config []byte) (account, []*proto.Error) {
 	var a account
-	d := json.NewDecoder(bytes.NewReader(config))
-	d.DisallowUnknownFields()
-	err := d.Decode(&a)
-	if err == nil {
-		if _, more := d.Token(); more != io.EOF {
-			err = errors.New("more than one JSON value")
-		}
+	faults := sdk.ParseConfig(config, &a)
+	if faults != nil {
+		return account{}, faults
 	}
-	if err != nil {
-		// The decoder's own words could repeat a part of the secret.
-		var wrongType *json.UnmarshalTypeError
-		if errors.As(err, &wrongType) && wrongType.Field != "" {
-			return account{}, []*proto.Error{configError(wrongType.Field, "want a string")}
-		}
-		return account{}, []*proto.Error{configError("", "want one JSON object with endpoint, merchant and secret, and nothing else")}
-	}
-	var faults []*proto.Error
 	if fault := endpointFault(a.Endpoint); fault != "" {
-		faults = append(faults, configError("endpoint", fault))
+		faults = append(faults, sdk.ConfigError("endpoint", fault))
 	}
 	if !merchantID.MatchString(a.Merchant) {
-		faults = append(faults, configError("merchant", "want 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit"))
+		faults = append(faults, sdk.ConfigError("merchant", "want 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit"))
 	}
 	if n := len(a.Secret); n < 16 || n > 256 {
-		faults = append(faults, configError("secret", fmt.Sprintf("has %d bytes; want 16 to 256", n)))
+		faults = append(faults, sdk.ConfigError("secret", fmt.Sprintf("has %d bytes; want 16 to 256", n)))
 	}
 	a.Endpoint = strings.TrimSuffix(a.Endpoint, "/")
 	return a, faults
@@ -79,8 +63,4 @@ func endpointFault(endpoint string) string {
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-func configError(field, message string) *proto.Error {
-	return &proto.Error{Class: proto.ErrorClass_CONFIG, Code: "bad_config", Field: field, Message: message}
 }
