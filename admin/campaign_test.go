@@ -94,7 +94,9 @@ func TestStoppedCanaryIsDecidedWithOneButton(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, viewer.post(path+"/retry-canary").status)
 	require.Equal(t, http.StatusSeeOther, sender.post(path+"/retry-canary").status)
 	require.Equal(t, "upload.retry_canary", r.actions("mizu")[0])
-	st = r.until(st.ID, func(now *campaign.State) bool { return now.Canary.Seeds[0].Message != st.Canary.Seeds[0].Message && !now.Canary.Seeds[0].Message.IsZero() })
+	st = r.until(st.ID, func(now *campaign.State) bool {
+		return now.Canary.Seeds[0].Message != st.Canary.Seeds[0].Message && !now.Canary.Seeds[0].Message.IsZero()
+	})
 	require.Contains(t, viewer.get(path).body, "カナリア送信中")
 	r.seedsEnd(st, []string{"au"}, "au")
 	st = r.until(st.ID, at(campaign.Stopped))

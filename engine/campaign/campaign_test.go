@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -595,4 +596,38 @@ func TestDefaultsFillWhatRowsDoNotSay(t *testing.T) {
 	_, err = r.Release(t.Context(), mizu, st.ID, Release{})
 	require.NoError(t, err)
 	require.EqualValues(t, 2, r.until(st.ID, Done).Accepted)
+}
+
+// TestTheDayOfANumberGoesWithItsMessage: the column 電話番号登録日 from the file to what dispatch asks with.
+func TestTheDayOfANumberGoesWithItsMessage(t *testing.T) {
+	r := openRoom(t)
+	r.run()
+	tomorrow := time.Now().In(message.Tokyo).AddDate(0, 0, 1)
+	st := r.check([]byte("電話番号,本文,電話番号登録日\r\n09000010001,断水のお知らせ,令和6年5月5日\r\n09000010002,断水のお知らせ,\r\n" +
+		"09000010003,断水のお知らせ," + tomorrow.Format("2006/1/2") + "\r\n09000010004,断水のお知らせ,1979/12/31\r\n"))
+	require.EqualValues(t, 2, st.Good)
+	faults := r.list(st.ID, ListFaults)
+	require.Len(t, faults, 2)
+	for i, want := range []struct {
+		line     int64
+		ja, text string
+	}{{4, "未来", "must not be in the future"}, {5, "1980", "not before 1980"}} {
+		require.Equal(t, want.line, faults[i].Line)
+		require.Equal(t, "電話番号登録日", faults[i].Column)
+		require.Equal(t, "range", faults[i].Code)
+		require.Contains(t, faults[i].Text("en"), want.text)
+		require.Contains(t, faults[i].Text("ja"), want.ja)
+	}
+	_, err := r.Release(t.Context(), mizu, st.ID, Release{By: "key:erp", GoodOnly: true})
+	require.NoError(t, err)
+	r.until(st.ID, Done)
+	days := map[string]string{}
+	for _, ref := range r.messages(st.ID) {
+		plain, err := r.Store.Open("mizu", ref.ID.String()+"/sms", r.head(ref).SMS)
+		require.NoError(t, err)
+		var sms message.SMS
+		require.NoError(t, json.Unmarshal(plain, &sms))
+		days[sms.Number] = sms.Registered
+	}
+	require.Equal(t, map[string]string{"+819000010001": "2024-05-05", "+819000010002": ""}, days)
 }

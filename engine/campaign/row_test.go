@@ -72,6 +72,20 @@ func TestDatesAsPeopleWriteThem(t *testing.T) {
 	}
 }
 
+func TestTheDayOfANumberIsReadAsPeopleWriteIt(t *testing.T) {
+	for _, column := range []string{"電話番号登録日", "番号登録日", "registered_on"} {
+		for _, v := range []string{"2024/5/5", "2024-05-05", "令和6年5月5日", "R6.5.5", "20240505"} {
+			r := one(t, []string{"phone", column}, []string{"09000010001", v})
+			require.Empty(t, r.faults, v)
+			require.Equal(t, "2024-05-05", r.draft.Recipient.RegisteredOn, v)
+		}
+	}
+	require.Nil(t, one(t, []string{"phone", "電話番号登録日"}, []string{"09000010001", ""}).draft.Recipient)
+	r := one(t, []string{"phone", "電話番号登録日"}, []string{"09000010001", "2024/2/30"})
+	require.Equal(t, "電話番号登録日", r.faults[0].Column)
+	require.NotContains(t, r.faults[0].Value, "2024/2/30")
+}
+
 func TestTimesAreInTokyo(t *testing.T) {
 	at := func(v string) string {
 		r := one(t, []string{"phone", "send_at"}, []string{"", v})

@@ -39,7 +39,7 @@ type Without struct {
 type Canary struct {
 	Minutes int       `json:"minutes"`
 	Since   time.Time `json:"since"`
-	Until   time.Time `json:"until"` // all have to be delivered by then
+	Until   time.Time `json:"until"`             // all have to be delivered by then
 	Retries []Said    `json:"retries,omitempty"` // who tried it again, the oldest first; Since and Until are of the last
 	Seeds   []Probe   `json:"seeds,omitempty"`
 	Failed  []string  `json:"failed,omitempty"` // carriers that stopped it and are not decided on

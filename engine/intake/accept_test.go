@@ -384,6 +384,11 @@ func TestCodeGoesFirstWithoutALink(t *testing.T) {
 	h := r.state(t, id).Head
 	require.Equal(t, []any{message.OTP, message.LaneCode, message.ViaEngine, "otp", msg.ID, ""}, []any{h.Class, h.Lane, h.Via, h.Sender, h.For, h.URL})
 	require.WithinDuration(t, time.Now().Add(5*time.Minute), h.ValidUntil, time.Minute)
+	id, err = r.SendCode(t.Context(), CodeRequest{Tenant: "mizu", To: "+819000010001", Registered: "2024-05-05", Text: "「1234」お客様の認証番号です。", ForMessage: msg.ID, By: "engine"})
+	require.NoError(t, err)
+	plain, err := r.Store.Open("mizu", id.String()+"/sms", r.state(t, id).Head.SMS)
+	require.NoError(t, err)
+	require.Contains(t, string(plain), `"registered":"2024-05-05"`, "a code is not for who got the number since")
 	_, err = r.SendCode(t.Context(), CodeRequest{Tenant: "mizu", To: "+819000020001", Text: "1234", ForMessage: msg.ID})
 	var problems message.Problems
 	require.ErrorAs(t, err, &problems)
