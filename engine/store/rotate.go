@@ -146,12 +146,14 @@ func (r *rotation) rewrapFormat(*Rotation) error {
 }
 
 func (r *rotation) rewrapKeys(out *Rotation) error {
+	r.keys.files.Lock() // a key that is being made under the old one has its file then
 	paths, err := filepath.Glob(filepath.Join(r.keys.dir, "*", "*.json"))
+	r.keys.files.Unlock()
 	if err != nil {
 		return err
 	}
 	slices.Sort(paths)
-	for _, path := range paths { // a file that is made meanwhile is made under the new key
+	for _, path := range paths { // a file that is made from now on is made under the new key
 		t := tenant.ID(filepath.Base(filepath.Dir(path)))
 		n, err := r.keys.rewrap(t, strings.TrimSuffix(filepath.Base(path), ".json"))
 		if err != nil {

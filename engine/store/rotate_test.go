@@ -2,11 +2,13 @@ package store
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -141,6 +143,39 @@ func TestRotationWhileKeysAreMade(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[string]int{last.Key: 10}, report.Keys)
 	requireOpens(t, open(t, o), all, "reopened")
+}
+
+// A key that was wrapped before the new master key was there, and whose file comes behind it, is wrapped anew too.
+func TestRotationWaitsForAKeyThatIsBeingMade(t *testing.T) {
+	o := testOptions(t)
+	s := open(t, o)
+	k := s.keys
+	d := &dataKey{slot: keySlot{acme, "bulk", "2030-01-01"}}
+	d.stored = storedKey{ID: hex.EncodeToString(d.id[:]), Day: d.slot.day}
+	formatted, done := make(chan struct{}), make(chan error, 1)
+	k.files.Lock()
+	d.stored.Master, d.stored.Key = k.master.wrap(make([]byte, 32), wrapAAD(acme, classDir+"bulk", d.stored))
+	r := rotation{dir: o.Dir, master: s.master, keys: k, reach: func(step string) error {
+		if step == "format" {
+			close(formatted)
+		}
+		return nil
+	}}
+	go func() {
+		_, err := r.run()
+		done <- err
+	}()
+	<-formatted
+	for range 10_000 {
+		runtime.Gosched() // the rotation would go by
+	}
+	err := k.write(acme, classDir+"bulk", []storedKey{d.stored})
+	k.files.Unlock()
+	require.NoError(t, err)
+	require.NoError(t, <-done)
+	f, err := readKeyFile(k.path(acme, classDir+"bulk"))
+	require.NoError(t, err)
+	require.Equal(t, s.master.current(), f.Keys[0].Master)
 }
 
 // TestKeyDestroyedLeavesNoCopy looks for the wrapped key in all that lies in the directory, and in what is interrupted.
