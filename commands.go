@@ -21,6 +21,7 @@ import (
 
 	"github.com/kakitome/kakitome/conf"
 	"github.com/kakitome/kakitome/engine/bind"
+	"github.com/kakitome/kakitome/engine/private"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/plugins/host"
 )
@@ -198,21 +199,14 @@ func readTenant(path string) (*applyRequest, error) {
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(filepath.Dir(path), file)
 		}
-		info, err := os.Stat(file)
+		config, err := private.Read(file)
 		if err != nil {
 			return nil, fmt.Errorf("%s: agent[%d].config_file: %w", path, i, err)
 		}
-		if info.Mode().Perm()&0o077 != 0 {
-			return nil, fmt.Errorf("%s: agent[%d].config_file: %s may be read by others (mode %04o, needs 0600)", path, i, file, info.Mode().Perm())
-		}
-		secret, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("%s: agent[%d].config_file: %w", path, i, err)
-		}
-		if !json.Valid(secret) {
+		if !json.Valid(config) {
 			return nil, fmt.Errorf("%s: agent[%d].config_file: %s is not JSON", path, i, file)
 		}
-		in.AgentConfigs[a.Name] = secret
+		in.AgentConfigs[a.Name] = config
 	}
 	return in, nil
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/kakitome/kakitome/engine/api/uploads"
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/private"
 )
 
 // sendCommand is the sender's client: it uploads a file in parts, shows what is wrong with it, and releases it. Begun again
@@ -98,18 +99,11 @@ func terminal(f *os.File) bool {
 func readKey(path string, stdin io.Reader) (string, error) {
 	r := stdin
 	if path != "-" {
-		f, err := os.Open(path)
+		f, err := private.Open(path)
 		if err != nil {
 			return "", err
 		}
 		defer f.Close()
-		info, err := f.Stat()
-		if err != nil {
-			return "", err
-		}
-		if info.Mode().Perm()&0o077 != 0 {
-			return "", fmt.Errorf("%s may be read by others (mode %04o, needs 0600)", path, info.Mode().Perm())
-		}
 		r = f
 	}
 	data, err := io.ReadAll(io.LimitReader(r, 4096))

@@ -24,6 +24,7 @@ import (
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/dlr"
+	"github.com/kakitome/kakitome/engine/private"
 	"github.com/kakitome/kakitome/engine/retention"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -202,8 +203,8 @@ func (c *Config) Validate() []error {
 		if _, err := tls.LoadX509KeyPair(ct.Cert, ct.Key); err != nil {
 			bad(fmt.Sprintf("certificate[%d].cert", i), "%v", err)
 		}
-		if info, err := os.Stat(ct.Key); err == nil && info.Mode().Perm()&0o077 != 0 {
-			bad(fmt.Sprintf("certificate[%d].key", i), "%s may be read by others (mode %04o, needs 0600)", ct.Key, info.Mode().Perm())
+		if err := private.Check(ct.Key); errors.Is(err, private.ErrReadable) {
+			bad(fmt.Sprintf("certificate[%d].key", i), "%v", err)
 		}
 	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
@@ -228,10 +229,10 @@ func (c *Config) validateData(bad func(field, format string, args ...any)) {
 	case err == nil && rel != ".." && !strings.HasPrefix(rel, "../"):
 		bad("data.master_key", "lies inside data.dir: a copy of the data would be a copy of the key")
 	}
-	if info, err := os.Stat(c.Data.MasterKey); err != nil && c.Data.MasterKey != "" {
+	if err := private.Check(c.Data.MasterKey); errors.Is(err, private.ErrReadable) {
+		bad("data.master_key", "%v", err)
+	} else if err != nil && c.Data.MasterKey != "" {
 		bad("data.master_key", "%v; `kakitome key new FILE` makes one", err)
-	} else if err == nil && info.Mode().Perm()&0o077 != 0 {
-		bad("data.master_key", "%s may be read by others (mode %04o, needs 0600)", c.Data.MasterKey, info.Mode().Perm())
 	}
 	if c.Data.MinFreeMB < 0 {
 		bad("data.min_free_mb", "%d must not be negative", c.Data.MinFreeMB)
@@ -268,10 +269,10 @@ func (c *Config) validateBinds(bad func(field, format string, args ...any), errs
 		if host, _, err := net.SplitHostPort(b.Address); err == nil && sim && !loopback(host) {
 			bad(field+"address", "a simulated carrier is on loopback, %q is not", b.Address)
 		}
-		if info, err := os.Stat(b.PasswordFile); b.PasswordFile != "" && err != nil {
+		if err := private.Check(b.PasswordFile); errors.Is(err, private.ErrReadable) {
+			bad(field+"password_file", "%v", err)
+		} else if err != nil && b.PasswordFile != "" {
 			bad(field+"password_file", "%v", errors.Unwrap(err))
-		} else if err == nil && info.Mode().Perm()&0o077 != 0 {
-			bad(field+"password_file", "%s may be read by others (mode %04o, needs 0600)", b.PasswordFile, info.Mode().Perm())
 		}
 		if b.TLS {
 			if _, err := b.TLSConfig(); err != nil {

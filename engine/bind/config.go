@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kakitome/kakitome/engine/private"
 	"github.com/kakitome/kakitome/smpp/pdu"
 	"github.com/kakitome/kakitome/smpp/session"
 )
@@ -132,7 +133,7 @@ func (c Config) TLSConfig() (*tls.Config, error) {
 		}
 	}
 	if c.TLSCert != "" {
-		if err := private(c.TLSKey); err != nil {
+		if err := private.Check(c.TLSKey); err != nil {
 			return nil, err
 		}
 		cert, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
@@ -144,25 +145,9 @@ func (c Config) TLSConfig() (*tls.Config, error) {
 	return t, nil
 }
 
-// private refuses a file that others than its owner may read.
-func private(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("%s may be read by others (mode %04o, needs 0600)", path, info.Mode().Perm())
-	}
-	return nil
-}
-
 // password reads the bind's password from its file.
 func (c Config) password() (string, error) {
-	err := private(c.PasswordFile)
-	var b []byte
-	if err == nil {
-		b, err = os.ReadFile(c.PasswordFile)
-	}
+	b, err := private.Read(c.PasswordFile)
 	if err != nil {
 		return "", fmt.Errorf("password of bind %s: %w", c.Name, err)
 	}

@@ -1,10 +1,10 @@
 package carrier
 
 import (
-	"fmt"
-	"os"
 	"regexp"
 	"time"
+
+	"github.com/kakitome/kakitome/engine/private"
 )
 
 // Lookup is the module that is asked which carrier a number has now, and whether it changed hands.
@@ -82,14 +82,7 @@ func (l *Lookup) ModuleConfig() ([]byte, error) {
 	if l.ConfigFile == "" {
 		return []byte("{}"), nil
 	}
-	info, err := os.Stat(l.ConfigFile)
-	if err != nil {
-		return nil, err
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("%s may be read by others (mode %04o, needs 0600)", l.ConfigFile, mode)
-	}
-	return os.ReadFile(l.ConfigFile)
+	return private.Read(l.ConfigFile)
 }
 
 // hold is how long a question waits after a failure; 0: the message goes by the tables.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/kakitome/kakitome/engine/private"
 	"github.com/kakitome/kakitome/smpp/smsc"
 )
 
@@ -27,18 +28,11 @@ func load(name string) (Config, error) {
 	if name == "" {
 		return c, errors.New("no -config; -print-config shows a sample")
 	}
-	file, err := os.Open(name)
+	file, err := private.Open(name)
 	if err != nil {
 		return c, fmt.Errorf("open configuration: %w", err)
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return c, fmt.Errorf("open configuration: %w", err)
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return c, fmt.Errorf("%s: mode %04o lets others read its passwords: chmod 600", name, mode)
-	}
 	dec := toml.NewDecoder(file).DisallowUnknownFields()
 	if err := dec.Decode(&c); err != nil {
 		var unknown *toml.StrictMissingError

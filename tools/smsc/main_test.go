@@ -183,7 +183,7 @@ func TestSampleRunsAndShowsWhatItReceived(t *testing.T) {
 
 func TestConfigurationIsReadStrictly(t *testing.T) {
 	_, err := load(write(t, sample, 0o644))
-	require.ErrorContains(t, err, "chmod 600")
+	require.ErrorContains(t, err, "needs 0600")
 	_, err = load(write(t, strings.Replace(sample, "latency =", "latencie =", 1), 0o600))
 	require.ErrorContains(t, err, "smsc.toml:19: unknown key")
 	require.NotContains(t, err.Error(), "docomo01")

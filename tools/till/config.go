@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/kakitome/kakitome/engine/private"
 )
 
 // Config is the file till.toml. It holds secrets: nobody but its owner may read it.
@@ -50,18 +52,11 @@ var (
 // readConfig reads and validates; errors name the file, and the line where there is one, and no secret.
 func readConfig(name string) (Config, error) {
 	c := Config{Listen: "127.0.0.1:7070", Directory: "books", CompanyCode: "908081"}
-	f, err := os.Open(name)
+	f, err := private.Open(name)
 	if err != nil {
 		return c, fmt.Errorf("open configuration: %w", err)
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return c, fmt.Errorf("open configuration: %w", err)
-	}
-	if perm := info.Mode().Perm(); perm&0o077 != 0 {
-		return c, fmt.Errorf("%s: mode %04o lets others read its secrets: chmod 600 %[1]s", name, perm)
-	}
 	err = toml.NewDecoder(f).DisallowUnknownFields().Decode(&c)
 	var strict *toml.StrictMissingError
 	var decode *toml.DecodeError

@@ -62,7 +62,7 @@ func TestConfigurationFaultsAreNamed(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "till.toml")
 	require.NoError(t, os.WriteFile(name, []byte(merchant), 0o640))
 	_, err := readConfig(name)
-	require.ErrorContains(t, err, "chmod 600")
+	require.ErrorContains(t, err, "needs 0600")
 }
 
 // till is the built program, running.
