@@ -33,6 +33,10 @@ func TestMain(m *testing.M) {
 		switch what {
 		case "commit":
 			commitForever(dir)
+		case "append":
+			appendForever(dir)
+		case "index":
+			failIndex(dir)
 		case "sync":
 			failSync(dir)
 		case "limit":

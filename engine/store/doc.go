@@ -28,7 +28,7 @@
 // power fails, opening replays the groups from the index's mark on (some seconds of work), so that the index says what
 // the log says. Named readers meet some seconds of events again.
 //
-// A failed sync, a failed write, or an error in Pebble's background ends the store at once: nothing more is answered
+// A failed sync, a failed write, a disk with no room (space.go), or an error in Pebble's background ends the store at once: nothing more is answered
 // with success and Options.Fatal is called, which by default ends the process. Opening it anew finds out what is true.
 //
 // # What is taken away

@@ -78,14 +78,17 @@ const (
 	maxYoung     = 250_000 // lives in the young generation at which the generations change early
 )
 
-func openIndex(dir string, store ulid.ULID, cacheSize int64, log *slog.Logger, fatal func(error)) (*index, error) {
+// openIndex uses Cache, Log and files of the options.
+func openIndex(dir string, store ulid.ULID, o Options, fatal func(error)) (*index, error) {
+	log := o.Log
 	ix := &index{
 		store: store, young: map[ulid.ULID]*life{}, tenants: map[string]tenant.ID{}, queues: map[string]string{}, stage: newStage(1, nil),
 	}
 	opt := &pebble.Options{
 		DisableWAL:                  true,
 		FormatMajorVersion:          pebble.FormatNewest,
-		CacheSize:                   cacheSize,
+		FS:                          o.files,
+		CacheSize:                   o.Cache,
 		MemTableSize:                64 << 20,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,

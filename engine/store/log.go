@@ -31,6 +31,7 @@ type groupLog interface {
 // Every group goes to the value log, also a small one, so that the scan of its tail (tail.go) sees it.
 type badgerLog struct {
 	db     *badger.DB
+	space  *space
 	last   uint64
 	failed *atomic.Bool // Badger logged that a sync failed
 }
@@ -44,11 +45,11 @@ const minValue = 32
 // (value.go, valueLog.write). TestFailedSyncStopsProcess provokes it.
 const syncFailure = "Error while curlf sync"
 
-func openBadgerLog(dir string, vlogSize int64, log *slog.Logger, fatal func(error)) (*badgerLog, error) {
+// openBadgerLog uses MinFree, ValueLogSize and Log of the options.
+func openBadgerLog(dir string, o Options, fatal func(error)) (*badgerLog, error) {
 	b := &badgerLog{failed: new(atomic.Bool)}
-	opt := logOptions(dir, vlogSize).WithLogger(&badgerLogger{log: log, failed: b.failed, fatal: fatal})
-	var err error
-	if b.db, err = badger.OpenManaged(opt); err != nil {
+	opt := logOptions(dir, o.ValueLogSize).WithLogger(&badgerLogger{log: o.Log, failed: b.failed, fatal: fatal})
+	if err := b.open(opt, o.MinFree); err != nil {
 		return nil, fmt.Errorf("open log in %s: %w", dir, err)
 	}
 	txn := b.db.NewTransactionAt(math.MaxUint64, false)
@@ -57,11 +58,26 @@ func openBadgerLog(dir string, vlogSize int64, log *slog.Logger, fatal func(erro
 	defer it.Close()
 	it.Seek([]byte{'g', 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	if it.Valid() {
+		var err error
 		if b.last, err = groupSeq(it.Item().Key()); err != nil {
-			return nil, errors.Join(err, b.db.Close())
+			return nil, errors.Join(err, b.Close())
 		}
 	}
 	return b, nil
+}
+
+// open opens Badger where there is room for it.
+func (b *badgerLog) open(opt badger.Options, minFree int64) (err error) {
+	if b.space, err = newSpace(opt.Dir, minFree); err != nil {
+		return err
+	}
+	if b.db, err = badger.OpenManaged(opt); err != nil {
+		return err
+	}
+	if err := b.space.opened(); err != nil {
+		return errors.Join(err, b.Close())
+	}
+	return nil
 }
 
 func logOptions(dir string, vlogSize int64) badger.Options {
@@ -92,6 +108,9 @@ func groupSeq(key []byte) (uint64, error) {
 }
 
 func (b *badgerLog) Append(seq uint64, group []byte) error {
+	if err := b.space.check(len(group)); err != nil {
+		return fmt.Errorf("log: %w", err)
+	}
 	txn := b.db.NewTransactionAt(seq, true)
 	defer txn.Discard()
 	if err := txn.Set(groupKey(seq), group); err != nil {
@@ -174,7 +193,7 @@ func (b *badgerLog) gap() (missing uint64, found bool) {
 	return next, next <= b.last
 }
 
-func (b *badgerLog) Close() error { return b.db.Close() }
+func (b *badgerLog) Close() error { return errors.Join(b.db.Close(), b.space.close()) }
 
 // badgerLogger passes Badger's lines on and turns the one that means lost durability into an end.
 type badgerLogger struct {

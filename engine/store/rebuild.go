@@ -49,7 +49,7 @@ func (v *view) openLog(o Options) (*badgerLog, error) {
 	if err := checkLogFiles(dir); err != nil {
 		return nil, err
 	}
-	log, err := openBadgerLog(dir, o.ValueLogSize, o.Log, func(err error) { o.Log.Error("log", "err", err) })
+	log, err := openBadgerLog(dir, o, func(err error) { o.Log.Error("log", "err", err) })
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func newIndex(dir string, f *format, o Options) (*index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: store id: %w", errDamaged, formatFile, err)
 	}
-	return openIndex(dir, store, o.Cache, o.Log, func(err error) { o.Log.Error("index", "err", err) })
+	return openIndex(dir, store, o, func(err error) { o.Log.Error("index", "err", err) })
 }
 
 // makeRoom writes out what is more than should be in memory.

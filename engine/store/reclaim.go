@@ -35,8 +35,9 @@ type rewritten struct {
 func (b *badgerLog) Rewrite(groups []rewritten) error {
 	txn := b.db.NewTransactionAt(math.MaxUint64, true)
 	defer txn.Discard()
-	version := uint64(0)
+	version, size := uint64(0), 0
 	for _, g := range groups {
+		size += len(g.group) + entryExtra
 		item, err := txn.Get(groupKey(g.seq))
 		if err != nil {
 			return fmt.Errorf("rewrite group %d: %w", g.seq, err)
@@ -45,6 +46,9 @@ func (b *badgerLog) Rewrite(groups []rewritten) error {
 		if err := txn.Set(groupKey(g.seq), g.group); err != nil {
 			return fmt.Errorf("rewrite group %d: %w", g.seq, err)
 		}
+	}
+	if err := b.space.check(size); err != nil {
+		return fmt.Errorf("rewrite groups from %d on: %w", groups[0].seq, err)
 	}
 	if err := txn.CommitAt(version, nil); err != nil {
 		return fmt.Errorf("rewrite groups from %d on: %w", groups[0].seq, err)

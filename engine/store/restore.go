@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/oklog/ulid/v2"
 )
 
@@ -170,9 +169,8 @@ func (r *restore) write(ctx context.Context) error {
 func (r *restore) writeLog(ctx context.Context) (*badgerLog, error) {
 	b := &badgerLog{failed: new(atomic.Bool)}
 	logger := &badgerLogger{log: r.Log, failed: b.failed, fatal: func(err error) { r.Log.Error("log", "err", err) }}
-	var err error
 	opt := logOptions(filepath.Join(r.dir, logDir), r.ValueLogSize).WithSyncWrites(false).WithLogger(logger)
-	if b.db, err = badger.OpenManaged(opt); err != nil {
+	if err := b.open(opt, r.MinFree); err != nil {
 		return nil, fmt.Errorf("make the log: %w", err)
 	}
 	for _, s := range r.record.Segments {

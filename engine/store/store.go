@@ -12,9 +12,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sys/unix"
 
 	"github.com/kakitome/kakitome/engine/clock"
 )
@@ -33,6 +33,8 @@ type Options struct {
 	Cache   int64         // bytes of the index's block cache; 0: 256 MiB
 
 	ValueLogSize int64 // bytes of a file of the log, 1 MiB to 1 GiB; 0: 256 MiB
+
+	files vfs.FS // of the index; nil: the disk. Tests let it fail
 
 	Now   func() time.Time // nil: clock.Now
 	Fatal func(error)      // called when durability or the index is lost, after logging; nil: the process exits with 1
@@ -168,7 +170,7 @@ func Open(o Options) (_ *Store, err error) {
 	if err := checkLogFiles(filepath.Join(o.Dir, logDir)); err != nil {
 		return nil, err
 	}
-	log, err := openBadgerLog(filepath.Join(o.Dir, logDir), o.ValueLogSize, o.Log, s.fail)
+	log, err := openBadgerLog(filepath.Join(o.Dir, logDir), o, s.fail)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +189,7 @@ func Open(o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: store id: %w", errDamaged, formatFile, err)
 	}
-	if s.index, err = openIndex(filepath.Join(o.Dir, indexDir), store, o.Cache, o.Log, s.fail); err != nil {
+	if s.index, err = openIndex(filepath.Join(o.Dir, indexDir), store, o, s.fail); err != nil {
 		return nil, err
 	}
 	undo = append(undo, s.index.db.Close)
@@ -401,15 +403,11 @@ func (s *Store) awaitTurn() {
 
 // checkSpace sets full by the free space of the file system.
 func (s *Store) checkSpace() error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(s.opt.Dir, &st); err != nil {
-		return fmt.Errorf("free space of %s: %w", s.opt.Dir, err)
+	free, size, err := freeSpace(s.opt.Dir)
+	if err != nil {
+		return err
 	}
-	free, size := int64(st.Bavail)*st.Bsize, int64(st.Blocks)*st.Bsize
-	mark := s.opt.MinFree
-	if mark == 0 {
-		mark = min(1<<30, size/20)
-	}
+	mark := spaceMark(s.opt.MinFree, size)
 	s.metrics.free.Set(float64(free))
 	if full := free < mark; s.full.Swap(full) != full {
 		s.opt.Log.Warn("free space mark", "full", full, "free", free, "mark", mark)

@@ -219,7 +219,7 @@ func TestVerifyFindsStreamsThatAreOutOfOrder(t *testing.T) {
 	m := newRef(acme, Message)
 	require.NoError(t, commit1(t, s, Change{Ref: m, Events: event(1, "head")}))
 	require.NoError(t, s.Close())
-	v, err := openBadgerLog(filepath.Join(o.Dir, logDir), o.ValueLogSize, o.Log, o.Fatal)
+	v, err := openBadgerLog(filepath.Join(o.Dir, logDir), o, o.Fatal)
 	require.NoError(t, err)
 	now := time.Now().UnixNano()
 	write := func(seq uint64, entries ...[]byte) {

@@ -74,8 +74,8 @@ func (d *disk) lift() error { return os.Remove(d.weight) }
 func (d *disk) close() { _ = unix.Unmount(d.dir, unix.MNT_DETACH) }
 
 // diskFull fills the engine's disk in two ways. To the mark: new messages and those of phones are refused while what was
-// accepted goes on, and all is taken again when there is room. Then whole: the engine may refuse and may end, and nothing
-// that it acknowledged is lost.
+// accepted goes on, and all is taken again when there is room. Then whole: the engine may refuse and may end, in
+// order and saying why, and nothing that it acknowledged is lost.
 func diskFull(ctx context.Context, g *rig) error {
 	d, err := newDisk(filepath.Join(g.dir, "disk"))
 	if err != nil {
@@ -182,7 +182,9 @@ func (g *rig) whole(ctx context.Context, d *disk) error {
 		g.country.Engine.Kill() // what it noted on a full disk must be readable
 	} else {
 		said, _ := g.engineLog(from)
-		g.note("whole: the engine ended: %s", reason(said))
+		if g.note("whole: the engine ended: %s", reason(said)); !inOrder(said) {
+			g.broken("on a whole disk the engine did not end by an error of its store: %s", reason(said))
+		}
 	}
 	return g.recover(ctx)
 }

@@ -147,6 +147,11 @@ func syncFails(ctx context.Context, g *rig) error {
 	return g.judge(ctx, apptest.Terms{Faults: g.result.Faults, WindowSum: g.windows(), Patience: 2 * time.Minute})
 }
 
+// inOrder reports whether an engine that ended by itself did so by an error of its store: not by a signal or a panic.
+func inOrder(log string) bool {
+	return strings.Contains(log, `msg="store failed"`) && !strings.Contains(log, "\ngoroutine ")
+}
+
 // reason finds the line in which an engine said why it ended.
 func reason(log string) string {
 	for line := range strings.Lines(log) {
