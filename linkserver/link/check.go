@@ -24,7 +24,8 @@ func Check(ctx context.Context, dir string, record Record, current bool, find fu
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	db, err := pebble.Open(dir, &pebble.Options{ReadOnly: true, FormatMajorVersion: pebble.FormatNewest, Logger: quiet{slog.New(slog.DiscardHandler)}})
+	damaged := func(err error) { find(Link{}, err.Error()) }
+	db, err := pebble.Open(dir, &pebble.Options{ReadOnly: true, FormatMajorVersion: pebble.FormatNewest, Logger: quiet{slog.New(slog.DiscardHandler), damaged}})
 	if err != nil {
 		find(Link{}, fmt.Sprintf("they do not open (the directory can be deleted: it fills again from the store): %v", err))
 		return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -35,6 +36,7 @@ type Options struct {
 	Log        *slog.Logger
 	Metrics    prometheus.Registerer
 	Now        func() time.Time
+	Fatal      func(error) // called when the directory cannot be written, after logging; nil: the process exits with 1
 }
 
 // Links is the serving store. Safe for concurrent use.
@@ -70,12 +72,21 @@ func Open(o Options) (*Links, error) {
 	if o.CacheBytes == 0 {
 		o.CacheBytes = defaultCache
 	}
+	if o.Fatal == nil {
+		o.Fatal = func(error) { os.Exit(1) }
+	}
+	fatal := func(err error) {
+		o.Log.Error("links failed", "err", err)
+		o.Fatal(err)
+	}
 	cache := pebble.NewCache(o.CacheBytes)
 	defer cache.Unref()
 	opts := &pebble.Options{
 		FS: o.FS, Cache: cache, FormatMajorVersion: pebble.FormatNewest,
 		MemTableSize: 16 << 20, L0CompactionThreshold: 4,
-		Logger: quiet{o.Log},
+		Logger: quiet{o.Log, fatal},
+		// Else Pebble would try again for ever, and Put wait, and each 202 with it.
+		EventListener: &pebble.EventListener{BackgroundError: fatal},
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -275,12 +286,13 @@ func (s *Links) Sweep(ctx context.Context) (int, error) {
 }
 
 // quiet passes on what Pebble says of faults.
-type quiet struct{ log *slog.Logger }
+type quiet struct {
+	log   *slog.Logger
+	fatal func(error)
+}
 
 func (q quiet) Infof(string, ...any) {}
 func (q quiet) Errorf(format string, args ...any) {
 	q.log.Error("links directory", "err", fmt.Sprintf(format, args...))
 }
-func (q quiet) Fatalf(format string, args ...any) {
-	panic("links directory: " + fmt.Sprintf(format, args...))
-}
+func (q quiet) Fatalf(format string, args ...any) { q.fatal(fmt.Errorf(format, args...)) }
