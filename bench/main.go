@@ -9,6 +9,7 @@
 //	lanes      how many messages of a large bulk go before a code (lanes.go)
 //	memory     of an engine with a million queued messages and as many live links (memory.go)
 //	stored     start, search and throughput with ten million messages stored (stored.go)
+//	backup     throughput while the record is backed up, and without (backup.go)
 //	backlog    memory with five million messages due (stored.go)
 //
 // Without a name all are run, one after the other. A scenario starts countries of its own in a temporary directory, is
@@ -31,7 +32,7 @@ import (
 
 // settings are what a run may change.
 type settings struct {
-	Long    time.Duration `json:"long_ns"`     // of each load of rows and stored
+	Long    time.Duration `json:"long_ns"`     // of each load of rows, stored and backup
 	Window  int           `json:"window"`      // of each of the four binds
 	Batch   int           `json:"batch_lines"` // of a batch request
 	Session int           `json:"session"`     // messages of session
@@ -56,12 +57,12 @@ var scenarios = []struct {
 	name string
 	run  func(ctx context.Context, s settings) ([]figure, error)
 }{
-	{"rows", rows}, {"session", sessionAlone}, {"lanes", lanes}, {"memory", memory}, {"stored", stored}, {"backlog", backlog},
+	{"rows", rows}, {"session", sessionAlone}, {"lanes", lanes}, {"memory", memory}, {"stored", stored}, {"backlog", backlog}, {"backup", backup},
 }
 
 func main() {
 	var s settings
-	flag.DurationVar(&s.Long, "long", time.Minute, "how long each load of rows and stored is sent")
+	flag.DurationVar(&s.Long, "long", time.Minute, "how long each load of rows, stored and backup is sent")
 	flag.IntVar(&s.Window, "window", 500, "outstanding PDUs of each bind (session: twice as many)")
 	flag.IntVar(&s.Batch, "batch", 1000, "lines of a batch request")
 	flag.IntVar(&s.Session, "session", 1_500_000, "messages of session")
