@@ -43,6 +43,9 @@ func commands() []command {
 		{"rebuild", "-config FILE", "make everything derived anew from the log of a stopped engine", rebuildCommand},
 		{"upgrade", "-config FILE [-backup DIR]", "bring a stopped engine's data to the format of this program", upgradeCommand},
 		{"retention", "-config FILE [-dry-run]", "end content whose term is over, now instead of within the hour, or show what would end", retentionCommand},
+		{"certificate key new", "[-rotate] FILE", "make the key that signs the days of certificates, or replace it", certificateKeyCommand},
+		{"certificate make", "-config FILE [-pdf] [-content] [-lang ja|en] [-o FILE] MESSAGE", "make the certificate of delivery of a message, by its number or id", certificateMakeCommand},
+		{"certificate verify", "[-published FILE] [-key FILE.pub] [-lang ja|en] FILE", "check a certificate, anywhere; exit code 0 whole, 3 something is open, 4 changed", certificateVerifyCommand},
 		{"module checksum", "FILE…", "print the checksums that pin modules", checksumCommand},
 		{"status", "-config FILE", "binds, modules and doors of the running engine", statusCommand},
 		{"reload", "-config FILE", "put carriers, ranges, binds and rules of the file into use, without a stop", reloadCommand},
@@ -75,6 +78,9 @@ func main() {
 		code := 1
 		if some := (*partly)(nil); errors.As(err, &some) {
 			code = 3
+		}
+		if told := (*judgement)(nil); errors.As(err, &told) {
+			code = told.code
 		}
 		os.Exit(code)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/kakitome/kakitome/engine/callback"
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/certificate"
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/payment"
@@ -37,20 +38,21 @@ const agentClass = "agent"
 
 // operatorDoor serves the commands of the operator.
 type operatorDoor struct {
-	store     *store.Store
-	directory *tenant.Directory
-	carriers  *carrier.Table
-	modules   *host.Host
-	audit     *audit.Log
-	dispatch  *dispatch.Dispatcher
-	reloader  *reloader
-	callbacks *callback.Callbacks
-	retention *retention.Retention
-	campaigns *campaign.Campaigns
-	started   time.Time
-	dataDir   string          // backups lie elsewhere
-	ending    <-chan struct{} // closed when the engine stops: a backup does not hold it up
-	log       *slog.Logger
+	store        *store.Store
+	directory    *tenant.Directory
+	carriers     *carrier.Table
+	modules      *host.Host
+	audit        *audit.Log
+	dispatch     *dispatch.Dispatcher
+	reloader     *reloader
+	callbacks    *callback.Callbacks
+	retention    *retention.Retention
+	campaigns    *campaign.Campaigns
+	certificates *certificate.Certificates
+	started      time.Time
+	dataDir      string          // backups lie elsewhere
+	ending       <-chan struct{} // closed when the engine stops: a backup does not hold it up
+	log          *slog.Logger
 }
 
 type applyRequest struct {
@@ -120,6 +122,7 @@ func (d *operatorDoor) handler() http.Handler {
 	mux.HandleFunc("POST /backup", d.backup)
 	mux.HandleFunc("POST /retention", answer(d.endContent))
 	mux.HandleFunc("POST /masterkey/rotate", answer(d.rotateKey))
+	mux.HandleFunc("POST /certificates", answer(d.makeCertificate))
 	mux.HandleFunc("POST /carriers/hold", answer(d.hold))
 	mux.HandleFunc("GET /carriers", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, d.carrierStatus()) })
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {

@@ -32,6 +32,7 @@ import (
 	"github.com/kakitome/kakitome/engine/callback/egress"
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/certificate"
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/document"
@@ -102,28 +103,29 @@ func serve(ctx context.Context, cfg *conf.Config, rl *reloader, log *slog.Logger
 
 // rooms are the parts that several others need.
 type rooms struct {
-	store     *store.Store
-	directory *tenant.Directory
-	carriers  *carrier.Table
-	lookups   *carrier.Chain
-	modules   *host.Host
-	audit     *audit.Log
-	documents *document.Documents
-	payments  *payment.Payments
-	identity  *identity.Identity
-	intake    *intake.Intake
-	links     *link.Links
-	pages     *page.Pages
-	campaigns *campaign.Campaigns
-	dispatch  *dispatch.Dispatcher
-	history   *history.Keeper
-	callbacks *callback.Callbacks
-	doNotSend *donotsend.List
-	inbound   *inbound.Inbound
-	egress    *egress.Dialer
-	retention *retention.Retention
-	registry  *prometheus.Registry
-	reloader  *reloader
+	store        *store.Store
+	directory    *tenant.Directory
+	carriers     *carrier.Table
+	lookups      *carrier.Chain
+	modules      *host.Host
+	audit        *audit.Log
+	documents    *document.Documents
+	payments     *payment.Payments
+	identity     *identity.Identity
+	intake       *intake.Intake
+	links        *link.Links
+	pages        *page.Pages
+	campaigns    *campaign.Campaigns
+	dispatch     *dispatch.Dispatcher
+	history      *history.Keeper
+	callbacks    *callback.Callbacks
+	doNotSend    *donotsend.List
+	inbound      *inbound.Inbound
+	egress       *egress.Dialer
+	retention    *retention.Retention
+	certificates *certificate.Certificates
+	registry     *prometheus.Registry
+	reloader     *reloader
 }
 
 func start(ctx context.Context, r *running, cfg *conf.Config, rl *reloader) error {
@@ -133,7 +135,7 @@ func start(ctx context.Context, r *running, cfg *conf.Config, rl *reloader) erro
 	rm := &rooms{registry: prometheus.NewRegistry(), reloader: rl}
 	rm.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context, *running, *conf.Config, *rooms) error{
-		startRecord, startEgress, startModules, startLinks, startEngine, startCallbacks, startRetention, startDoors,
+		startRecord, startEgress, startModules, startLinks, startEngine, startCallbacks, startRetention, startCertificates, startDoors,
 	} {
 		if err := step(ctx, r, cfg, rm); err != nil {
 			return err
@@ -247,7 +249,7 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 	rm.intake, err = intake.New(intake.Options{
 		Config: intake.Config{LinkHost: base.Host, LinkPlain: base.Scheme == "http"},
 		Store:  rm.store, Tenants: rm.directory, Carriers: rm.carriers, Identity: rm.identity, Claims: plannedClaims{rm.payments},
-		Documents: rm.documents, Links: toldLinks{rm.links, r.log}, DoNotSend: rm.doNotSend, Meter: meter{}, Log: r.log, Registry: rm.registry,
+		Documents: rm.documents, Links: toldLinks{rm.links, r.log}, DoNotSend: rm.doNotSend, Commits: certificate.Committer{Config: cfg.Certification}, Meter: meter{}, Log: r.log, Registry: rm.registry,
 	})
 	if err != nil {
 		return err
@@ -288,6 +290,18 @@ func startRetention(_ context.Context, r *running, cfg *conf.Config, rm *rooms) 
 		return err
 	}
 	r.background("retention", rm.retention.Run)
+	return nil
+}
+
+// startCertificates closes days of certificates.
+func startCertificates(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (err error) {
+	rm.certificates, err = certificate.New(certificate.Options{
+		Config: cfg.Certification, Dir: cfg.Data.Dir, Store: rm.store, Directory: rm.directory.Now, Renders: rm.modules, Log: r.log, Registry: rm.registry,
+	})
+	if err != nil {
+		return err
+	}
+	r.background("certificates", rm.certificates.Run)
 	return nil
 }
 
@@ -334,7 +348,7 @@ func startDoors(_ context.Context, r *running, cfg *conf.Config, rm *rooms) erro
 		return err
 	}
 	door := &operatorDoor{store: rm.store, directory: rm.directory, carriers: rm.carriers, modules: rm.modules, audit: rm.audit,
-		dispatch: rm.dispatch, reloader: rm.reloader, callbacks: rm.callbacks, retention: rm.retention, campaigns: rm.campaigns, started: clock.Now(), dataDir: cfg.Data.Dir, log: r.log}
+		dispatch: rm.dispatch, reloader: rm.reloader, callbacks: rm.callbacks, retention: rm.retention, campaigns: rm.campaigns, certificates: rm.certificates, started: clock.Now(), dataDir: cfg.Data.Dir, log: r.log}
 	r.background("operator socket", func(ctx context.Context) error {
 		door.ending = ctx.Done()
 		return serveHTTP(ctx, socket, door.handler())

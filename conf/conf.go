@@ -22,6 +22,7 @@ import (
 	"github.com/kakitome/kakitome/engine/bind"
 	"github.com/kakitome/kakitome/engine/callback/egress"
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/certificate"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/dlr"
 	"github.com/kakitome/kakitome/engine/private"
@@ -45,6 +46,8 @@ type Config struct {
 	Dispatch dispatch.Config `toml:"dispatch"`
 	// Retention is how long content is kept, and how fast what is over is swept away.
 	Retention retention.Config `toml:"retention"`
+	// Certification is how certificates of delivery are made.
+	Certification certificate.Config `toml:"certification"`
 	// Egress says what callbacks may reach besides https on the public internet.
 	Egress egress.Config `toml:"egress"`
 	// Modules that may run, each a program pinned by its checksum.
@@ -119,7 +122,7 @@ type Log struct {
 
 // Default is a configuration before a file is read.
 func Default() Config {
-	return Config{Numbers: carrier.Config{Lookup: carrier.DefaultLookup()}, Dispatch: dispatch.DefaultConfig(), Retention: retention.DefaultConfig(), Log: Log{Level: "info", Format: "text"}}
+	return Config{Numbers: carrier.Config{Lookup: carrier.DefaultLookup()}, Dispatch: dispatch.DefaultConfig(), Retention: retention.DefaultConfig(), Certification: certificate.DefaultConfig(), Log: Log{Level: "info", Format: "text"}}
 }
 
 // Sample is the configuration that the commented sample shows.
@@ -138,6 +141,7 @@ func Sample() Config {
 	c.Dispatch.Quiet = []tenant.Quiet{{Class: "collection", From: "20:00", To: "09:00", Closed: []string{"sun", "holiday"}}}
 	c.Dispatch.Status = []dispatch.StatusRule{{Carrier: "docomo", Codes: []int64{1025}, Meaning: "retry", Waits: []int{60, 600}}}
 	c.Retention.Class = []tenant.Retention{{Class: "notice", Months: 6}}
+	c.Certification.Key, c.Certification.ClockSource = "/etc/kakitome/certificate.key", "ntp.example.jp (chrony)"
 	c.Egress.Allow = []string{}
 	for _, name := range []string{"auth/knowledge", "auth/otp_sms", "payment/sandbox", "render/standard"} {
 		c.Modules = append(c.Modules, Module{Name: name, Path: "/usr/lib/kakitome/" + strings.ReplaceAll(name, "/", "_"), SHA256: strings.Repeat("0", 64), Hosts: []string{}})
@@ -194,6 +198,9 @@ func (c *Config) Validate() []error {
 	}
 	for _, err := range c.Retention.Validate() {
 		errs = append(errs, fmt.Errorf("retention.%w", err))
+	}
+	for _, err := range c.Certification.Validate() {
+		errs = append(errs, fmt.Errorf("certification.%w", err))
 	}
 	for _, err := range c.Egress.Validate() {
 		errs = append(errs, fmt.Errorf("egress.%w", err))

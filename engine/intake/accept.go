@@ -335,17 +335,22 @@ func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *pl
 		tx = append(tx, changes...)
 	}
 	var err error
-	seal := func(part string, v any) []byte {
+	seal := func(part string, plain []byte) []byte {
 		var box []byte
 		if err == nil {
-			box, err = in.Store.Seal(t.ID, string(p.class), p.now, p.id.String()+"/"+part, message.Encode(v))
+			box, err = in.Store.Seal(t.ID, string(p.class), p.now, p.id.String()+"/"+part, plain)
 		}
 		return box
 	}
-	head.SMS = seal("sms", sms)
+	var page []byte
 	if d.WantsLink() {
-		head.Page = seal("page", content)
+		page = message.Encode(content)
+		head.Page = seal("page", page)
 	}
+	if in.Commits != nil {
+		in.Commits.Commit(head, &sms, page)
+	}
+	head.SMS = seal("sms", message.Encode(sms))
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("seal message: %w", err)
 	}

@@ -52,6 +52,12 @@ type Link struct {
 // not block on I/O. What it misses by a crash it replays from the store.
 type Links interface{ Put(links []Link) }
 
+// Commits binds the head of a message to its content, before both are sealed (page is encoded; nil: none). It leaves alone what
+// is not certified. engine/certificate implements it.
+type Commits interface {
+	Commit(h *message.Head, sms *message.SMS, page []byte)
+}
+
 // DoNotSend knows the numbers to which a tenant sends nothing. engine/inbound/donotsend implements it.
 type DoNotSend interface {
 	// Refuses reports whether a message of the class may not go to the number.
@@ -95,7 +101,7 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// Options are the rooms that intake stands on. All but DoNotSend, Meter, Log and Registry are required.
+// Options are the rooms that intake stands on. All but DoNotSend, Commits, Meter, Log and Registry are required.
 type Options struct {
 	Config    Config
 	Store     *store.Store
@@ -106,6 +112,7 @@ type Options struct {
 	Documents Documents
 	Links     Links
 	DoNotSend DoNotSend // nil: no number is refused
+	Commits   Commits   // nil: no message is certified
 	Meter     Meter     // nil: UCS2
 	Log       *slog.Logger
 	Registry  prometheus.Registerer

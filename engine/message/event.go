@@ -83,8 +83,18 @@ type Head struct {
 	Claim       ulid.ULID `json:"claim,omitzero"`
 	Survey      bool      `json:"survey,omitempty"`
 
+	Commit *Commitment `json:"commit,omitempty"` // to what was accepted; nil: its class is not certified
+
 	SMS  []byte `json:"sms"`            // sealed SMS, aad "<id>/sms"
 	Page []byte `json:"page,omitempty"` // sealed Content, aad "<id>/page"
+}
+
+// Commitment binds a message to its content without telling anything of it (engine/certificate): 32 bytes each, empty where
+// there is no such part. What blinds them is sealed with the content, and ends with it.
+type Commitment struct {
+	Text   []byte `json:"text,omitempty"` // the SMS, its link left out
+	Page   []byte `json:"page,omitempty"`
+	Number []byte `json:"number,omitempty"`
 }
 
 // Answer is an expected answer: Hash is keyed (engine/store Keyed, purpose "identity/<message id>/<field>").
@@ -101,6 +111,7 @@ type SMS struct {
 	Text       string `json:"text"`   // final, link included; for otp only until it is used
 	Reference  string `json:"reference,omitempty"`
 	Registered string `json:"registered,omitempty"` // YYYY-MM-DD: not sent when the number changed hands since
+	Blind      []byte `json:"blind,omitempty"`      // of the head's commitments
 }
 
 // Content is the sealed part that the link shows.

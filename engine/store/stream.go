@@ -23,6 +23,7 @@ const (
 	Notice       Kind = 'w' // one raw notice of a payment agent, as it came
 	File         Kind = 'f' // one sealed document
 	Callback     Kind = 'b' // what one address of the sender's system has been told of one stream
+	Day          Kind = 'd' // one day of certificates: which streams it holds, and its signed root; the operator's
 )
 
 // Ref names a stream. ID is time-ordered; it is unique over all kinds and tenants.

@@ -386,6 +386,8 @@ func document(kind proto.DocumentKind, lang string) *proto.Document {
 		Issuer: &proto.Issuer{Name: p.Brand.Name, Address: "〇〇県〇〇市〇〇町1-1", Phone: p.Brand.Phone, RegistrationNumber: "T0000000000000"},
 		Receipt: &proto.Receipt{Number: "000000000001", Issued: at, Paid: at, PayerName: "スイドウ タロウ", MethodLabel: "コンビニ払い",
 			Store: "コンビニA", AgentReceiptNumber: "26112200000001"},
+		Certificate: &proto.Certificate{Parts: []*proto.CertificatePart{{Title: "SMS", Steps: []*proto.CertificateStep{{Number: 1, At: at, What: "SMS受付", Digest: "0123456789abcdef"}}}},
+			Proof: p.Rows, Notes: []string{p.Closing}},
 	}
 }
 

@@ -374,6 +374,7 @@ const (
 	DocumentKind_DOCUMENT_KIND_UNSPECIFIED DocumentKind = 0
 	DocumentKind_NOTICE                    DocumentKind = 1
 	DocumentKind_RECEIPT                   DocumentKind = 2
+	DocumentKind_CERTIFICATE               DocumentKind = 3
 )
 
 // Enum value maps for DocumentKind.
@@ -382,11 +383,13 @@ var (
 		0: "DOCUMENT_KIND_UNSPECIFIED",
 		1: "NOTICE",
 		2: "RECEIPT",
+		3: "CERTIFICATE",
 	}
 	DocumentKind_value = map[string]int32{
 		"DOCUMENT_KIND_UNSPECIFIED": 0,
 		"NOTICE":                    1,
 		"RECEIPT":                   2,
+		"CERTIFICATE":               3,
 	}
 )
 
@@ -3865,6 +3868,205 @@ func (x *Receipt) GetAgentReceiptNumber() string {
 	return ""
 }
 
+// CertificateStep is one event of a message or its claim.
+type CertificateStep struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint32                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"` // within its stream, from 1
+	At            *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	What          string                 `protobuf:"bytes,3,opt,name=what,proto3" json:"what,omitempty"`
+	Detail        string                 `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
+	Digest        string                 `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"` // hexadecimal, shortened
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CertificateStep) Reset() {
+	*x = CertificateStep{}
+	mi := &file_kakitome_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CertificateStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CertificateStep) ProtoMessage() {}
+
+func (x *CertificateStep) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CertificateStep.ProtoReflect.Descriptor instead.
+func (*CertificateStep) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *CertificateStep) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *CertificateStep) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *CertificateStep) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *CertificateStep) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *CertificateStep) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+// CertificatePart is a stream: the message, or its claim.
+type CertificatePart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Title         string                 `protobuf:"bytes,1,opt,name=title,proto3" json:"title,omitempty"`
+	Steps         []*CertificateStep     `protobuf:"bytes,2,rep,name=steps,proto3" json:"steps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CertificatePart) Reset() {
+	*x = CertificatePart{}
+	mi := &file_kakitome_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CertificatePart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CertificatePart) ProtoMessage() {}
+
+func (x *CertificatePart) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CertificatePart.ProtoReflect.Descriptor instead.
+func (*CertificatePart) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *CertificatePart) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *CertificatePart) GetSteps() []*CertificateStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+// Certificate is a certificate of delivery: Document.rows are who, to whom, what; proof is how its record is proven.
+type Certificate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Provisional   bool                   `protobuf:"varint,1,opt,name=provisional,proto3" json:"provisional,omitempty"` // 暫定: the day of its last events is not closed
+	Parts         []*CertificatePart     `protobuf:"bytes,2,rep,name=parts,proto3" json:"parts,omitempty"`
+	Proof         []*Row                 `protobuf:"bytes,3,rep,name=proof,proto3" json:"proof,omitempty"`
+	Notes         []string               `protobuf:"bytes,4,rep,name=notes,proto3" json:"notes,omitempty"` // how it is verified, what it is not
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Certificate) Reset() {
+	*x = Certificate{}
+	mi := &file_kakitome_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Certificate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Certificate) ProtoMessage() {}
+
+func (x *Certificate) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
+func (*Certificate) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *Certificate) GetProvisional() bool {
+	if x != nil {
+		return x.Provisional
+	}
+	return false
+}
+
+func (x *Certificate) GetParts() []*CertificatePart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *Certificate) GetProof() []*Row {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
+func (x *Certificate) GetNotes() []string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
 type Document struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          DocumentKind           `protobuf:"varint,1,opt,name=kind,proto3,enum=kakitome.plugin.v0.DocumentKind" json:"kind,omitempty"`
@@ -3877,13 +4079,14 @@ type Document struct {
 	Claim         *Claim                 `protobuf:"bytes,8,opt,name=claim,proto3" json:"claim,omitempty"`
 	Receipt       *Receipt               `protobuf:"bytes,9,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	Created       *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=created,proto3" json:"created,omitempty"` // the PDF's date: the same model gives the same bytes
+	Certificate   *Certificate           `protobuf:"bytes,11,opt,name=certificate,proto3" json:"certificate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Document) Reset() {
 	*x = Document{}
-	mi := &file_kakitome_proto_msgTypes[45]
+	mi := &file_kakitome_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3895,7 +4098,7 @@ func (x *Document) String() string {
 func (*Document) ProtoMessage() {}
 
 func (x *Document) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[45]
+	mi := &file_kakitome_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3908,7 +4111,7 @@ func (x *Document) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Document.ProtoReflect.Descriptor instead.
 func (*Document) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{45}
+	return file_kakitome_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Document) GetKind() DocumentKind {
@@ -3981,6 +4184,13 @@ func (x *Document) GetCreated() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Document) GetCertificate() *Certificate {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
 type RenderDocumentRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Call          *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
@@ -3991,7 +4201,7 @@ type RenderDocumentRequest struct {
 
 func (x *RenderDocumentRequest) Reset() {
 	*x = RenderDocumentRequest{}
-	mi := &file_kakitome_proto_msgTypes[46]
+	mi := &file_kakitome_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4003,7 +4213,7 @@ func (x *RenderDocumentRequest) String() string {
 func (*RenderDocumentRequest) ProtoMessage() {}
 
 func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[46]
+	mi := &file_kakitome_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4016,7 +4226,7 @@ func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentRequest.ProtoReflect.Descriptor instead.
 func (*RenderDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{46}
+	return file_kakitome_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *RenderDocumentRequest) GetCall() *Call {
@@ -4043,7 +4253,7 @@ type RenderDocumentResponse struct {
 
 func (x *RenderDocumentResponse) Reset() {
 	*x = RenderDocumentResponse{}
-	mi := &file_kakitome_proto_msgTypes[47]
+	mi := &file_kakitome_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4055,7 +4265,7 @@ func (x *RenderDocumentResponse) String() string {
 func (*RenderDocumentResponse) ProtoMessage() {}
 
 func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[47]
+	mi := &file_kakitome_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4068,7 +4278,7 @@ func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentResponse.ProtoReflect.Descriptor instead.
 func (*RenderDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{47}
+	return file_kakitome_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RenderDocumentResponse) GetPdf() []byte {
@@ -4097,7 +4307,7 @@ type NumberQuery struct {
 
 func (x *NumberQuery) Reset() {
 	*x = NumberQuery{}
-	mi := &file_kakitome_proto_msgTypes[48]
+	mi := &file_kakitome_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4109,7 +4319,7 @@ func (x *NumberQuery) String() string {
 func (*NumberQuery) ProtoMessage() {}
 
 func (x *NumberQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[48]
+	mi := &file_kakitome_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4122,7 +4332,7 @@ func (x *NumberQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberQuery.ProtoReflect.Descriptor instead.
 func (*NumberQuery) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{48}
+	return file_kakitome_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *NumberQuery) GetNumber() string {
@@ -4153,7 +4363,7 @@ type NumberResult struct {
 
 func (x *NumberResult) Reset() {
 	*x = NumberResult{}
-	mi := &file_kakitome_proto_msgTypes[49]
+	mi := &file_kakitome_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4165,7 +4375,7 @@ func (x *NumberResult) String() string {
 func (*NumberResult) ProtoMessage() {}
 
 func (x *NumberResult) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[49]
+	mi := &file_kakitome_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4178,7 +4388,7 @@ func (x *NumberResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberResult.ProtoReflect.Descriptor instead.
 func (*NumberResult) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{49}
+	return file_kakitome_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *NumberResult) GetCarrier() string {
@@ -4227,7 +4437,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_kakitome_proto_msgTypes[50]
+	mi := &file_kakitome_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4239,7 +4449,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[50]
+	mi := &file_kakitome_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4252,7 +4462,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{50}
+	return file_kakitome_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *LookupRequest) GetCall() *Call {
@@ -4279,7 +4489,7 @@ type LookupResponse struct {
 
 func (x *LookupResponse) Reset() {
 	*x = LookupResponse{}
-	mi := &file_kakitome_proto_msgTypes[51]
+	mi := &file_kakitome_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4291,7 +4501,7 @@ func (x *LookupResponse) String() string {
 func (*LookupResponse) ProtoMessage() {}
 
 func (x *LookupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[51]
+	mi := &file_kakitome_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4304,7 +4514,7 @@ func (x *LookupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupResponse.ProtoReflect.Descriptor instead.
 func (*LookupResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{51}
+	return file_kakitome_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *LookupResponse) GetResults() []*NumberResult {
@@ -4613,7 +4823,21 @@ const file_kakitome_proto_rawDesc = "" +
 	"payer_name\x18\x04 \x01(\tR\tpayerName\x12!\n" +
 	"\fmethod_label\x18\x05 \x01(\tR\vmethodLabel\x12\x14\n" +
 	"\x05store\x18\x06 \x01(\tR\x05store\x120\n" +
-	"\x14agent_receipt_number\x18\a \x01(\tR\x12agentReceiptNumber\"\x97\x03\n" +
+	"\x14agent_receipt_number\x18\a \x01(\tR\x12agentReceiptNumber\"\x99\x01\n" +
+	"\x0fCertificateStep\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
+	"\x04what\x18\x03 \x01(\tR\x04what\x12\x16\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail\x12\x16\n" +
+	"\x06digest\x18\x05 \x01(\tR\x06digest\"b\n" +
+	"\x0fCertificatePart\x12\x14\n" +
+	"\x05title\x18\x01 \x01(\tR\x05title\x129\n" +
+	"\x05steps\x18\x02 \x03(\v2#.kakitome.plugin.v0.CertificateStepR\x05steps\"\xaf\x01\n" +
+	"\vCertificate\x12 \n" +
+	"\vprovisional\x18\x01 \x01(\bR\vprovisional\x129\n" +
+	"\x05parts\x18\x02 \x03(\v2#.kakitome.plugin.v0.CertificatePartR\x05parts\x12-\n" +
+	"\x05proof\x18\x03 \x03(\v2\x17.kakitome.plugin.v0.RowR\x05proof\x12\x14\n" +
+	"\x05notes\x18\x04 \x03(\tR\x05notes\"\xda\x03\n" +
 	"\bDocument\x124\n" +
 	"\x04kind\x18\x01 \x01(\x0e2 .kakitome.plugin.v0.DocumentKindR\x04kind\x12\x12\n" +
 	"\x04lang\x18\x02 \x01(\tR\x04lang\x122\n" +
@@ -4625,7 +4849,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x05claim\x18\b \x01(\v2\x19.kakitome.plugin.v0.ClaimR\x05claim\x125\n" +
 	"\areceipt\x18\t \x01(\v2\x1b.kakitome.plugin.v0.ReceiptR\areceipt\x124\n" +
 	"\acreated\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\acreated\"\x7f\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12A\n" +
+	"\vcertificate\x18\v \x01(\v2\x1f.kakitome.plugin.v0.CertificateR\vcertificate\"\x7f\n" +
 	"\x15RenderDocumentRequest\x12,\n" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x128\n" +
 	"\bdocument\x18\x02 \x01(\v2\x1c.kakitome.plugin.v0.DocumentR\bdocument\"[\n" +
@@ -4707,12 +4932,13 @@ const file_kakitome_proto_rawDesc = "" +
 	"\fEXPIRED_VIEW\x10\r\x12\b\n" +
 	"\x04GONE\x10\x0e\x12\t\n" +
 	"\x05FAULT\x10\x0f\x12\f\n" +
-	"\bANSWERED\x10\x10*F\n" +
+	"\bANSWERED\x10\x10*W\n" +
 	"\fDocumentKind\x12\x1d\n" +
 	"\x19DOCUMENT_KIND_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
 	"\x06NOTICE\x10\x01\x12\v\n" +
-	"\aRECEIPT\x10\x02*]\n" +
+	"\aRECEIPT\x10\x02\x12\x0f\n" +
+	"\vCERTIFICATE\x10\x03*]\n" +
 	"\n" +
 	"NumberFact\x12\x1b\n" +
 	"\x17NUMBER_FACT_UNSPECIFIED\x10\x00\x12\x0f\n" +
@@ -4758,7 +4984,7 @@ func file_kakitome_proto_rawDescGZIP() []byte {
 }
 
 var file_kakitome_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
-var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_kakitome_proto_goTypes = []any{
 	(ErrorClass)(0),                // 0: kakitome.plugin.v0.ErrorClass
 	(Kind)(0),                      // 1: kakitome.plugin.v0.Kind
@@ -4814,18 +5040,21 @@ var file_kakitome_proto_goTypes = []any{
 	(*RenderPageResponse)(nil),     // 51: kakitome.plugin.v0.RenderPageResponse
 	(*Issuer)(nil),                 // 52: kakitome.plugin.v0.Issuer
 	(*Receipt)(nil),                // 53: kakitome.plugin.v0.Receipt
-	(*Document)(nil),               // 54: kakitome.plugin.v0.Document
-	(*RenderDocumentRequest)(nil),  // 55: kakitome.plugin.v0.RenderDocumentRequest
-	(*RenderDocumentResponse)(nil), // 56: kakitome.plugin.v0.RenderDocumentResponse
-	(*NumberQuery)(nil),            // 57: kakitome.plugin.v0.NumberQuery
-	(*NumberResult)(nil),           // 58: kakitome.plugin.v0.NumberResult
-	(*LookupRequest)(nil),          // 59: kakitome.plugin.v0.LookupRequest
-	(*LookupResponse)(nil),         // 60: kakitome.plugin.v0.LookupResponse
-	(*timestamppb.Timestamp)(nil),  // 61: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 62: google.protobuf.Duration
+	(*CertificateStep)(nil),        // 54: kakitome.plugin.v0.CertificateStep
+	(*CertificatePart)(nil),        // 55: kakitome.plugin.v0.CertificatePart
+	(*Certificate)(nil),            // 56: kakitome.plugin.v0.Certificate
+	(*Document)(nil),               // 57: kakitome.plugin.v0.Document
+	(*RenderDocumentRequest)(nil),  // 58: kakitome.plugin.v0.RenderDocumentRequest
+	(*RenderDocumentResponse)(nil), // 59: kakitome.plugin.v0.RenderDocumentResponse
+	(*NumberQuery)(nil),            // 60: kakitome.plugin.v0.NumberQuery
+	(*NumberResult)(nil),           // 61: kakitome.plugin.v0.NumberResult
+	(*LookupRequest)(nil),          // 62: kakitome.plugin.v0.LookupRequest
+	(*LookupResponse)(nil),         // 63: kakitome.plugin.v0.LookupResponse
+	(*timestamppb.Timestamp)(nil),  // 64: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 65: google.protobuf.Duration
 }
 var file_kakitome_proto_depIdxs = []int32{
-	61, // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
+	64, // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
 	0,  // 1: kakitome.plugin.v0.Error.class:type_name -> kakitome.plugin.v0.ErrorClass
 	1,  // 2: kakitome.plugin.v0.DescribeResponse.kind:type_name -> kakitome.plugin.v0.Kind
 	19, // 3: kakitome.plugin.v0.DescribeResponse.auth_fields:type_name -> kakitome.plugin.v0.AuthField
@@ -4840,18 +5069,18 @@ var file_kakitome_proto_depIdxs = []int32{
 	20, // 12: kakitome.plugin.v0.CanonicalRequest.items:type_name -> kakitome.plugin.v0.CanonicalItem
 	21, // 13: kakitome.plugin.v0.CanonicalResponse.forms:type_name -> kakitome.plugin.v0.CanonicalForm
 	9,  // 14: kakitome.plugin.v0.ChallengeRequest.call:type_name -> kakitome.plugin.v0.Call
-	62, // 15: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
+	65, // 15: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
 	10, // 16: kakitome.plugin.v0.ChallengeResponse.error:type_name -> kakitome.plugin.v0.Error
 	2,  // 17: kakitome.plugin.v0.PaymentMethod.kind:type_name -> kakitome.plugin.v0.MethodKind
 	27, // 18: kakitome.plugin.v0.PaymentMethod.stores:type_name -> kakitome.plugin.v0.Store
 	9,  // 19: kakitome.plugin.v0.CreateRequest.call:type_name -> kakitome.plugin.v0.Call
-	61, // 20: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
+	64, // 20: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
 	28, // 21: kakitome.plugin.v0.CreateRequest.lines:type_name -> kakitome.plugin.v0.LineItem
 	27, // 22: kakitome.plugin.v0.Voucher.stores:type_name -> kakitome.plugin.v0.Store
-	61, // 23: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
+	64, // 23: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
 	3,  // 24: kakitome.plugin.v0.Payment.state:type_name -> kakitome.plugin.v0.PaymentState
-	61, // 25: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
-	61, // 26: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
+	64, // 25: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
+	64, // 26: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
 	30, // 27: kakitome.plugin.v0.Payment.voucher:type_name -> kakitome.plugin.v0.Voucher
 	31, // 28: kakitome.plugin.v0.CreateResponse.payment:type_name -> kakitome.plugin.v0.Payment
 	10, // 29: kakitome.plugin.v0.CreateResponse.error:type_name -> kakitome.plugin.v0.Error
@@ -4864,21 +5093,21 @@ var file_kakitome_proto_depIdxs = []int32{
 	9,  // 36: kakitome.plugin.v0.WebhookRequest.call:type_name -> kakitome.plugin.v0.Call
 	37, // 37: kakitome.plugin.v0.WebhookRequest.headers:type_name -> kakitome.plugin.v0.Header
 	31, // 38: kakitome.plugin.v0.PaymentNotice.payment:type_name -> kakitome.plugin.v0.Payment
-	61, // 39: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
+	64, // 39: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
 	39, // 40: kakitome.plugin.v0.WebhookResponse.notices:type_name -> kakitome.plugin.v0.PaymentNotice
 	37, // 41: kakitome.plugin.v0.WebhookResponse.reply_headers:type_name -> kakitome.plugin.v0.Header
 	10, // 42: kakitome.plugin.v0.WebhookResponse.error:type_name -> kakitome.plugin.v0.Error
 	8,  // 43: kakitome.plugin.v0.SurveyItem.type:type_name -> kakitome.plugin.v0.SurveyItem.Type
 	44, // 44: kakitome.plugin.v0.Survey.items:type_name -> kakitome.plugin.v0.SurveyItem
 	27, // 45: kakitome.plugin.v0.MethodChoice.stores:type_name -> kakitome.plugin.v0.Store
-	61, // 46: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
+	64, // 46: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
 	28, // 47: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
-	61, // 48: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
+	64, // 48: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
 	4,  // 49: kakitome.plugin.v0.Page.view:type_name -> kakitome.plugin.v0.View
 	41, // 50: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
 	42, // 51: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
 	43, // 52: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
-	61, // 53: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
+	64, // 53: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
 	45, // 54: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
 	46, // 55: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
 	48, // 56: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
@@ -4887,56 +5116,61 @@ var file_kakitome_proto_depIdxs = []int32{
 	9,  // 59: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
 	49, // 60: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
 	10, // 61: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
-	61, // 62: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
-	61, // 63: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
-	5,  // 64: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
-	52, // 65: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
-	42, // 66: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
-	48, // 67: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
-	53, // 68: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
-	61, // 69: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
-	9,  // 70: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
-	54, // 71: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
-	10, // 72: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
-	7,  // 73: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
-	7,  // 74: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
-	7,  // 75: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
-	10, // 76: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
-	9,  // 77: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
-	57, // 78: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
-	58, // 79: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
-	10, // 80: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
-	11, // 81: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
-	13, // 82: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
-	15, // 83: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
-	17, // 84: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
-	22, // 85: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
-	24, // 86: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
-	29, // 87: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
-	33, // 88: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
-	35, // 89: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
-	38, // 90: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
-	50, // 91: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
-	55, // 92: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
-	59, // 93: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
-	12, // 94: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
-	14, // 95: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
-	16, // 96: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
-	18, // 97: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
-	23, // 98: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
-	25, // 99: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
-	32, // 100: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
-	34, // 101: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
-	36, // 102: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
-	40, // 103: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
-	51, // 104: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
-	56, // 105: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
-	60, // 106: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
-	94, // [94:107] is the sub-list for method output_type
-	81, // [81:94] is the sub-list for method input_type
-	81, // [81:81] is the sub-list for extension type_name
-	81, // [81:81] is the sub-list for extension extendee
-	0,  // [0:81] is the sub-list for field type_name
+	64, // 62: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
+	64, // 63: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
+	64, // 64: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
+	54, // 65: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
+	55, // 66: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
+	42, // 67: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
+	5,  // 68: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
+	52, // 69: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
+	42, // 70: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
+	48, // 71: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
+	53, // 72: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
+	64, // 73: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
+	56, // 74: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
+	9,  // 75: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
+	57, // 76: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
+	10, // 77: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
+	7,  // 78: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
+	7,  // 79: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
+	7,  // 80: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
+	10, // 81: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
+	9,  // 82: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
+	60, // 83: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
+	61, // 84: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
+	10, // 85: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
+	11, // 86: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
+	13, // 87: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
+	15, // 88: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
+	17, // 89: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
+	22, // 90: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
+	24, // 91: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
+	29, // 92: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
+	33, // 93: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
+	35, // 94: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
+	38, // 95: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
+	50, // 96: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
+	58, // 97: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
+	62, // 98: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
+	12, // 99: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
+	14, // 100: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
+	16, // 101: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
+	18, // 102: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
+	23, // 103: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
+	25, // 104: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
+	32, // 105: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
+	34, // 106: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
+	36, // 107: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
+	40, // 108: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
+	51, // 109: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
+	59, // 110: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
+	63, // 111: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
+	99, // [99:112] is the sub-list for method output_type
+	86, // [86:99] is the sub-list for method input_type
+	86, // [86:86] is the sub-list for extension type_name
+	86, // [86:86] is the sub-list for extension extendee
+	0,  // [0:86] is the sub-list for field type_name
 }
 
 func init() { file_kakitome_proto_init() }
@@ -4950,7 +5184,7 @@ func file_kakitome_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kakitome_proto_rawDesc), len(file_kakitome_proto_rawDesc)),
 			NumEnums:      9,
-			NumMessages:   52,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

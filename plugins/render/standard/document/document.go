@@ -1,4 +1,4 @@
-// Package document draws the PDFs: the payer's receipt and the notice, on A4.
+// Package document draws the PDFs: the payer's receipt, the notice and the certificate of delivery, on A4.
 //
 // The typeface (package font) is embedded as a subset, so that the text can be selected and searched and looks the
 // same on each machine. The same model gives the same bytes: the document's date is the model's, and nothing else
@@ -43,6 +43,11 @@ func Render(d *proto.Document) ([]byte, *proto.Error) {
 			return nil, invalid("claim", "a receipt needs the claim")
 		}
 		s = receipt(d)
+	case proto.DocumentKind_CERTIFICATE:
+		if len(d.Certificate.GetParts()) == 0 {
+			return nil, invalid("certificate.parts", "a certificate needs what it certifies")
+		}
+		s = certificate(d)
 	default:
 		return nil, &proto.Error{Class: proto.ErrorClass_NOT_SUPPORTED, Code: "document", Field: "kind", Message: "unknown document " + d.Kind.String()}
 	}

@@ -31,8 +31,9 @@ const (
 
 // sheet is a document being written from top to bottom. y is where the next block begins.
 type sheet struct {
-	pdf *fpdf.Fpdf
-	y   float64
+	pdf      *fpdf.Fpdf
+	y        float64
+	numbered bool // pages have numbers, also when there is one
 }
 
 // newSheet opens a document with its first page. The same arguments give the same bytes.
@@ -54,9 +55,9 @@ func newSheet(title, author, lang string, created time.Time) *sheet {
 	return &sheet{pdf: pdf, y: margin}
 }
 
-// bytes closes the document, with page numbers below when there are several.
+// bytes closes the document, with page numbers below when there are several, or the document asks for them.
 func (s *sheet) bytes() ([]byte, error) {
-	if total := s.pdf.PageCount(); total > 1 {
+	if total := s.pdf.PageCount(); total > 1 || s.numbered {
 		for i := range total {
 			s.pdf.SetPage(i + 1)
 			s.pdf.SetFontSize(small - 1) // two steps, so that the size is written on this page too
@@ -138,7 +139,12 @@ type column struct {
 
 // table writes rows under an optional header, which is written again on each page.
 func (s *sheet) table(columns []column, header []string, rows [][]string) {
-	s.size(body)
+	s.tableOf(body, columns, header, rows)
+}
+
+// tableOf is table in another size.
+func (s *sheet) tableOf(points float64, columns []column, header []string, rows [][]string) {
+	s.size(points)
 	room := int((bottom-margin-4*padding)/s.line()) - 1 // lines of a row that has a page to itself, below a header
 	if header != nil {
 		s.need(2 * (s.line() + 2*padding))
