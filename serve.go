@@ -24,6 +24,7 @@ import (
 	"github.com/kakitome/kakitome/conf"
 	"github.com/kakitome/kakitome/engine/api"
 	"github.com/kakitome/kakitome/engine/api/callbacks"
+	certificatesapi "github.com/kakitome/kakitome/engine/api/certificates"
 	"github.com/kakitome/kakitome/engine/api/phones"
 	"github.com/kakitome/kakitome/engine/api/uploads"
 	"github.com/kakitome/kakitome/engine/audit"
@@ -390,7 +391,8 @@ func apiDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context, net
 	server, err := api.New(api.Options{
 		Config: api.Config{TrustedProxies: cfg.Links.TrustedProxies}, Tenants: rm.directory, Intake: rm.intake, Store: rm.store,
 		Claims: apiClaims{rm.payments}, Documents: rm.documents, Extra: map[string]api.Handler{uploads.Path: uploads.Handler(rm.campaigns, rm.audit), uploads.SeedsPath: uploads.SeedsHandler(rm.campaigns, rm.audit), callbacks.Path: callbacks.Handler(rm.callbacks, rm.audit),
-			phones.ReceivedPath: phones.Handler(rm.inbound, rm.doNotSend, rm.audit), phones.DoNotSendPath: phones.Handler(rm.inbound, rm.doNotSend, rm.audit)}, Log: r.log, Registry: rm.registry,
+			phones.ReceivedPath: phones.Handler(rm.inbound, rm.doNotSend, rm.audit), phones.DoNotSendPath: phones.Handler(rm.inbound, rm.doNotSend, rm.audit),
+			certificatesapi.Path: certificatesapi.Handler(rm.certificates, rm.audit)}, Log: r.log, Registry: rm.registry,
 	})
 	if err != nil {
 		return nil, err
@@ -405,7 +407,7 @@ func consoleDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context,
 	}
 	server, err := admin.New(admin.Options{
 		Store: rm.store, Directory: rm.directory, Intake: rm.intake, Payments: rm.payments, Campaigns: rm.campaigns, Callbacks: rm.callbacks, Inbound: rm.inbound, DoNotSend: rm.doNotSend, Pages: rm.pages,
-		Identity: rm.identity, Documents: rm.documents, Audit: rm.audit, Carriers: rm.carriers, Binds: rm.dispatch.Status, Modules: rm.modules.Status,
+		Identity: rm.identity, Documents: rm.documents, Certificates: rm.certificates, Audit: rm.audit, Carriers: rm.carriers, Binds: rm.dispatch.Status, Modules: rm.modules.Status,
 		Dispatch: rm.dispatch, History: rm.history, Reload: rm.reloader.reload,
 		Simulated: cfg.Simulated(), TrustedProxies: cfg.Links.TrustedProxies, SessionKey: key, Log: r.log, Registry: rm.registry,
 	})

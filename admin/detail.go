@@ -54,7 +54,7 @@ type detailPage struct {
 	Locked                                             bool
 	LockedUntil                                        time.Time
 	MayCancel, MayRevoke, MayUnlock, MayResend, MayPay bool
-	Receipt                                            bool
+	Receipt, Certificate                               bool
 	At                                                 time.Time
 }
 
@@ -121,6 +121,7 @@ func (s *Server) detail(w http.ResponseWriter, r *http.Request, v *visit) error 
 	p.MayCancel = phase == message.Waiting && st.SubmittingAt.IsZero()
 	p.MayRevoke = h.Token != "" && st.RevokedAt.IsZero() && v.now.Before(h.StateUntil)
 	p.MayUnlock = p.Locked
+	p.Certificate = s.Certificates != nil && s.Certificates.Certifies(h.Class)
 	p.MayResend = h.Class != message.OTP && !p.Row.Erased
 	p.MayPay = p.Claim != nil && p.Claim.WithdrawnBy == nil && p.Claim.SettledBy == nil && p.Claim.Received == 0
 	return s.show(w, r, v, "detail", p)

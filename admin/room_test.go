@@ -34,6 +34,7 @@ import (
 	"github.com/kakitome/kakitome/engine/callback"
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/certificate"
 	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/inbound"
@@ -104,7 +105,7 @@ func (b *bank) RenderDocument(_ context.Context, in *proto.RenderDocumentRequest
 	f.SetModificationDate(in.Document.Created.AsTime())
 	f.AddPage()
 	f.SetFont("Helvetica", "", 10)
-	f.Cell(10, 10, in.Document.Receipt.Number)
+	f.Cell(10, 10, in.Document.GetReceipt().GetNumber())
 	var out bytes.Buffer
 	err := f.Output(&out)
 	return &proto.RenderDocumentResponse{Pdf: out.Bytes()}, err
@@ -239,10 +240,12 @@ func openRoom(t testing.TB) *room {
 	stopped := donotsend.New(st)
 	received := inbound.New(inbound.Options{Store: st, Directory: directory, DoNotSend: stopped, Log: quiet})
 	r2 := &past{reload: func() ([]string, error) { return nil, nil }}
+	certificates, err := certificate.New(certificate.Options{Config: certificate.DefaultConfig(), Dir: t.TempDir(), Store: st, Directory: directory.Now, Renders: e})
+	require.NoError(t, err)
 	s, err := New(Options{
 		Store: st, Directory: directory, Intake: in, Payments: payments, Campaigns: uploads, Callbacks: callbacks, Inbound: received, DoNotSend: stopped, Pages: page.New(page.Options{Renders: e, Log: quiet}),
 		Identity:  identity.New(identity.Options{Store: st, Auths: e, Sender: e, LinkHost: "s.example.jp", Log: quiet}),
-		Documents: documents, Audit: audit.New(st), Carriers: carriers, SessionKey: []byte(strings.Repeat("k", 32)), Simulated: true, Log: quiet,
+		Documents: documents, Certificates: certificates, Audit: audit.New(st), Carriers: carriers, SessionKey: []byte(strings.Repeat("k", 32)), Simulated: true, Log: quiet,
 		Binds: func() []bind.Status {
 			now := time.Now().Add(-3 * time.Hour)
 			return []bind.Status{{Name: "docomo-1", Carrier: "docomo", State: bind.Bound, Since: now, Window: 50, Rate: 250}, {Name: "docomo-2", Carrier: "docomo", State: bind.Bound, Since: now},

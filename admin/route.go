@@ -58,6 +58,8 @@ var routes = []route{
 	{method: "POST", path: "/messages/{id}/revoke", roles: senders, serve: (*Server).revoke},
 	{method: "POST", path: "/messages/{id}/unlock", roles: senders, serve: (*Server).unlock},
 
+	{method: "POST", path: "/messages/{id}/certificate", roles: admins, serve: (*Server).certificate},
+
 	{method: "GET", path: "/send", roles: senders, serve: (*Server).sendForm},
 	{method: "POST", path: "/send", roles: senders, serve: (*Server).send},
 	{method: "GET", path: "/send/preview/{id}", roles: senders, serve: (*Server).draftPage},

@@ -20,6 +20,7 @@ import (
 	"github.com/kakitome/kakitome/engine/callback"
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/certificate"
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/document"
@@ -36,23 +37,24 @@ import (
 
 // Options are the rooms that the console shows. All are required but those that say otherwise.
 type Options struct {
-	Store     *store.Store
-	Directory *tenant.Directory
-	Intake    *intake.Intake
-	Payments  *payment.Payments
-	Campaigns *campaign.Campaigns
-	Callbacks *callback.Callbacks
-	Inbound   *inbound.Inbound
-	DoNotSend *donotsend.List
-	Pages     *page.Pages
-	Identity  *identity.Identity
-	Documents *document.Documents
-	Audit     *audit.Log
-	Carriers  *carrier.Table
-	Binds     func() []bind.Status // nil: none are shown
-	Modules   func() []host.Status // nil: none are shown
-	Dispatch  Dispatch             // nil: carriers cannot be held or tried
-	History   History              // nil: there are no charts
+	Store        *store.Store
+	Directory    *tenant.Directory
+	Intake       *intake.Intake
+	Payments     *payment.Payments
+	Campaigns    *campaign.Campaigns
+	Callbacks    *callback.Callbacks
+	Inbound      *inbound.Inbound
+	DoNotSend    *donotsend.List
+	Pages        *page.Pages
+	Identity     *identity.Identity
+	Documents    *document.Documents
+	Certificates *certificate.Certificates // nil: none are made
+	Audit        *audit.Log
+	Carriers     *carrier.Table
+	Binds        func() []bind.Status // nil: none are shown
+	Modules      func() []host.Status // nil: none are shown
+	Dispatch     Dispatch             // nil: carriers cannot be held or tried
+	History      History              // nil: there are no charts
 	// Reload puts the configuration file into use and names what needs a restart; nil: it cannot be.
 	Reload func() (restart []string, err error)
 	Try    func(context.Context, dispatch.Trial) ([]string, error) // nil: dispatch.Try

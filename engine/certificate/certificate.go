@@ -75,12 +75,8 @@ type mark struct {
 	day string // the last closed day that holds it; empty: none
 }
 
-var (
-	// ErrClass: messages of this class are not certified.
-	ErrClass = errors.New("messages of this class are not certified")
-	// ErrStarting: what is closed is still being read; it takes seconds.
-	ErrStarting = errors.New("certificates are not ready yet")
-)
+// ErrClass: messages of this class are not certified.
+var ErrClass = errors.New("messages of this class are not certified")
 
 // New makes Certificates. Run does the work.
 func New(o Options) (*Certificates, error) {
@@ -136,7 +132,7 @@ const (
 // Run follows the record and closes days, until ctx ends. Without a key it only reads what is closed.
 func (c *Certificates) Run(ctx context.Context) error {
 	if err := c.load(ctx); err != nil {
-		return fmt.Errorf("read the days of certificates: %w", err)
+		return err
 	}
 	if c.o.Config.Key == "" {
 		<-ctx.Done()
@@ -246,10 +242,27 @@ func (c *Certificates) appendLocked(ctx context.Context, d *day, events ...store
 	return nil
 }
 
-// load reads all days: which streams are certified, how far they are noted, and which lines there are.
+// load reads all days, when that was not done yet.
 func (c *Certificates) load(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.loadLocked(ctx)
+}
+
+// loadLocked reads which streams are certified, how far they are noted, and which lines there are.
+func (c *Certificates) loadLocked(ctx context.Context) error {
+	if c.loaded {
+		return nil
+	}
+	if err := c.readLocked(ctx); err != nil { // a part of it does no harm: reading it again gives the same
+		c.lines = nil
+		return fmt.Errorf("read the days of certificates: %w", err)
+	}
+	c.loaded = true
+	return nil
+}
+
+func (c *Certificates) readLocked(ctx context.Context) error {
 	scope := tenant.Only(tenant.OperatorID)
 	var refs []store.Ref
 	for q := (store.Query{Kind: store.Day, Limit: 1000}); ; {
@@ -305,6 +318,5 @@ func (c *Certificates) load(ctx context.Context) error {
 			c.open = min(c.open, date)
 		}
 	}
-	c.loaded = true
 	return nil
 }

@@ -170,3 +170,6 @@ func remarks(report *proof.Report, ja bool) []string {
 	}
 	return all
 }
+
+// Filename is the name under which a certificate is saved, without its ending.
+func Filename(c *proof.Certificate) string { return "certificate-" + c.Message }

@@ -34,7 +34,7 @@ func (c *Certificates) Find(ctx context.Context, scope tenant.Scope, text string
 }
 
 // Make makes the certificate of a message. content opens text and page, as long as they are kept. Who asks has been checked
-// and recorded. Errors: store.ErrNotFound (also outside the scope), ErrClass, ErrStarting, and those of store and key.
+// and recorded. Errors: store.ErrNotFound (also outside the scope), ErrClass, and those of store and key.
 func (c *Certificates) Make(ctx context.Context, scope tenant.Scope, ref store.Ref, content bool) (*proof.Certificate, error) {
 	events, err := c.o.Store.Load(ctx, scope, ref)
 	if err != nil {
@@ -88,8 +88,8 @@ func (c *Certificates) add(ctx context.Context, cert *proof.Certificate, ref sto
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.loaded {
-		return ErrStarting
+	if err := c.loadLocked(ctx); err != nil {
+		return err
 	}
 	for date := c.tracked[ref.ID].day; date != ""; {
 		t, err := c.treeLocked(ctx, date)
