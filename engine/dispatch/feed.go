@@ -281,7 +281,11 @@ func (f *feed) carryOut(ctx context.Context) (again []store.Ref, err error) {
 	for i := range plans {
 		f.txs = append(f.txs, store.Tx(f.changes[i:i+1:i+1]))
 	}
-	errs, err := f.commit(ctx, f.txs)
+	recording := ctx
+	if f.urgent {
+		recording = store.Urgent(ctx)
+	}
+	errs, err := f.commit(recording, f.txs)
 	if err != nil {
 		return nil, err
 	}

@@ -45,6 +45,10 @@ func (in *Intake) accept(ctx context.Context, t *tenant.Tenant, r *Request, plan
 			p.giveBack()
 		}
 	}()
+	committing := ctx
+	if len(plans) == 1 && plans[0].class == message.OTP { // its recipient waits for it
+		committing = store.Urgent(ctx)
+	}
 	var links []Link
 	for fruitless := 0; len(open) > 0; fruitless++ {
 		if fruitless == patience {
@@ -63,7 +67,7 @@ func (in *Intake) accept(ctx context.Context, t *tenant.Tenant, r *Request, plan
 		if len(tried) == 0 {
 			break
 		}
-		errs, err := in.Store.Commit(ctx, txs...)
+		errs, err := in.Store.Commit(committing, txs...)
 		if err != nil {
 			fail(tried, err)
 			break

@@ -26,6 +26,9 @@ import (
 // disk. A group without entries is only answered. When the log or the index fails the store is failed for good: nothing
 // more is answered with success, and Options.Fatal is called (by default the process ends).
 //
+// Urgent requests are taken before others; and as each of the three works on a group, the groups are kept small enough for
+// them not to wait long.
+//
 // Build waits until the pace has passed since the last group that served more than one request: a lone committer is
 // served at once, a crowd is gathered.
 
@@ -42,11 +45,14 @@ type request struct {
 	next int // the first transaction not yet in a group
 	size int
 	at   time.Time
+
+	urgent bool
 }
 
-// queue holds the requests in order of arrival.
+// queue holds the requests in order of arrival, those that are urgent apart.
 type queue struct {
 	mu     sync.Mutex // guards what follows
+	urgent []*request // are taken first
 	reqs   []*request
 	bytes  int
 	txs    int
@@ -63,7 +69,11 @@ func (q *queue) put(r *request) error {
 	if q.txs > 0 && (q.bytes+r.size > maxQueuedBytes || q.txs+len(r.txs) > maxQueuedTxs) {
 		return ErrBusy
 	}
-	q.reqs = append(q.reqs, r)
+	if r.urgent {
+		q.urgent = append(q.urgent, r)
+	} else {
+		q.reqs = append(q.reqs, r)
+	}
 	q.bytes += r.size
 	q.txs += len(r.txs)
 	signal(q.ready)
@@ -81,18 +91,25 @@ func (q *queue) close() {
 func (q *queue) peek() (r *request, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.reqs) == 0 {
-		return nil, q.closed
+	switch {
+	case len(q.urgent) > 0:
+		return q.urgent[0], false
+	case len(q.reqs) > 0:
+		return q.reqs[0], false
 	}
-	return q.reqs[0], false
+	return nil, q.closed
 }
 
-func (q *queue) pop() {
+// pop takes out the request that peek returned.
+func (q *queue) pop(r *request) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	r := q.reqs[0]
-	q.reqs[0] = nil
-	q.reqs = q.reqs[1:]
+	from := &q.reqs
+	if r.urgent {
+		from = &q.urgent
+	}
+	(*from)[0] = nil
+	*from = (*from)[1:]
 	q.bytes -= r.size
 	q.txs -= len(r.txs)
 }
@@ -127,7 +144,7 @@ func (s *Store) Commit(ctx context.Context, txs ...Tx) ([]error, error) {
 		return nil, err
 	}
 	outcome := make(chan []error, 1) // the one answer
-	if err := s.CommitAsync(txs, func(errs []error) { outcome <- errs }); err != nil {
+	if err := s.commit(isUrgent(ctx), txs, func(errs []error) { outcome <- errs }); err != nil {
 		return nil, err
 	}
 	errs := <-outcome
@@ -145,8 +162,18 @@ func (s *Store) Commit(ctx context.Context, txs ...Tx) ([]error, error) {
 // CommitAsync is Commit that calls done from the coordinator's goroutine; done must not block.
 // It returns ErrBusy, ErrFull or ErrClosed without calling done. When the store fails afterwards, each transaction whose
 // outcome is unknown has ErrClosed. The transactions belong to the store until done is called.
-func (s *Store) CommitAsync(txs []Tx, done func([]error)) error {
-	r := &request{txs: txs, errs: make([]error, len(txs)), done: done, at: s.opt.Now()}
+func (s *Store) CommitAsync(txs []Tx, done func([]error)) error { return s.commit(false, txs, done) }
+
+type urgent struct{}
+
+// Urgent returns a context whose commits go before those that wait already: for the few that a person waits for, such as a
+// one-time code behind a bulk of a million.
+func Urgent(ctx context.Context) context.Context { return context.WithValue(ctx, urgent{}, true) }
+
+func isUrgent(ctx context.Context) bool { return ctx.Value(urgent{}) != nil }
+
+func (s *Store) commit(urgent bool, txs []Tx, done func([]error)) error {
+	r := &request{txs: txs, errs: make([]error, len(txs)), done: done, at: s.opt.Now(), urgent: urgent}
 	makes := 0
 	for _, tx := range txs {
 		for i := range tx {
@@ -216,7 +243,7 @@ func (s *Store) build(out chan<- *group) {
 			<-s.queue.ready
 			continue
 		}
-		if wait := s.opt.Pace - time.Since(last); !last.IsZero() && wait > 0 && !s.stopping.Load() {
+		if wait := s.opt.Pace - time.Since(last); !last.IsZero() && wait > 0 && !first.urgent && !s.stopping.Load() {
 			timer.Reset(wait)
 			<-timer.C
 		}
@@ -248,7 +275,7 @@ fill:
 			for i := range tx {
 				size += changeSize(&tx[i])
 			}
-			if len(g.buf)+size > maxGroup && groupHeaderSize+size <= maxGroup {
+			if len(g.buf) > groupHeaderSize && len(g.buf)+size > usualGroup || len(g.buf)+size > maxGroup && groupHeaderSize+size <= maxGroup {
 				break fill
 			}
 			r.errs[r.next] = b.add(g, tx, size)
@@ -256,7 +283,7 @@ fill:
 			r.next++
 		}
 		g.done = append(g.done, r)
-		s.queue.pop()
+		s.queue.pop(r)
 	}
 	b.buf, g.buf = g.buf, bytes.Clone(g.buf) // the buffer grows to the largest, and is used again
 	if g.entries > 0 {

@@ -163,10 +163,27 @@ func TestFullQueueAnswersBusy(t *testing.T) {
 	q := queue{ready: make(chan struct{}, 1)}
 	require.NoError(t, q.put(&request{txs: make([]Tx, 1), size: maxQueuedBytes}))
 	require.ErrorIs(t, q.put(&request{txs: make([]Tx, 1), size: 1}), ErrBusy)
-	q.pop()
+	r, _ := q.peek()
+	q.pop(r)
 	require.NoError(t, q.put(&request{txs: make([]Tx, 1), size: 1}))
 	q.close()
 	require.ErrorIs(t, q.put(&request{txs: make([]Tx, 1), size: 1}), ErrClosed)
+}
+
+// What is urgent is taken before what waits already, also before the rest of a request of which a part was taken.
+func TestUrgentIsTakenFirst(t *testing.T) {
+	q := queue{ready: make(chan struct{}, 1)}
+	bulk, code, more := &request{next: 1}, &request{urgent: true}, &request{}
+	for _, r := range []*request{bulk, more, code} {
+		require.NoError(t, q.put(r))
+	}
+	for _, want := range []*request{code, bulk, more} {
+		r, _ := q.peek()
+		require.Same(t, want, r)
+		q.pop(r)
+	}
+	require.True(t, isUrgent(Urgent(t.Context())))
+	require.False(t, isUrgent(t.Context()))
 }
 
 func TestClosedStoreAnswersClosed(t *testing.T) {

@@ -23,19 +23,23 @@ import (
 // There are two, as there are two generations of lives: groups change the young one, the old one is being written out. Both
 // are guarded by index.mu.
 type stage struct {
-	no     uint64  // counts stages; 0 is none
-	buf    []byte  // keys and values, one behind the other
-	items  []keyed // in the order in which they were put in
+	no     uint64   // counts stages; 0 is none
+	pieces [][]byte // keys and values, one behind the other
+	bytes  int      // of them
+	items  []keyed  // in the order in which they were put in
 	names  map[uint64]uint32
 	queues map[string]*btree.BTreeG[duePut]
 	dues   int // places in queues, and those to be taken out of Pebble
 }
 
-// keyed is where a key lies in buf, and its value behind it. A key that is there twice counts as it was put in last.
+// keyed is where a key lies, and its value behind it. A key that is there twice counts as it was put in last.
 type keyed struct {
-	off        uint32
+	piece, off uint32
 	key, value uint32 // bytes
 }
+
+// pieceSize is the size of a piece; what is larger has a piece of its own.
+const pieceSize = 256 << 10
 
 // duePut is a place in a queue that was taken, or (gone) that was left and may be in Pebble or an older stage.
 type duePut struct {
@@ -55,7 +59,7 @@ var nameSeed = maphash.MakeSeed()
 func newStage(no uint64, like *stage) *stage {
 	st := &stage{no: no, names: map[uint64]uint32{}, queues: map[string]*btree.BTreeG[duePut]{}}
 	if like != nil { // what comes is like what came
-		st.buf, st.items = make([]byte, 0, len(like.buf)), make([]keyed, 0, len(like.items))
+		st.items = make([]keyed, 0, len(like.items))
 	}
 	return st
 }
@@ -63,13 +67,19 @@ func newStage(no uint64, like *stage) *stage {
 func (st *stage) len() int { return len(st.items) + st.dues }
 
 // full reports whether the stage should be written out.
-func (st *stage) full() bool { return st.len() >= maxStaged || len(st.buf) >= maxStagedBytes }
+func (st *stage) full() bool { return st.len() >= maxStaged || st.bytes >= maxStagedBytes }
 
 // put copies a key and its value.
 func (st *stage) put(key, value []byte) {
-	off := len(st.buf)
-	st.buf = append(append(st.buf, key...), value...)
-	st.items = append(st.items, keyed{uint32(off), uint32(len(key)), uint32(len(value))})
+	size, n := len(key)+len(value), len(st.pieces)-1
+	if n < 0 || cap(st.pieces[n])-len(st.pieces[n]) < size {
+		st.pieces = append(st.pieces, make([]byte, 0, max(pieceSize, size)))
+		n++
+	}
+	off := len(st.pieces[n])
+	st.pieces[n] = append(append(st.pieces[n], key...), value...)
+	st.bytes += size
+	st.items = append(st.items, keyed{uint32(n), uint32(off), uint32(len(key)), uint32(len(value))})
 }
 
 // putName is put for a key that name finds.
@@ -101,7 +111,7 @@ func (st *stage) name(key []byte) (value []byte, there bool) {
 }
 
 // written is what was put in so far: it may be read while more is put in.
-func (st *stage) written() stage { return stage{buf: st.buf, items: st.items} }
+func (st *stage) written() stage { return stage{pieces: slices.Clone(st.pieces), items: st.items} }
 
 // each calls fn with the keys, in the order in which they were put in.
 func (st *stage) each(fn func(key []byte)) {
@@ -110,8 +120,8 @@ func (st *stage) each(fn func(key []byte)) {
 	}
 }
 
-func (st *stage) key(i keyed) []byte   { return st.buf[i.off : i.off+i.key] }
-func (st *stage) value(i keyed) []byte { return st.buf[i.off+i.key : i.off+i.key+i.value] }
+func (st *stage) key(i keyed) []byte   { return st.pieces[i.piece][i.off : i.off+i.key] }
+func (st *stage) value(i keyed) []byte { return st.pieces[i.piece][i.off+i.key : i.off+i.key+i.value] }
 
 func dueBefore(a, b duePut) bool {
 	return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.group, b.group), cmp.Compare(a.n, b.n)) < 0
@@ -219,7 +229,7 @@ func (st *stage) write(db *pebble.DB, commit func(*pebble.Batch) error) error {
 func (st *stage) sorted() []keyed {
 	order := slices.Clone(st.items)
 	slices.SortFunc(order, func(a, b keyed) int {
-		return cmp.Or(bytes.Compare(st.key(a), st.key(b)), cmp.Compare(a.off, b.off))
+		return cmp.Or(bytes.Compare(st.key(a), st.key(b)), cmp.Compare(a.piece, b.piece), cmp.Compare(a.off, b.off))
 	})
 	return order
 }
