@@ -64,6 +64,17 @@ type DoNotSend interface {
 	Refuses(ctx context.Context, t tenant.ID, c message.Class, n carrier.Number) (bool, error)
 }
 
+// Store is what intake asks of engine/store; *store.Store is one, and its promises hold.
+type Store interface {
+	Keyer
+	Commit(ctx context.Context, txs ...store.Tx) ([]error, error)
+	Load(ctx context.Context, scope tenant.Scope, ref store.Ref) ([]store.Event, error)
+	Lookup(ctx context.Context, scope tenant.Scope, space store.Space, key string) (store.Ref, []byte, error)
+	Count(ctx context.Context, scope tenant.Scope, q store.Query, limit int) (int, error)
+	Seal(id tenant.ID, class string, day time.Time, aad string, plain []byte) ([]byte, error)
+	NextNo(now time.Time) string
+}
+
 // Length is what an SMS text measures.
 type Length struct {
 	Units int // in the alphabet's units
@@ -104,7 +115,7 @@ func (c *Config) Validate() error {
 // Options are the rooms that intake stands on. All but DoNotSend, Commits, Meter, Log and Registry are required.
 type Options struct {
 	Config    Config
-	Store     *store.Store
+	Store     Store
 	Tenants   *tenant.Directory
 	Carriers  *carrier.Table
 	Identity  Identity

@@ -62,7 +62,7 @@ type limit struct {
 }
 
 // take counts the message against every limit that it falls under, or against none.
-func (ls *limits) take(ctx context.Context, s *store.Store, t *tenant.Tenant, r *Request, p *plan) error {
+func (ls *limits) take(ctx context.Context, s Store, t *tenant.Tenant, r *Request, p *plan) error {
 	for _, rule := range t.Policy.Limits {
 		if rule.Sender != "" && rule.Sender != p.profile {
 			continue
@@ -103,7 +103,7 @@ func (ls *limits) of(id tenant.ID, sender string) *limit {
 	return ls.each[k]
 }
 
-func (l *limit) take(ctx context.Context, s *store.Store, id tenant.ID, rule tenant.Limit, now time.Time, always bool) error {
+func (l *limit) take(ctx context.Context, s Store, id tenant.ID, rule tenant.Limit, now time.Time, always bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.rule != rule {

@@ -21,6 +21,7 @@ import (
 // room is an intake over a real store, a real directory and a real carrier table; the rooms beside it are played.
 type room struct {
 	*Intake
+	Store     *store.Store
 	identity  *identityEdge
 	claims    *claimsEdge
 	documents documentsEdge
@@ -147,7 +148,7 @@ func openRoom(t testing.TB) *room {
 	}
 	carriers, err := carrier.Open(carrier.Box("../../conf/data/ranges.csv"))
 	require.NoError(t, err)
-	r := &room{identity: &identityEdge{store: st}, claims: &claimsEdge{store: st}, documents: documentsEdge{}, links: &linksEdge{t: t, store: st}}
+	r := &room{Store: st, identity: &identityEdge{store: st}, claims: &claimsEdge{store: st}, documents: documentsEdge{}, links: &linksEdge{t: t, store: st}}
 	r.Intake, err = New(Options{
 		Config: Config{LinkHost: "s.example.jp"}, Store: st, Tenants: tenants, Carriers: carriers,
 		Identity: r.identity, Claims: r.claims, Documents: r.documents, Links: r.links,
