@@ -95,19 +95,16 @@ type receivingStore struct {
 type meter struct{}
 
 func (meter) Measure(text string) (intake.Length, error) {
-	segments, err := coding.Split(text, coding.Options{})
+	m, err := coding.Measure(text, coding.Options{})
 	if err != nil {
 		return intake.Length{}, err
 	}
-	l := intake.Length{Parts: len(segments), Alone: 70, Part: 67}
-	switch segments[0].Alphabet {
+	l := intake.Length{Units: m.Units, Parts: m.Parts, Alone: 70, Part: 67}
+	switch m.Alphabet {
 	case coding.GSM7:
 		l.Alone, l.Part = 160, 153
 	case coding.Latin1:
 		l.Alone, l.Part = 140, 134
-	}
-	for _, s := range segments {
-		l.Units += s.Units
 	}
 	return l, nil
 }

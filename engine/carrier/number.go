@@ -204,7 +204,8 @@ func (n Number) Masked() string {
 	if n.IsZero() {
 		return ""
 	}
-	return fmt.Sprintf("0%02d-****-%04d", n.n/1e8, n.n%10000)
+	d := n.National()
+	return d[:3] + "-****-" + d[len(d)-4:]
 }
 
 func (n Number) String() string { return n.Masked() }

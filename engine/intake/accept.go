@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 
@@ -28,7 +27,7 @@ const patience = 8
 func (in *Intake) accept(ctx context.Context, t *tenant.Tenant, r *Request, plans []*plan) {
 	in.prepare(ctx, t, r, plans)
 	defer in.recall(ctx, t, plans)
-	var open []*plan
+	open := make([]*plan, 0, len(plans))
 	for _, p := range plans {
 		if p.open() && len(t.Policy.Limits) > 0 { // a duplicate that is known takes no place from those behind it
 			p.settle(nil, in.findDuplicate(ctx, t, r, p))
@@ -55,13 +54,16 @@ func (in *Intake) accept(ctx context.Context, t *tenant.Tenant, r *Request, plan
 			fail(open, store.ErrBusy)
 			break
 		}
-		var txs []store.Tx
-		var heads []*message.Head
+		txs, records := make([]store.Tx, 0, len(open)), make([]record, len(open))
 		tried := open[:0]
+		w := writer{left: len(open)}
 		for _, p := range open {
-			tx, head, problem, err := in.build(ctx, t, r, p)
+			rec := &records[len(tried)]
+			tx, problem, err := in.build(ctx, t, r, p, rec, &w)
 			if p.settle(problem, err); p.open() {
-				tried, txs, heads = append(tried, p), append(txs, tx), append(heads, head)
+				tried, txs = append(tried, p), append(txs, tx)
+			} else {
+				*rec = record{}
 			}
 		}
 		if len(tried) == 0 {
@@ -76,9 +78,10 @@ func (in *Intake) accept(ctx context.Context, t *tenant.Tenant, r *Request, plan
 		for i, p := range tried {
 			if errs[i] == nil {
 				fruitless = -1
-				p.accepted(heads[i])
-				if heads[i].Token != "" {
-					links = append(links, Link{Tenant: t.ID, Message: p.id, Head: heads[i]})
+				head := &records[i].head
+				p.accepted(head)
+				if head.Token != "" {
+					links = append(links, Link{Tenant: t.ID, Message: p.id, Head: head})
 				}
 			} else if in.lost(ctx, t, p, errs[i]) {
 				again = append(again, p)
@@ -119,6 +122,7 @@ func (in *Intake) lost(ctx context.Context, t *tenant.Tenant, p *plan, err error
 		in.replay(ctx, t, p, taken.Holder, taken.Value)
 	case errors.As(err, &taken) && taken.Space == store.ByToken:
 		in.mint(t, p)
+		p.final = p.text.with(p.url)
 		return true
 	case errors.As(err, &taken) && taken.Space == store.ByClaimNumber, errors.As(err, &conflict):
 		return true
@@ -145,11 +149,9 @@ func (in *Intake) prepare(ctx context.Context, t *tenant.Tenant, r *Request, pla
 	in.checkDocuments(ctx, t, plans)
 }
 
-var keyPattern = regexp.MustCompile(`^[\x21-\x7e]{1,128}$`)
-
 // name hashes the key, and the body that it stands for.
 func (in *Intake) name(t *tenant.Tenant, r *Request, p *plan) error {
-	if !keyPattern.MatchString(p.draft.Key) {
+	if !message.ValidKey(p.draft.Key) {
 		return nil // none, or reported by Draft.Check
 	}
 	var err error
@@ -302,100 +304,4 @@ func (in *Intake) checkDocuments(ctx context.Context, t *tenant.Tenant, plans []
 			at.p.res.Err = fmt.Errorf("hold documents: %w", err)
 		}
 	}
-}
-
-// build makes the transaction of one message.
-func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *plan) (store.Tx, *message.Head, *message.Problem, error) {
-	d := p.draft
-	head := &message.Head{
-		V: 1, No: in.Store.NextNo(p.now), Class: p.class, Via: r.Via, Lane: message.LaneOf(p.class, r.Via, r.Batch),
-		By: r.By, For: r.purpose, Campaign: r.Campaign, Sender: p.profile, Carrier: p.carrier, Masked: p.number.Masked(),
-		Token: p.token, URL: p.url, LinkExpires: p.expires, Answers: p.answers, SendAt: p.sendAt,
-	}
-	sms := message.SMS{Number: p.number.E164(), Reference: d.Reference}
-	if d.Recipient != nil {
-		sms.Registered = d.Recipient.RegisteredOn
-	}
-	if d.WantsSend() {
-		head.Parts, head.Window, head.ValidUntil = p.length.Parts, d.Window, p.valid
-		sms.Text = p.text.with(p.url)
-	}
-	if d.WantsLink() {
-		head.StateUntil = p.expires
-		head.Code = d.Identity != nil && d.Identity.Code
-		head.Survey = d.Page != nil && d.Page.Survey != nil
-	}
-	tx := store.Tx{{}}
-	content := message.Content{}
-	if d.Page != nil {
-		content.Page = *d.Page
-	}
-	if d.Claim != nil {
-		id, changes, problem, err := in.Claims.Plan(ctx, t, p.id, d.Claim)
-		if problem != nil || err != nil {
-			return nil, nil, problem, err
-		}
-		head.Claim, head.StateUntil, content.Methods = id, p.expires.Add(stateAfter), d.Claim.Methods
-		tx = append(tx, changes...)
-	}
-	var err error
-	seal := func(part string, plain []byte) []byte {
-		var box []byte
-		if err == nil {
-			box, err = in.Store.Seal(t.ID, string(p.class), p.now, p.id.String()+"/"+part, plain)
-		}
-		return box
-	}
-	var page []byte
-	if d.WantsLink() {
-		page = message.Encode(content)
-		head.Page = seal("page", page)
-	}
-	if in.Commits != nil {
-		in.Commits.Commit(head, &sms, page)
-	}
-	head.SMS = seal("sms", message.Encode(sms))
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("seal message: %w", err)
-	}
-	terms, err := Filter{Number: p.number, Last4: p.number.Last4(), Reference: d.Reference, Class: p.class, Via: r.Via, Campaign: r.Campaign, Carrier: p.carrier}.Terms(in.Store, t.ID)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	if t.Policy.CountsSender(p.profile) {
-		terms = append(terms, store.Term{Field: FieldSender, Value: p.profile})
-	}
-	if err := in.guard(t, r, p); err != nil {
-		return nil, nil, nil, err
-	}
-	tx[0] = store.Change{
-		Ref:    store.Ref{Tenant: t.ID, Kind: store.Message, ID: p.id},
-		Events: []store.NewEvent{{Type: byte(message.Accepted), Data: message.Encode(head)}},
-		Names:  p.names(head),
-		Terms:  terms,
-		Due:    due(head, p.now),
-	}
-	return tx, head, nil, nil
-}
-
-func (p *plan) names(h *message.Head) []store.Name {
-	names := []store.Name{{Space: store.ByNo, Key: h.No}}
-	if h.Token != "" {
-		names = append(names, store.Name{Space: store.ByToken, Key: h.Token, Exclusive: true})
-	}
-	if p.key != "" {
-		names = append(names, store.Name{Space: store.ByKey, Key: p.key, Value: p.digest, Until: p.now.Add(keyLife), WhileOpen: true, Exclusive: true})
-	}
-	return append(names, p.guardNames()...)
-}
-
-func due(h *message.Head, now time.Time) *store.Due {
-	if h.Parts == 0 {
-		return nil
-	}
-	at := h.SendAt
-	if at.IsZero() {
-		at = now
-	}
-	return &store.Due{Queue: message.Queue(h.Carrier, h.Lane), At: at}
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/oklog/ulid/v2"
 
@@ -43,9 +42,11 @@ type plan struct {
 	number  carrier.Number
 	class   message.Class
 	carrier string
+	allowed int    // segments that the carrier takes; 0: not known
 	profile string // sender profile
 	sender  string // its address
 	text    textPlan
+	final   string // the text with the url in
 	url     string
 	token   string // with its path letter
 	length  Length
@@ -115,7 +116,7 @@ func (in *Intake) checkNumber(t *tenant.Tenant, p *plan) {
 	}
 	found, known := in.Carriers.Resolve(p.number)
 	if known {
-		p.carrier = found.Carrier.Name
+		p.carrier, p.allowed = found.Carrier.Name, found.Carrier.Segments()
 	}
 	if !d.WantsSend() && (d.Identity == nil || !d.Identity.Code) {
 		return // nothing goes to the number
@@ -276,18 +277,16 @@ func (in *Intake) checkText(t *tenant.Tenant, p *plan) {
 		}
 	}
 	var missing, unused []string
-	p.text, missing, unused = expand(source, d.Vars, strict)
+	missing, unused = p.text.expand(source, d.Vars, strict)
 	for _, name := range missing {
 		p.bad(message.Problem{Field: "vars." + name, Code: "required", Detail: "the template needs it"})
 	}
 	for _, name := range unused {
 		p.warn(message.Problem{Field: "vars." + message.Mask(name), Code: "unused", Detail: "the template does not use it"})
 	}
-	for _, r := range p.text.with("") {
-		if unicode.IsControl(r) && r != '\n' || r == unicode.ReplacementChar || unicode.Is(unicode.Bidi_Control, r) {
-			p.bad(message.Problem{Field: field, Code: "pattern", Detail: fmt.Sprintf("holds the character %U", r)})
-			return
-		}
+	if r, found := p.text.unwanted(); found {
+		p.bad(message.Problem{Field: field, Code: "pattern", Detail: fmt.Sprintf("holds the character %U", r)})
+		return
 	}
 	switch urls := p.text.urls(); {
 	case urls > 1:
@@ -299,27 +298,27 @@ func (in *Intake) checkText(t *tenant.Tenant, p *plan) {
 	case urls == 0 && d.WantsLink():
 		p.text.append(" ", urlMark)
 	}
-	if d.WantsLink() && strings.Contains(p.text.with(""), "://") {
+	if d.WantsLink() && p.text.linksElsewhere() {
 		p.warn(message.Problem{Field: field, Code: "mismatch", Detail: "holds another URL beside the link"})
 	}
 	in.checkLength(t, p, field)
 }
 
 func (in *Intake) checkLength(t *tenant.Tenant, p *plan, field string) {
-	text := p.text.with(p.url)
-	length, err := in.Meter.Measure(text)
+	p.final = p.text.with(p.url)
+	length, err := in.Meter.Measure(p.final)
 	if err != nil {
 		p.bad(message.Problem{Field: field, Code: "pattern"})
 		return
 	}
 	p.length = length
 	allowed := t.Policy.Segments()
-	if c, ok := in.Carriers.Carrier(p.carrier); ok {
-		allowed = min(allowed, c.Segments())
+	if p.allowed > 0 {
+		allowed = min(allowed, p.allowed)
 	}
 	if length.Parts > allowed {
 		p.bad(message.Problem{Field: field, Code: "too_long", Limit: int64(length.Capacity(allowed)), Got: int64(length.Units), Detail: "counted as SMS does, with the link in"})
-	} else if n := message.Length(text); n > message.MaxText {
+	} else if n := message.Length(p.final); n > message.MaxText {
 		p.bad(message.Problem{Field: field, Code: "too_long", Limit: message.MaxText, Got: int64(n)})
 	}
 }

@@ -11,7 +11,8 @@ func FuzzExpand(f *testing.F) {
 	f.Add("{\x00url}", "a", "\x00url", true)
 	f.Add("\x00url", "a", "b", false)
 	f.Fuzz(func(t *testing.T, text, name, value string, strict bool) {
-		tp, _, _ := expand(text, map[string]string{name: value}, strict)
+		var tp textPlan
+		tp.expand(text, map[string]string{name: value}, strict)
 		if want := strings.Count(strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n"), "{url}"); tp.urls() > want {
 			t.Fatalf("%d links in a text with %d marks", tp.urls(), want)
 		}

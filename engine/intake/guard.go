@@ -59,6 +59,9 @@ func (in *Intake) guard(t *tenant.Tenant, r *Request, p *plan) error {
 }
 
 func (p *plan) guardNames() (names []store.Name) {
+	if len(p.guards) == 0 {
+		return nil
+	}
 	until := p.now.Add(p.guardFor)
 	for _, g := range p.guards {
 		names = append(names, store.Name{Space: store.ByKey, Key: g.key, Until: until, Exclusive: g.over.IsZero()})

@@ -219,9 +219,7 @@ func (in *Intake) Accept(ctx context.Context, r Request) ([]Result, error) {
 		return nil, err
 	}
 	in.metrics.seconds.Observe(time.Since(started).Seconds())
-	for i := range results {
-		in.metrics.count(r.Via, &results[i])
-	}
+	in.metrics.count(r.Via, results)
 	return results, nil
 }
 
@@ -261,9 +259,11 @@ func (in *Intake) each(ctx context.Context, r Request, do func(context.Context, 
 			break
 		}
 		now := clock.Now().UTC()
-		plans := make([]*plan, 0, to-from)
-		for i := from; i < to; i++ {
-			plans = append(plans, &plan{draft: &r.Drafts[i], res: &results[i], id: newID(now), now: now})
+		room, plans := make([]plan, to-from), make([]*plan, to-from)
+		for i := range room {
+			p := &room[i]
+			p.draft, p.res, p.id, p.now = &r.Drafts[from+i], &results[from+i], newID(now), now
+			plans[i] = p
 		}
 		do(ctx, t, &r, plans)
 	}

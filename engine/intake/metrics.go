@@ -22,15 +22,27 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
-func (m *metrics) count(via message.Via, r *Result) {
-	outcome := "accepted"
-	switch {
-	case r.Err != nil:
-		outcome = "failed"
-	case len(r.Problems) > 0:
-		outcome = "refused"
-	case r.Repeated:
-		outcome = "repeated"
+func (m *metrics) count(via message.Via, results []Result) {
+	var accepted, repeated, refused, failed int
+	for i := range results {
+		switch r := &results[i]; {
+		case r.Err != nil:
+			failed++
+		case len(r.Problems) > 0:
+			refused++
+		case r.Repeated:
+			repeated++
+		default:
+			accepted++
+		}
 	}
-	m.messages.WithLabelValues(string(via), outcome).Inc()
+	add := func(outcome string, n int) {
+		if n > 0 {
+			m.messages.WithLabelValues(string(via), outcome).Add(float64(n))
+		}
+	}
+	add("accepted", accepted)
+	add("repeated", repeated)
+	add("refused", refused)
+	add("failed", failed)
 }

@@ -42,34 +42,40 @@ type Keyer interface {
 
 // Terms are the search terms of the filter for the tenant's messages.
 func (f Filter) Terms(k Keyer, id tenant.ID) ([]store.Term, error) {
-	var terms []store.Term
-	hashed := func(field byte, purpose, value string) error {
-		if value == "" {
-			return nil
-		}
-		sum, err := k.Keyed(id, purpose, value)
-		if err != nil {
-			return err
-		}
-		terms = append(terms, store.Term{Field: field, Value: string(sum[:])})
-		return nil
-	}
 	number := ""
 	if !f.Number.IsZero() {
 		number = f.Number.E164()
 	}
-	if err := hashed(FieldNumber, "number", number); err != nil {
-		return nil, err
+	return f.appendTerms(nil, k, id, number)
+}
+
+// appendTerms appends the terms to dst; number is that of the filter as E.164, empty: none.
+func (f *Filter) appendTerms(dst []store.Term, k Keyer, id tenant.ID, number string) ([]store.Term, error) {
+	hashed := [...]struct {
+		field          byte
+		purpose, value string
+	}{{FieldNumber, "number", number}, {FieldLast4, "last4", f.Last4}, {FieldReference, "reference", strings.TrimSpace(f.Reference)}}
+	var room [len(hashed) * 16]byte
+	sums := room[:0]
+	for _, h := range hashed {
+		if h.value != "" {
+			sum, err := k.Keyed(id, h.purpose, h.value)
+			if err != nil {
+				return nil, err
+			}
+			sums = append(sums, sum[:]...)
+		}
 	}
-	if err := hashed(FieldLast4, "last4", f.Last4); err != nil {
-		return nil, err
-	}
-	if err := hashed(FieldReference, "reference", strings.TrimSpace(f.Reference)); err != nil {
-		return nil, err
+	values := string(sums) // one for all
+	for _, h := range hashed {
+		if h.value != "" {
+			dst = append(dst, store.Term{Field: h.field, Value: values[:16]})
+			values = values[16:]
+		}
 	}
 	plain := func(field byte, value string) {
 		if value != "" {
-			terms = append(terms, store.Term{Field: field, Value: value})
+			dst = append(dst, store.Term{Field: field, Value: value})
 		}
 	}
 	plain(FieldClass, string(f.Class))
@@ -78,11 +84,13 @@ func (f Filter) Terms(k Keyer, id tenant.ID) ([]store.Term, error) {
 		plain(FieldCampaign, f.Campaign.String())
 	}
 	plain(FieldCarrier, f.Carrier)
-	return terms, nil
+	return dst, nil
 }
 
 // KeyName is the name in store.ByKey of a sender's idempotency key. It is hashed: senders use numbers as keys.
 func KeyName(k Keyer, id tenant.ID, key string) (string, error) {
 	sum, err := k.Keyed(id, "key", key)
-	return hex.EncodeToString(sum[:]), err
+	var text [2 * len(sum)]byte
+	hex.Encode(text[:], sum[:])
+	return string(text[:]), err
 }

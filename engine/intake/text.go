@@ -11,12 +11,20 @@ import (
 	"github.com/kakitome/kakitome/engine/message"
 )
 
-// textPlan is a text cut at its {url} marks, so that a value with "{url}" in it cannot place a link.
-type textPlan struct{ pieces []string }
+// textPlan is a text cut at its {url} marks, so that a value with "{url}" in it cannot place a link. It is not copied.
+type textPlan struct {
+	pieces []string
+	room   [4]string // of pieces: most texts have one or two
+}
 
 const urlMark = "\x00url" // a piece that stands for the link; no other piece holds NUL
 
-func (tp *textPlan) append(pieces ...string) { tp.pieces = append(tp.pieces, pieces...) }
+func (tp *textPlan) append(pieces ...string) {
+	if tp.pieces == nil {
+		tp.pieces = tp.room[:0]
+	}
+	tp.pieces = append(tp.pieces, pieces...)
+}
 
 func (tp *textPlan) urls() (n int) {
 	for _, p := range tp.pieces {
@@ -29,7 +37,15 @@ func (tp *textPlan) urls() (n int) {
 
 // with is the text with the link in.
 func (tp *textPlan) with(url string) string {
+	if len(tp.pieces) == 1 && tp.pieces[0] != urlMark {
+		return tp.pieces[0]
+	}
+	size := 0
+	for _, p := range tp.pieces {
+		size += max(len(p), len(url))
+	}
 	var b strings.Builder
+	b.Grow(size)
 	for _, p := range tp.pieces {
 		if p == urlMark {
 			p = url
@@ -39,11 +55,45 @@ func (tp *textPlan) with(url string) string {
 	return b.String()
 }
 
-// expand puts values for {names} in one pass and leaves {url} for later. In a template (strict) every {name} must have
-// a value; in a text only names that have one are replaced, the rest stays as it is. Line ends become \n.
-func expand(text string, vars map[string]string, strict bool) (tp textPlan, missing, unused []string) {
-	text = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x00", "\ufffd").Replace(text)
-	used := map[string]bool{}
+// linksElsewhere reports whether a URL stands in the text beside the link.
+func (tp *textPlan) linksElsewhere() bool {
+	for _, p := range tp.pieces {
+		if strings.Contains(p, ":") { // of "://", which may be cut by a value
+			return strings.Contains(tp.with(""), "://")
+		}
+	}
+	return false
+}
+
+// unwanted is the first character that no SMS text may have; false: none.
+func (tp *textPlan) unwanted() (rune, bool) {
+	for _, p := range tp.pieces {
+		if p == urlMark {
+			continue
+		}
+		for _, r := range p {
+			switch {
+			case r >= ' ' && r < 0x7f, r >= 0x3000 && r < 0xff00: // as almost all have
+			case unicode.IsControl(r) && r != '\n', r == unicode.ReplacementChar, unicode.Is(unicode.Bidi_Control, r):
+				return r, true
+			}
+		}
+	}
+	return 0, false
+}
+
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x00", "\ufffd")
+
+// expand puts values for {names} into tp in one pass and leaves {url} for later. In a template (strict) every {name} must
+// have a value; in a text only names that have one are replaced, the rest stays as it is. Line ends become \n.
+func (tp *textPlan) expand(text string, vars map[string]string, strict bool) (missing, unused []string) {
+	if strings.ContainsAny(text, "\r\x00") {
+		text = lineEnds.Replace(text)
+	}
+	var used map[string]bool
+	if len(vars) > 0 {
+		used = make(map[string]bool, len(vars))
+	}
 	for text != "" {
 		before, rest, found := strings.Cut(text, "{")
 		if before != "" {
@@ -70,12 +120,15 @@ func expand(text string, vars map[string]string, strict bool) (tp textPlan, miss
 		}
 		text = after
 	}
+	if len(used) == len(vars) {
+		return missing, nil
+	}
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
 		if !used[name] {
 			unused = append(unused, name)
 		}
 	}
-	return tp, missing, unused
+	return missing, unused
 }
 
 func isName(s string) bool {

@@ -15,17 +15,17 @@ const alphabet = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 // pathLetter stands before every token of a message, so that other kinds of link can be told apart.
 const pathLetter = "a"
 
-// newToken draws n characters evenly: a byte beyond the largest multiple of 57 is thrown away.
-func newToken(n int) string {
+// drawToken fills token with characters drawn evenly: a byte beyond the largest multiple of 57 is thrown away.
+func drawToken(token []byte) {
 	const fair = 256 / len(alphabet) * len(alphabet)
-	token := make([]byte, 0, n)
 	var buf [32]byte
-	for {
+	for at := 0; ; {
 		rand.Read(buf[:])
 		for _, b := range buf {
 			if int(b) < fair {
-				if token = append(token, alphabet[int(b)%len(alphabet)]); len(token) == n {
-					return string(token)
+				token[at] = alphabet[int(b)%len(alphabet)]
+				if at++; at == len(token) {
+					return
 				}
 			}
 		}
@@ -41,8 +41,12 @@ func (in *Intake) mint(t *tenant.Tenant, p *plan) {
 	if in.Config.LinkPlain {
 		scheme = "http://"
 	}
-	p.token = pathLetter + "/" + newToken(t.Policy.Token())
-	p.url = scheme + host + "/" + p.token
+	n := t.Policy.Token()
+	var room [128]byte
+	url := append(append(append(append(room[:0], scheme...), host...), "/"+pathLetter+"/"...), make([]byte, n)...)
+	drawToken(url[len(url)-n:])
+	p.url = string(url)
+	p.token = p.url[len(p.url)-n-len(pathLetter+"/"):]
 }
 
 // ids gives the ids of one millisecond in the order in which they are asked for, so that the rows of a file are listed as

@@ -3,6 +3,7 @@ package message
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -125,15 +126,24 @@ func Units(s string) int {
 
 var (
 	claimNumber = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,39}$`)
-	keyPattern  = regexp.MustCompile(`^[\x21-\x7e]{1,128}$`)
 	clock       = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]$`)
 )
+
+// ValidKey reports whether a key is 1 to 128 printable ASCII characters without spaces.
+func ValidKey(key string) bool {
+	for i := range len(key) {
+		if key[i] <= ' ' || key[i] > '~' {
+			return false
+		}
+	}
+	return key != "" && len(key) <= MaxKey
+}
 
 // Check reports all faults that a draft has by itself: lengths, counts, patterns, sums. What needs a tenant, a carrier
 // or the clock is checked by engine/intake. Field paths are those of the JSON form.
 func (d *Draft) Check() Problems {
-	c := &checker{}
-	if d.Key != "" && !keyPattern.MatchString(d.Key) {
+	var c checker
+	if d.Key != "" && !ValidKey(d.Key) {
 		c.add(Problem{Field: "key", Code: "pattern", Limit: MaxKey, Got: int64(len(d.Key)), Detail: "1 to 128 printable ASCII characters without spaces"})
 	}
 	c.required("to", d.To)
@@ -182,26 +192,63 @@ type checker struct{ found Problems }
 
 func (c *checker) add(p Problem) { c.found = append(c.found, p) }
 
-func (c *checker) required(field, v string) {
+func (c *checker) required(field, v string) { c.need(at(field), v) }
+
+func (c *checker) need(p place, v string) {
 	if strings.TrimSpace(v) == "" {
-		c.add(Problem{Field: field, Code: "required"})
+		c.add(Problem{Field: p.String(), Code: "required"})
 	}
+}
+
+// place is the path of a field, of a list's nth element where leaf is set. It is put together only for a fault.
+type place struct {
+	name string
+	n    int // -1: no element of a list
+	leaf string
+}
+
+func at(name string) place { return place{name, -1, ""} }
+
+func (p place) String() string {
+	if p.n < 0 {
+		return p.name
+	}
+	return fmt.Sprintf("%s[%d]%s", p.name, p.n, p.leaf)
 }
 
 // text checks length and that no control characters hide in v.
 func (c *checker) text(field, v string, limit int, required bool) {
+	c.textAt(at(field), v, limit, required)
+}
+
+func (c *checker) textAt(p place, v string, limit int, required bool) {
 	if required {
-		c.required(field, v)
+		c.need(p, v)
+	}
+	if n, ok := plainLength(v); ok && n <= limit {
+		return
 	}
 	if n := Length(v); n > limit {
-		c.add(Problem{Field: field, Code: "too_long", Limit: int64(limit), Got: int64(n)})
+		c.add(Problem{Field: p.String(), Code: "too_long", Limit: int64(limit), Got: int64(n)})
 	}
 	for _, r := range v {
 		if (unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t') || r == unicode.ReplacementChar {
-			c.add(Problem{Field: field, Code: "pattern", Detail: fmt.Sprintf("holds the character %U", r)})
+			c.add(Problem{Field: p.String(), Code: "pattern", Detail: fmt.Sprintf("holds the character %U", r)})
 			return
 		}
 	}
+}
+
+// plainLength is the Length of a text in which nothing combines and nothing is a control character but line ends and tabs;
+// false for another.
+func plainLength(s string) (n int, ok bool) {
+	for _, r := range s {
+		if !lone(r) || r < ' ' && r != '\n' && r != '\r' && r != '\t' || r >= 0x7f && r < 0xa0 {
+			return 0, false
+		}
+		n++
+	}
+	return n, true
 }
 
 func (c *checker) clock(field, v string) {
@@ -221,16 +268,22 @@ func (c *checker) identity(id *Identity, link bool) {
 		c.add(Problem{Field: "identity", Code: "mismatch", Detail: "there is no page or claim to protect"})
 	}
 	c.count("identity.items", len(id.Items), MaxIdentityItems)
-	seen := map[string]bool{}
+	var seen map[string]bool
+	if len(id.Items) > MaxIdentityItems { // else a look at those before is as good
+		seen = map[string]bool{}
+	}
 	for i, it := range id.Items {
-		field := fmt.Sprintf("identity.items[%d]", i)
-		c.required(field+".field", it.Field)
-		c.text(field+".value", it.Value, MaxAnswer, true)
-		c.text(field+".label", it.Label, 30, false)
-		if seen[it.Field] && it.Field != "" {
-			c.add(Problem{Field: field + ".field", Code: "mismatch", Value: Mask(it.Field), Detail: "asked twice"})
+		field := place{"identity.items", i, ".field"}
+		c.need(field, it.Field)
+		c.textAt(place{"identity.items", i, ".value"}, it.Value, MaxAnswer, true)
+		c.textAt(place{"identity.items", i, ".label"}, it.Label, 30, false)
+		twice := seen[it.Field] || seen == nil && slices.ContainsFunc(id.Items[:i], func(o IdentityItem) bool { return o.Field == it.Field })
+		if twice && it.Field != "" {
+			c.add(Problem{Field: field.String(), Code: "mismatch", Value: Mask(it.Field), Detail: "asked twice"})
 		}
-		seen[it.Field] = true
+		if seen != nil {
+			seen[it.Field] = true
+		}
 	}
 }
 
@@ -240,8 +293,8 @@ func (c *checker) page(p *Page) {
 	c.text("page.closing", p.Closing, MaxClosing, false)
 	c.count("page.rows", len(p.Rows), MaxRows)
 	for i, r := range p.Rows {
-		c.text(fmt.Sprintf("page.rows[%d].item", i), r.Item, MaxRowItem, true)
-		c.text(fmt.Sprintf("page.rows[%d].value", i), r.Value, MaxRowValue, false)
+		c.textAt(place{"page.rows", i, ".item"}, r.Item, MaxRowItem, true)
+		c.textAt(place{"page.rows", i, ".value"}, r.Value, MaxRowValue, false)
 	}
 	if p.Contact != nil {
 		c.text("page.contact.name", p.Contact.Name, 40, false)
@@ -270,7 +323,7 @@ func (c *checker) survey(s *Survey) {
 				c.add(Problem{Field: field + ".choices", Code: "too_short", Limit: int64(least), Got: int64(len(it.Choices))})
 			}
 			for j, ch := range it.Choices {
-				c.text(fmt.Sprintf("%s.choices[%d]", field, j), ch, MaxChoice, true)
+				c.textAt(place{field + ".choices", j, ""}, ch, MaxChoice, true)
 			}
 		case "text":
 			if len(it.Choices) > 0 {

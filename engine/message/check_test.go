@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 )
@@ -126,4 +127,21 @@ func TestDueIsTheEndOfTheDayInTokyo(t *testing.T) {
 	at, err := (&Claim{Due: "2026-12-31"}).DueTime()
 	require.NoError(t, err)
 	require.Equal(t, time.Date(2026, 12, 31, 14, 59, 59, 0, time.UTC), at.UTC())
+}
+
+// TestPlainTextIsCheckedAsAnyOther: the short way by which nearly all texts go finds what the long one would.
+func TestPlainTextIsCheckedAsAnyOther(t *testing.T) {
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		s := "あ" + string(r) + "1"
+		n, ok := plainLength(s)
+		if !ok {
+			continue
+		}
+		fault := unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' || r == unicode.ReplacementChar
+		if n != Length(s) || fault {
+			t.Fatalf("%U: %d characters, not %d", r, n, Length(s))
+		}
+	}
+	_, ok := plainLength("a\xff")
+	require.False(t, ok)
 }

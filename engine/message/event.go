@@ -200,25 +200,34 @@ type SurveyAnswer struct {
 // Encode gives the stored form of an event's data: the compact one (record.go) where the type has it, else JSON. It cannot
 // fail for the types of this package.
 func Encode(data any) []byte {
+	if h, ok := data.(*Head); ok {
+		return Append(make([]byte, 0, 512+len(h.SMS)+len(h.Page)), h)
+	}
+	if data == nil {
+		return nil
+	}
+	return Append(nil, data)
+}
+
+// Append is Encode behind dst. Pointers are encoded without an allocation where the type has a compact form.
+func Append(dst []byte, data any) []byte {
 	switch d := data.(type) {
 	case nil:
-		return nil
-	case *Head:
-		return appendRecord(make([]byte, 0, 512+len(d.SMS)+len(d.Page)), d)
-	case Head:
-		return Encode(&d)
+		return dst
 	case record:
-		return appendRecord(make([]byte, 0, 64), d)
+		return appendRecord(dst, d)
+	case Head:
+		return appendRecord(dst, &d)
 	case Submission:
-		return appendRecord(make([]byte, 0, 64), &d)
+		return appendRecord(dst, &d)
 	case Report:
-		return appendRecord(make([]byte, 0, 64), &d)
+		return appendRecord(dst, &d)
 	}
 	b, err := json.Marshal(data)
 	if err != nil {
 		panic("BUG: message event data: " + err.Error())
 	}
-	return b
+	return append(dst, b...)
 }
 
 // Decode reads an event's data into v. Bytes in v may alias the event's.

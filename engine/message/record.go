@@ -109,6 +109,15 @@ func appendText[T ~string | []byte](dst []byte, num protowire.Number, s T) []byt
 	return append(dst, s...)
 }
 
+// appendNested appends a record as a field. Its length is known behind it: room is left for the longest, and closed.
+func appendNested(dst []byte, num protowire.Number, r record) []byte {
+	dst = protowire.AppendTag(dst, num, protowire.BytesType)
+	at := len(dst)
+	dst = r.appendFields(append(dst, 0, 0, 0, 0, 0)) // of a length below 2^35
+	size := protowire.AppendVarint(dst[at:at], uint64(len(dst)-at-5))
+	return append(dst[:at+len(size)], dst[at+5:]...)
+}
+
 func appendID(dst []byte, num protowire.Number, id ulid.ULID) []byte {
 	if id.IsZero() {
 		return dst
@@ -160,7 +169,7 @@ func (h *Head) appendFields(dst []byte) []byte {
 	dst = appendTime(dst, 19, h.LinkExpires)
 	dst = appendTime(dst, 20, h.StateUntil)
 	for i := range h.Answers {
-		dst = appendText(dst, 21, h.Answers[i].appendFields(nil))
+		dst = appendNested(dst, 21, &h.Answers[i])
 	}
 	dst = appendTruth(dst, 22, h.Code)
 	dst = appendID(dst, 23, h.Claim)

@@ -154,7 +154,7 @@ func (m *masterKeys) wrap(key []byte, aad string) (id string, box []byte) {
 	m.mu.RLock()
 	id, a := m.newest, m.keys[m.newest]
 	m.mu.RUnlock()
-	return id, sealWith(a, nil, key, aad)
+	return id, sealWith(a, nil, key, []byte(aad))
 }
 
 func (m *masterKeys) unwrap(id string, box []byte, aad string) ([]byte, error) {
@@ -162,7 +162,7 @@ func (m *masterKeys) unwrap(id string, box []byte, aad string) ([]byte, error) {
 	if a == nil {
 		return nil, fmt.Errorf("master key %q, which wrapped %s, is not in the master key file", id, aad)
 	}
-	key, err := openWith(a, box, aad)
+	key, err := openWith(a, box, []byte(aad))
 	if err != nil {
 		return nil, fmt.Errorf("unwrap %s: %w", aad, err)
 	}
@@ -193,20 +193,21 @@ func newAEAD(key []byte) cipher.AEAD {
 }
 
 // sealWith appends nonce 12 | ciphertext | tag 16 to dst. Nonces are random: a key seals far fewer than 2^32 boxes.
-func sealWith(a cipher.AEAD, dst, plain []byte, aad string) []byte {
-	var nonce [12]byte
-	rand.Read(nonce[:])
-	dst = append(dst, nonce[:]...)
-	return a.Seal(dst, nonce[:], plain, []byte(aad))
+func sealWith(a cipher.AEAD, dst, plain, aad []byte) []byte {
+	at := len(dst)
+	dst = append(dst, make([]byte, 12)...)
+	nonce := dst[at:]
+	rand.Read(nonce)
+	return a.Seal(dst, nonce, plain, aad)
 }
 
 var errSeal = errors.New("sealed box is damaged or belongs elsewhere")
 
-func openWith(a cipher.AEAD, box []byte, aad string) ([]byte, error) {
+func openWith(a cipher.AEAD, box, aad []byte) ([]byte, error) {
 	if len(box) < 12 {
 		return nil, errSeal
 	}
-	plain, err := a.Open(nil, box[:12], box[12:], []byte(aad))
+	plain, err := a.Open(nil, box[:12], box[12:], aad)
 	if err != nil {
 		return nil, errSeal
 	}

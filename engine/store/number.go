@@ -1,11 +1,11 @@
 package store
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -29,7 +29,7 @@ func (s *Store) NextNo(now time.Time) string {
 		return ""
 	}
 	defer s.exit()
-	day := now.In(tokyo).Format("20060102")
+	day := s.days.of(now).number
 	s.numbers.mu.Lock()
 	defer s.numbers.mu.Unlock()
 	n, known := s.numbers.days[day]
@@ -50,7 +50,34 @@ func (s *Store) NextNo(now time.Time) string {
 		return ""
 	}
 	s.numbers.days[day] = n + 1
-	return fmt.Sprintf("%s%09d", day, n+1)
+	no := append(make([]byte, 0, 17), day...)
+	no = no[:17]
+	for i, v := 16, n+1; i >= 8; i, v = i-1, v/10 {
+		no[i] = byte('0' + v%10)
+	}
+	return string(no)
+}
+
+// days remembers the day that was asked for last: nearly always it is asked for again. The zero value is ready, and safe
+// for concurrent use.
+type days struct{ last atomic.Pointer[day] }
+
+// day is a day in Asia/Tokyo.
+type day struct {
+	from, to     int64  // Unix seconds; to is exclusive
+	date, number string // 2006-01-02, 20060102
+}
+
+func (d *days) of(t time.Time) *day {
+	now := t.Unix()
+	if last := d.last.Load(); last != nil && last.from <= now && now < last.to {
+		return last
+	}
+	local := t.In(tokyo)
+	midnight := time.Date(local.Year(), local.Month(), local.Day(), 0, 0, 0, 0, tokyo).Unix()
+	next := &day{midnight, midnight + 24*60*60, local.Format(time.DateOnly), local.Format("20060102")}
+	d.last.Store(next)
+	return next
 }
 
 // highestNo is the highest count of the day among the names of ByNo; 0: none.

@@ -312,7 +312,7 @@ func requireOver(t require.TestingT, s *Store, l *letter) {
 		require.True(t, d.stored.Erased && d.stored.Key == nil && d.aead == nil)
 		for _, other := range s.keys.byID {
 			if other.aead != nil {
-				_, err := openWith(other.aead, box[stubSize:], boxAAD(box[:stubSize], l.ref.ID.String()+"/head"))
+				_, err := openWith(other.aead, box[stubSize:], []byte(string(box[:stubSize])+l.ref.ID.String()+"/head"))
 				require.Error(t, err)
 			}
 		}

@@ -202,6 +202,9 @@ func (k *keyring) current(slot keySlot) (*dataKey, cipher.AEAD, error) {
 	}
 	k.mu.RUnlock()
 	if d == nil {
+		if !validTenant(string(slot.tenant)) || !validTenant(strings.ReplaceAll(slot.class, "_", "-")) {
+			return nil, nil, fmt.Errorf("tenant %q or class %q is not 2 to %d of a-z, 0-9, \"-\" (and \"_\" in a class)", slot.tenant, slot.class, maxTenant)
+		}
 		var err error
 		if d, err = k.add(slot); err != nil {
 			return nil, nil, err
@@ -264,18 +267,21 @@ func (s *Store) Seal(id tenant.ID, class string, day time.Time, aad string, plai
 		return nil, err
 	}
 	defer s.exit()
-	if !validTenant(string(id)) || !validTenant(strings.ReplaceAll(class, "_", "-")) {
-		return nil, fmt.Errorf("seal: tenant %q or class %q is not 2 to %d of a-z, 0-9, \"-\" (and \"_\" in a class)", id, class, maxTenant)
-	}
-	d, a, err := s.keys.current(keySlot{id, class, day.In(tokyo).Format(time.DateOnly)})
+	d, a, err := s.keys.current(keySlot{id, class, s.days.of(day).date})
 	if err != nil {
 		return nil, fmt.Errorf("seal for tenant %s: %w", id, err)
 	}
 	box := make([]byte, 0, boxOverhead+len(plain))
 	box = append(box, boxVersion)
 	box = append(box, d.id[:]...)
-	return sealWith(a, box, plain, boxAAD(box, aad)), nil
+	room := aads.Get().(*[]byte)
+	defer aads.Put(room)
+	*room = append(append((*room)[:0], box...), aad...)
+	return sealWith(a, box, plain, *room), nil
 }
+
+// aads are buffers for what is authenticated beside the sealed text; all are short.
+var aads = sync.Pool{New: func() any { b := make([]byte, 0, 128); return &b }}
 
 // Open decrypts a box of Seal. It returns ErrErased when its key has been destroyed.
 func (s *Store) Open(id tenant.ID, aad string, box []byte) ([]byte, error) {
@@ -320,8 +326,6 @@ func (s *Store) AppendOpen(dst []byte, id tenant.ID, aad, box []byte) ([]byte, e
 	}
 	return out[:at+copy(out[at:], out[len(with):])], nil
 }
-
-func boxAAD(head []byte, aad string) string { return string(head) + aad }
 
 // EraseKeys destroys the data keys of a tenant's class for all days before the day of before (Asia/Tokyo), and returns
 // how many. What they sealed can never be read again: Open returns ErrErased.
@@ -410,19 +414,31 @@ func (s *Store) Keyed(id tenant.ID, purpose, value string) ([16]byte, error) {
 // hashKey is a tenant's hash key. A MAC that is used again has half of the work of its key done.
 type hashKey struct{ macs sync.Pool }
 
+// keyedMAC is a MAC with room for what it is given and gives.
+type keyedMAC struct {
+	hash.Hash
+	room []byte
+}
+
+// keptRoom bounds the room that a MAC keeps for the next text.
+const keptRoom = 4 << 10
+
 func newHashKey(key []byte) *hashKey {
-	return &hashKey{macs: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+	return &hashKey{macs: sync.Pool{New: func() any { return &keyedMAC{Hash: hmac.New(sha256.New, key)} }}}
 }
 
 func (k *hashKey) sum(purpose, value string) [16]byte {
-	mac := k.macs.Get().(hash.Hash)
+	mac := k.macs.Get().(*keyedMAC)
 	defer k.macs.Put(mac)
 	mac.Reset()
-	var room [96 + sha256.Size]byte // most texts fit
-	text := append(strconv.AppendInt(room[:0], int64(len(purpose)), 10), ' ')
+	text := append(strconv.AppendInt(mac.room[:0], int64(len(purpose)), 10), ' ')
 	text = append(append(text, purpose...), value...)
 	mac.Write(text)
-	return [16]byte(mac.Sum(text[len(text):])[:16])
+	text = mac.Sum(text[:0])
+	if mac.room = text; cap(text) > keptRoom {
+		mac.room = nil
+	}
+	return [16]byte(text[:16])
 }
 
 func (k *keyring) hashKey(id tenant.ID) (*hashKey, error) {

@@ -85,6 +85,7 @@ type Store struct {
 	recent  recent
 	readers readers
 	numbers numbers
+	days    days
 
 	applied  atomic.Uint64 // the last group in the index
 	failed   atomic.Bool

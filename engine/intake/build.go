@@ -1,0 +1,151 @@
+package intake
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+)
+
+// record is what one message's transaction is made of. The records of a chunk lie in one piece of memory: a message costs a
+// few allocations instead of dozens. A record that is used again is zeroed.
+type record struct {
+	head    message.Head
+	sms     message.SMS
+	content message.Content
+	tx      [1]store.Change
+	event   [1]store.NewEvent
+	due     store.Due
+	names   [4]store.Name
+	terms   [8]store.Term
+}
+
+// writer has room for the encodings of a chunk.
+type writer struct {
+	left  int    // messages that are still to come, at most
+	plain []byte // what is about to be sealed
+	data  []byte // the events' data, one behind the other
+}
+
+// dataRoom bounds the room for events' data that is taken at once.
+const dataRoom = 32 << 10
+
+// event gives the stored form of a head. It belongs to the transaction.
+func (w *writer) event(h *message.Head) []byte {
+	if need := 384 + len(h.SMS) + len(h.Page); cap(w.data)-len(w.data) < need {
+		w.data = make([]byte, 0, max(min(dataRoom, need*w.left), need))
+	}
+	w.left--
+	at := len(w.data)
+	w.data = message.Append(w.data, h)
+	return w.data[at:len(w.data):len(w.data)]
+}
+
+// build makes the transaction of one message in rec.
+func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *plan, rec *record, w *writer) (store.Tx, *message.Problem, error) {
+	d, head, number := p.draft, &rec.head, p.number.E164()
+	*head = message.Head{
+		V: 1, No: in.Store.NextNo(p.now), Class: p.class, Via: r.Via, Lane: message.LaneOf(p.class, r.Via, r.Batch),
+		By: r.By, For: r.purpose, Campaign: r.Campaign, Sender: p.profile, Carrier: p.carrier, Masked: p.number.Masked(),
+		Token: p.token, URL: p.url, LinkExpires: p.expires, Answers: p.answers, SendAt: p.sendAt,
+	}
+	rec.sms = message.SMS{Number: number, Reference: d.Reference}
+	if d.Recipient != nil {
+		rec.sms.Registered = d.Recipient.RegisteredOn
+	}
+	if d.WantsSend() {
+		head.Parts, head.Window, head.ValidUntil = p.length.Parts, d.Window, p.valid
+		rec.sms.Text = p.final
+	}
+	if d.WantsLink() {
+		head.StateUntil = p.expires
+		head.Code = d.Identity != nil && d.Identity.Code
+		head.Survey = d.Page != nil && d.Page.Survey != nil
+	}
+	if d.Page != nil {
+		rec.content.Page = *d.Page
+	}
+	tx := store.Tx(rec.tx[:])
+	if d.Claim != nil {
+		id, changes, problem, err := in.Claims.Plan(ctx, t, p.id, d.Claim)
+		if problem != nil || err != nil {
+			return nil, problem, err
+		}
+		head.Claim, head.StateUntil, rec.content.Methods = id, p.expires.Add(stateAfter), d.Claim.Methods
+		tx = append(tx, changes...)
+	}
+	var err error
+	var page []byte
+	if d.WantsLink() {
+		head.Page, err = in.seal(t, p, w, "/page", &rec.content)
+		page = w.plain
+	}
+	if in.Commits != nil {
+		in.Commits.Commit(head, &rec.sms, page)
+	}
+	if err == nil {
+		head.SMS, err = in.seal(t, p, w, "/sms", &rec.sms)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("seal message: %w", err)
+	}
+	filter := Filter{Number: p.number, Last4: number[len(number)-4:], Reference: d.Reference, Class: p.class, Via: r.Via, Campaign: r.Campaign, Carrier: p.carrier}
+	terms, err := filter.appendTerms(rec.terms[:0], in.Store, t.ID, number)
+	if err != nil {
+		return nil, nil, err
+	}
+	if t.Policy.CountsSender(p.profile) {
+		terms = append(terms, store.Term{Field: FieldSender, Value: p.profile})
+	}
+	if err := in.guard(t, r, p); err != nil {
+		return nil, nil, err
+	}
+	rec.event[0] = store.NewEvent{Type: byte(message.Accepted), Data: w.event(head)}
+	tx[0] = store.Change{
+		Ref:    store.Ref{Tenant: t.ID, Kind: store.Message, ID: p.id},
+		Events: rec.event[:],
+		Names:  p.names(rec.names[:0], head),
+		Terms:  terms,
+		Due:    rec.dueOf(p.now),
+	}
+	return tx, nil, nil
+}
+
+// seal encrypts a part of the message; place is its end of the aad.
+func (in *Intake) seal(t *tenant.Tenant, p *plan, w *writer, place string, part any) ([]byte, error) {
+	w.plain = message.Append(w.plain[:0], part)
+	var aad [ulid.EncodedSize + 8]byte
+	_ = p.id.MarshalTextTo(aad[:ulid.EncodedSize]) // fails for another size only
+	n := copy(aad[ulid.EncodedSize:], place)
+	return in.Store.Seal(t.ID, string(p.class), p.now, string(aad[:ulid.EncodedSize+n]), w.plain)
+}
+
+func (p *plan) names(names []store.Name, h *message.Head) []store.Name {
+	names = append(names, store.Name{Space: store.ByNo, Key: h.No})
+	if h.Token != "" {
+		names = append(names, store.Name{Space: store.ByToken, Key: h.Token, Exclusive: true})
+	}
+	if p.key != "" {
+		names = append(names, store.Name{Space: store.ByKey, Key: p.key, Value: p.digest, Until: p.now.Add(keyLife), WhileOpen: true, Exclusive: true})
+	}
+	return append(names, p.guardNames()...)
+}
+
+// dueOf is the message's place in its queue; nil when it is not sent.
+func (rec *record) dueOf(now time.Time) *store.Due {
+	h := &rec.head
+	if h.Parts == 0 {
+		return nil
+	}
+	at := h.SendAt
+	if at.IsZero() {
+		at = now
+	}
+	rec.due = store.Due{Queue: message.Queue(h.Carrier, h.Lane), At: at}
+	return &rec.due
+}
