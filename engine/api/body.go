@@ -106,6 +106,16 @@ func decode(data []byte, v any) (Code, message.Problems) {
 	if !utf8.Valid(data) {
 		return BadJSON, message.Problems{{Field: "body", Code: "pattern", Detail: "not UTF-8"}}
 	}
+	if d, ok := v.(*message.Draft); ok {
+		if message.ParseDraft(string(data), d) {
+			return "", nil
+		}
+		*d = message.Draft{}
+	}
+	return decodeStrictly(data, v)
+}
+
+func decodeStrictly(data []byte, v any) (Code, message.Problems) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	err := dec.Decode(v)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -32,6 +33,34 @@ func accepted(lang string, r *intake.Result) Accepted {
 		a.Claim = r.Claim.Number
 	}
 	return a
+}
+
+// appendAccepted writes an Accepted without warnings as encoding/json would. All in it is plain, but for a host that is not.
+func appendAccepted(dst []byte, r *intake.Result) []byte {
+	var id [ulid.EncodedSize]byte
+	_ = r.ID.MarshalTextTo(id[:]) // fails for another size only
+	dst = append(append(dst, `{"id":"`...), id[:]...)
+	dst = append(append(dst, `","no":"`...), r.No...)
+	dst = append(dst, '"')
+	if r.URL != "" {
+		dst = appendString(append(dst, `,"url":`...), r.URL)
+	}
+	dst = append(append(append(dst, `,"status":"`...), r.Phase...), '"')
+	if r.Claim != nil && r.Claim.Number != "" {
+		dst = appendString(append(dst, `,"claim":`...), r.Claim.Number)
+	}
+	return append(dst, '}')
+}
+
+// appendString writes s as a JSON string.
+func appendString(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || strings.IndexByte(`"\<>&`, c) >= 0 {
+			b, _ := json.Marshal(s) // a string never fails
+			return append(dst, b...)
+		}
+	}
+	return append(append(append(dst, '"'), s...), '"')
 }
 
 // Preview is the answer to ?dry_run=true: what the message would be. Its URL is a sample.
