@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -76,7 +75,7 @@ func (i inspector) message(ctx context.Context, in store.Inspected) error {
 		}
 		plain, err := i.s.Open(in.Ref.Tenant, in.Ref.ID.String()+"/"+part, box)
 		if err == nil && part == "page" {
-			err = json.Unmarshal(plain, &content)
+			err = message.Decode(plain, &content)
 		}
 		if errors.Is(err, store.ErrErased) {
 			erased = true

@@ -348,7 +348,7 @@ func (s *Server) content(v *visit, id ulid.ULID, h *message.Head) (message.Conte
 	if err != nil {
 		return c, err
 	}
-	return c, json.Unmarshal(plain, &c)
+	return c, message.Decode(plain, &c)
 }
 
 // exportAudit gives one day of the audit log as CSV.

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -184,7 +183,7 @@ func (s *Server) sms(v *visit, id ulid.ULID, h *message.Head) (message.SMS, erro
 	if err != nil {
 		return sms, err
 	}
-	return sms, json.Unmarshal(plain, &sms)
+	return sms, message.Decode(plain, &sms)
 }
 
 func (s *Server) list(w http.ResponseWriter, r *http.Request, v *visit) error {

@@ -176,7 +176,7 @@ func (s *Server) view(c *Caller, id ulid.ULID, st *message.State, unmask bool) (
 		return m, err
 	}
 	var sms message.SMS
-	if err := json.Unmarshal(plain, &sms); err != nil {
+	if err := message.Decode(plain, &sms); err != nil {
 		return m, err
 	}
 	m.Reference = sms.Reference

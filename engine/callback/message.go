@@ -1,7 +1,6 @@
 package callback
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -126,7 +125,7 @@ func messageTold(e store.Event, typ string, s message.State) Notice {
 	}}
 }
 
-// open reads sealed JSON; what has been erased stays empty.
+// open reads what is sealed; what has been erased stays empty.
 func open(sealed Sealed, ref store.Ref, place string, box []byte, v any) error {
 	if len(box) == 0 {
 		return nil
@@ -136,7 +135,7 @@ func open(sealed Sealed, ref store.Ref, place string, box []byte, v any) error {
 		return nil
 	}
 	if err == nil {
-		err = json.Unmarshal(plain, v)
+		err = message.Decode(plain, v)
 	}
 	if err != nil {
 		return fmt.Errorf("open %s%s: %w", ref, place, err)

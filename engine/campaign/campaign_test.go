@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -626,7 +625,7 @@ func TestTheDayOfANumberGoesWithItsMessage(t *testing.T) {
 		plain, err := r.Store.Open("mizu", ref.ID.String()+"/sms", r.head(ref).SMS)
 		require.NoError(t, err)
 		var sms message.SMS
-		require.NoError(t, json.Unmarshal(plain, &sms))
+		require.NoError(t, message.Decode(plain, &sms))
 		days[sms.Number] = sms.Registered
 	}
 	require.Equal(t, map[string]string{"+819000010001": "2024-05-05", "+819000010002": ""}, days)

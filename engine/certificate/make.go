@@ -2,7 +2,6 @@ package certificate
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -188,7 +187,7 @@ func (c *Certificates) openings(ref store.Ref, events []store.Event) ([]proof.Op
 		return nil, nil
 	}
 	if err == nil {
-		err = json.Unmarshal(plain, &sms)
+		err = message.Decode(plain, &sms)
 	}
 	if err != nil {
 		return nil, err

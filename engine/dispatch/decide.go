@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -234,7 +233,7 @@ func (f *feed) open(ref store.Ref, box []byte) (*message.SMS, error) {
 		return nil, err
 	}
 	f.sms = message.SMS{}
-	if err := json.Unmarshal(f.bytes[at:], &f.sms); err != nil {
+	if err := message.Decode(f.bytes[at:], &f.sms); err != nil {
 		return nil, fmt.Errorf("read the sealed text: %w", err)
 	}
 	return &f.sms, nil

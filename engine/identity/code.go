@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"crypto/subtle"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -84,7 +83,7 @@ func (id *Identity) sms(ref store.Ref, s *message.State) (message.SMS, error) {
 	if err != nil {
 		return sms, fmt.Errorf("open the SMS of message %s: %w", ref.ID, err)
 	}
-	if err := json.Unmarshal(plain, &sms); err != nil {
+	if err := message.Decode(plain, &sms); err != nil {
 		return sms, fmt.Errorf("read the SMS of message %s: its content has another form", ref.ID)
 	}
 	return sms, nil

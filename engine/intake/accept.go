@@ -1,10 +1,7 @@
 package intake
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,7 +23,7 @@ const patience = 8
 // accept takes one chunk to disk.
 func (in *Intake) accept(ctx context.Context, t *tenant.Tenant, r *Request, plans []*plan) {
 	in.prepare(ctx, t, r, plans)
-	defer in.recall(ctx, t, plans)
+	defer in.recall(ctx, t, r, plans)
 	open := make([]*plan, 0, len(plans))
 	for _, p := range plans {
 		if p.open() && len(t.Policy.Limits) > 0 { // a duplicate that is known takes no place from those behind it
@@ -83,7 +80,7 @@ func (in *Intake) accept(ctx context.Context, t *tenant.Tenant, r *Request, plan
 				if head.Token != "" {
 					links = append(links, Link{Tenant: t.ID, Message: p.id, Head: head})
 				}
-			} else if in.lost(ctx, t, p, errs[i]) {
+			} else if in.lost(ctx, t, r, p, errs[i]) {
 				again = append(again, p)
 			}
 		}
@@ -111,7 +108,7 @@ func (p *plan) accepted(h *message.Head) {
 }
 
 // lost decides what a transaction that did not get in means; true: plan it again.
-func (in *Intake) lost(ctx context.Context, t *tenant.Tenant, p *plan, err error) bool {
+func (in *Intake) lost(ctx context.Context, t *tenant.Tenant, r *Request, p *plan, err error) bool {
 	var taken *store.TakenError
 	var conflict *store.ConflictError
 	switch {
@@ -119,7 +116,7 @@ func (in *Intake) lost(ctx context.Context, t *tenant.Tenant, p *plan, err error
 		return in.alike(ctx, t, p, taken)
 	case errors.As(err, &taken) && taken.Space == store.ByKey:
 		p.lookedUp = true
-		in.replay(ctx, t, p, taken.Holder, taken.Value)
+		in.replay(ctx, t, r, p, taken.Holder, taken.Value)
 	case errors.As(err, &taken) && taken.Space == store.ByToken:
 		in.mint(t, p)
 		p.final = p.text.with(p.url)
@@ -138,7 +135,7 @@ func (in *Intake) prepare(ctx context.Context, t *tenant.Tenant, r *Request, pla
 		if err := in.name(t, r, p); err != nil {
 			p.res.Err = err
 		} else if r.DryRun || len(t.Policy.Limits) > 0 { // nothing is committed, or one that is known would count
-			in.known(ctx, t, p)
+			in.known(ctx, t, r, p)
 		}
 		if p.open() {
 			in.check(t, p)
@@ -156,23 +153,23 @@ func (in *Intake) name(t *tenant.Tenant, r *Request, p *plan) error {
 	}
 	var err error
 	if p.key, err = KeyName(in.Store, t.ID, p.draft.Key); err == nil {
-		p.digest, err = in.digest(t.ID, r, p.draft)
+		p.digest, err = in.digest(t.ID, r.Via, p.draft)
 	}
 	return err
 }
 
 // recall looks up the keys of drafts that did not get in: the first answer to a key holds, whatever would be said of the
 // same draft now, such as that its time has passed or that it is a duplicate of itself.
-func (in *Intake) recall(ctx context.Context, t *tenant.Tenant, plans []*plan) {
+func (in *Intake) recall(ctx context.Context, t *tenant.Tenant, r *Request, plans []*plan) {
 	for _, p := range plans {
 		if len(p.res.Problems) > 0 || p.res.Err != nil {
-			in.known(ctx, t, p)
+			in.known(ctx, t, r, p)
 		}
 	}
 }
 
 // known gives the first answer to the plan's key, if there was one and it was not looked up yet.
-func (in *Intake) known(ctx context.Context, t *tenant.Tenant, p *plan) {
+func (in *Intake) known(ctx context.Context, t *tenant.Tenant, r *Request, p *plan) {
 	if p.key == "" || p.lookedUp {
 		return
 	}
@@ -181,28 +178,20 @@ func (in *Intake) known(ctx context.Context, t *tenant.Tenant, p *plan) {
 	case errors.Is(err, store.ErrNotFound):
 	case err == nil:
 		p.res.Problems, p.res.Err = nil, nil
-		in.replay(ctx, t, p, holder, value)
+		in.replay(ctx, t, r, p, holder, value)
 	case p.res.Err == nil:
 		p.res.Err = err
 	}
 }
 
-// digest is a keyed hash of the request body, keyed because numbers and birth dates in it could be guessed.
-func (in *Intake) digest(id tenant.ID, r *Request, d *message.Draft) ([]byte, error) {
-	body := *d
-	body.Key = ""
-	b, err := json.Marshal(&body)
-	if err != nil {
-		return nil, fmt.Errorf("digest of a draft: %w", err)
-	}
-	plain := sha256.Sum256(append(b, r.Via...))
-	sum, err := in.Store.Keyed(id, "request", string(plain[:]))
-	return sum[:], err
-}
-
 // replay gives the answer of the message that holds the key, or a conflict.
-func (in *Intake) replay(ctx context.Context, t *tenant.Tenant, p *plan, holder store.Ref, digest []byte) {
-	if holder.Kind != store.Message || !bytes.Equal(digest, p.digest) {
+func (in *Intake) replay(ctx context.Context, t *tenant.Tenant, r *Request, p *plan, holder store.Ref, digest []byte) {
+	same, err := in.sameBody(t.ID, r.Via, p, digest)
+	if err != nil {
+		p.res.Err = err
+		return
+	}
+	if holder.Kind != store.Message || !same {
 		p.bad(message.Problem{Field: "key", Code: "conflict", Value: p.draft.Key, Detail: "the key was used for another message"})
 		return
 	}

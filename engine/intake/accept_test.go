@@ -2,6 +2,8 @@ package intake
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -323,11 +325,37 @@ func TestOneClaimNumberIsOneClaim(t *testing.T) {
 	}
 }
 
+// TestKeysOfAnOlderProgramHold: a digest that was stored in its first form still tells the same body from another.
+func TestKeysOfAnOlderProgramHold(t *testing.T) {
+	r := openRoom(t)
+	d := bill()
+	first := r.accept(t, d)[0]
+	text, err := json.Marshal(d)
+	require.NoError(t, err)
+	plain := sha256.Sum256(append(text, message.ViaAPI...))
+	sum, err := r.Store.Keyed("mizu", "request", string(plain[:]))
+	require.NoError(t, err)
+	key, err := KeyName(r.Store, "mizu", "order-1")
+	require.NoError(t, err)
+	errs, err := r.Store.Commit(t.Context(), store.Tx{{
+		Ref: store.Ref{Tenant: "mizu", Kind: store.Message, ID: first.ID}, Expect: store.Any,
+		Names: []store.Name{{Space: store.ByKey, Key: key, Value: sum[:], Exclusive: true}},
+	}})
+	require.NoError(t, err)
+	require.NoError(t, errs[0])
+	d.Key = "order-1"
+	again := r.accept(t, d)[0]
+	require.True(t, again.Repeated, "%v", again.Problems)
+	require.Equal(t, first.ID, again.ID)
+	d.Reference = "C-0002"
+	require.Equal(t, "conflict", r.accept(t, d)[0].Problems[0].Code)
+}
+
 func TestTokenThatExistsIsMintedAgain(t *testing.T) {
 	r := openRoom(t)
 	res := r.accept(t, bill())[0]
 	p := &plan{draft: &message.Draft{}, res: &Result{}, token: strings.TrimPrefix(res.URL, "https://s.example.jp/"), url: res.URL}
-	require.True(t, r.lost(t.Context(), r.Tenants.Now().Tenants["mizu"], p, &store.TakenError{Space: store.ByToken, Key: p.token}))
+	require.True(t, r.lost(t.Context(), r.Tenants.Now().Tenants["mizu"], new(Request), p, &store.TakenError{Space: store.ByToken, Key: p.token}))
 	require.NotEqual(t, res.URL, p.url)
 	require.Len(t, p.url, len(res.URL))
 }
@@ -388,7 +416,7 @@ func TestCodeGoesFirstWithoutALink(t *testing.T) {
 	require.NoError(t, err)
 	plain, err := r.Store.Open("mizu", id.String()+"/sms", r.state(t, id).Head.SMS)
 	require.NoError(t, err)
-	require.Contains(t, string(plain), `"registered":"2024-05-05"`, "a code is not for who got the number since")
+	require.Contains(t, string(plain), "2024-05-05", "a code is not for who got the number since")
 	_, err = r.SendCode(t.Context(), CodeRequest{Tenant: "mizu", To: "+819000020001", Text: "1234", ForMessage: msg.ID})
 	var problems message.Problems
 	require.ErrorAs(t, err, &problems)

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -79,17 +80,25 @@ func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *pl
 		head.Claim, head.StateUntil, rec.content.Methods = id, p.expires.Add(stateAfter), d.Claim.Methods
 		tx = append(tx, changes...)
 	}
+	certified := in.Commits != nil && in.Commits.Certifies(p.class)
 	var err error
-	var page []byte
+	w.plain = w.plain[:0]
 	if d.WantsLink() {
-		head.Page, err = in.seal(t, p, w, "/page", &rec.content)
-		page = w.plain
+		if certified { // its certificate shows the very bytes to people
+			w.plain, err = json.Marshal(&rec.content)
+		} else {
+			w.plain = message.Append(w.plain, &rec.content)
+		}
+		if err == nil {
+			head.Page, err = in.seal(t, p, w, "/page")
+		}
 	}
-	if in.Commits != nil {
-		in.Commits.Commit(head, &rec.sms, page)
+	if certified {
+		in.Commits.Commit(head, &rec.sms, w.plain)
 	}
+	w.plain = message.Append(w.plain[:0], &rec.sms)
 	if err == nil {
-		head.SMS, err = in.seal(t, p, w, "/sms", &rec.sms)
+		head.SMS, err = in.seal(t, p, w, "/sms")
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("seal message: %w", err)
@@ -116,9 +125,8 @@ func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *pl
 	return tx, nil, nil
 }
 
-// seal encrypts a part of the message; place is its end of the aad.
-func (in *Intake) seal(t *tenant.Tenant, p *plan, w *writer, place string, part any) ([]byte, error) {
-	w.plain = message.Append(w.plain[:0], part)
+// seal encrypts what is in w.plain as a part of the message; place is its end of the aad.
+func (in *Intake) seal(t *tenant.Tenant, p *plan, w *writer, place string) ([]byte, error) {
 	var aad [ulid.EncodedSize + 8]byte
 	_ = p.id.MarshalTextTo(aad[:ulid.EncodedSize]) // fails for another size only
 	n := copy(aad[ulid.EncodedSize:], place)

@@ -52,9 +52,11 @@ type Link struct {
 // not block on I/O. What it misses by a crash it replays from the store.
 type Links interface{ Put(links []Link) }
 
-// Commits binds the head of a message to its content, before both are sealed (page is encoded; nil: none). It leaves alone what
-// is not certified. engine/certificate implements it.
+// Commits binds the head of a message to its content, before both are sealed. engine/certificate implements it.
 type Commits interface {
+	// Certifies reports whether messages of a class are bound.
+	Certifies(c message.Class) bool
+	// Commit binds one. page is its content as JSON; nil: it has none.
 	Commit(h *message.Head, sms *message.SMS, page []byte)
 }
 

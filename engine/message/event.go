@@ -222,6 +222,10 @@ func Append(dst []byte, data any) []byte {
 		return appendRecord(dst, &d)
 	case Report:
 		return appendRecord(dst, &d)
+	case SMS:
+		return appendRecord(dst, &d)
+	case Content:
+		return appendRecord(dst, &d)
 	}
 	b, err := json.Marshal(data)
 	if err != nil {
@@ -230,23 +234,28 @@ func Append(dst []byte, data any) []byte {
 	return append(dst, b...)
 }
 
-// Decode reads an event's data into v. Bytes in v may alias the event's.
-func (e Event) Decode(v any) error { return e.decode(v, false) }
+// Decode reads what Encode gave into v. Bytes in v may alias data.
+func Decode(data []byte, v any) error { return decode(data, v, false) }
 
 // decode is Decode; with lent also strings alias the data.
-func (e Event) decode(v any, lent bool) (err error) {
-	if len(e.Data) == 0 {
+func decode(data []byte, v any, lent bool) error {
+	if len(data) == 0 {
 		return nil
 	}
 	switch r, compact := v.(record); {
-	case e.Data[0] == '{':
-		err = json.Unmarshal(e.Data, v)
-	case compact && e.Data[0] == recordVersion:
-		err = parseFields(e.Data[1:], r, lent)
-	default:
-		err = errRecord
+	case data[0] == '{':
+		return json.Unmarshal(data, v)
+	case compact && data[0] == recordVersion:
+		return parseFields(data[1:], r, lent)
 	}
-	if err != nil {
+	return errRecord
+}
+
+// Decode reads an event's data into v. Bytes in v may alias the event's.
+func (e Event) Decode(v any) error { return e.decode(v, false) }
+
+func (e Event) decode(v any, lent bool) error {
+	if err := decode(e.Data, v, lent); err != nil {
 		return fmt.Errorf("event %s: %w", e.Type, err)
 	}
 	return nil

@@ -21,6 +21,8 @@ import (
 //	Submission: 1 part · 2 attempt · 3 carrier · 4 bind · 5 smsc id · 6 status · 7 reason · 8 policy · 9 until · 10 written
 //	Report:     1 part · 2 carrier · 3 bind · 4 state · 5 err · 6 done
 //	Keeping:    1 day · 2 sms · 3 page · 4 survey
+//
+// What is sealed has forms of this kind too: content.go.
 const recordVersion = 1
 
 // record is data with a compact form.

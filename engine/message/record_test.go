@@ -39,7 +39,9 @@ func fill(t *testing.T, v reflect.Value, n *int) {
 		fill(t, v.Index(1), n)
 	case reflect.String:
 		v.SetString(fmt.Sprint("text ", *n))
-	case reflect.Int:
+	case reflect.Map:
+		v.Set(reflect.ValueOf(map[string]string{"a": fmt.Sprint("text ", *n)}))
+	case reflect.Int, reflect.Int64:
 		v.SetInt(int64(*n))
 	case reflect.Uint32:
 		v.SetUint(uint64(1<<31 + *n))
@@ -51,7 +53,7 @@ func fill(t *testing.T, v reflect.Value, n *int) {
 }
 
 func TestCompactFormKeepsEveryField(t *testing.T) {
-	for _, make := range []func() record{func() record { return new(Head) }, func() record { return new(Submission) }, func() record { return new(Report) }} {
+	for _, make := range []func() record{func() record { return new(Head) }, func() record { return new(Submission) }, func() record { return new(Report) }, func() record { return new(SMS) }, func() record { return new(Content) }} {
 		full, n := make(), 0
 		fill(t, reflect.ValueOf(full).Elem(), &n)
 		for _, want := range []record{full, make()} {
@@ -119,4 +121,48 @@ func BenchmarkHead(b *testing.B) {
 			_, _ = json.Marshal(&h)
 		}
 	})
+}
+
+// TestCanonicalFormTellsDraftsApart changes every field of a draft in turn.
+func TestCanonicalFormTellsDraftsApart(t *testing.T) {
+	build := func() (*Draft, []reflect.Value) {
+		d, n := new(Draft), 0
+		fill(t, reflect.ValueOf(d).Elem(), &n)
+		return d, leaves(reflect.ValueOf(d).Elem())
+	}
+	first, all := build()
+	seen := map[string]int{string(first.AppendCanonical(nil)): -1}
+	again, _ := build()
+	require.Equal(t, first.AppendCanonical(nil), again.AppendCanonical(nil))
+	again.Key = "another"
+	require.Equal(t, first.AppendCanonical(nil), again.AppendCanonical(nil), "the key is no part of it")
+	for i := range all {
+		d, at := build()
+		if at[i].Addr().Interface() == &d.Key {
+			continue
+		}
+		at[i].SetZero()
+		form := string(d.AppendCanonical(nil))
+		other, twice := seen[form]
+		require.False(t, twice, "leaf %d (%s) says as much as leaf %d", i, at[i].Type(), other)
+		seen[form] = i
+	}
+}
+
+// leaves are the fields that v is made of, and the pointers and lists on the way to them.
+func leaves(v reflect.Value) (all []reflect.Value) {
+	switch {
+	case v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[time.Time]():
+		for i := range v.NumField() {
+			all = append(all, leaves(v.Field(i))...)
+		}
+		return all
+	case v.Kind() == reflect.Pointer:
+		all = leaves(v.Elem())
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			all = append(all, leaves(v.Index(i))...)
+		}
+	}
+	return append(all, v)
 }

@@ -3,7 +3,6 @@ package journey
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -436,7 +435,7 @@ func (j *Journey) content(v *visit) (*message.Content, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the page of message %s: %w", v.Link.Message, err)
 	}
-	if err := json.Unmarshal(plain, c); err != nil {
+	if err := message.Decode(plain, c); err != nil {
 		return nil, fmt.Errorf("read the page of message %s: its content has another form", v.Link.Message)
 	}
 	return c, nil
