@@ -7,6 +7,7 @@
 //	           among them; allocations of dispatch; landing pages (rows.go)
 //	session    smpp/session alone, beside go-smpp (session.go)
 //	lanes      how many messages of a large bulk go before a code (lanes.go)
+//	campaign   what still goes out after a campaign was paused, and canceled (campaign.go)
 //	memory     of an engine with a million queued messages and as many live links (memory.go)
 //	stored     start, search and throughput with ten million messages stored (stored.go)
 //	backup     throughput while the record is backed up, and without (backup.go)
@@ -37,6 +38,7 @@ type settings struct {
 	Batch   int           `json:"batch_lines"` // of a batch request
 	Session int           `json:"session"`     // messages of session
 	Bulk    int           `json:"bulk"`        // messages of lanes
+	Rows    int           `json:"rows"`        // of campaign
 	Live    int           `json:"live"`        // messages of memory
 	Stored  int           `json:"stored"`      // finished messages of stored
 	Queued  int           `json:"queued"`      // queued messages of stored
@@ -57,7 +59,7 @@ var scenarios = []struct {
 	name string
 	run  func(ctx context.Context, s settings) ([]figure, error)
 }{
-	{"rows", rows}, {"session", sessionAlone}, {"lanes", lanes}, {"memory", memory}, {"stored", stored}, {"backlog", backlog}, {"backup", backup},
+	{"rows", rows}, {"session", sessionAlone}, {"lanes", lanes}, {"campaign", campaign}, {"memory", memory}, {"stored", stored}, {"backlog", backlog}, {"backup", backup},
 }
 
 func main() {
@@ -67,6 +69,7 @@ func main() {
 	flag.IntVar(&s.Batch, "batch", 1000, "lines of a batch request")
 	flag.IntVar(&s.Session, "session", 1_500_000, "messages of session")
 	flag.IntVar(&s.Bulk, "bulk", 1_000_000, "messages of lanes, at most 900,000 of a carrier's million numbers twice")
+	flag.IntVar(&s.Rows, "rows", 1_000_000, "rows of campaign")
 	flag.IntVar(&s.Live, "live", 1_000_000, "messages of memory")
 	flag.IntVar(&s.Stored, "stored", 10_000_000, "finished messages of stored")
 	flag.IntVar(&s.Queued, "queued", 1_000_000, "queued messages of stored")
