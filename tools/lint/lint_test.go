@@ -43,7 +43,7 @@ var rooms = map[string][]string{
 	"engine/inbound/donotsend": {"engine/store", "engine/tenant", "engine/message", "engine/carrier"},
 	"engine/campaign":          {"engine/intake", "engine/callback", "engine/store", "engine/tenant", "engine/message", "engine/carrier"},
 	"engine/callback":          {"engine/store", "engine/tenant", "engine/message", "engine/payment"},
-	"engine/certificate":       {"engine/store", "engine/tenant", "engine/message", "engine/payment", "plugins/proto"},
+	"engine/certificate":       {"engine/private", "engine/store", "engine/tenant", "engine/message", "engine/payment", "plugins/proto"},
 	"engine/retention":         {"engine/store", "engine/tenant", "engine/message", "engine/payment", "engine/document", "engine/audit", "engine/intake"},
 	"engine/api":               {"engine"},
 	"linkserver":               {"engine", "plugins/host", "plugins/proto"},

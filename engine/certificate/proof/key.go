@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/kakitome/kakitome/engine/private"
 )
 
 const keyIDLength = 16
@@ -98,15 +100,15 @@ func NewKey(path string, rotate bool, now time.Time) (PublicKey, error) {
 	if len(old) > 0 && !bytes.HasSuffix(old, []byte("\n")) {
 		old = append(old, '\n')
 	}
-	_, private, err := ed25519.GenerateKey(rand.Reader)
+	_, secret, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return PublicKey{}, err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
+	der, err := x509.MarshalPKCS8PrivateKey(secret)
 	if err != nil {
 		return PublicKey{}, err
 	}
-	public := newPublicKey(private.Public().(ed25519.PublicKey))
+	public := newPublicKey(secret.Public().(ed25519.PublicKey))
 	public.Since = now
 	// The public key first: one that signs nothing yet harms nobody, a signature that nobody can check does.
 	if err := replace(PublicFile(path), append(old, public.String()+"\n"...), 0o644); err != nil {
@@ -115,16 +117,9 @@ func NewKey(path string, rotate bool, now time.Time) (PublicKey, error) {
 	return public, replace(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
 }
 
-// ReadKey reads a private key. A file that others may read is refused.
+// ReadKey reads a private key. A file that others may read is refused (private.ErrReadable).
 func ReadKey(path string) (*PrivateKey, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s may be read by others (mode %04o, needs 0600)", path, info.Mode().Perm())
-	}
-	data, err := os.ReadFile(path)
+	data, err := private.Read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -133,8 +128,8 @@ func ReadKey(path string) (*PrivateKey, error) {
 		return nil, fmt.Errorf("%s is not a key of `kakitome certificate key new`", path)
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if private, ok := key.(ed25519.PrivateKey); ok && err == nil {
-		return &PrivateKey{private}, nil
+	if signs, ok := key.(ed25519.PrivateKey); ok && err == nil {
+		return &PrivateKey{signs}, nil
 	}
 	return nil, fmt.Errorf("%s is no ed25519 key", path)
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/kakitome/kakitome/engine/private"
 )
 
 var update = flag.Bool("update", false, "write the golden files of format 1 anew")
@@ -474,7 +476,7 @@ func TestKeys(t *testing.T) {
 
 	require.NoError(t, os.Chmod(path, 0o644))
 	_, err = ReadKey(path)
-	require.ErrorContains(t, err, "0600")
+	require.ErrorIs(t, err, private.ErrReadable)
 	_, err = ParseKeys([]byte(strings.Replace(first.String(), first.ID, second.ID, 1)))
 	require.ErrorContains(t, err, "line 1")
 	require.NoError(t, os.WriteFile(path+"2", []byte("x"), 0o600))
