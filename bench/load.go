@@ -44,7 +44,19 @@ var programs = sync.OnceValues(func() (string, error) {
 })
 
 // newSite starts carriers and engine in a directory of their own and makes the tenant.
-func newSite(ctx context.Context, o apptest.Options) (s *site, err error) {
+func newSite(ctx context.Context, o apptest.Options) (*site, error) {
+	s, err := makeSite(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// makeSite writes the files of a site and starts nothing yet.
+func makeSite(ctx context.Context, o apptest.Options) (s *site, err error) {
 	s = &site{client: &fasthttp.Client{MaxConnsPerHost: 4096, ReadTimeout: time.Minute, WriteTimeout: time.Minute}}
 	if o.Programs, err = programs(); err != nil {
 		return nil, err
@@ -56,12 +68,10 @@ func newSite(ctx context.Context, o apptest.Options) (s *site, err error) {
 	if s.Country, err = apptest.New(ctx, o); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(s.dir))
 	}
-	if err := s.open(ctx); err != nil {
-		return nil, errors.Join(err, s.close())
-	}
 	return s, nil
 }
 
+// open starts carriers and engine and makes the tenant.
 func (s *site) open(ctx context.Context) error {
 	if err := errors.Join(s.StartCarriers(ctx), s.StartEngine(ctx)); err != nil {
 		return err
@@ -119,11 +129,21 @@ const numbers = 4_000_000
 type load struct {
 	name  string
 	draft message.Draft
-	batch int           // messages a request; 1: each for itself
-	conns int           // connections
-	long  time.Duration // how long requests are begun
-	most  int           // messages at most; 0: as many as go
-	skip  int           // only every skip-th number, beginning with the first; 0: each
+	batch int             // messages a request; 1: each for itself
+	conns int             // connections
+	long  time.Duration   // how long requests are begun
+	most  int             // messages at most; 0: as many as go
+	until <-chan struct{} // closed: no more requests are begun; nil: only long and most end them
+	skip  int             // only every skip-th number, beginning with the first; 0: each
+}
+
+func (l *load) ended() bool {
+	select {
+	case <-l.until:
+		return true
+	default:
+		return false
+	}
 }
 
 // taken is what a load was.
@@ -156,7 +176,7 @@ func (s *site) send(ctx context.Context, l load) (*taken, error) {
 			var took []time.Duration
 			var links []string
 			n := 0
-			for ctx.Err() == nil && time.Since(began) < l.long {
+			for ctx.Err() == nil && time.Since(began) < l.long && !l.ended() {
 				if l.most > 0 && claimed.Add(int64(l.batch)) > int64(l.most) {
 					break
 				}

@@ -11,6 +11,7 @@
 //	memory     of an engine with a million queued messages and as many live links (memory.go)
 //	stored     start, search and throughput with ten million messages stored (stored.go)
 //	backup     throughput while the record is backed up, and without (backup.go)
+//	retention  throughput while the content of a day is ended, and without; that it is gone (retention.go)
 //	backlog    memory with five million messages due (stored.go)
 //
 // Without a name all are run, one after the other. A scenario starts countries of its own in a temporary directory, is
@@ -33,7 +34,7 @@ import (
 
 // settings are what a run may change.
 type settings struct {
-	Long    time.Duration `json:"long_ns"`     // of each load of rows, stored and backup
+	Long    time.Duration `json:"long_ns"`     // of each load of rows, stored, backup and retention
 	Window  int           `json:"window"`      // of each of the four binds
 	Batch   int           `json:"batch_lines"` // of a batch request
 	Session int           `json:"session"`     // messages of session
@@ -43,6 +44,7 @@ type settings struct {
 	Stored  int           `json:"stored"`      // finished messages of stored
 	Queued  int           `json:"queued"`      // queued messages of stored
 	Due     int           `json:"due"`         // due messages of backlog
+	Swept   int           `json:"swept"`       // messages of the day of retention
 	Profile string        `json:"-"`           // directory of the engine's CPU profiles; empty: none
 }
 
@@ -60,11 +62,12 @@ var scenarios = []struct {
 	run  func(ctx context.Context, s settings) ([]figure, error)
 }{
 	{"rows", rows}, {"session", sessionAlone}, {"lanes", lanes}, {"campaign", campaign}, {"memory", memory}, {"stored", stored}, {"backlog", backlog}, {"backup", backup},
+	{"retention", retention},
 }
 
 func main() {
 	var s settings
-	flag.DurationVar(&s.Long, "long", time.Minute, "how long each load of rows, stored and backup is sent")
+	flag.DurationVar(&s.Long, "long", time.Minute, "how long each load of rows, stored, backup and retention is sent")
 	flag.IntVar(&s.Window, "window", 500, "outstanding PDUs of each bind (session: twice as many)")
 	flag.IntVar(&s.Batch, "batch", 1000, "lines of a batch request")
 	flag.IntVar(&s.Session, "session", 1_500_000, "messages of session")
@@ -74,6 +77,7 @@ func main() {
 	flag.IntVar(&s.Stored, "stored", 10_000_000, "finished messages of stored")
 	flag.IntVar(&s.Queued, "queued", 1_000_000, "queued messages of stored")
 	flag.IntVar(&s.Due, "due", 5_000_000, "due messages of backlog")
+	flag.IntVar(&s.Swept, "swept", 5_000_000, "messages of the day of retention")
 	limit := flag.Duration("limit", 30*time.Minute, "longest time of a scenario")
 	flag.StringVar(&s.Profile, "profile", "", "directory for CPU profiles of the engine under the loads of rows; empty: none")
 	out := flag.String("out", "bench/results", "directory of the reports; empty: none")

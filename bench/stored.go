@@ -142,6 +142,14 @@ func (s *site) seed(ctx context.Context, finished, queued int, due time.Time) (t
 	began := time.Now()
 	first := began.Add(-25 * 24 * time.Hour)
 	step := 25 * 24 * time.Hour / time.Duration(max(finished, 1))
+	err = fill(ctx, st, finished+queued, func(i int) (store.Tx, error) {
+		return seeded(st, i, first.Add(time.Duration(min(i, finished))*step), i < finished, due)
+	})
+	return time.Since(began), err
+}
+
+// fill commits n transactions, seedBatch at a time, from several sides.
+func fill(ctx context.Context, st *store.Store, n int, tx func(i int) (store.Tx, error)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	work := make(chan int, 4)
@@ -150,9 +158,8 @@ func (s *site) seed(ctx context.Context, finished, queued int, due time.Time) (t
 		workers.Go(func() {
 			for from := range work {
 				var txs []store.Tx
-				for i := from; i < min(from+seedBatch, finished+queued); i++ {
-					at := first.Add(time.Duration(min(i, finished)) * step)
-					tx, err := seeded(st, i, at, i < finished, due)
+				for i := from; i < min(from+seedBatch, n); i++ {
+					tx, err := tx(i)
 					if err != nil {
 						cancel(err)
 						return
@@ -171,9 +178,9 @@ func (s *site) seed(ctx context.Context, finished, queued int, due time.Time) (t
 			}
 		})
 	}
-	for from := 0; from < finished+queued && ctx.Err() == nil; from += seedBatch {
+	for from := 0; from < n && ctx.Err() == nil; from += seedBatch {
 		if from > 0 && from%1_000_000 == 0 {
-			say("seed: %d of %d messages", from, finished+queued)
+			say("seed: %d of %d messages", from, n)
 		}
 		select {
 		case work <- from:
@@ -182,7 +189,7 @@ func (s *site) seed(ctx context.Context, finished, queued int, due time.Time) (t
 	}
 	close(work)
 	workers.Wait()
-	return time.Since(began), context.Cause(ctx)
+	return context.Cause(ctx)
 }
 
 // reference of the i-th seeded message.

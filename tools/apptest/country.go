@@ -249,6 +249,11 @@ name = "default"
 func (c *Country) Command(ctx context.Context, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 45*time.Second)
 	defer cancel()
+	return c.LongCommand(ctx, args...)
+}
+
+// LongCommand is Command for what takes as long as it takes.
+func (c *Country) LongCommand(ctx context.Context, args ...string) (string, error) {
 	var out, said bytes.Buffer
 	cmd := exec.CommandContext(ctx, filepath.Join(c.o.Programs, "kakitome"), args...)
 	cmd.Stdout, cmd.Stderr = &out, &said

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/valyala/fasthttp"
+
+	"github.com/kakitome/kakitome/engine/api"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/tools/apptest"
+)
+
+const (
+	// sweptAgo is how old the day is that is swept: past three months, within twelve.
+	sweptAgo = 100 * 24 * time.Hour
+	// sweptLooked is how many of its messages are looked at, before and after.
+	sweptLooked = 100
+)
+
+// retention measures what the end of a day's content costs the running engine. A day is seeded as it was a hundred days
+// ago, under a tenant whose content is kept for twelve months: row 2's load runs alone. Then a backup is made and the tenant
+// shortens the term to three months: the same load runs beside the sweep, and once more after it. At last the content is
+// asked for where it was: by the API, and in the old backup, which is restored with the keys as the next backup replaced them.
+func retention(ctx context.Context, s settings) (figures []figure, err error) {
+	st, err := makeSite(ctx, apptest.Options{Window: s.Window, NoLedger: true})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, st.close()) }()
+	looked, err := st.seedDay(ctx, s.Swept)
+	if err != nil {
+		return nil, fmt.Errorf("seed: %w", err)
+	}
+	tenantFile, err := os.ReadFile(st.File("suido.toml"))
+	if err != nil {
+		return nil, err
+	}
+	keep := func(months int) error {
+		return os.WriteFile(st.File("suido.toml"), fmt.Appendf(nil, "%s[[policy.retention]]\nclass = %q\nmonths = %d\n", tenantFile, message.Notice, months), 0o600)
+	}
+	if err := errors.Join(keep(12), st.open(ctx)); err != nil {
+		return nil, err
+	}
+	gone, found, err := st.look(ctx, looked)
+	if err != nil {
+		return nil, err
+	}
+	if gone > 0 || found != len(looked) {
+		return nil, fmt.Errorf("before the sweep %d of %d messages are without content, %d are found", gone, len(looked), found)
+	}
+	l := load{name: "alone", draft: bare(), batch: s.Batch, conns: 4, long: s.Long}
+	before, err := st.measure(ctx, l, "")
+	if err != nil {
+		return nil, err
+	}
+	old, err := st.backUp(ctx)
+	if err != nil {
+		return nil, err
+	}
+	say("backup made: %s", old)
+	if err := keep(3); err != nil {
+		return nil, err
+	}
+	if _, err := st.Command(ctx, "tenant", "apply", "-config", st.File("kakitome.toml"), st.File("suido.toml")); err != nil {
+		return nil, err
+	}
+	swept := make(chan struct{})
+	var took time.Duration
+	var failed error
+	sweptCPU, err := st.cpu()
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(swept)
+		began := time.Now()
+		_, failed = st.LongCommand(ctx, "retention", "-config", st.File("kakitome.toml"))
+		took = time.Since(began)
+	}()
+	l.name, l.until = "beside the sweep", swept
+	beside, err := st.measure(ctx, l, s.Profile)
+	<-swept
+	if err := errors.Join(err, failed); err != nil {
+		return nil, err
+	}
+	afterCPU, err := st.cpu()
+	if err != nil {
+		return nil, err
+	}
+	say("swept in %.1f s", took.Seconds())
+	over, err := st.Metric(ctx, "kakitome_retention_messages_total")
+	if err != nil {
+		return nil, err
+	}
+	if int(over) != s.Swept {
+		return nil, fmt.Errorf("the content of %.0f messages ended, not of %d", over, s.Swept)
+	}
+	if gone, found, err = st.look(ctx, looked); err != nil {
+		return nil, err
+	}
+	l.name, l.until = "after it", nil
+	after, err := st.measure(ctx, l, "")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := st.backUp(ctx); err != nil { // the keys are replaced
+		return nil, err
+	}
+	unreadable, err := st.restoredWithout(ctx, old, looked)
+	if err != nil {
+		return nil, err
+	}
+	cpu := afterCPU - sweptCPU - time.Duration(beside.messages)*(before.cpu+after.cpu)/2
+	return []figure{
+		{"messages of the day, each with its sealed text", over, "messages", ""},
+		{"the sweep took", took.Seconds(), "s", ""},
+		{"the sweep's CPU: all of that time without what the load takes alone", max(cpu.Seconds(), 0), "s", ""},
+		{"bare SMS, batch, before: whole lives", before.rate, "messages/s", ""},
+		{"beside the sweep: whole lives", beside.rate, "messages/s", ""},
+		{"beside the sweep: messages of the load", float64(beside.messages), "messages", ""},
+		{"after it: whole lives", after.rate, "messages/s", ""},
+		{"beside ÷ before", beside.rate / before.rate, "", "at least 0.8"},
+		{"beside ÷ the mean of before and after", 2 * beside.rate / (before.rate + after.rate), "", "at least 0.8"},
+		{"acknowledgement p99 before", quantile(before.answers, 0.99), "ms", ""},
+		{"acknowledgement p99 beside", quantile(beside.answers, 0.99), "ms", ""},
+		{"messages looked at", float64(len(looked)), "messages", ""},
+		{"of them without content by the API afterwards", float64(gone), "messages", "all"},
+		{"of them still found by their reference", float64(found), "messages", "0"},
+		{"of them unreadable in the backup made before", float64(unreadable), "messages", "all"},
+	}, nil
+}
+
+// seedDay fills the store of an engine that never ran with a day of finished messages: the store's clock is as it was then.
+// It returns some of them.
+func (s *site) seedDay(ctx context.Context, n int) (looked map[string]ulid.ULID, err error) {
+	if err := os.MkdirAll(s.Data(), 0o700); err != nil {
+		return nil, err
+	}
+	was := time.Now().Add(-sweptAgo).In(message.Tokyo)
+	back := time.Since(time.Date(was.Year(), was.Month(), was.Day(), 9, 0, 0, 0, message.Tokyo))
+	then := func() time.Time { return time.Now().Add(-back) }
+	st, err := store.Open(store.Options{Dir: filepath.Join(s.Data(), "store"), MasterKey: s.File("master.key"), Now: then})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	looked = map[string]ulid.ULID{}
+	var mu sync.Mutex // guards looked
+	every := max(n/sweptLooked, 1)
+	return looked, fill(ctx, st, n, func(i int) (store.Tx, error) {
+		tx, err := seeded(st, i, then(), true, then())
+		if err == nil && i%every == 0 {
+			mu.Lock()
+			defer mu.Unlock()
+			looked[reference(i)] = tx[0].Ref.ID
+		}
+		return tx, err
+	})
+}
+
+// look asks the API for messages: how many are there without their content, and how many their reference finds.
+func (s *site) look(ctx context.Context, looked map[string]ulid.ULID) (gone, found int, err error) {
+	for ref, id := range looked {
+		m, err := s.sender.Message(ctx, id.String())
+		if err != nil {
+			return 0, 0, err
+		}
+		if !m.Erased && m.Reference != ref {
+			return 0, 0, fmt.Errorf("message %s has reference %q, not %q", id, m.Reference, ref)
+		}
+		if m.Erased {
+			gone++
+		}
+		body, err := json.Marshal(api.Search{Reference: ref})
+		if err != nil {
+			return 0, 0, err
+		}
+		var list api.List
+		if err := s.sender.Do(ctx, http.MethodPost, "/v1/messages:search", body, fasthttp.StatusOK, &list); err != nil {
+			return 0, 0, err
+		}
+		found += len(list.Items)
+	}
+	return gone, found, nil
+}
+
+// backUp adds to the backup and replaces its keys. It returns the new record.
+func (s *site) backUp(ctx context.Context) (record string, err error) {
+	said, err := s.LongCommand(ctx, "backup", "-config", s.File("kakitome.toml"), "-keys", s.File("record-keys.json"), "-rate", "0", s.File("record"))
+	record, _, _ = strings.Cut(said, "\n")
+	return record, err
+}
+
+// restoredWithout restores a record with the keys as they are now, and counts the messages whose content nobody can read there.
+func (s *site) restoredWithout(ctx context.Context, record string, looked map[string]ulid.ULID) (n int, err error) {
+	dir := s.File("restored")
+	if _, err := s.LongCommand(ctx, "restore", "-config", s.File("kakitome.toml"), "-keys", s.File("record-keys.json"), "-to", dir, record); err != nil {
+		return 0, err
+	}
+	st, err := store.Open(store.Options{Dir: filepath.Join(dir, "store"), MasterKey: s.File("master.key")})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	for _, id := range looked {
+		events, err := st.Load(ctx, tenant.Only(apptest.Tenant), store.Ref{Tenant: apptest.Tenant, Kind: store.Message, ID: id})
+		if err != nil {
+			return 0, err
+		}
+		var state message.State
+		for _, e := range events {
+			if err := state.Apply(message.Event{Type: message.Type(e.Type), At: e.At, Data: e.Data}); err != nil {
+				return 0, err
+			}
+		}
+		_, err = st.Open(apptest.Tenant, id.String()+"/sms", state.Head.SMS)
+		switch {
+		case errors.Is(err, store.ErrErased):
+			n++
+		case err != nil:
+			return 0, err
+		}
+	}
+	return n, nil
+}
