@@ -69,6 +69,28 @@ func TestRolesAreEnforcedOnEveryRoute(t *testing.T) {
 	}
 }
 
+func TestDetailSaysThatContentHasEnded(t *testing.T) {
+	r := openRoom(t)
+	id := r.accept("mizu", message.ViaConsole, bill("090-0001-0001", "C-1"))[0].ID
+	day := time.Date(2027, 3, 1, 0, 0, 0, 0, message.Tokyo)
+	r.happen("mizu", id, event(message.Kept, &message.Keeping{Day: day}))
+	b := r.enter("sender@mizu")
+	path := "/messages/" + id.String()
+	shown := b.get(path).body
+	require.Contains(t, shown, "保存期間の起算日 2027-03-01")
+	require.NotContains(t, shown, "消去されました")
+	_, err := r.Store.EraseKeys(time.Now().AddDate(0, 0, 1), "mizu", string(message.Notice))
+	require.NoError(t, err)
+	a := b.get(path)
+	require.Equal(t, http.StatusOK, a.status)
+	require.Regexp(t, `保存期間が過ぎたため内容は消去されました。消去日時：\d{4}/\d\d/\d\d \d\d:\d\d`, a.body)
+	require.NotContains(t, a.body, "水道局からのお知らせです")
+	require.NotContains(t, a.body, "C-1")
+	a = b.get(path + "/page")
+	require.Equal(t, http.StatusGone, a.status)
+	require.Contains(t, a.body, "保存期間が過ぎたため内容は消去されました")
+}
+
 func TestAnotherTenantsThingsAreNotFound(t *testing.T) {
 	r := openRoom(t)
 	draft := bill("090-0001-0001", "SECRET-1")

@@ -130,7 +130,10 @@ func (s *Server) detail(w http.ResponseWriter, r *http.Request, v *visit) error 
 // reveal opens what senders may read. The text of a one-time code is never shown.
 func (s *Server) reveal(v *visit, p *detailPage) error {
 	if p.Row.Erased {
-		p.Hidden = v.T("保存期間が終了したため、本文は削除されています。", "The text was erased at the end of its term.")
+		p.Hidden = v.T("保存期間が過ぎたため内容は消去されました。", "The content was erased at the end of its term.")
+		if at := s.Store.ErasedAt(v.Tenant.ID, p.Head.SMS); !at.IsZero() {
+			p.Hidden += v.T("消去日時：", " Erased: ") + dateTime(at)
+		}
 		return nil
 	}
 	if p.Head.Class == message.OTP {
@@ -334,6 +337,10 @@ func (s *Server) eventDetail(v *visit, e message.Event) (string, error) {
 		var d message.Try
 		err := e.Decode(&d)
 		return pairs("", detailWord(d.Step, v.Lang), "", map[bool]string{true: v.T("一致", "right"), false: v.T("不一致", "mismatch")}[d.OK]), err
+	case message.Kept:
+		var d message.Keeping
+		err := e.Decode(&d)
+		return pairs(v.T("保存期間の起算日", "term counts from"), d.Day.In(message.Tokyo).Format(time.DateOnly)), err
 	case message.Locked:
 		var d message.Lock
 		err := e.Decode(&d)

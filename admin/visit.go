@@ -242,7 +242,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, v *visit, err er
 	case errors.Is(err, store.ErrFull):
 		f = &fail{http.StatusInsufficientStorage, "サーバーの空き容量が不足しているため受け付けできません。運用担当者にご連絡ください。", "The server is short of disk space. Please tell the operator."}
 	case errors.Is(err, store.ErrErased):
-		f = &fail{http.StatusGone, "保存期間が終了したため、内容は削除されています。", "The content was erased at the end of its term."}
+		f = &fail{http.StatusGone, "保存期間が過ぎたため内容は消去されました。", "The content was erased at the end of its term."}
 	case errors.Is(err, context.Canceled):
 		return // the browser went away
 	default:

@@ -21,7 +21,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/valyala/fasthttp"
 
+	"github.com/kakitome/kakitome/engine/api/internal/openapitest"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -49,6 +51,56 @@ func submitted(t *testing.T, r *room, id string) {
 	}}})
 	require.NoError(t, err)
 	require.NoError(t, errs[0])
+}
+
+func TestMessageWhoseContentHasEndedSaysSo(t *testing.T) {
+	r := openRoom(t)
+	doc := openapitest.Read(t, OpenAPI)
+	acc := r.send("mizu", `{"to":"090-0001-0001","text":"お知らせ {url}","reference":"C-0001","page":{"title":"お知らせ"}}`)
+	submitted(t, r, acc.ID)
+	_, err := r.Store.EraseKeys(time.Now().AddDate(0, 0, 1), "mizu", string(message.Notice))
+	require.NoError(t, err)
+	a := r.do(call{method: "GET", path: "/v1/messages/" + acc.ID + "?unmask=1"})
+	require.Equal(t, 200, a.status)
+	doc.Valid("Message", a.body)
+	var m Message
+	a.into(t, &m)
+	require.True(t, m.Erased)
+	require.WithinDuration(t, time.Now(), *m.ErasedAt, time.Minute)
+	require.Equal(t, []any{"090-****-0001", message.Arrived, ""}, []any{m.To, m.Status, m.Reference})
+	require.NotEmpty(t, m.Timeline)
+	require.Contains(t, string(r.do(call{method: "GET", path: "/v1/messages"}).body), `"erased_at":"`)
+}
+
+func TestKeptMessageSaysUntilWhen(t *testing.T) {
+	day := time.Date(2027, 3, 1, 0, 0, 0, 0, message.Tokyo)
+	all, err := timeline([]store.Event{{Type: byte(message.Kept), Data: message.Encode(&message.Keeping{Day: day, SMS: []byte("sealed")})}})
+	require.NoError(t, err)
+	require.Equal(t, []Entry{{Of: "message", Event: "kept", Detail: map[string]string{"day": "2027-03-01"}}}, all)
+}
+
+func TestDocumentNamesEachEvent(t *testing.T) {
+	var doc struct {
+		Components struct {
+			Schemas struct {
+				Entry struct {
+					Properties struct{ Event struct{ Description string } }
+				}
+			}
+		}
+	}
+	require.NoError(t, json.Unmarshal(OpenAPI, &doc))
+	said := strings.FieldsFunc(doc.Components.Schemas.Entry.Properties.Event.Description, func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') })
+	named := 0
+	for typ := range byte(100) {
+		for _, name := range []string{message.Type(typ).String(), payment.Type(typ).String()} {
+			if !strings.HasPrefix(name, "type ") {
+				named++
+				require.Contains(t, said, name)
+			}
+		}
+	}
+	require.Greater(t, named, 30)
 }
 
 func TestMessageIsShownWithItsTimelineAndMasked(t *testing.T) {

@@ -106,7 +106,8 @@ type Message struct {
 	LockedUntil   *time.Time    `json:"locked_until,omitempty"`
 	Reason        string        `json:"reason,omitempty"`         // why it was refused, canceled or not delivered
 	CommandStatus uint32        `json:"command_status,omitempty"` // the carrier's last, not 0
-	Erased        bool          `json:"erased,omitempty"`         // the content is past its retention
+	Erased        bool          `json:"erased,omitempty"`         // text, page and number ended with their term: nobody can read them
+	ErasedAt      *time.Time    `json:"erased_at,omitempty"`      // since when, where it is known
 	Claim         *Claim        `json:"claim,omitempty"`
 	Timeline      []Entry       `json:"timeline,omitempty"` // of one message only
 }
@@ -169,7 +170,7 @@ func (s *Server) view(c *Caller, id ulid.ULID, st *message.State, unmask bool) (
 	}
 	plain, err := s.Store.Open(c.Tenant.ID, id.String()+"/sms", h.SMS)
 	if errors.Is(err, store.ErrErased) {
-		m.Erased = true
+		m.Erased, m.ErasedAt = true, some(s.Store.ErasedAt(c.Tenant.ID, h.SMS))
 		return m, nil
 	}
 	if err != nil {
@@ -249,6 +250,10 @@ func eventDetail(e message.Event) (map[string]string, error) {
 		var d message.Lock
 		err := e.Decode(&d)
 		return map[string]string{"until": when(d.Until)}, err
+	case message.Kept:
+		var d message.Keeping
+		err := e.Decode(&d)
+		return map[string]string{"day": d.Day.In(message.Tokyo).Format(time.DateOnly)}, err
 	}
 	return nil, nil
 }

@@ -87,8 +87,14 @@ func TestPurgedGroupsAreReadByTheirOldPlaces(t *testing.T) {
 	require.Equal(t, s.applied.Load()+1, next)
 	require.Zero(t, p.Boxes, "no key was destroyed")
 
+	require.Zero(t, s.ErasedAt(acme, old.boxes[0]))
 	_, err = s.EraseKey(acme, testClass, testDay(0).Format(time.DateOnly))
 	require.NoError(t, err)
+	since := s.ErasedAt(acme, old.boxes[0])
+	require.WithinDuration(t, time.Now(), since, time.Minute)
+	require.Zero(t, s.ErasedAt(acme, young.boxes[0]))
+	require.Zero(t, s.ErasedAt("other", old.boxes[0]))
+	require.Zero(t, s.ErasedAt(acme, nil))
 	_, p, err = s.Purge(t.Context(), 1, 1000, e)
 	require.NoError(t, err)
 	require.Equal(t, 2, p.Boxes)
@@ -103,6 +109,7 @@ func TestPurgedGroupsAreReadByTheirOldPlaces(t *testing.T) {
 			require.True(t, i == 0 || len(e.Data) == stubSize, "at first the last groups are still in memory as they were")
 			_, err := s.Open(acme, "any", e.Data)
 			require.ErrorIs(t, err, ErrErased)
+			require.Equal(t, since, s.ErasedAt(acme, e.Data))
 		}
 		requireLiving(t, s, young)
 		_, _, err = s.Lookup(t.Context(), tenant.Only(acme), ByToken, old.ref.ID.String())

@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
 
@@ -74,6 +75,8 @@ type storedKey struct {
 	Master string `json:"master,omitempty"`
 	Key    []byte `json:"key,omitempty"` // wrapped; empty once erased
 	Erased bool   `json:"erased,omitempty"`
+	// ErasedAt is zero for one that was destroyed before this was noted.
+	ErasedAt time.Time `json:"erased_at,omitzero"`
 }
 
 const (
@@ -351,12 +354,16 @@ func (s *Store) erase(id tenant.ID, class string, which func(day string) bool) (
 	k := s.keys
 	k.files.Lock()
 	defer k.files.Unlock()
+	now := clock.Now().UTC().Truncate(time.Millisecond)
+	rest := func(d *dataKey) storedKey {
+		return storedKey{ID: d.stored.ID, Day: d.stored.Day, Erased: true, ErasedAt: now}
+	}
 	var all []storedKey
 	var gone []*dataKey
 	for _, d := range k.of(id, class) {
 		if which(d.slot.day) && !d.stored.Erased {
 			gone = append(gone, d)
-			all = append(all, storedKey{ID: d.stored.ID, Day: d.stored.Day, Erased: true})
+			all = append(all, rest(d))
 		} else {
 			all = append(all, d.stored)
 		}
@@ -370,9 +377,24 @@ func (s *Store) erase(id tenant.ID, class string, which func(day string) bool) (
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, d := range gone {
-		d.aead, d.stored = nil, storedKey{ID: d.stored.ID, Day: d.stored.Day, Erased: true}
+		d.aead, d.stored = nil, rest(d)
 	}
 	return len(gone), nil
+}
+
+// ErasedAt is when the key of a tenant's box, or of what a sweep left of it, was destroyed. Zero: it was not, or not known.
+func (s *Store) ErasedAt(id tenant.ID, box []byte) time.Time {
+	if len(box) < stubSize || box[0] != boxVersion {
+		return time.Time{}
+	}
+	k := s.keys
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	d := k.byID[keyID(box[1:stubSize])]
+	if d == nil || d.slot.tenant != id {
+		return time.Time{}
+	}
+	return d.stored.ErasedAt
 }
 
 // DataKey is one data key of the store, without the key.
