@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"runtime"
 	"strconv"
 
 	"github.com/valyala/fasthttp"
@@ -67,6 +68,9 @@ func (s *Server) postBatch(ctx *fasthttp.RequestCtx, c *Caller, _ string) {
 			b.refuse(line.n, TooLarge, message.Problem{Field: "line", Code: "too_many", Limit: int64(s.Config.MaxBatchLines), Got: int64(line.n)})
 		default:
 			b.take(line)
+			if line.n%32 == 0 { // others wait for a core too
+				runtime.Gosched()
+			}
 			continue
 		}
 		whole = false

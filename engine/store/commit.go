@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,8 +15,8 @@ import (
 	"github.com/kakitome/kakitome/engine/clock"
 )
 
-// The way of a commit is three goroutines, each handing groups to the next over a channel of size 1, so that one group
-// is built and one applied while a third syncs:
+// The way of a commit is three goroutines, each handing groups to the next, so that one group is built and one applied while
+// a third syncs:
 //
 //	build   takes requests off the queue, checks each transaction against the index and an overlay of what has been
 //	        built but not applied, and encodes what passes into a group
@@ -26,16 +27,24 @@ import (
 // disk. A group without entries is only answered. When the log or the index fails the store is failed for good: nothing
 // more is answered with success, and Options.Fatal is called (by default the process ends).
 //
-// Urgent requests are taken before others; and as each of the three works on a group, the groups are kept small enough for
-// them not to wait long.
-//
 // Build waits until the pace has passed since the last group that served more than one request: a lone committer is
-// served at once, a crowd is gathered.
+// served at once, a crowd is gathered. While the log syncs a group, no next one is begun for a few requests: they would wait
+// for it anyway, and more come.
+//
+// Urgent requests are taken before others. Each of the three works on a group meanwhile, so groups are kept small as long as
+// there are urgent requests, and build lets others run now and then.
 
 // maxQueued bounds what waits to be built, in bytes and in transactions.
 const (
 	maxQueuedBytes = 64 << 20
 	maxQueuedTxs   = 200_000
+)
+
+const (
+	usualGroup  = 1 << 20   // bytes of a group at which the next one is begun
+	urgentGroup = 256 << 10 // the same while there are urgent requests
+	buildAhead  = 128 << 10 // bytes that must wait for a group to be built while the log syncs another
+	politeness  = 64        // transactions after which others may run
 )
 
 type request struct {
@@ -112,6 +121,13 @@ func (q *queue) pop(r *request) {
 	*from = (*from)[1:]
 	q.bytes -= r.size
 	q.txs -= len(r.txs)
+}
+
+// size is what waits, in bytes, by changeSize.
+func (q *queue) size() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.bytes
 }
 
 func (q *queue) length() int {
@@ -210,8 +226,9 @@ func (tx Tx) makesStream() bool {
 // builder is the state of the building goroutine.
 type builder struct {
 	s       *Store
-	seq     uint64 // of the next group
-	buf     []byte // in which the next group is built
+	seq     uint64    // of the next group
+	buf     []byte    // in which the next group is built
+	urgent  time.Time // when there last was an urgent request
 	streams map[ulid.ULID]overlaid[state]
 	names   map[string]overlaid[name]
 	flying  []*group // built, perhaps not yet applied, oldest first
@@ -247,6 +264,12 @@ func (s *Store) build(out chan<- *group) {
 			timer.Reset(wait)
 			<-timer.C
 		}
+		for s.syncing.Load() && s.queue.size() < buildAhead && !s.stopping.Load() {
+			select {
+			case <-s.free:
+			case <-s.queue.ready:
+			}
+		}
 		last = clock.Now()
 		g := b.group()
 		if g.txs <= 1 {
@@ -263,11 +286,18 @@ func (b *builder) group() *group {
 	now := s.opt.Now()
 	g := &group{seq: b.seq, born: now, buf: append(b.buf[:0], make([]byte, groupHeaderSize)...)}
 	b.now, b.full = now, s.full.Load()
+	limit := usualGroup
+	if now.Sub(b.urgent) < time.Second {
+		limit = urgentGroup
+	}
 fill:
 	for {
 		r, _ := s.queue.peek()
 		if r == nil {
 			break
+		}
+		if r.urgent {
+			b.urgent, limit = now, urgentGroup
 		}
 		for r.next < len(r.txs) {
 			tx := r.txs[r.next]
@@ -275,12 +305,15 @@ fill:
 			for i := range tx {
 				size += changeSize(&tx[i])
 			}
-			if len(g.buf) > groupHeaderSize && len(g.buf)+size > usualGroup || len(g.buf)+size > maxGroup && groupHeaderSize+size <= maxGroup {
+			if len(g.buf) > groupHeaderSize && len(g.buf)+size > limit || len(g.buf)+size > maxGroup && groupHeaderSize+size <= maxGroup {
 				break fill
 			}
 			r.errs[r.next] = b.add(g, tx, size)
 			g.txs++
 			r.next++
+			if g.txs%politeness == 0 {
+				runtime.Gosched()
+			}
 		}
 		g.done = append(g.done, r)
 		s.queue.pop(r)
@@ -319,11 +352,14 @@ func (s *Store) appendGroups(in <-chan *group, out chan<- *group) {
 	defer close(out)
 	for g := range in {
 		if g.entries > 0 && !s.failed.Load() {
+			s.syncing.Store(true)
 			start := clock.Now()
 			if err := s.log.Append(g.seq, g.buf); err != nil {
 				s.fail(err)
 			}
 			s.metrics.sync.Observe(time.Since(start).Seconds())
+			s.syncing.Store(false)
+			signal(s.free)
 		}
 		out <- g
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -368,7 +369,7 @@ func TestLiveFollowerIsDroppedBehind(t *testing.T) {
 		close(started)
 		first := true
 		done <- s.Follow(ctx, "", func(events []Event, lost bool) error {
-			batches <- batch{events, lost}
+			batches <- batch{slices.Clone(events), lost}
 			if first {
 				first = false
 				close(inside)

@@ -45,7 +45,6 @@ const (
 	factHead   = 1 << 2 // the change made the stream
 	nameOpen   = 1 << 0
 	maxGroup   = 5 << 20
-	usualGroup = 1 << 20 // at which the next one is begun: what is urgent waits for the groups ahead of it
 	maxTenant  = 32
 	maxNameKey = 256
 	maxTerm    = 64

@@ -82,7 +82,7 @@ const (
 func openIndex(dir string, store ulid.ULID, o Options, fatal func(error)) (*index, error) {
 	log := o.Log
 	ix := &index{
-		store: store, young: map[ulid.ULID]*life{}, tenants: map[string]tenant.ID{}, queues: map[string]string{}, stage: newStage(1, nil),
+		store: store, young: map[ulid.ULID]*life{}, tenants: map[string]tenant.ID{}, queues: map[string]string{}, stage: newStage(1),
 	}
 	opt := &pebble.Options{
 		DisableWAL:                  true,
@@ -486,7 +486,7 @@ func (ix *index) change() (mark uint64, lives []*life) {
 
 // changeStage makes the young stage the old one. The caller holds writing, applying and mu.
 func (ix *index) changeStage() {
-	ix.stage0, ix.stage = ix.stage, newStage(ix.stage.no+1, ix.stage)
+	ix.stage0, ix.stage = ix.stage, newStage(ix.stage.no+1)
 }
 
 // writeStage writes the old stage and lets it go. The caller holds writing.

@@ -23,10 +23,11 @@ import (
 // There are two, as there are two generations of lives: groups change the young one, the old one is being written out. Both
 // are guarded by index.mu.
 type stage struct {
-	no     uint64   // counts stages; 0 is none
-	pieces [][]byte // keys and values, one behind the other
-	bytes  int      // of them
-	items  []keyed  // in the order in which they were put in
+	no     uint64    // counts stages; 0 is none
+	pieces [][]byte  // keys and values, one behind the other
+	bytes  int       // of them
+	items  [][]keyed // in the order in which they were put in, itemRow in each but the last
+	count  int       // of items
 	names  map[uint64]uint32
 	queues map[string]*btree.BTreeG[duePut]
 	dues   int // places in queues, and those to be taken out of Pebble
@@ -38,8 +39,11 @@ type keyed struct {
 	key, value uint32 // bytes
 }
 
-// pieceSize is the size of a piece; what is larger has a piece of its own.
-const pieceSize = 256 << 10
+// Memory is taken in pieces that do not grow, which would copy them.
+const (
+	pieceSize = 256 << 10 // bytes; what is larger has a piece of its own
+	itemRow   = 8192
+)
 
 // duePut is a place in a queue that was taken, or (gone) that was left and may be in Pebble or an older stage.
 type duePut struct {
@@ -56,15 +60,11 @@ const (
 
 var nameSeed = maphash.MakeSeed()
 
-func newStage(no uint64, like *stage) *stage {
-	st := &stage{no: no, names: map[uint64]uint32{}, queues: map[string]*btree.BTreeG[duePut]{}}
-	if like != nil { // what comes is like what came
-		st.items = make([]keyed, 0, len(like.items))
-	}
-	return st
+func newStage(no uint64) *stage {
+	return &stage{no: no, names: map[uint64]uint32{}, queues: map[string]*btree.BTreeG[duePut]{}}
 }
 
-func (st *stage) len() int { return len(st.items) + st.dues }
+func (st *stage) len() int { return st.count + st.dues }
 
 // full reports whether the stage should be written out.
 func (st *stage) full() bool { return st.len() >= maxStaged || st.bytes >= maxStagedBytes }
@@ -79,13 +79,18 @@ func (st *stage) put(key, value []byte) {
 	off := len(st.pieces[n])
 	st.pieces[n] = append(append(st.pieces[n], key...), value...)
 	st.bytes += size
-	st.items = append(st.items, keyed{uint32(n), uint32(off), uint32(len(key)), uint32(len(value))})
+	if st.count%itemRow == 0 {
+		st.items = append(st.items, make([]keyed, 0, itemRow))
+	}
+	row := &st.items[st.count/itemRow]
+	*row = append(*row, keyed{uint32(n), uint32(off), uint32(len(key)), uint32(len(value))})
+	st.count++
 }
 
 // putName is put for a key that name finds.
 func (st *stage) putName(key, value []byte) {
 	h := st.slot(key)
-	st.names[h] = uint32(len(st.items))
+	st.names[h] = uint32(st.count)
 	st.put(key, value)
 }
 
@@ -94,7 +99,7 @@ func (st *stage) slot(key []byte) uint64 {
 	h := maphash.Bytes(nameSeed, key)
 	for {
 		i, taken := st.names[h]
-		if !taken || bytes.Equal(st.key(st.items[i]), key) {
+		if !taken || bytes.Equal(st.key(st.item(i)), key) {
 			return h
 		}
 		h++
@@ -107,18 +112,24 @@ func (st *stage) name(key []byte) (value []byte, there bool) {
 	if !there {
 		return nil, false
 	}
-	return st.value(st.items[i]), true
+	return st.value(st.item(i)), true
 }
 
 // written is what was put in so far: it may be read while more is put in.
-func (st *stage) written() stage { return stage{pieces: slices.Clone(st.pieces), items: st.items} }
+func (st *stage) written() stage {
+	return stage{pieces: slices.Clone(st.pieces), items: slices.Clone(st.items)}
+}
 
 // each calls fn with the keys, in the order in which they were put in.
 func (st *stage) each(fn func(key []byte)) {
-	for _, i := range st.items {
-		fn(st.key(i))
+	for _, row := range st.items {
+		for _, i := range row {
+			fn(st.key(i))
+		}
 	}
 }
+
+func (st *stage) item(n uint32) keyed { return st.items[n/itemRow][n%itemRow] }
 
 func (st *stage) key(i keyed) []byte   { return st.pieces[i.piece][i.off : i.off+i.key] }
 func (st *stage) value(i keyed) []byte { return st.pieces[i.piece][i.off+i.key : i.off+i.key+i.value] }
@@ -227,7 +238,7 @@ func (st *stage) write(db *pebble.DB, commit func(*pebble.Batch) error) error {
 
 // sorted is the items in the order of their keys, those of one key in the order in which they were put in.
 func (st *stage) sorted() []keyed {
-	order := slices.Clone(st.items)
+	order := slices.Concat(st.items...)
 	slices.SortFunc(order, func(a, b keyed) int {
 		return cmp.Or(bytes.Compare(st.key(a), st.key(b)), cmp.Compare(a.piece, b.piece), cmp.Compare(a.off, b.off))
 	})

@@ -125,7 +125,7 @@ func TestNewStreamWithAnIDThatIsTaken(t *testing.T) {
 
 // A stage that holds one name many times, and names whose hashes are neighbours, gives the last value of each.
 func TestStageNames(t *testing.T) {
-	st := newStage(1, nil)
+	st := newStage(1)
 	const names = 5000
 	for round := range byte(3) {
 		for n := range names {

@@ -89,6 +89,7 @@ type Store struct {
 
 	applied  atomic.Uint64 // the last group in the index
 	failed   atomic.Bool
+	syncing  atomic.Bool // the log takes a group
 	stopping atomic.Bool
 	full     atomic.Bool
 	failOnce sync.Once
@@ -102,6 +103,7 @@ type Store struct {
 	turn    chan struct{}  // size 1: write the index out now
 	turned  chan struct{}  // size 1: the index has been written out
 	crowd   chan struct{}  // size 1: write out now what is staged
+	free    chan struct{}  // size 1: the log has taken a group
 	halted  chan struct{}  // closed by fail
 
 	closeOnce sync.Once
@@ -115,7 +117,7 @@ func Open(o Options) (_ *Store, err error) {
 	o = o.withDefaults()
 	s := &Store{
 		opt: o, metrics: newMetrics(o.Registerer),
-		stop: make(chan struct{}), turn: make(chan struct{}, 1), turned: make(chan struct{}, 1), crowd: make(chan struct{}, 1), halted: make(chan struct{}),
+		stop: make(chan struct{}), turn: make(chan struct{}, 1), turned: make(chan struct{}, 1), crowd: make(chan struct{}, 1), free: make(chan struct{}, 1), halted: make(chan struct{}),
 	}
 	s.queue.ready = make(chan struct{}, 1)
 	var undo []func() error
@@ -212,7 +214,7 @@ func Open(o Options) (_ *Store, err error) {
 	}
 	s.metrics.watch(s)
 
-	built, synced := make(chan *group, 1), make(chan *group, 1)
+	built, synced := make(chan *group), make(chan *group, 1)
 	s.commits.Go(func() { s.build(built) })
 	s.commits.Go(func() { s.appendGroups(built, synced) })
 	s.commits.Go(func() { s.settle(synced) })
