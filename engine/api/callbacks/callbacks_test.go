@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/api"
+	"github.com/kakitome/kakitome/engine/api/internal/edge"
 	"github.com/kakitome/kakitome/engine/api/internal/openapitest"
 	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/callback"
@@ -32,31 +33,6 @@ import (
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
-
-// edge plays the rooms that these tests do not need.
-type edge struct{}
-
-func (edge) Enroll(_ context.Context, _ *tenant.Tenant, ids []ulid.ULID, _ [][]message.IdentityItem) ([][]message.Answer, []message.Problems, error) {
-	return make([][]message.Answer, len(ids)), make([]message.Problems, len(ids)), nil
-}
-
-func (edge) Plan(context.Context, *tenant.Tenant, ulid.ULID, *message.Claim) (ulid.ULID, []store.Change, *message.Problem, error) {
-	return ulid.ULID{}, nil, &message.Problem{Field: "claim", Code: "refused"}, nil
-}
-
-func (edge) Put([]intake.Link) {}
-
-func (edge) Find(context.Context, tenant.ID, []ulid.ULID, bool) ([]api.Claim, error) {
-	return nil, store.ErrNotFound
-}
-
-func (edge) Get(context.Context, tenant.ID, string) (api.Claim, error) {
-	return api.Claim{}, store.ErrNotFound
-}
-
-func (edge) Change(context.Context, *tenant.Tenant, string, api.ClaimChange, string) (api.Claim, *message.Problem, error) {
-	return api.Claim{}, nil, store.ErrNotFound
-}
 
 // receiver echoes challenges, unless it is told not to, and keeps the notices.
 type receiver struct {
@@ -131,13 +107,13 @@ func openRoom(t testing.TB) *room {
 	require.NoError(t, err)
 	log := slog.New(slog.DiscardHandler)
 	docs := document.New(r.store, nil)
-	r.intake, err = intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: r.store, Tenants: r.tenants, Carriers: carriers, Identity: edge{}, Claims: edge{}, Documents: docs, Links: edge{}, Log: log})
+	r.intake, err = intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: r.store, Tenants: r.tenants, Carriers: carriers, Identity: edge.Rooms{}, Claims: edge.Rooms{}, Documents: docs, Links: edge.Rooms{}, Log: log})
 	require.NoError(t, err)
 	c, err := callback.New(callback.Options{Store: r.store, Directory: r.tenants, Poster: r.world, Log: log})
 	require.NoError(t, err)
 	r.audit = audit.New(r.store)
 	server, err := api.New(api.Options{
-		Config: api.Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: r.tenants, Intake: r.intake, Store: r.store, Claims: edge{}, Documents: docs, Log: log,
+		Config: api.Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: r.tenants, Intake: r.intake, Store: r.store, Claims: edge.Rooms{}, Documents: docs, Log: log,
 		Extra: map[string]api.Handler{Path: Handler(c, r.audit)},
 	})
 	require.NoError(t, err)

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/kakitome/kakitome/engine/api"
+	"github.com/kakitome/kakitome/engine/api/internal/edge"
 	"github.com/kakitome/kakitome/engine/api/internal/openapitest"
 	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/carrier"
@@ -29,34 +30,15 @@ import (
 	"github.com/kakitome/kakitome/plugins/proto"
 )
 
-// edge plays the rooms that these tests do not need, and a renderer.
-type edge struct{ proto.RenderClient }
-
-func (edge) Enroll(_ context.Context, _ *tenant.Tenant, ids []ulid.ULID, _ [][]message.IdentityItem) ([][]message.Answer, []message.Problems, error) {
-	return make([][]message.Answer, len(ids)), make([]message.Problems, len(ids)), nil
+// part plays the rooms that these tests do not need, and a renderer.
+type part struct {
+	edge.Rooms
+	proto.RenderClient
 }
 
-func (edge) Plan(context.Context, *tenant.Tenant, ulid.ULID, *message.Claim) (ulid.ULID, []store.Change, *message.Problem, error) {
-	return ulid.ULID{}, nil, &message.Problem{Field: "claim", Code: "refused"}, nil
-}
+func (p part) Render(string) proto.RenderClient { return p }
 
-func (edge) Put([]intake.Link) {}
-
-func (edge) Find(context.Context, tenant.ID, []ulid.ULID, bool) ([]api.Claim, error) {
-	return nil, store.ErrNotFound
-}
-
-func (edge) Get(context.Context, tenant.ID, string) (api.Claim, error) {
-	return api.Claim{}, store.ErrNotFound
-}
-
-func (edge) Change(context.Context, *tenant.Tenant, string, api.ClaimChange, string) (api.Claim, *message.Problem, error) {
-	return api.Claim{}, nil, store.ErrNotFound
-}
-
-func (e edge) Render(string) proto.RenderClient { return e }
-
-func (edge) RenderDocument(_ context.Context, in *proto.RenderDocumentRequest, _ ...grpc.CallOption) (*proto.RenderDocumentResponse, error) {
+func (part) RenderDocument(_ context.Context, in *proto.RenderDocumentRequest, _ ...grpc.CallOption) (*proto.RenderDocumentResponse, error) {
 	return &proto.RenderDocumentResponse{Pdf: fmt.Appendf(nil, "%%PDF %s %s %v", in.Document.Lang, in.Document.Issuer.Name, in.Document.Certificate.Provisional)}, nil
 }
 
@@ -79,12 +61,12 @@ func TestCertificatesByAPI(t *testing.T) {
 	carriers, err := carrier.Open(carrier.Box("../../../conf/data/ranges.csv"))
 	require.NoError(t, err)
 	docs, log := document.New(s, nil), audit.New(s)
-	take, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: s, Tenants: tenants, Carriers: carriers, Identity: edge{}, Claims: edge{}, Documents: docs, Links: edge{},
+	take, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: s, Tenants: tenants, Carriers: carriers, Identity: part{}, Claims: part{}, Documents: docs, Links: part{},
 		Commits: certificate.Committer{Config: certificate.DefaultConfig()}})
 	require.NoError(t, err)
-	c, err := certificate.New(certificate.Options{Config: certificate.DefaultConfig(), Dir: dir, Store: s, Directory: tenants.Now, Renders: edge{}})
+	c, err := certificate.New(certificate.Options{Config: certificate.DefaultConfig(), Dir: dir, Store: s, Directory: tenants.Now, Renders: part{}})
 	require.NoError(t, err)
-	server, err := api.New(api.Options{Config: api.Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: take, Store: s, Claims: edge{}, Documents: docs,
+	server, err := api.New(api.Options{Config: api.Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: take, Store: s, Claims: part{}, Documents: docs,
 		Extra: map[string]api.Handler{Path: Handler(c, log)}})
 	require.NoError(t, err)
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/api"
+	"github.com/kakitome/kakitome/engine/api/internal/edge"
 	"github.com/kakitome/kakitome/engine/api/internal/openapitest"
 	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/carrier"
@@ -24,37 +25,11 @@ import (
 	"github.com/kakitome/kakitome/engine/inbound"
 	"github.com/kakitome/kakitome/engine/inbound/donotsend"
 	"github.com/kakitome/kakitome/engine/intake"
-	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/smpp/pdu"
 	"github.com/kakitome/kakitome/smpp/session"
 )
-
-// edge plays the rooms that these tests do not need.
-type edge struct{}
-
-func (edge) Enroll(_ context.Context, _ *tenant.Tenant, ids []ulid.ULID, _ [][]message.IdentityItem) ([][]message.Answer, []message.Problems, error) {
-	return make([][]message.Answer, len(ids)), make([]message.Problems, len(ids)), nil
-}
-
-func (edge) Plan(context.Context, *tenant.Tenant, ulid.ULID, *message.Claim) (ulid.ULID, []store.Change, *message.Problem, error) {
-	return ulid.ULID{}, nil, &message.Problem{Field: "claim", Code: "refused"}, nil
-}
-
-func (edge) Put([]intake.Link) {}
-
-func (edge) Find(context.Context, tenant.ID, []ulid.ULID, bool) ([]api.Claim, error) {
-	return nil, store.ErrNotFound
-}
-
-func (edge) Get(context.Context, tenant.ID, string) (api.Claim, error) {
-	return api.Claim{}, store.ErrNotFound
-}
-
-func (edge) Change(context.Context, *tenant.Tenant, string, api.ClaimChange, string) (api.Claim, *message.Problem, error) {
-	return api.Claim{}, nil, store.ErrNotFound
-}
 
 // room is the door of the API with these handlers, over a real store.
 type room struct {
@@ -85,11 +60,11 @@ func openRoom(t *testing.T) *room {
 	carriers, err := carrier.Open(carrier.Box("../../../conf/data/ranges.csv"))
 	require.NoError(t, err)
 	log, docs, list := slog.New(slog.DiscardHandler), document.New(s, nil), donotsend.New(s)
-	take, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: s, Tenants: tenants, Carriers: carriers, Identity: edge{}, Claims: edge{}, Documents: docs, Links: edge{}, DoNotSend: list, Log: log})
+	take, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: s, Tenants: tenants, Carriers: carriers, Identity: edge.Rooms{}, Claims: edge.Rooms{}, Documents: docs, Links: edge.Rooms{}, DoNotSend: list, Log: log})
 	require.NoError(t, err)
 	r.in = inbound.New(inbound.Options{Store: s, Directory: tenants, DoNotSend: list, Log: log})
 	h := Handler(r.in, list, audit.New(s))
-	server, err := api.New(api.Options{Config: api.Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: take, Store: s, Claims: edge{}, Documents: docs, Log: log,
+	server, err := api.New(api.Options{Config: api.Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: take, Store: s, Claims: edge.Rooms{}, Documents: docs, Log: log,
 		Extra: map[string]api.Handler{ReceivedPath: h, DoNotSendPath: h}})
 	require.NoError(t, err)
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")

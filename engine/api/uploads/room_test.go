@@ -18,41 +18,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/api"
+	"github.com/kakitome/kakitome/engine/api/internal/edge"
 	"github.com/kakitome/kakitome/engine/api/internal/openapitest"
 	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/intake"
-	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
-
-// edge plays the rooms that the files of these tests do not need.
-type edge struct{}
-
-func (edge) Enroll(_ context.Context, _ *tenant.Tenant, ids []ulid.ULID, _ [][]message.IdentityItem) ([][]message.Answer, []message.Problems, error) {
-	return make([][]message.Answer, len(ids)), make([]message.Problems, len(ids)), nil
-}
-
-func (edge) Plan(context.Context, *tenant.Tenant, ulid.ULID, *message.Claim) (ulid.ULID, []store.Change, *message.Problem, error) {
-	return ulid.ULID{}, nil, &message.Problem{Field: "claim", Code: "refused"}, nil
-}
-
-func (edge) Put([]intake.Link) {}
-
-func (edge) Find(context.Context, tenant.ID, []ulid.ULID, bool) ([]api.Claim, error) {
-	return nil, store.ErrNotFound
-}
-
-func (edge) Get(context.Context, tenant.ID, string) (api.Claim, error) {
-	return api.Claim{}, store.ErrNotFound
-}
-
-func (edge) Change(context.Context, *tenant.Tenant, string, api.ClaimChange, string) (api.Claim, *message.Problem, error) {
-	return api.Claim{}, nil, store.ErrNotFound
-}
 
 // room is the served API with uploads over a real store, directory and intake; its answers are held against openapi.json.
 type room struct {
@@ -112,14 +87,14 @@ func openRoom(t testing.TB) *room {
 	require.NoError(t, err)
 	log := slog.New(slog.DiscardHandler)
 	docs := document.New(r.store, nil)
-	in, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: r.store, Tenants: r.tenants, Carriers: carriers, Identity: edge{}, Claims: edge{}, Documents: docs, Links: edge{}, Log: log})
+	in, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: r.store, Tenants: r.tenants, Carriers: carriers, Identity: edge.Rooms{}, Claims: edge.Rooms{}, Documents: docs, Links: edge.Rooms{}, Log: log})
 	require.NoError(t, err)
 	r.intake = in
 	r.campaigns, err = campaign.New(campaign.Options{Store: r.store, Tenants: r.tenants, Carriers: carriers, Intake: in, Log: log})
 	require.NoError(t, err)
 	r.audit = audit.New(records{r})
 	server, err := api.New(api.Options{
-		Config: api.Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: r.tenants, Intake: in, Store: r.store, Claims: edge{}, Documents: docs, Log: log,
+		Config: api.Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: r.tenants, Intake: in, Store: r.store, Claims: edge.Rooms{}, Documents: docs, Log: log,
 		Extra: map[string]api.Handler{Path: Handler(r.campaigns, r.audit), SeedsPath: SeedsHandler(r.campaigns, r.audit)},
 	})
 	require.NoError(t, err)
