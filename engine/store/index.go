@@ -31,7 +31,7 @@ import (
 //	m                                       → mark: version 1, store id 16, group 8
 //
 // The mark is the first group whose effects may be missing: opening replays from it. Names, terms, heads and queue
-// entries are written a second after their groups (stage.go). Lives change with each event, so they are kept in memory in
+// entries are written some seconds after their groups (stage.go). Lives change with each event, so they are kept in memory in
 // two generations: groups touch the young one; every few seconds the young one becomes the old one, is written to Pebble
 // behind all that is staged, and then the mark moves to the group at which the generations changed. A stream that lives for
 // seconds is thus written once.

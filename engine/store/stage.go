@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
-	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/tidwall/btree"
@@ -143,7 +142,7 @@ func (st *stage) takePlace(queue string, d duePut) {
 	q := st.queues[queue]
 	if q == nil {
 		q = btree.NewBTreeGOptions(dueBefore, btree.Options{NoLocks: true})
-		st.queues[strings.Clone(queue)] = q
+		st.queues[queue] = q
 	}
 	if _, was := q.Set(d); !was {
 		st.dues++
