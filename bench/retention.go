@@ -34,7 +34,8 @@ const (
 // ago, under a tenant whose content is kept for twelve months: row 2's load runs alone. Then a backup is made and the tenant
 // shortens the term to three months: the same load runs beside the sweep, once in each of its phases, and once after it. At
 // last the content is asked for where it was: by the API, and in the old backup, which is restored with the keys as the next
-// backup replaced them. A sweep takes a tenth of a core (retention.share), so millions take hours, and a disk of 30 GiB.
+// backup replaced them. Beside a load the sweep takes a tenth of a core (retention.share), between them six tenths
+// (retention.quiet_share). Millions take a disk of 30 GiB.
 func retention(ctx context.Context, s settings) (figures []figure, err error) {
 	st, err := makeSite(ctx, apptest.Options{Window: s.Window, NoLedger: true})
 	if err != nil {

@@ -86,7 +86,7 @@ func TestPurgedContentStillVerifies(t *testing.T) {
 	require.True(t, report.Whole())
 	require.Equal(t, []string{"text", "page"}, report.Contents)
 
-	keep, err := retention.New(retention.Options{Config: retention.Config{Share: 100}, Store: s, Directory: directory, Claims: noClaims{}, Audit: audit.New(s), State: filepath.Join(dir, "retention.json"), Now: now})
+	keep, err := retention.New(retention.Options{Config: retention.Config{Share: 100, QuietShare: 100}, Store: s, Directory: directory, Claims: noClaims{}, Audit: audit.New(s), State: filepath.Join(dir, "retention.json"), Now: now})
 	require.NoError(t, err)
 	set(now().AddDate(5, 1, 0))
 	swept, err := keep.Sweep(t.Context(), false)

@@ -13,7 +13,8 @@
 //	destroy  the key is overwritten and removed, synced
 //	audit    an entry of the tenant says what was destroyed and what was kept
 //	sweep    groups are written anew without what cannot be read; links, search terms and names that lead to it go; files of
-//	         the log that hold little else are given back. At its own pace, a share of one core.
+//	         the log that hold little else are given back. At its own pace, a share of one core that is
+//	         larger while the engine has little else to do (pace.go).
 //
 // Each step may be done again: a message that was kept is found to be under another key, a group that was swept has nothing
 // more to give. A crash anywhere leaves a day that is still due, or groups that are noted.

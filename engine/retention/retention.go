@@ -120,7 +120,7 @@ func (r *Retention) Sweep(ctx context.Context, dry bool) (*Report, error) {
 		return nil, ctx.Err()
 	}
 	report := &Report{}
-	p := &pace{share: r.o.Config.Share}
+	p := &pace{share: r.o.Config.Share, quiet: r.o.Config.QuietShare}
 	due := r.due()
 	var errs []error
 	oldest := time.Time{}
@@ -279,19 +279,4 @@ func (r *Retention) sweep(ctx context.Context, p *pace, report *Report) error {
 	report.Files = files
 	r.metrics.files.Add(float64(files))
 	return err
-}
-
-// pace keeps work to a share of one core.
-type pace struct{ share int } // percent
-
-// rest waits for as long as work of such a length is to be followed by none.
-func (p *pace) rest(ctx context.Context, worked time.Duration) error {
-	timer := time.NewTimer(worked * time.Duration(100-p.share) / time.Duration(p.share))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

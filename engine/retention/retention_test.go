@@ -338,7 +338,7 @@ func TestInterruptedSweepGoesOn(t *testing.T) {
 	}
 	r.pass(100 * 24 * time.Hour)
 	d := r.ret.due()[0]
-	require.NoError(t, r.ret.end(t.Context(), &pace{100}, &d, false)) // and the process ends
+	require.NoError(t, r.ret.end(t.Context(), &pace{share: 100}, &d, false)) // and the process ends
 	require.NoError(t, r.store.Close())
 	r.open()
 	report := r.sweep()

@@ -14,19 +14,24 @@ import (
 
 // Config is the operator's part of the policy.
 type Config struct {
-	// Share is how much of one core a sweep uses at most, in percent, 1 to 100. Default 10.
+	// Share is how much of one core a sweep uses at most beside traffic, in percent, 1 to 100. Default 10.
 	Share int `toml:"share"`
+	// QuietShare is the same while the engine has little else to do, 1 to 100. Default 60.
+	QuietShare int `toml:"quiet_share"`
 	// Class has terms other than the default: 3 months; legal_notice 60; money and webhook 84. A tenant may set its own.
 	Class []tenant.Retention `toml:"class"`
 }
 
 // DefaultConfig is what holds where a file says nothing.
-func DefaultConfig() Config { return Config{Share: 10} }
+func DefaultConfig() Config { return Config{Share: 10, QuietShare: 60} }
 
 // Validate reports all faults.
 func (c *Config) Validate() (errs []error) {
 	if c.Share < 1 || c.Share > 100 {
 		errs = append(errs, fmt.Errorf("share: %d must be 1 to 100", c.Share))
+	}
+	if c.QuietShare < 1 || c.QuietShare > 100 {
+		errs = append(errs, fmt.Errorf("quiet_share: %d must be 1 to 100", c.QuietShare))
 	}
 	for i, r := range c.Class {
 		if err := r.Validate(); err != nil {

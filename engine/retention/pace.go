@@ -1,0 +1,65 @@
+package retention
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kakitome/kakitome/engine/clock"
+)
+
+// pace keeps work to a share of one core: a small one beside traffic, a larger one while the engine has little else to do.
+// For one goroutine.
+type pace struct {
+	share, quiet int                  // percent of a core, beside traffic and without
+	used         func() time.Duration // CPU time of the process so far; nil: cpuTime
+
+	looked time.Time     // when it was last looked whether there is traffic
+	before time.Duration // what used said then
+	worked time.Duration // since then
+	calm   bool          // there was none
+}
+
+const (
+	// lookEvery is how often it is looked whether there is traffic.
+	lookEvery = time.Second
+	// calmBelow is the percentage of a core, besides what the work itself takes, below which there is none. Collecting the
+	// work's own garbage and merging the index behind it stay below.
+	calmBelow = 40
+)
+
+// rest waits for as long as work of such a length is to be followed by none.
+func (p *pace) rest(ctx context.Context, worked time.Duration) error {
+	p.worked += worked
+	if now := clock.Now(); now.Sub(p.looked) >= lookEvery {
+		used := p.used
+		if used == nil {
+			used = cpuTime
+		}
+		total := used()
+		p.calm = !p.looked.IsZero() && total-p.before-p.worked < now.Sub(p.looked)*calmBelow/100
+		p.looked, p.before, p.worked = now, total, 0
+	}
+	share := p.share
+	if p.calm {
+		share = max(p.share, p.quiet)
+	}
+	timer := time.NewTimer(worked * time.Duration(100-share) / time.Duration(share))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// cpuTime is what the process used of all cores, for itself and in the kernel.
+func cpuTime() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		panic("BUG: getrusage of the own process: " + err.Error())
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
