@@ -34,7 +34,8 @@ import (
 // Urgent requests are taken before others. Each of the three works on a group meanwhile, so groups are kept small as long as
 // there are urgent requests, and build lets others run now and then.
 
-// maxQueued bounds what waits to be built, in bytes and in transactions.
+// What waits to be built is bounded, in bytes and in transactions. An eighth of both is for urgent requests alone: bulk that
+// comes in faster than the disk takes it is told to come again, and codes are not.
 const (
 	maxQueuedBytes = 64 << 20
 	maxQueuedTxs   = 200_000
@@ -75,7 +76,11 @@ func (q *queue) put(r *request) error {
 	if q.closed {
 		return ErrClosed
 	}
-	if q.txs > 0 && (q.bytes+r.size > maxQueuedBytes || q.txs+len(r.txs) > maxQueuedTxs) {
+	bytes, txs := maxQueuedBytes, maxQueuedTxs
+	if !r.urgent {
+		bytes, txs = bytes-bytes/8, txs-txs/8
+	}
+	if q.txs > 0 && (q.bytes+r.size > bytes || q.txs+len(r.txs) > txs) {
 		return ErrBusy
 	}
 	if r.urgent {

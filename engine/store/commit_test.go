@@ -171,6 +171,28 @@ func TestFullQueueAnswersBusy(t *testing.T) {
 	require.ErrorIs(t, q.put(&request{txs: make([]Tx, 1), size: 1}), ErrClosed)
 }
 
+// Bulk that fills the queue leaves an eighth of it, in bytes and in transactions, to what is urgent.
+func TestBulkLeavesRoomForUrgent(t *testing.T) {
+	for name, of := range map[string]func(share int) *request{
+		"bytes":        func(n int) *request { return &request{txs: make([]Tx, 1), size: n * maxQueuedBytes / 8} },
+		"transactions": func(n int) *request { return &request{txs: make([]Tx, n*maxQueuedTxs/8)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := queue{ready: make(chan struct{}, 1)}
+			urgent := func(n int) *request { r := of(n); r.urgent = true; return r }
+			require.NoError(t, q.put(of(4)))
+			require.NoError(t, q.put(of(3)))
+			require.ErrorIs(t, q.put(of(1)), ErrBusy)
+			require.NoError(t, q.put(urgent(1)))
+			require.ErrorIs(t, q.put(urgent(1)), ErrBusy)
+			r, _ := q.peek()
+			q.pop(r)
+			require.ErrorIs(t, q.put(of(1)), ErrBusy)
+			require.NoError(t, q.put(urgent(1)))
+		})
+	}
+}
+
 // What is urgent is taken before what waits already, also before the rest of a request of which a part was taken.
 func TestUrgentIsTakenFirst(t *testing.T) {
 	q := queue{ready: make(chan struct{}, 1)}
