@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,8 +24,10 @@ import (
 
 // sessionAlone measures smpp/session by itself over loopback against the carrier of tools/smsc, which is a process of its
 // own: submit and response, then with delivery receipts, then against a script of a rule for each number; and go-smpp's
-// Transmitter against the same carrier. The carrier's CPU time tells how many submits one core of it takes.
+// Transmitter against the same carrier. The carrier's CPU time tells how many submits one core of it takes. Each side has one
+// core (GOMAXPROCS): with more, the two runtimes wake each other's idle threads all the time.
 func sessionAlone(ctx context.Context, s settings) (figures []figure, err error) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	dir, err := os.MkdirTemp("", "kakitome-bench")
 	if err != nil {
 		return nil, err
@@ -124,6 +127,7 @@ func startCarrier(ctx context.Context, dir string, scripted bool) (*exec.Cmd, st
 		return nil, "", err
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "smsc"), "-config", name)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
