@@ -29,6 +29,7 @@ var identityFields = []struct {
 }{
 	{"birth_date", words{"生年月日", "Date of birth"}}, {"kana_name", words{"カナ氏名", "Name in kana"}}, {"customer_number", words{"お客様番号", "Customer number"}},
 	{"phone", words{"携帯電話番号", "Mobile number"}}, {"postcode", words{"郵便番号", "Postcode"}}, {"passcode", words{"パスワード", "Passcode"}},
+	{"free", words{"自由な質問", "A question of your own"}},
 }
 
 // sendPage is the form, and the preview of what it would send.
@@ -290,9 +291,9 @@ func readDraft(f url.Values) *formReader {
 	id := message.Identity{Code: f.Get("code") != ""}
 	for i := range message.MaxIdentityItems {
 		n, at := strconv.Itoa(i), fmt.Sprintf("identity.items[%d]", len(id.Items))
-		code, value := fr.text("id_field"+n, at+".field"), fr.text("id_value"+n, at+".value")
-		if code != "" || value != "" {
-			id.Items = append(id.Items, message.IdentityItem{Field: code, Value: value})
+		code, label, value := fr.text("id_field"+n, at+".field"), fr.text("id_label"+n, at+".label"), fr.text("id_value"+n, at+".value")
+		if code != "" || label != "" || value != "" {
+			id.Items = append(id.Items, message.IdentityItem{Field: code, Label: label, Value: value})
 		}
 	}
 	if len(id.Items) > 0 || id.Code {

@@ -61,6 +61,12 @@ var answers = []struct{ field, name string }{
 	{"passcode", "暗証番号"},
 }
 
+// freeKey stands before a question in the sender's own words: "自由認証:ペットの名前".
+const (
+	freeKey = "自由認証:"
+	freeEN  = "identity:free:"
+)
+
 // numbered are columns that end in a number: 項目1, 値1 … 項目30, 値30 of the table, 品名1, 数量1, 単価1 … of the claim.
 var numbered = []struct {
 	kind  columnKind
@@ -79,6 +85,7 @@ type columnKind uint8
 const (
 	columnField  columnKind = iota // known[index]
 	columnAnswer                   // answers[index]
+	columnFree                     // "自由認証:<question>": an expected answer to a question in the sender's words
 	columnTable                    // "表:<name>": a row of the table
 	columnVar                      // a value for {name}
 	columnItem                     // index is the number, from 1
@@ -92,7 +99,7 @@ type column struct {
 	header string // as in the file
 	kind   columnKind
 	index  int
-	name   string // of columnTable and columnVar
+	name   string // of columnFree, columnTable and columnVar
 }
 
 // columns are what the first row of a file says.
@@ -117,6 +124,7 @@ var (
 	usual    = map[string]string{} // path → the first name of its column
 	tableKey = fold("表:")
 	tableEN  = "row:"
+	freeKeys = []string{fold(freeKey), fold(freeEN)}
 	varKey   = fold("変数:")
 )
 
@@ -236,6 +244,13 @@ func parseHeader(header string, variable isVar) (column, bool) {
 	folded := fold(header)
 	if col, ok := byName[folded]; ok {
 		return col, true
+	}
+	for _, prefix := range freeKeys {
+		if strings.HasPrefix(folded, prefix) {
+			words := norm.NFC.String(strings.ReplaceAll(header, "：", ":"))
+			name := strings.TrimSpace(words[strings.LastIndex(words, ":")+1:])
+			return column{kind: columnFree, name: name}, name != ""
+		}
 	}
 	for _, prefix := range []string{tableKey, tableEN} {
 		if strings.HasPrefix(folded, prefix) {

@@ -72,7 +72,9 @@ func (c *converter) convert(number, line int64, cells []string) *row {
 		case columnField:
 			known[col.index].set(r, cell)
 		case columnAnswer:
-			r.answer(i, answers[col.index].field, cell)
+			r.answer(i, answers[col.index].field, "", cell)
+		case columnFree:
+			r.answer(i, "free", col.name, cell)
 		case columnTable:
 			if col.index < 0 {
 				r.faults = append(r.faults, r.finding(col.header, "row", message.Problem{Code: "unknown", Detail: detailNoName}))
@@ -218,8 +220,8 @@ func (r *row) mark(list string, n int, field string, i int) {
 	r.at = append(r.at, placed{list, n, field, i})
 }
 
-// answer adds an expected answer.
-func (r *row) answer(i int, field, cell string) {
+// answer adds an expected answer; label is of a question in the sender's words.
+func (r *row) answer(i int, field, label, cell string) {
 	id := r.identity()
 	r.mark("identity.items", len(id.Items), "", i)
 	switch field {
@@ -228,7 +230,7 @@ func (r *row) answer(i int, field, cell string) {
 	case "phone":
 		cell = r.leadingZero(fmt.Sprintf("identity.items[%d].value", len(id.Items)), cell)
 	}
-	id.Items = append(id.Items, message.IdentityItem{Field: field, Value: cell})
+	id.Items = append(id.Items, message.IdentityItem{Field: field, Label: label, Value: cell})
 }
 
 // place where a path of a problem stands in the file; -1: in none of its columns.

@@ -156,21 +156,29 @@ func (id *Identity) challenger() (module string, f *proto.AuthField) {
 }
 
 // Fields are the questions of a message, in the order of its answers, as the page asks them.
-func (id *Identity) Fields(answers []message.Answer, lang string) []*proto.FormField {
+func (id *Identity) Fields(t *tenant.Tenant, answers []message.Answer, lang string) []*proto.FormField {
+	say := func(ja, en string) string {
+		if lang == "en" {
+			return en
+		}
+		return ja
+	}
 	out := make([]*proto.FormField, len(answers))
 	for i, a := range answers {
 		f := &proto.FormField{Name: a.Field, Label: a.Label, MaxLength: message.MaxAnswer}
 		if _, d := id.field(a.Field); d != nil {
-			label, hint := d.LabelJa, d.HintJa
-			if lang == "en" {
-				label, hint = d.LabelEn, d.HintEn
-			}
 			if f.Label == "" {
-				f.Label = label
+				f.Label = say(d.LabelJa, d.LabelEn)
 			}
-			f.Hint, f.InputMode, f.Autocomplete = hint, d.InputMode, d.Autocomplete
+			f.Hint, f.Form, f.InputMode, f.Autocomplete = say(d.HintJa, d.HintEn), say(d.FormJa, d.FormEn), d.InputMode, d.Autocomplete
 			if d.MaxLength > 0 {
 				f.MaxLength = d.MaxLength
+			}
+			for n, p := range parts(t, d) {
+				f.Parts = append(f.Parts, &proto.FormField{
+					Name: partName(a.Field, n), Label: say(p.LabelJa, p.LabelEn), Hint: say(p.HintJa, p.HintEn),
+					InputMode: d.InputMode, Autocomplete: p.Autocomplete, MaxLength: p.MaxLength,
+				})
 			}
 		}
 		if f.Label == "" {
@@ -179,6 +187,38 @@ func (id *Identity) Fields(answers []message.Answer, lang string) []*proto.FormF
 		out[i] = f
 	}
 	return out
+}
+
+// parts are the inputs that a field is asked in; none: in one.
+func parts(t *tenant.Tenant, f *proto.AuthField) []*proto.AuthPart {
+	if f == nil || !t.Policy.SplitName {
+		return nil
+	}
+	return f.Parts
+}
+
+func partName(field string, n int) string { return fmt.Sprintf("%s.%d", field, n+1) }
+
+// Join puts together what was typed for a message's items: by field, from the controls that Fields names. A page that was
+// drawn before the tenant changed how it asks is read as well. A part that is empty leaves its field empty.
+func (id *Identity) Join(answers []message.Answer, control func(name string) string) map[string]string {
+	typed := map[string]string{}
+	for _, a := range answers {
+		if typed[a.Field] = control(a.Field); strings.TrimSpace(typed[a.Field]) != "" {
+			continue
+		}
+		_, f := id.field(a.Field)
+		var given []string
+		for n := range f.GetParts() {
+			if v := control(partName(a.Field, n)); strings.TrimSpace(v) != "" {
+				given = append(given, v)
+			}
+		}
+		if len(given) > 0 && len(given) == len(f.GetParts()) {
+			typed[a.Field] = strings.Join(given, " ")
+		}
+	}
+	return typed
 }
 
 func answerPurpose(m ulid.ULID, field string) string { return "identity/" + m.String() + "/" + field }
@@ -279,8 +319,11 @@ func (id *Identity) Enroll(ctx context.Context, t *tenant.Tenant, messages []uli
 			case asked.Level != "" && !slices.Contains(f.Levels, asked.Level):
 				problems[i] = append(problems[i], message.Problem{Field: path + ".level", Code: "unknown", Value: message.Mask(asked.Level)})
 				continue
+			case f.OwnLabel && it.Label == "":
+				problems[i] = append(problems[i], message.Problem{Field: path + ".label", Code: "required", Detail: "this question has no words of its own"})
+				continue
 			case form.Error != nil || form.Form == "":
-				problems[i] = append(problems[i], message.Problem{Field: path + ".value", Code: "pattern"})
+				problems[i] = append(problems[i], message.Problem{Field: path + ".value", Code: "pattern", Detail: form.Error.GetMessage()})
 				continue
 			}
 			hash, err := id.o.Store.Keyed(t.ID, answerPurpose(m, it.Field), form.Form)

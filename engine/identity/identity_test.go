@@ -44,7 +44,8 @@ func (m *module) Describe(name string) (*proto.DescribeResponse, bool) {
 	case "auth/knowledge":
 		return &proto.DescribeResponse{AuthFields: []*proto.AuthField{
 			{Name: "birth_date", LabelJa: "生年月日", LabelEn: "Date of birth", HintJa: "例）19980101", MaxLength: 20},
-			{Name: "kana_name", LabelJa: "お名前（カナ）", LabelEn: "Name in kana", Levels: []string{"L2", "L1", "L3"}},
+			{Name: "kana_name", LabelJa: "お名前（カナ）", LabelEn: "Name in kana", Levels: []string{"L2", "L1", "L3"}, Parts: []*proto.AuthPart{{LabelJa: "姓", HintJa: "例）ヤマダ"}, {LabelJa: "名", HintJa: "例）タロウ"}}},
+			{Name: "free", LabelJa: "質問", OwnLabel: true},
 			{Name: "customer_number", LabelJa: "お客様番号"},
 			{Name: "postcode", LabelJa: "郵便番号"},
 		}}, true
@@ -532,10 +533,46 @@ func TestAnswersAndCodesAreNeverOnDiskOrInTheLog(t *testing.T) {
 
 func TestFieldsSpeakTheLanguage(t *testing.T) {
 	b := setup(t)
-	f := b.Fields([]message.Answer{{Field: "birth_date"}, {Field: "customer_number", Label: "会員番号"}, {Field: "gone_field"}}, "en")
+	f := b.Fields(water, []message.Answer{{Field: "birth_date"}, {Field: "customer_number", Label: "会員番号"}, {Field: "gone_field"}}, "en")
 	require.Equal(t, "Date of birth", f[0].Label)
 	require.EqualValues(t, 20, f[0].MaxLength)
 	require.Equal(t, "会員番号", f[1].Label)
 	require.Equal(t, "gone_field", f[2].Label)
-	require.Equal(t, "例）19980101", b.Fields([]message.Answer{{Field: "birth_date"}}, "ja")[0].Hint)
+	require.Equal(t, "例）19980101", b.Fields(water, []message.Answer{{Field: "birth_date"}}, "ja")[0].Hint)
+}
+
+func TestNameIsAskedInOneFieldOrTwo(t *testing.T) {
+	b := setup(t)
+	answers := []message.Answer{{Field: "birth_date"}, {Field: "kana_name"}}
+	require.Empty(t, b.Fields(water, answers, "ja")[1].Parts)
+	two := *water
+	two.Policy.SplitName = true
+	fields := b.Fields(&two, answers, "ja")
+	require.Empty(t, fields[0].Parts)
+	require.Equal(t, []string{"kana_name.1", "姓", "例）ヤマダ"}, []string{fields[1].Parts[0].Name, fields[1].Parts[0].Label, fields[1].Parts[0].Hint})
+	require.Equal(t, []string{"kana_name.2", "名", "例）タロウ"}, []string{fields[1].Parts[1].Name, fields[1].Parts[1].Label, fields[1].Parts[1].Hint})
+
+	ref := b.message(secrets, false)
+	held := b.state(ref).Head.Answers
+	join := func(typed map[string]string) map[string]string {
+		return b.Join(held, func(name string) string { return typed[name] })
+	}
+	one := map[string]string{"birth_date": "19980101", "customer_number": "C-778899", "kana_name.1": "やまだ", "kana_name.2": ""}
+	require.Equal(t, Incomplete, b.items(ref, join(one)), "a name of which a part is missing is no try")
+	one["kana_name.2"] = "たろう"
+	require.Equal(t, Passed, b.items(ref, join(one)))
+	one["kana_name.1"], one["kana_name.2"], one["kana_name"] = "", "", "ヤマダタロウ"
+	require.Equal(t, Passed, b.items(ref, join(one)), "a page of before")
+}
+
+func TestQuestionWithoutWordsNeedsThem(t *testing.T) {
+	b := setup(t)
+	answers, problems, err := b.Enroll(t.Context(), water, []ulid.ULID{newID(), newID()}, [][]message.IdentityItem{
+		{{Field: "free", Value: "ポチ"}}, {{Field: "free", Label: "ペットの名前", Value: "ポチ"}},
+	})
+	require.NoError(t, err)
+	require.Equal(t, "identity.items[0].label", problems[0][0].Field)
+	require.Equal(t, "required", problems[0][0].Code)
+	require.Empty(t, problems[1])
+	require.Equal(t, "ペットの名前", answers[1][0].Label)
 }

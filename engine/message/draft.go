@@ -56,7 +56,7 @@ type Identity struct {
 
 // IdentityItem is one question with its expected answer. In a draft Value is the plain answer; it is never stored so.
 type IdentityItem struct {
-	Field string `json:"field"`           // birth_date, kana_name, customer_number, phone, postcode, passcode
+	Field string `json:"field"`           // birth_date, kana_name, customer_number, phone, postcode, passcode, free
 	Label string `json:"label,omitempty"` // shown instead of the field's own label, at most 30 characters
 	Level string `json:"level,omitempty"` // normalisation level; empty: the tenant's, else the module's default
 	Value string `json:"value"`

@@ -35,6 +35,17 @@ func View(t *tenant.Tenant, view proto.View, lang string) *proto.Page {
 	return p
 }
 
+// SetNotice puts what the tenant says on the page before the questions. t may be nil.
+func SetNotice(p *proto.Page, t *tenant.Tenant) {
+	switch {
+	case t == nil:
+	case p.Lang == "en" && t.PrePage.NoticeEN != "":
+		p.Lead = valid(t.PrePage.NoticeEN)
+	default:
+		p.Lead = valid(t.PrePage.Notice)
+	}
+}
+
 // SetContent puts what the sender wrote into the page. The survey is not answered yet.
 func SetContent(p *proto.Page, c *message.Content) {
 	p.Title, p.Lead, p.Closing = valid(c.Page.Title), valid(c.Page.Lead), valid(c.Page.Closing)

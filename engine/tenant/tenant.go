@@ -26,6 +26,7 @@ type Tenant struct {
 	Senders   []SenderProfile `json:"senders" toml:"sender"`
 	Templates []Template      `json:"templates,omitempty" toml:"template,omitempty"`
 	Agents    []Agent         `json:"agents,omitempty" toml:"agent,omitempty"`
+	PrePage   PrePage         `json:"prepage,omitzero" toml:"prepage"`
 	Policy    Policy          `json:"policy" toml:"policy"`
 	Callbacks []Callback      `json:"callbacks,omitempty" toml:"callback,omitempty"`
 	Seeds     []Seed          `json:"seeds,omitempty" toml:"-"`
@@ -40,6 +41,17 @@ type Brand struct {
 	Hours string `json:"hours,omitempty" toml:"hours,omitempty"` // 受付時間
 	Note  string `json:"note,omitempty" toml:"note,omitempty"`
 }
+
+// PrePage is the page before the questions, with the button 認証画面へ.
+type PrePage struct {
+	Notice   string `json:"notice,omitempty" toml:"notice,omitempty"` // what stands above the button, at most 600 characters
+	NoticeEN string `json:"notice_en,omitempty" toml:"notice_en,omitempty"`
+	// Skip shows the questions at once. A link that asks none begins with its button all the same.
+	Skip bool `json:"skip,omitempty" toml:"skip,omitempty"`
+}
+
+// MaxNotice is how many characters a PrePage's notice may have.
+const MaxNotice = 600
 
 // Issuer is who signs receipts.
 type Issuer struct {
@@ -78,6 +90,7 @@ type Policy struct {
 	CodeDigits  int    `json:"code_digits,omitempty" toml:"code_digits,omitempty"`   // 4 to 8, default 6
 	MaxSegments int    `json:"max_segments,omitempty" toml:"max_segments,omitempty"` // SMS segments a message may have, default 1, at most 10
 	RatePerSec  int    `json:"rate_per_sec,omitempty" toml:"rate_per_sec,omitempty"` // API messages a second; 0: no limit of its own
+	SplitName   bool   `json:"split_name,omitempty" toml:"split_name,omitempty"`     // a name is asked as family name and given name, side by side
 	TokenLength int    `json:"token_length,omitempty" toml:"token_length,omitempty"` // 8 to 16, default 10
 	// Quiet adds hours and days at which classes are not sent to those of the law and of the operator.
 	Quiet []Quiet `json:"quiet,omitempty" toml:"quiet,omitempty"`
@@ -237,6 +250,11 @@ func (t *Tenant) Validate() []error {
 	}
 	if t.LinkHost != "" && !hostPattern.MatchString(t.LinkHost) {
 		bad("link_host", "%q is no host", t.LinkHost)
+	}
+	for field, notice := range map[string]string{"prepage.notice": t.PrePage.Notice, "prepage.notice_en": t.PrePage.NoticeEN} {
+		if n := len([]rune(notice)); n > MaxNotice {
+			bad(field, "has %d characters, %d are allowed", n, MaxNotice)
+		}
 	}
 	t.validateLists(bad)
 	p := t.Policy

@@ -168,17 +168,8 @@ func (j *Journey) Open(ctx context.Context, v *Visit) (Next, error) {
 		return again, err
 	}
 	doubt := j.doubt(in)
-	for in.state.OpenedAt.IsZero() || (in.state.DoubtfulOpening != "" && doubt == "") {
-		err := j.append(ctx, in, message.Opened, message.Opening{Doubtful: doubt})
-		if err == nil {
-			break
-		}
-		if !conflict(err) {
-			return again, fmt.Errorf("record an opening: %w", err)
-		}
-		if in, err = j.load(ctx, v); err != nil || v.Standing < StateOnly {
-			return again, err
-		}
+	if in, err = j.opened(ctx, in, doubt); err != nil || v.Standing < StateOnly {
+		return again, err
 	}
 	switch {
 	case v.Session.Step != Landing:
@@ -195,26 +186,45 @@ func (j *Journey) Open(ctx context.Context, v *Visit) (Next, error) {
 	return again, nil
 }
 
-// Fields are the names of what Identify takes.
-func (j *Journey) Fields(ctx context.Context, v *Visit) ([]string, error) {
-	in, err := j.load(ctx, v)
-	if err != nil {
-		return nil, err
+// opened records an opening, unless a better one is known. It gives back the message as it was when that was certain.
+func (j *Journey) opened(ctx context.Context, in *visit, doubt string) (*visit, error) {
+	for in.state.OpenedAt.IsZero() || (in.state.DoubtfulOpening != "" && doubt == "") {
+		err := j.append(ctx, in, message.Opened, message.Opening{Doubtful: doubt})
+		if err == nil {
+			break
+		}
+		if !conflict(err) {
+			return in, fmt.Errorf("record an opening: %w", err)
+		}
+		next, err := j.load(ctx, in.Visit)
+		if err != nil || in.Standing < StateOnly {
+			return in, err
+		}
+		in = next
 	}
-	var names []string
-	for _, a := range in.state.Head.Answers {
-		names = append(names, a.Field)
-	}
-	return names, nil
+	return in, nil
 }
 
-// Identify takes the answers to all questions at once, by field.
-func (j *Journey) Identify(ctx context.Context, v *Visit, typed map[string]string) (Next, error) {
+// asksAtOnce reports whether the tenant's questions come without a page before them.
+func asksAtOnce(in *visit) bool { return in.t.PrePage.Skip && len(in.state.Head.Answers) > 0 }
+
+// Identify takes the answers to all questions at once; control gives what was typed into one.
+func (j *Journey) Identify(ctx context.Context, v *Visit, control func(name string) string) (Next, error) {
 	in, err := j.load(ctx, v)
-	if err != nil || v.Standing < StateOnly || v.Session.Step != Identify {
+	if err != nil || v.Standing < StateOnly {
 		return again, err
 	}
-	result, unreadable, err := j.Identity.Items(ctx, in.t, v.Link.Ref(), typed)
+	switch {
+	case v.Session.Step == Identify:
+	case v.Session.Step == Landing && asksAtOnce(in):
+		if in, err = j.opened(ctx, in, j.doubt(in)); err != nil || v.Standing < StateOnly {
+			return again, err
+		}
+		v.Session.promote(Identify)
+	default:
+		return again, nil
+	}
+	result, unreadable, err := j.Identity.Items(ctx, in.t, v.Link.Ref(), j.Identity.Join(in.state.Head.Answers, control))
 	if err != nil {
 		return again, err
 	}

@@ -63,10 +63,8 @@ func (j *Journey) Show(ctx context.Context, v *Visit) (*Screen, error) {
 		return j.Gone(v.Lang), nil
 	case v.Standing == Expired:
 		return j.expired(v), nil
-	case v.Session.Step == Landing:
-		s := j.view(v, proto.View_LANDING)
-		s.Page.Identify = v.Link.Identity
-		return s, nil
+	case v.Session.Step == Landing && !j.skipsLanding(v):
+		return j.landing(v), nil
 	}
 	in, err := j.load(ctx, v)
 	if err != nil {
@@ -76,6 +74,8 @@ func (j *Journey) Show(ctx context.Context, v *Visit) (*Screen, error) {
 		return j.Gone(v.Lang), nil
 	}
 	switch {
+	case v.Session.Step == Landing && !asksAtOnce(in):
+		return j.landing(v), nil
 	case note == NoteDeclined:
 		return j.Fault(v, say(v.Lang, "決済会社で受け付けられませんでした。別のお支払い方法をお選びいただくか、お問い合わせ先までご連絡ください。",
 			"The payment company refused. Please choose another way to pay, or contact us.")), nil
@@ -100,13 +100,26 @@ func (j *Journey) Show(ctx context.Context, v *Visit) (*Screen, error) {
 		s.Page.ValidMinutes = uint32(identity.CodeValid / time.Minute)
 		s.Page.Resent = note == NoteResent
 	} else {
-		s.Page.Fields = j.Identity.Fields(in.state.Head.Answers, v.Lang)
+		s.Page.Fields = j.Identity.Fields(in.t, in.state.Head.Answers, v.Lang)
 		for i, f := range s.Page.Fields {
 			f.Unreadable = slices.Contains(unreadable, i)
 		}
 	}
 	s.Page.Mismatch, s.Page.Incomplete, s.Page.Unreadable = note == NoteMismatch, note == NoteIncomplete, note == NoteUnreadable
 	return s, nil
+}
+
+// skipsLanding reports whether the tenant wants no page before the questions; whether there are any, the message says.
+func (j *Journey) skipsLanding(v *Visit) bool {
+	t := j.Directory().Tenants[v.Link.Tenant]
+	return t != nil && t.PrePage.Skip && v.Link.Identity
+}
+
+func (j *Journey) landing(v *Visit) *Screen {
+	s := j.view(v, proto.View_LANDING)
+	s.Page.Identify = v.Link.Identity
+	page.SetNotice(s.Page, j.Directory().Tenants[v.Link.Tenant])
+	return s
 }
 
 // Returned is shown to a browser that comes back from the agent's page: a button.

@@ -337,15 +337,7 @@ func (s *Server) act(work context.Context, v *journey.Visit, name string, args *
 	case "open":
 		return j.Open(work, v)
 	case "identify":
-		fields, err := j.Fields(work, v)
-		if err != nil {
-			return journey.Next{}, err
-		}
-		typed := map[string]string{}
-		for _, f := range fields {
-			typed[f] = one(f)
-		}
-		return j.Identify(work, v, typed)
+		return j.Identify(work, v, one)
 	case "code":
 		return j.Code(work, v, one("code"))
 	case "resend":

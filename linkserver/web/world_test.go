@@ -461,6 +461,14 @@ func (b *browser) get(path string) shown {
 	return b.do(req)
 }
 
+// says expects each of the words on the page.
+func (b *browser) says(words ...string) {
+	b.t.Helper()
+	for _, w := range words {
+		require.Contains(b.t, b.shown.body, w)
+	}
+}
+
 var (
 	formPattern  = regexp.MustCompile(`(?s)<form method="post" action="([^"]+)">(.*?)</form>`)
 	tokenPattern = regexp.MustCompile(`name="form" value="([^"]+)"`)

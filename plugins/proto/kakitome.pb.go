@@ -575,7 +575,7 @@ func (x SurveyItem_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SurveyItem_Type.Descriptor instead.
 func (SurveyItem_Type) EnumDescriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{35, 0}
+	return file_kakitome_proto_rawDescGZIP(), []int{36, 0}
 }
 
 // Call heads every request that concerns a tenant.
@@ -1151,17 +1151,26 @@ func (*DrainResponse) Descriptor() ([]byte, []int) {
 
 // AuthField is one thing that can be asked of a recipient.
 type AuthField struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // "birth_date", "kana_name", "customer_number", "code"
-	LabelJa       string                 `protobuf:"bytes,2,opt,name=label_ja,json=labelJa,proto3" json:"label_ja,omitempty"`
-	LabelEn       string                 `protobuf:"bytes,3,opt,name=label_en,json=labelEn,proto3" json:"label_en,omitempty"`
-	HintJa        string                 `protobuf:"bytes,4,opt,name=hint_ja,json=hintJa,proto3" json:"hint_ja,omitempty"` // e.g. 例）19980101
-	HintEn        string                 `protobuf:"bytes,5,opt,name=hint_en,json=hintEn,proto3" json:"hint_en,omitempty"`
-	InputMode     string                 `protobuf:"bytes,6,opt,name=input_mode,json=inputMode,proto3" json:"input_mode,omitempty"`  // HTML inputmode: text, numeric, tel
-	Autocomplete  string                 `protobuf:"bytes,7,opt,name=autocomplete,proto3" json:"autocomplete,omitempty"`             // HTML autocomplete: bday, name, one-time-code, off
-	MaxLength     uint32                 `protobuf:"varint,8,opt,name=max_length,json=maxLength,proto3" json:"max_length,omitempty"` // characters accepted as typed
-	Levels        []string               `protobuf:"bytes,9,rep,name=levels,proto3" json:"levels,omitempty"`                         // normalisation levels that Canonical knows; first is the default; empty: one only
-	Challenge     bool                   `protobuf:"varint,10,opt,name=challenge,proto3" json:"challenge,omitempty"`                 // true: the expected answer comes from Challenge, not from registration
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Name         string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // "birth_date", "kana_name", "customer_number", "code"
+	LabelJa      string                 `protobuf:"bytes,2,opt,name=label_ja,json=labelJa,proto3" json:"label_ja,omitempty"`
+	LabelEn      string                 `protobuf:"bytes,3,opt,name=label_en,json=labelEn,proto3" json:"label_en,omitempty"`
+	HintJa       string                 `protobuf:"bytes,4,opt,name=hint_ja,json=hintJa,proto3" json:"hint_ja,omitempty"` // e.g. 例）19980101
+	HintEn       string                 `protobuf:"bytes,5,opt,name=hint_en,json=hintEn,proto3" json:"hint_en,omitempty"`
+	InputMode    string                 `protobuf:"bytes,6,opt,name=input_mode,json=inputMode,proto3" json:"input_mode,omitempty"`  // HTML inputmode: text, numeric, tel
+	Autocomplete string                 `protobuf:"bytes,7,opt,name=autocomplete,proto3" json:"autocomplete,omitempty"`             // HTML autocomplete: bday, name, one-time-code, off
+	MaxLength    uint32                 `protobuf:"varint,8,opt,name=max_length,json=maxLength,proto3" json:"max_length,omitempty"` // characters accepted as typed
+	Levels       []string               `protobuf:"bytes,9,rep,name=levels,proto3" json:"levels,omitempty"`                         // normalisation levels that Canonical knows; first is the default; empty: one only
+	Challenge    bool                   `protobuf:"varint,10,opt,name=challenge,proto3" json:"challenge,omitempty"`                 // true: the expected answer comes from Challenge, not from registration
+	FormJa       string                 `protobuf:"bytes,11,opt,name=form_ja,json=formJa,proto3" json:"form_ja,omitempty"`          // how it must be written, shown to whoever wrote it in another way: カタカナでご入力ください。
+	FormEn       string                 `protobuf:"bytes,12,opt,name=form_en,json=formEn,proto3" json:"form_en,omitempty"`
+	// The same answer asked in parts side by side, where the tenant wants it so: family name and given name. The host joins them
+	// by a space before Canonical.
+	Parts []*AuthPart `protobuf:"bytes,13,rep,name=parts,proto3" json:"parts,omitempty"`
+	// Somebody who knows nothing of the person, but how such answers are spread, hits with one guess in so many. 0: not known,
+	// counted as 1. It must rather be too small than too large.
+	OneIn         uint64 `protobuf:"varint,14,opt,name=one_in,json=oneIn,proto3" json:"one_in,omitempty"`
+	OwnLabel      bool   `protobuf:"varint,15,opt,name=own_label,json=ownLabel,proto3" json:"own_label,omitempty"` // it is asked in the sender's words alone: a message must bring its label
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1266,6 +1275,125 @@ func (x *AuthField) GetChallenge() bool {
 	return false
 }
 
+func (x *AuthField) GetFormJa() string {
+	if x != nil {
+		return x.FormJa
+	}
+	return ""
+}
+
+func (x *AuthField) GetFormEn() string {
+	if x != nil {
+		return x.FormEn
+	}
+	return ""
+}
+
+func (x *AuthField) GetParts() []*AuthPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *AuthField) GetOneIn() uint64 {
+	if x != nil {
+		return x.OneIn
+	}
+	return 0
+}
+
+func (x *AuthField) GetOwnLabel() bool {
+	if x != nil {
+		return x.OwnLabel
+	}
+	return false
+}
+
+type AuthPart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	LabelJa       string                 `protobuf:"bytes,1,opt,name=label_ja,json=labelJa,proto3" json:"label_ja,omitempty"`
+	LabelEn       string                 `protobuf:"bytes,2,opt,name=label_en,json=labelEn,proto3" json:"label_en,omitempty"`
+	HintJa        string                 `protobuf:"bytes,3,opt,name=hint_ja,json=hintJa,proto3" json:"hint_ja,omitempty"`
+	HintEn        string                 `protobuf:"bytes,4,opt,name=hint_en,json=hintEn,proto3" json:"hint_en,omitempty"`
+	Autocomplete  string                 `protobuf:"bytes,5,opt,name=autocomplete,proto3" json:"autocomplete,omitempty"`
+	MaxLength     uint32                 `protobuf:"varint,6,opt,name=max_length,json=maxLength,proto3" json:"max_length,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthPart) Reset() {
+	*x = AuthPart{}
+	mi := &file_kakitome_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthPart) ProtoMessage() {}
+
+func (x *AuthPart) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthPart.ProtoReflect.Descriptor instead.
+func (*AuthPart) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *AuthPart) GetLabelJa() string {
+	if x != nil {
+		return x.LabelJa
+	}
+	return ""
+}
+
+func (x *AuthPart) GetLabelEn() string {
+	if x != nil {
+		return x.LabelEn
+	}
+	return ""
+}
+
+func (x *AuthPart) GetHintJa() string {
+	if x != nil {
+		return x.HintJa
+	}
+	return ""
+}
+
+func (x *AuthPart) GetHintEn() string {
+	if x != nil {
+		return x.HintEn
+	}
+	return ""
+}
+
+func (x *AuthPart) GetAutocomplete() string {
+	if x != nil {
+		return x.Autocomplete
+	}
+	return ""
+}
+
+func (x *AuthPart) GetMaxLength() uint32 {
+	if x != nil {
+		return x.MaxLength
+	}
+	return 0
+}
+
 type CanonicalItem struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Field         string                 `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
@@ -1277,7 +1405,7 @@ type CanonicalItem struct {
 
 func (x *CanonicalItem) Reset() {
 	*x = CanonicalItem{}
-	mi := &file_kakitome_proto_msgTypes[11]
+	mi := &file_kakitome_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +1417,7 @@ func (x *CanonicalItem) String() string {
 func (*CanonicalItem) ProtoMessage() {}
 
 func (x *CanonicalItem) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[11]
+	mi := &file_kakitome_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +1430,7 @@ func (x *CanonicalItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CanonicalItem.ProtoReflect.Descriptor instead.
 func (*CanonicalItem) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{11}
+	return file_kakitome_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CanonicalItem) GetField() string {
@@ -1337,7 +1465,7 @@ type CanonicalForm struct {
 
 func (x *CanonicalForm) Reset() {
 	*x = CanonicalForm{}
-	mi := &file_kakitome_proto_msgTypes[12]
+	mi := &file_kakitome_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1349,7 +1477,7 @@ func (x *CanonicalForm) String() string {
 func (*CanonicalForm) ProtoMessage() {}
 
 func (x *CanonicalForm) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[12]
+	mi := &file_kakitome_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1362,7 +1490,7 @@ func (x *CanonicalForm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CanonicalForm.ProtoReflect.Descriptor instead.
 func (*CanonicalForm) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{12}
+	return file_kakitome_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CanonicalForm) GetForm() string {
@@ -1389,7 +1517,7 @@ type CanonicalRequest struct {
 
 func (x *CanonicalRequest) Reset() {
 	*x = CanonicalRequest{}
-	mi := &file_kakitome_proto_msgTypes[13]
+	mi := &file_kakitome_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1401,7 +1529,7 @@ func (x *CanonicalRequest) String() string {
 func (*CanonicalRequest) ProtoMessage() {}
 
 func (x *CanonicalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[13]
+	mi := &file_kakitome_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1414,7 +1542,7 @@ func (x *CanonicalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CanonicalRequest.ProtoReflect.Descriptor instead.
 func (*CanonicalRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{13}
+	return file_kakitome_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CanonicalRequest) GetCall() *Call {
@@ -1440,7 +1568,7 @@ type CanonicalResponse struct {
 
 func (x *CanonicalResponse) Reset() {
 	*x = CanonicalResponse{}
-	mi := &file_kakitome_proto_msgTypes[14]
+	mi := &file_kakitome_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1452,7 +1580,7 @@ func (x *CanonicalResponse) String() string {
 func (*CanonicalResponse) ProtoMessage() {}
 
 func (x *CanonicalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[14]
+	mi := &file_kakitome_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1465,7 +1593,7 @@ func (x *CanonicalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CanonicalResponse.ProtoReflect.Descriptor instead.
 func (*CanonicalResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{14}
+	return file_kakitome_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CanonicalResponse) GetForms() []*CanonicalForm {
@@ -1490,7 +1618,7 @@ type ChallengeRequest struct {
 
 func (x *ChallengeRequest) Reset() {
 	*x = ChallengeRequest{}
-	mi := &file_kakitome_proto_msgTypes[15]
+	mi := &file_kakitome_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1502,7 +1630,7 @@ func (x *ChallengeRequest) String() string {
 func (*ChallengeRequest) ProtoMessage() {}
 
 func (x *ChallengeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[15]
+	mi := &file_kakitome_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1515,7 +1643,7 @@ func (x *ChallengeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChallengeRequest.ProtoReflect.Descriptor instead.
 func (*ChallengeRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{15}
+	return file_kakitome_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ChallengeRequest) GetCall() *Call {
@@ -1571,7 +1699,7 @@ type ChallengeResponse struct {
 
 func (x *ChallengeResponse) Reset() {
 	*x = ChallengeResponse{}
-	mi := &file_kakitome_proto_msgTypes[16]
+	mi := &file_kakitome_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1711,7 @@ func (x *ChallengeResponse) String() string {
 func (*ChallengeResponse) ProtoMessage() {}
 
 func (x *ChallengeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[16]
+	mi := &file_kakitome_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1724,7 @@ func (x *ChallengeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChallengeResponse.ProtoReflect.Descriptor instead.
 func (*ChallengeResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{16}
+	return file_kakitome_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ChallengeResponse) GetAnswer() string {
@@ -1637,7 +1765,7 @@ type PaymentMethod struct {
 
 func (x *PaymentMethod) Reset() {
 	*x = PaymentMethod{}
-	mi := &file_kakitome_proto_msgTypes[17]
+	mi := &file_kakitome_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1649,7 +1777,7 @@ func (x *PaymentMethod) String() string {
 func (*PaymentMethod) ProtoMessage() {}
 
 func (x *PaymentMethod) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[17]
+	mi := &file_kakitome_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1662,7 +1790,7 @@ func (x *PaymentMethod) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentMethod.ProtoReflect.Descriptor instead.
 func (*PaymentMethod) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{17}
+	return file_kakitome_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PaymentMethod) GetCode() string {
@@ -1739,7 +1867,7 @@ type Store struct {
 
 func (x *Store) Reset() {
 	*x = Store{}
-	mi := &file_kakitome_proto_msgTypes[18]
+	mi := &file_kakitome_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1751,7 +1879,7 @@ func (x *Store) String() string {
 func (*Store) ProtoMessage() {}
 
 func (x *Store) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[18]
+	mi := &file_kakitome_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1764,7 +1892,7 @@ func (x *Store) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Store.ProtoReflect.Descriptor instead.
 func (*Store) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{18}
+	return file_kakitome_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Store) GetCode() string {
@@ -1800,7 +1928,7 @@ type LineItem struct {
 
 func (x *LineItem) Reset() {
 	*x = LineItem{}
-	mi := &file_kakitome_proto_msgTypes[19]
+	mi := &file_kakitome_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1812,7 +1940,7 @@ func (x *LineItem) String() string {
 func (*LineItem) ProtoMessage() {}
 
 func (x *LineItem) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[19]
+	mi := &file_kakitome_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1825,7 +1953,7 @@ func (x *LineItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LineItem.ProtoReflect.Descriptor instead.
 func (*LineItem) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{19}
+	return file_kakitome_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LineItem) GetName() string {
@@ -1876,7 +2004,7 @@ type CreateRequest struct {
 
 func (x *CreateRequest) Reset() {
 	*x = CreateRequest{}
-	mi := &file_kakitome_proto_msgTypes[20]
+	mi := &file_kakitome_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1888,7 +2016,7 @@ func (x *CreateRequest) String() string {
 func (*CreateRequest) ProtoMessage() {}
 
 func (x *CreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[20]
+	mi := &file_kakitome_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1901,7 +2029,7 @@ func (x *CreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateRequest.ProtoReflect.Descriptor instead.
 func (*CreateRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{20}
+	return file_kakitome_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CreateRequest) GetCall() *Call {
@@ -2001,7 +2129,7 @@ type Voucher struct {
 
 func (x *Voucher) Reset() {
 	*x = Voucher{}
-	mi := &file_kakitome_proto_msgTypes[21]
+	mi := &file_kakitome_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2013,7 +2141,7 @@ func (x *Voucher) String() string {
 func (*Voucher) ProtoMessage() {}
 
 func (x *Voucher) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[21]
+	mi := &file_kakitome_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2026,7 +2154,7 @@ func (x *Voucher) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Voucher.ProtoReflect.Descriptor instead.
 func (*Voucher) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{21}
+	return file_kakitome_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Voucher) GetPaymentNumber() string {
@@ -2085,7 +2213,7 @@ type Payment struct {
 
 func (x *Payment) Reset() {
 	*x = Payment{}
-	mi := &file_kakitome_proto_msgTypes[22]
+	mi := &file_kakitome_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2097,7 +2225,7 @@ func (x *Payment) String() string {
 func (*Payment) ProtoMessage() {}
 
 func (x *Payment) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[22]
+	mi := &file_kakitome_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2110,7 +2238,7 @@ func (x *Payment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payment.ProtoReflect.Descriptor instead.
 func (*Payment) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{22}
+	return file_kakitome_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Payment) GetAttemptId() string {
@@ -2207,7 +2335,7 @@ type CreateResponse struct {
 
 func (x *CreateResponse) Reset() {
 	*x = CreateResponse{}
-	mi := &file_kakitome_proto_msgTypes[23]
+	mi := &file_kakitome_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2219,7 +2347,7 @@ func (x *CreateResponse) String() string {
 func (*CreateResponse) ProtoMessage() {}
 
 func (x *CreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[23]
+	mi := &file_kakitome_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2232,7 +2360,7 @@ func (x *CreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateResponse.ProtoReflect.Descriptor instead.
 func (*CreateResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{23}
+	return file_kakitome_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CreateResponse) GetPayment() *Payment {
@@ -2259,7 +2387,7 @@ type GetRequest struct {
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_kakitome_proto_msgTypes[24]
+	mi := &file_kakitome_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2271,7 +2399,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[24]
+	mi := &file_kakitome_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2284,7 +2412,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{24}
+	return file_kakitome_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetRequest) GetCall() *Call {
@@ -2311,7 +2439,7 @@ type GetResponse struct {
 
 func (x *GetResponse) Reset() {
 	*x = GetResponse{}
-	mi := &file_kakitome_proto_msgTypes[25]
+	mi := &file_kakitome_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2323,7 +2451,7 @@ func (x *GetResponse) String() string {
 func (*GetResponse) ProtoMessage() {}
 
 func (x *GetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[25]
+	mi := &file_kakitome_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2336,7 +2464,7 @@ func (x *GetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetResponse.ProtoReflect.Descriptor instead.
 func (*GetResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{25}
+	return file_kakitome_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetResponse) GetPayment() *Payment {
@@ -2363,7 +2491,7 @@ type CancelRequest struct {
 
 func (x *CancelRequest) Reset() {
 	*x = CancelRequest{}
-	mi := &file_kakitome_proto_msgTypes[26]
+	mi := &file_kakitome_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2375,7 +2503,7 @@ func (x *CancelRequest) String() string {
 func (*CancelRequest) ProtoMessage() {}
 
 func (x *CancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[26]
+	mi := &file_kakitome_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2388,7 +2516,7 @@ func (x *CancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
 func (*CancelRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{26}
+	return file_kakitome_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CancelRequest) GetCall() *Call {
@@ -2415,7 +2543,7 @@ type CancelResponse struct {
 
 func (x *CancelResponse) Reset() {
 	*x = CancelResponse{}
-	mi := &file_kakitome_proto_msgTypes[27]
+	mi := &file_kakitome_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2427,7 +2555,7 @@ func (x *CancelResponse) String() string {
 func (*CancelResponse) ProtoMessage() {}
 
 func (x *CancelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[27]
+	mi := &file_kakitome_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2440,7 +2568,7 @@ func (x *CancelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelResponse.ProtoReflect.Descriptor instead.
 func (*CancelResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{27}
+	return file_kakitome_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CancelResponse) GetPayment() *Payment {
@@ -2467,7 +2595,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_kakitome_proto_msgTypes[28]
+	mi := &file_kakitome_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2479,7 +2607,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[28]
+	mi := &file_kakitome_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2492,7 +2620,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{28}
+	return file_kakitome_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Header) GetName() string {
@@ -2523,7 +2651,7 @@ type WebhookRequest struct {
 
 func (x *WebhookRequest) Reset() {
 	*x = WebhookRequest{}
-	mi := &file_kakitome_proto_msgTypes[29]
+	mi := &file_kakitome_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2535,7 +2663,7 @@ func (x *WebhookRequest) String() string {
 func (*WebhookRequest) ProtoMessage() {}
 
 func (x *WebhookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[29]
+	mi := &file_kakitome_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2548,7 +2676,7 @@ func (x *WebhookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WebhookRequest.ProtoReflect.Descriptor instead.
 func (*WebhookRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{29}
+	return file_kakitome_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WebhookRequest) GetCall() *Call {
@@ -2597,7 +2725,7 @@ type PaymentNotice struct {
 
 func (x *PaymentNotice) Reset() {
 	*x = PaymentNotice{}
-	mi := &file_kakitome_proto_msgTypes[30]
+	mi := &file_kakitome_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2609,7 +2737,7 @@ func (x *PaymentNotice) String() string {
 func (*PaymentNotice) ProtoMessage() {}
 
 func (x *PaymentNotice) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[30]
+	mi := &file_kakitome_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2622,7 +2750,7 @@ func (x *PaymentNotice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentNotice.ProtoReflect.Descriptor instead.
 func (*PaymentNotice) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{30}
+	return file_kakitome_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PaymentNotice) GetNoticeId() string {
@@ -2661,7 +2789,7 @@ type WebhookResponse struct {
 
 func (x *WebhookResponse) Reset() {
 	*x = WebhookResponse{}
-	mi := &file_kakitome_proto_msgTypes[31]
+	mi := &file_kakitome_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2673,7 +2801,7 @@ func (x *WebhookResponse) String() string {
 func (*WebhookResponse) ProtoMessage() {}
 
 func (x *WebhookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[31]
+	mi := &file_kakitome_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2686,7 +2814,7 @@ func (x *WebhookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WebhookResponse.ProtoReflect.Descriptor instead.
 func (*WebhookResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{31}
+	return file_kakitome_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *WebhookResponse) GetVerified() bool {
@@ -2745,7 +2873,7 @@ type Brand struct {
 
 func (x *Brand) Reset() {
 	*x = Brand{}
-	mi := &file_kakitome_proto_msgTypes[32]
+	mi := &file_kakitome_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2757,7 +2885,7 @@ func (x *Brand) String() string {
 func (*Brand) ProtoMessage() {}
 
 func (x *Brand) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[32]
+	mi := &file_kakitome_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2770,7 +2898,7 @@ func (x *Brand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Brand.ProtoReflect.Descriptor instead.
 func (*Brand) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{32}
+	return file_kakitome_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Brand) GetName() string {
@@ -2825,7 +2953,7 @@ type Row struct {
 
 func (x *Row) Reset() {
 	*x = Row{}
-	mi := &file_kakitome_proto_msgTypes[33]
+	mi := &file_kakitome_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2837,7 +2965,7 @@ func (x *Row) String() string {
 func (*Row) ProtoMessage() {}
 
 func (x *Row) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[33]
+	mi := &file_kakitome_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2850,7 +2978,7 @@ func (x *Row) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Row.ProtoReflect.Descriptor instead.
 func (*Row) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{33}
+	return file_kakitome_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Row) GetItem() string {
@@ -2876,13 +3004,15 @@ type FormField struct {
 	Autocomplete  string                 `protobuf:"bytes,5,opt,name=autocomplete,proto3" json:"autocomplete,omitempty"`
 	MaxLength     uint32                 `protobuf:"varint,6,opt,name=max_length,json=maxLength,proto3" json:"max_length,omitempty"`
 	Unreadable    bool                   `protobuf:"varint,7,opt,name=unreadable,proto3" json:"unreadable,omitempty"` // IDENTIFY: what was typed here is not in its form, whoever typed it; nothing was compared
+	Form          string                 `protobuf:"bytes,8,opt,name=form,proto3" json:"form,omitempty"`              // how it must be written; said where unreadable
+	Parts         []*FormField           `protobuf:"bytes,9,rep,name=parts,proto3" json:"parts,omitempty"`            // instead of one input: inputs side by side, each with a name of its own; their hints are placeholders
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FormField) Reset() {
 	*x = FormField{}
-	mi := &file_kakitome_proto_msgTypes[34]
+	mi := &file_kakitome_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2894,7 +3024,7 @@ func (x *FormField) String() string {
 func (*FormField) ProtoMessage() {}
 
 func (x *FormField) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[34]
+	mi := &file_kakitome_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2907,7 +3037,7 @@ func (x *FormField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FormField.ProtoReflect.Descriptor instead.
 func (*FormField) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{34}
+	return file_kakitome_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *FormField) GetName() string {
@@ -2959,6 +3089,20 @@ func (x *FormField) GetUnreadable() bool {
 	return false
 }
 
+func (x *FormField) GetForm() string {
+	if x != nil {
+		return x.Form
+	}
+	return ""
+}
+
+func (x *FormField) GetParts() []*FormField {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
 type SurveyItem struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // form control name
@@ -2973,7 +3117,7 @@ type SurveyItem struct {
 
 func (x *SurveyItem) Reset() {
 	*x = SurveyItem{}
-	mi := &file_kakitome_proto_msgTypes[35]
+	mi := &file_kakitome_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2985,7 +3129,7 @@ func (x *SurveyItem) String() string {
 func (*SurveyItem) ProtoMessage() {}
 
 func (x *SurveyItem) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[35]
+	mi := &file_kakitome_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2998,7 +3142,7 @@ func (x *SurveyItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SurveyItem.ProtoReflect.Descriptor instead.
 func (*SurveyItem) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{35}
+	return file_kakitome_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SurveyItem) GetName() string {
@@ -3054,7 +3198,7 @@ type Survey struct {
 
 func (x *Survey) Reset() {
 	*x = Survey{}
-	mi := &file_kakitome_proto_msgTypes[36]
+	mi := &file_kakitome_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3066,7 +3210,7 @@ func (x *Survey) String() string {
 func (*Survey) ProtoMessage() {}
 
 func (x *Survey) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[36]
+	mi := &file_kakitome_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3079,7 +3223,7 @@ func (x *Survey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Survey.ProtoReflect.Descriptor instead.
 func (*Survey) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{36}
+	return file_kakitome_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Survey) GetLead() string {
@@ -3114,7 +3258,7 @@ type DocumentLink struct {
 
 func (x *DocumentLink) Reset() {
 	*x = DocumentLink{}
-	mi := &file_kakitome_proto_msgTypes[37]
+	mi := &file_kakitome_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3126,7 +3270,7 @@ func (x *DocumentLink) String() string {
 func (*DocumentLink) ProtoMessage() {}
 
 func (x *DocumentLink) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[37]
+	mi := &file_kakitome_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3139,7 +3283,7 @@ func (x *DocumentLink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocumentLink.ProtoReflect.Descriptor instead.
 func (*DocumentLink) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{37}
+	return file_kakitome_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DocumentLink) GetName() string {
@@ -3175,7 +3319,7 @@ type MethodChoice struct {
 
 func (x *MethodChoice) Reset() {
 	*x = MethodChoice{}
-	mi := &file_kakitome_proto_msgTypes[38]
+	mi := &file_kakitome_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3187,7 +3331,7 @@ func (x *MethodChoice) String() string {
 func (*MethodChoice) ProtoMessage() {}
 
 func (x *MethodChoice) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[38]
+	mi := &file_kakitome_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3200,7 +3344,7 @@ func (x *MethodChoice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MethodChoice.ProtoReflect.Descriptor instead.
 func (*MethodChoice) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{38}
+	return file_kakitome_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *MethodChoice) GetCode() string {
@@ -3247,7 +3391,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_kakitome_proto_msgTypes[39]
+	mi := &file_kakitome_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3259,7 +3403,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[39]
+	mi := &file_kakitome_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3272,7 +3416,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{39}
+	return file_kakitome_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Claim) GetNumber() string {
@@ -3373,7 +3517,7 @@ type Page struct {
 
 func (x *Page) Reset() {
 	*x = Page{}
-	mi := &file_kakitome_proto_msgTypes[40]
+	mi := &file_kakitome_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3385,7 +3529,7 @@ func (x *Page) String() string {
 func (*Page) ProtoMessage() {}
 
 func (x *Page) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[40]
+	mi := &file_kakitome_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3398,7 +3542,7 @@ func (x *Page) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Page.ProtoReflect.Descriptor instead.
 func (*Page) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{40}
+	return file_kakitome_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Page) GetView() View {
@@ -3614,7 +3758,7 @@ type RenderPageRequest struct {
 
 func (x *RenderPageRequest) Reset() {
 	*x = RenderPageRequest{}
-	mi := &file_kakitome_proto_msgTypes[41]
+	mi := &file_kakitome_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3626,7 +3770,7 @@ func (x *RenderPageRequest) String() string {
 func (*RenderPageRequest) ProtoMessage() {}
 
 func (x *RenderPageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[41]
+	mi := &file_kakitome_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3639,7 +3783,7 @@ func (x *RenderPageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderPageRequest.ProtoReflect.Descriptor instead.
 func (*RenderPageRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{41}
+	return file_kakitome_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *RenderPageRequest) GetCall() *Call {
@@ -3666,7 +3810,7 @@ type RenderPageResponse struct {
 
 func (x *RenderPageResponse) Reset() {
 	*x = RenderPageResponse{}
-	mi := &file_kakitome_proto_msgTypes[42]
+	mi := &file_kakitome_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3678,7 +3822,7 @@ func (x *RenderPageResponse) String() string {
 func (*RenderPageResponse) ProtoMessage() {}
 
 func (x *RenderPageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[42]
+	mi := &file_kakitome_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3691,7 +3835,7 @@ func (x *RenderPageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderPageResponse.ProtoReflect.Descriptor instead.
 func (*RenderPageResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{42}
+	return file_kakitome_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RenderPageResponse) GetHtml() []byte {
@@ -3720,7 +3864,7 @@ type Issuer struct {
 
 func (x *Issuer) Reset() {
 	*x = Issuer{}
-	mi := &file_kakitome_proto_msgTypes[43]
+	mi := &file_kakitome_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3732,7 +3876,7 @@ func (x *Issuer) String() string {
 func (*Issuer) ProtoMessage() {}
 
 func (x *Issuer) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[43]
+	mi := &file_kakitome_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3745,7 +3889,7 @@ func (x *Issuer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Issuer.ProtoReflect.Descriptor instead.
 func (*Issuer) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{43}
+	return file_kakitome_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Issuer) GetName() string {
@@ -3791,7 +3935,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_kakitome_proto_msgTypes[44]
+	mi := &file_kakitome_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3803,7 +3947,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[44]
+	mi := &file_kakitome_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3816,7 +3960,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{44}
+	return file_kakitome_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Receipt) GetNumber() string {
@@ -3882,7 +4026,7 @@ type CertificateStep struct {
 
 func (x *CertificateStep) Reset() {
 	*x = CertificateStep{}
-	mi := &file_kakitome_proto_msgTypes[45]
+	mi := &file_kakitome_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3894,7 +4038,7 @@ func (x *CertificateStep) String() string {
 func (*CertificateStep) ProtoMessage() {}
 
 func (x *CertificateStep) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[45]
+	mi := &file_kakitome_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3907,7 +4051,7 @@ func (x *CertificateStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateStep.ProtoReflect.Descriptor instead.
 func (*CertificateStep) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{45}
+	return file_kakitome_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *CertificateStep) GetNumber() uint32 {
@@ -3956,7 +4100,7 @@ type CertificatePart struct {
 
 func (x *CertificatePart) Reset() {
 	*x = CertificatePart{}
-	mi := &file_kakitome_proto_msgTypes[46]
+	mi := &file_kakitome_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3968,7 +4112,7 @@ func (x *CertificatePart) String() string {
 func (*CertificatePart) ProtoMessage() {}
 
 func (x *CertificatePart) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[46]
+	mi := &file_kakitome_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3981,7 +4125,7 @@ func (x *CertificatePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificatePart.ProtoReflect.Descriptor instead.
 func (*CertificatePart) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{46}
+	return file_kakitome_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *CertificatePart) GetTitle() string {
@@ -4011,7 +4155,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_kakitome_proto_msgTypes[47]
+	mi := &file_kakitome_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4023,7 +4167,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[47]
+	mi := &file_kakitome_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4036,7 +4180,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{47}
+	return file_kakitome_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Certificate) GetProvisional() bool {
@@ -4086,7 +4230,7 @@ type Document struct {
 
 func (x *Document) Reset() {
 	*x = Document{}
-	mi := &file_kakitome_proto_msgTypes[48]
+	mi := &file_kakitome_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4098,7 +4242,7 @@ func (x *Document) String() string {
 func (*Document) ProtoMessage() {}
 
 func (x *Document) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[48]
+	mi := &file_kakitome_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4111,7 +4255,7 @@ func (x *Document) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Document.ProtoReflect.Descriptor instead.
 func (*Document) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{48}
+	return file_kakitome_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Document) GetKind() DocumentKind {
@@ -4201,7 +4345,7 @@ type RenderDocumentRequest struct {
 
 func (x *RenderDocumentRequest) Reset() {
 	*x = RenderDocumentRequest{}
-	mi := &file_kakitome_proto_msgTypes[49]
+	mi := &file_kakitome_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4213,7 +4357,7 @@ func (x *RenderDocumentRequest) String() string {
 func (*RenderDocumentRequest) ProtoMessage() {}
 
 func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[49]
+	mi := &file_kakitome_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4226,7 +4370,7 @@ func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentRequest.ProtoReflect.Descriptor instead.
 func (*RenderDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{49}
+	return file_kakitome_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RenderDocumentRequest) GetCall() *Call {
@@ -4253,7 +4397,7 @@ type RenderDocumentResponse struct {
 
 func (x *RenderDocumentResponse) Reset() {
 	*x = RenderDocumentResponse{}
-	mi := &file_kakitome_proto_msgTypes[50]
+	mi := &file_kakitome_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4265,7 +4409,7 @@ func (x *RenderDocumentResponse) String() string {
 func (*RenderDocumentResponse) ProtoMessage() {}
 
 func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[50]
+	mi := &file_kakitome_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4278,7 +4422,7 @@ func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentResponse.ProtoReflect.Descriptor instead.
 func (*RenderDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{50}
+	return file_kakitome_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *RenderDocumentResponse) GetPdf() []byte {
@@ -4307,7 +4451,7 @@ type NumberQuery struct {
 
 func (x *NumberQuery) Reset() {
 	*x = NumberQuery{}
-	mi := &file_kakitome_proto_msgTypes[51]
+	mi := &file_kakitome_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4319,7 +4463,7 @@ func (x *NumberQuery) String() string {
 func (*NumberQuery) ProtoMessage() {}
 
 func (x *NumberQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[51]
+	mi := &file_kakitome_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4332,7 +4476,7 @@ func (x *NumberQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberQuery.ProtoReflect.Descriptor instead.
 func (*NumberQuery) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{51}
+	return file_kakitome_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *NumberQuery) GetNumber() string {
@@ -4363,7 +4507,7 @@ type NumberResult struct {
 
 func (x *NumberResult) Reset() {
 	*x = NumberResult{}
-	mi := &file_kakitome_proto_msgTypes[52]
+	mi := &file_kakitome_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4375,7 +4519,7 @@ func (x *NumberResult) String() string {
 func (*NumberResult) ProtoMessage() {}
 
 func (x *NumberResult) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[52]
+	mi := &file_kakitome_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4388,7 +4532,7 @@ func (x *NumberResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberResult.ProtoReflect.Descriptor instead.
 func (*NumberResult) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{52}
+	return file_kakitome_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *NumberResult) GetCarrier() string {
@@ -4437,7 +4581,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_kakitome_proto_msgTypes[53]
+	mi := &file_kakitome_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4449,7 +4593,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[53]
+	mi := &file_kakitome_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4462,7 +4606,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{53}
+	return file_kakitome_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *LookupRequest) GetCall() *Call {
@@ -4489,7 +4633,7 @@ type LookupResponse struct {
 
 func (x *LookupResponse) Reset() {
 	*x = LookupResponse{}
-	mi := &file_kakitome_proto_msgTypes[54]
+	mi := &file_kakitome_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4501,7 +4645,7 @@ func (x *LookupResponse) String() string {
 func (*LookupResponse) ProtoMessage() {}
 
 func (x *LookupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[54]
+	mi := &file_kakitome_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4514,7 +4658,7 @@ func (x *LookupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupResponse.ProtoReflect.Descriptor instead.
 func (*LookupResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{54}
+	return file_kakitome_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *LookupResponse) GetResults() []*NumberResult {
@@ -4576,7 +4720,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x11ConfigureResponse\x12/\n" +
 	"\x05error\x18\x01 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\x0e\n" +
 	"\fDrainRequest\"\x0f\n" +
-	"\rDrainResponse\"\x9f\x02\n" +
+	"\rDrainResponse\"\xb9\x03\n" +
 	"\tAuthField\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
 	"\blabel_ja\x18\x02 \x01(\tR\alabelJa\x12\x19\n" +
@@ -4590,7 +4734,20 @@ const file_kakitome_proto_rawDesc = "" +
 	"max_length\x18\b \x01(\rR\tmaxLength\x12\x16\n" +
 	"\x06levels\x18\t \x03(\tR\x06levels\x12\x1c\n" +
 	"\tchallenge\x18\n" +
-	" \x01(\bR\tchallenge\"Q\n" +
+	" \x01(\bR\tchallenge\x12\x17\n" +
+	"\aform_ja\x18\v \x01(\tR\x06formJa\x12\x17\n" +
+	"\aform_en\x18\f \x01(\tR\x06formEn\x122\n" +
+	"\x05parts\x18\r \x03(\v2\x1c.kakitome.plugin.v0.AuthPartR\x05parts\x12\x15\n" +
+	"\x06one_in\x18\x0e \x01(\x04R\x05oneIn\x12\x1b\n" +
+	"\town_label\x18\x0f \x01(\bR\bownLabel\"\xb5\x01\n" +
+	"\bAuthPart\x12\x19\n" +
+	"\blabel_ja\x18\x01 \x01(\tR\alabelJa\x12\x19\n" +
+	"\blabel_en\x18\x02 \x01(\tR\alabelEn\x12\x17\n" +
+	"\ahint_ja\x18\x03 \x01(\tR\x06hintJa\x12\x17\n" +
+	"\ahint_en\x18\x04 \x01(\tR\x06hintEn\x12\"\n" +
+	"\fautocomplete\x18\x05 \x01(\tR\fautocomplete\x12\x1d\n" +
+	"\n" +
+	"max_length\x18\x06 \x01(\rR\tmaxLength\"Q\n" +
 	"\rCanonicalItem\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x14\n" +
 	"\x05level\x18\x02 \x01(\tR\x05level\x12\x14\n" +
@@ -4721,7 +4878,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x04note\x18\x06 \x01(\tR\x04note\"/\n" +
 	"\x03Row\x12\x12\n" +
 	"\x04item\x18\x01 \x01(\tR\x04item\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"\xcb\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\x94\x02\n" +
 	"\tFormField\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x12\n" +
@@ -4733,7 +4890,9 @@ const file_kakitome_proto_rawDesc = "" +
 	"max_length\x18\x06 \x01(\rR\tmaxLength\x12\x1e\n" +
 	"\n" +
 	"unreadable\x18\a \x01(\bR\n" +
-	"unreadable\"\xfb\x01\n" +
+	"unreadable\x12\x12\n" +
+	"\x04form\x18\b \x01(\tR\x04form\x123\n" +
+	"\x05parts\x18\t \x03(\v2\x1d.kakitome.plugin.v0.FormFieldR\x05parts\"\xfb\x01\n" +
 	"\n" +
 	"SurveyItem\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
@@ -4984,7 +5143,7 @@ func file_kakitome_proto_rawDescGZIP() []byte {
 }
 
 var file_kakitome_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
-var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
+var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
 var file_kakitome_proto_goTypes = []any{
 	(ErrorClass)(0),                // 0: kakitome.plugin.v0.ErrorClass
 	(Kind)(0),                      // 1: kakitome.plugin.v0.Kind
@@ -5006,171 +5165,174 @@ var file_kakitome_proto_goTypes = []any{
 	(*DrainRequest)(nil),           // 17: kakitome.plugin.v0.DrainRequest
 	(*DrainResponse)(nil),          // 18: kakitome.plugin.v0.DrainResponse
 	(*AuthField)(nil),              // 19: kakitome.plugin.v0.AuthField
-	(*CanonicalItem)(nil),          // 20: kakitome.plugin.v0.CanonicalItem
-	(*CanonicalForm)(nil),          // 21: kakitome.plugin.v0.CanonicalForm
-	(*CanonicalRequest)(nil),       // 22: kakitome.plugin.v0.CanonicalRequest
-	(*CanonicalResponse)(nil),      // 23: kakitome.plugin.v0.CanonicalResponse
-	(*ChallengeRequest)(nil),       // 24: kakitome.plugin.v0.ChallengeRequest
-	(*ChallengeResponse)(nil),      // 25: kakitome.plugin.v0.ChallengeResponse
-	(*PaymentMethod)(nil),          // 26: kakitome.plugin.v0.PaymentMethod
-	(*Store)(nil),                  // 27: kakitome.plugin.v0.Store
-	(*LineItem)(nil),               // 28: kakitome.plugin.v0.LineItem
-	(*CreateRequest)(nil),          // 29: kakitome.plugin.v0.CreateRequest
-	(*Voucher)(nil),                // 30: kakitome.plugin.v0.Voucher
-	(*Payment)(nil),                // 31: kakitome.plugin.v0.Payment
-	(*CreateResponse)(nil),         // 32: kakitome.plugin.v0.CreateResponse
-	(*GetRequest)(nil),             // 33: kakitome.plugin.v0.GetRequest
-	(*GetResponse)(nil),            // 34: kakitome.plugin.v0.GetResponse
-	(*CancelRequest)(nil),          // 35: kakitome.plugin.v0.CancelRequest
-	(*CancelResponse)(nil),         // 36: kakitome.plugin.v0.CancelResponse
-	(*Header)(nil),                 // 37: kakitome.plugin.v0.Header
-	(*WebhookRequest)(nil),         // 38: kakitome.plugin.v0.WebhookRequest
-	(*PaymentNotice)(nil),          // 39: kakitome.plugin.v0.PaymentNotice
-	(*WebhookResponse)(nil),        // 40: kakitome.plugin.v0.WebhookResponse
-	(*Brand)(nil),                  // 41: kakitome.plugin.v0.Brand
-	(*Row)(nil),                    // 42: kakitome.plugin.v0.Row
-	(*FormField)(nil),              // 43: kakitome.plugin.v0.FormField
-	(*SurveyItem)(nil),             // 44: kakitome.plugin.v0.SurveyItem
-	(*Survey)(nil),                 // 45: kakitome.plugin.v0.Survey
-	(*DocumentLink)(nil),           // 46: kakitome.plugin.v0.DocumentLink
-	(*MethodChoice)(nil),           // 47: kakitome.plugin.v0.MethodChoice
-	(*Claim)(nil),                  // 48: kakitome.plugin.v0.Claim
-	(*Page)(nil),                   // 49: kakitome.plugin.v0.Page
-	(*RenderPageRequest)(nil),      // 50: kakitome.plugin.v0.RenderPageRequest
-	(*RenderPageResponse)(nil),     // 51: kakitome.plugin.v0.RenderPageResponse
-	(*Issuer)(nil),                 // 52: kakitome.plugin.v0.Issuer
-	(*Receipt)(nil),                // 53: kakitome.plugin.v0.Receipt
-	(*CertificateStep)(nil),        // 54: kakitome.plugin.v0.CertificateStep
-	(*CertificatePart)(nil),        // 55: kakitome.plugin.v0.CertificatePart
-	(*Certificate)(nil),            // 56: kakitome.plugin.v0.Certificate
-	(*Document)(nil),               // 57: kakitome.plugin.v0.Document
-	(*RenderDocumentRequest)(nil),  // 58: kakitome.plugin.v0.RenderDocumentRequest
-	(*RenderDocumentResponse)(nil), // 59: kakitome.plugin.v0.RenderDocumentResponse
-	(*NumberQuery)(nil),            // 60: kakitome.plugin.v0.NumberQuery
-	(*NumberResult)(nil),           // 61: kakitome.plugin.v0.NumberResult
-	(*LookupRequest)(nil),          // 62: kakitome.plugin.v0.LookupRequest
-	(*LookupResponse)(nil),         // 63: kakitome.plugin.v0.LookupResponse
-	(*timestamppb.Timestamp)(nil),  // 64: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 65: google.protobuf.Duration
+	(*AuthPart)(nil),               // 20: kakitome.plugin.v0.AuthPart
+	(*CanonicalItem)(nil),          // 21: kakitome.plugin.v0.CanonicalItem
+	(*CanonicalForm)(nil),          // 22: kakitome.plugin.v0.CanonicalForm
+	(*CanonicalRequest)(nil),       // 23: kakitome.plugin.v0.CanonicalRequest
+	(*CanonicalResponse)(nil),      // 24: kakitome.plugin.v0.CanonicalResponse
+	(*ChallengeRequest)(nil),       // 25: kakitome.plugin.v0.ChallengeRequest
+	(*ChallengeResponse)(nil),      // 26: kakitome.plugin.v0.ChallengeResponse
+	(*PaymentMethod)(nil),          // 27: kakitome.plugin.v0.PaymentMethod
+	(*Store)(nil),                  // 28: kakitome.plugin.v0.Store
+	(*LineItem)(nil),               // 29: kakitome.plugin.v0.LineItem
+	(*CreateRequest)(nil),          // 30: kakitome.plugin.v0.CreateRequest
+	(*Voucher)(nil),                // 31: kakitome.plugin.v0.Voucher
+	(*Payment)(nil),                // 32: kakitome.plugin.v0.Payment
+	(*CreateResponse)(nil),         // 33: kakitome.plugin.v0.CreateResponse
+	(*GetRequest)(nil),             // 34: kakitome.plugin.v0.GetRequest
+	(*GetResponse)(nil),            // 35: kakitome.plugin.v0.GetResponse
+	(*CancelRequest)(nil),          // 36: kakitome.plugin.v0.CancelRequest
+	(*CancelResponse)(nil),         // 37: kakitome.plugin.v0.CancelResponse
+	(*Header)(nil),                 // 38: kakitome.plugin.v0.Header
+	(*WebhookRequest)(nil),         // 39: kakitome.plugin.v0.WebhookRequest
+	(*PaymentNotice)(nil),          // 40: kakitome.plugin.v0.PaymentNotice
+	(*WebhookResponse)(nil),        // 41: kakitome.plugin.v0.WebhookResponse
+	(*Brand)(nil),                  // 42: kakitome.plugin.v0.Brand
+	(*Row)(nil),                    // 43: kakitome.plugin.v0.Row
+	(*FormField)(nil),              // 44: kakitome.plugin.v0.FormField
+	(*SurveyItem)(nil),             // 45: kakitome.plugin.v0.SurveyItem
+	(*Survey)(nil),                 // 46: kakitome.plugin.v0.Survey
+	(*DocumentLink)(nil),           // 47: kakitome.plugin.v0.DocumentLink
+	(*MethodChoice)(nil),           // 48: kakitome.plugin.v0.MethodChoice
+	(*Claim)(nil),                  // 49: kakitome.plugin.v0.Claim
+	(*Page)(nil),                   // 50: kakitome.plugin.v0.Page
+	(*RenderPageRequest)(nil),      // 51: kakitome.plugin.v0.RenderPageRequest
+	(*RenderPageResponse)(nil),     // 52: kakitome.plugin.v0.RenderPageResponse
+	(*Issuer)(nil),                 // 53: kakitome.plugin.v0.Issuer
+	(*Receipt)(nil),                // 54: kakitome.plugin.v0.Receipt
+	(*CertificateStep)(nil),        // 55: kakitome.plugin.v0.CertificateStep
+	(*CertificatePart)(nil),        // 56: kakitome.plugin.v0.CertificatePart
+	(*Certificate)(nil),            // 57: kakitome.plugin.v0.Certificate
+	(*Document)(nil),               // 58: kakitome.plugin.v0.Document
+	(*RenderDocumentRequest)(nil),  // 59: kakitome.plugin.v0.RenderDocumentRequest
+	(*RenderDocumentResponse)(nil), // 60: kakitome.plugin.v0.RenderDocumentResponse
+	(*NumberQuery)(nil),            // 61: kakitome.plugin.v0.NumberQuery
+	(*NumberResult)(nil),           // 62: kakitome.plugin.v0.NumberResult
+	(*LookupRequest)(nil),          // 63: kakitome.plugin.v0.LookupRequest
+	(*LookupResponse)(nil),         // 64: kakitome.plugin.v0.LookupResponse
+	(*timestamppb.Timestamp)(nil),  // 65: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 66: google.protobuf.Duration
 }
 var file_kakitome_proto_depIdxs = []int32{
-	64, // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
-	0,  // 1: kakitome.plugin.v0.Error.class:type_name -> kakitome.plugin.v0.ErrorClass
-	1,  // 2: kakitome.plugin.v0.DescribeResponse.kind:type_name -> kakitome.plugin.v0.Kind
-	19, // 3: kakitome.plugin.v0.DescribeResponse.auth_fields:type_name -> kakitome.plugin.v0.AuthField
-	26, // 4: kakitome.plugin.v0.DescribeResponse.payment_methods:type_name -> kakitome.plugin.v0.PaymentMethod
-	4,  // 5: kakitome.plugin.v0.DescribeResponse.views:type_name -> kakitome.plugin.v0.View
-	5,  // 6: kakitome.plugin.v0.DescribeResponse.documents:type_name -> kakitome.plugin.v0.DocumentKind
-	6,  // 7: kakitome.plugin.v0.DescribeResponse.number_facts:type_name -> kakitome.plugin.v0.NumberFact
-	10, // 8: kakitome.plugin.v0.ValidateConfigResponse.errors:type_name -> kakitome.plugin.v0.Error
-	10, // 9: kakitome.plugin.v0.ConfigureResponse.error:type_name -> kakitome.plugin.v0.Error
-	10, // 10: kakitome.plugin.v0.CanonicalForm.error:type_name -> kakitome.plugin.v0.Error
-	9,  // 11: kakitome.plugin.v0.CanonicalRequest.call:type_name -> kakitome.plugin.v0.Call
-	20, // 12: kakitome.plugin.v0.CanonicalRequest.items:type_name -> kakitome.plugin.v0.CanonicalItem
-	21, // 13: kakitome.plugin.v0.CanonicalResponse.forms:type_name -> kakitome.plugin.v0.CanonicalForm
-	9,  // 14: kakitome.plugin.v0.ChallengeRequest.call:type_name -> kakitome.plugin.v0.Call
-	65, // 15: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
-	10, // 16: kakitome.plugin.v0.ChallengeResponse.error:type_name -> kakitome.plugin.v0.Error
-	2,  // 17: kakitome.plugin.v0.PaymentMethod.kind:type_name -> kakitome.plugin.v0.MethodKind
-	27, // 18: kakitome.plugin.v0.PaymentMethod.stores:type_name -> kakitome.plugin.v0.Store
-	9,  // 19: kakitome.plugin.v0.CreateRequest.call:type_name -> kakitome.plugin.v0.Call
-	64, // 20: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
-	28, // 21: kakitome.plugin.v0.CreateRequest.lines:type_name -> kakitome.plugin.v0.LineItem
-	27, // 22: kakitome.plugin.v0.Voucher.stores:type_name -> kakitome.plugin.v0.Store
-	64, // 23: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
-	3,  // 24: kakitome.plugin.v0.Payment.state:type_name -> kakitome.plugin.v0.PaymentState
-	64, // 25: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
-	64, // 26: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
-	30, // 27: kakitome.plugin.v0.Payment.voucher:type_name -> kakitome.plugin.v0.Voucher
-	31, // 28: kakitome.plugin.v0.CreateResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	10, // 29: kakitome.plugin.v0.CreateResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,  // 30: kakitome.plugin.v0.GetRequest.call:type_name -> kakitome.plugin.v0.Call
-	31, // 31: kakitome.plugin.v0.GetResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	10, // 32: kakitome.plugin.v0.GetResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,  // 33: kakitome.plugin.v0.CancelRequest.call:type_name -> kakitome.plugin.v0.Call
-	31, // 34: kakitome.plugin.v0.CancelResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	10, // 35: kakitome.plugin.v0.CancelResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,  // 36: kakitome.plugin.v0.WebhookRequest.call:type_name -> kakitome.plugin.v0.Call
-	37, // 37: kakitome.plugin.v0.WebhookRequest.headers:type_name -> kakitome.plugin.v0.Header
-	31, // 38: kakitome.plugin.v0.PaymentNotice.payment:type_name -> kakitome.plugin.v0.Payment
-	64, // 39: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
-	39, // 40: kakitome.plugin.v0.WebhookResponse.notices:type_name -> kakitome.plugin.v0.PaymentNotice
-	37, // 41: kakitome.plugin.v0.WebhookResponse.reply_headers:type_name -> kakitome.plugin.v0.Header
-	10, // 42: kakitome.plugin.v0.WebhookResponse.error:type_name -> kakitome.plugin.v0.Error
-	8,  // 43: kakitome.plugin.v0.SurveyItem.type:type_name -> kakitome.plugin.v0.SurveyItem.Type
-	44, // 44: kakitome.plugin.v0.Survey.items:type_name -> kakitome.plugin.v0.SurveyItem
-	27, // 45: kakitome.plugin.v0.MethodChoice.stores:type_name -> kakitome.plugin.v0.Store
-	64, // 46: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
-	28, // 47: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
-	64, // 48: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
-	4,  // 49: kakitome.plugin.v0.Page.view:type_name -> kakitome.plugin.v0.View
-	41, // 50: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
-	42, // 51: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
-	43, // 52: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
-	64, // 53: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
-	45, // 54: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
-	46, // 55: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
-	48, // 56: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
-	47, // 57: kakitome.plugin.v0.Page.methods:type_name -> kakitome.plugin.v0.MethodChoice
-	30, // 58: kakitome.plugin.v0.Page.voucher:type_name -> kakitome.plugin.v0.Voucher
-	9,  // 59: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
-	49, // 60: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
-	10, // 61: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
-	64, // 62: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
-	64, // 63: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
-	64, // 64: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
-	54, // 65: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
-	55, // 66: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
-	42, // 67: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
-	5,  // 68: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
-	52, // 69: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
-	42, // 70: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
-	48, // 71: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
-	53, // 72: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
-	64, // 73: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
-	56, // 74: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
-	9,  // 75: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
-	57, // 76: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
-	10, // 77: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
-	7,  // 78: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
-	7,  // 79: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
-	7,  // 80: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
-	10, // 81: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
-	9,  // 82: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
-	60, // 83: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
-	61, // 84: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
-	10, // 85: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
-	11, // 86: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
-	13, // 87: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
-	15, // 88: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
-	17, // 89: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
-	22, // 90: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
-	24, // 91: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
-	29, // 92: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
-	33, // 93: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
-	35, // 94: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
-	38, // 95: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
-	50, // 96: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
-	58, // 97: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
-	62, // 98: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
-	12, // 99: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
-	14, // 100: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
-	16, // 101: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
-	18, // 102: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
-	23, // 103: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
-	25, // 104: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
-	32, // 105: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
-	34, // 106: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
-	36, // 107: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
-	40, // 108: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
-	51, // 109: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
-	59, // 110: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
-	63, // 111: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
-	99, // [99:112] is the sub-list for method output_type
-	86, // [86:99] is the sub-list for method input_type
-	86, // [86:86] is the sub-list for extension type_name
-	86, // [86:86] is the sub-list for extension extendee
-	0,  // [0:86] is the sub-list for field type_name
+	65,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
+	0,   // 1: kakitome.plugin.v0.Error.class:type_name -> kakitome.plugin.v0.ErrorClass
+	1,   // 2: kakitome.plugin.v0.DescribeResponse.kind:type_name -> kakitome.plugin.v0.Kind
+	19,  // 3: kakitome.plugin.v0.DescribeResponse.auth_fields:type_name -> kakitome.plugin.v0.AuthField
+	27,  // 4: kakitome.plugin.v0.DescribeResponse.payment_methods:type_name -> kakitome.plugin.v0.PaymentMethod
+	4,   // 5: kakitome.plugin.v0.DescribeResponse.views:type_name -> kakitome.plugin.v0.View
+	5,   // 6: kakitome.plugin.v0.DescribeResponse.documents:type_name -> kakitome.plugin.v0.DocumentKind
+	6,   // 7: kakitome.plugin.v0.DescribeResponse.number_facts:type_name -> kakitome.plugin.v0.NumberFact
+	10,  // 8: kakitome.plugin.v0.ValidateConfigResponse.errors:type_name -> kakitome.plugin.v0.Error
+	10,  // 9: kakitome.plugin.v0.ConfigureResponse.error:type_name -> kakitome.plugin.v0.Error
+	20,  // 10: kakitome.plugin.v0.AuthField.parts:type_name -> kakitome.plugin.v0.AuthPart
+	10,  // 11: kakitome.plugin.v0.CanonicalForm.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 12: kakitome.plugin.v0.CanonicalRequest.call:type_name -> kakitome.plugin.v0.Call
+	21,  // 13: kakitome.plugin.v0.CanonicalRequest.items:type_name -> kakitome.plugin.v0.CanonicalItem
+	22,  // 14: kakitome.plugin.v0.CanonicalResponse.forms:type_name -> kakitome.plugin.v0.CanonicalForm
+	9,   // 15: kakitome.plugin.v0.ChallengeRequest.call:type_name -> kakitome.plugin.v0.Call
+	66,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
+	10,  // 17: kakitome.plugin.v0.ChallengeResponse.error:type_name -> kakitome.plugin.v0.Error
+	2,   // 18: kakitome.plugin.v0.PaymentMethod.kind:type_name -> kakitome.plugin.v0.MethodKind
+	28,  // 19: kakitome.plugin.v0.PaymentMethod.stores:type_name -> kakitome.plugin.v0.Store
+	9,   // 20: kakitome.plugin.v0.CreateRequest.call:type_name -> kakitome.plugin.v0.Call
+	65,  // 21: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
+	29,  // 22: kakitome.plugin.v0.CreateRequest.lines:type_name -> kakitome.plugin.v0.LineItem
+	28,  // 23: kakitome.plugin.v0.Voucher.stores:type_name -> kakitome.plugin.v0.Store
+	65,  // 24: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
+	3,   // 25: kakitome.plugin.v0.Payment.state:type_name -> kakitome.plugin.v0.PaymentState
+	65,  // 26: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
+	65,  // 27: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
+	31,  // 28: kakitome.plugin.v0.Payment.voucher:type_name -> kakitome.plugin.v0.Voucher
+	32,  // 29: kakitome.plugin.v0.CreateResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	10,  // 30: kakitome.plugin.v0.CreateResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 31: kakitome.plugin.v0.GetRequest.call:type_name -> kakitome.plugin.v0.Call
+	32,  // 32: kakitome.plugin.v0.GetResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	10,  // 33: kakitome.plugin.v0.GetResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 34: kakitome.plugin.v0.CancelRequest.call:type_name -> kakitome.plugin.v0.Call
+	32,  // 35: kakitome.plugin.v0.CancelResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	10,  // 36: kakitome.plugin.v0.CancelResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 37: kakitome.plugin.v0.WebhookRequest.call:type_name -> kakitome.plugin.v0.Call
+	38,  // 38: kakitome.plugin.v0.WebhookRequest.headers:type_name -> kakitome.plugin.v0.Header
+	32,  // 39: kakitome.plugin.v0.PaymentNotice.payment:type_name -> kakitome.plugin.v0.Payment
+	65,  // 40: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
+	40,  // 41: kakitome.plugin.v0.WebhookResponse.notices:type_name -> kakitome.plugin.v0.PaymentNotice
+	38,  // 42: kakitome.plugin.v0.WebhookResponse.reply_headers:type_name -> kakitome.plugin.v0.Header
+	10,  // 43: kakitome.plugin.v0.WebhookResponse.error:type_name -> kakitome.plugin.v0.Error
+	44,  // 44: kakitome.plugin.v0.FormField.parts:type_name -> kakitome.plugin.v0.FormField
+	8,   // 45: kakitome.plugin.v0.SurveyItem.type:type_name -> kakitome.plugin.v0.SurveyItem.Type
+	45,  // 46: kakitome.plugin.v0.Survey.items:type_name -> kakitome.plugin.v0.SurveyItem
+	28,  // 47: kakitome.plugin.v0.MethodChoice.stores:type_name -> kakitome.plugin.v0.Store
+	65,  // 48: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
+	29,  // 49: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
+	65,  // 50: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
+	4,   // 51: kakitome.plugin.v0.Page.view:type_name -> kakitome.plugin.v0.View
+	42,  // 52: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
+	43,  // 53: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
+	44,  // 54: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
+	65,  // 55: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
+	46,  // 56: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
+	47,  // 57: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
+	49,  // 58: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
+	48,  // 59: kakitome.plugin.v0.Page.methods:type_name -> kakitome.plugin.v0.MethodChoice
+	31,  // 60: kakitome.plugin.v0.Page.voucher:type_name -> kakitome.plugin.v0.Voucher
+	9,   // 61: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
+	50,  // 62: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
+	10,  // 63: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
+	65,  // 64: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
+	65,  // 65: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
+	65,  // 66: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
+	55,  // 67: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
+	56,  // 68: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
+	43,  // 69: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
+	5,   // 70: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
+	53,  // 71: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
+	43,  // 72: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
+	49,  // 73: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
+	54,  // 74: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
+	65,  // 75: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
+	57,  // 76: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
+	9,   // 77: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
+	58,  // 78: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
+	10,  // 79: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
+	7,   // 80: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
+	7,   // 81: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
+	7,   // 82: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
+	10,  // 83: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 84: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
+	61,  // 85: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
+	62,  // 86: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
+	10,  // 87: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
+	11,  // 88: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
+	13,  // 89: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
+	15,  // 90: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
+	17,  // 91: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
+	23,  // 92: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
+	25,  // 93: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
+	30,  // 94: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
+	34,  // 95: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
+	36,  // 96: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
+	39,  // 97: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
+	51,  // 98: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
+	59,  // 99: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
+	63,  // 100: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
+	12,  // 101: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
+	14,  // 102: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
+	16,  // 103: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
+	18,  // 104: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
+	24,  // 105: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
+	26,  // 106: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
+	33,  // 107: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
+	35,  // 108: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
+	37,  // 109: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
+	41,  // 110: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
+	52,  // 111: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
+	60,  // 112: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
+	64,  // 113: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
+	101, // [101:114] is the sub-list for method output_type
+	88,  // [88:101] is the sub-list for method input_type
+	88,  // [88:88] is the sub-list for extension type_name
+	88,  // [88:88] is the sub-list for extension extendee
+	0,   // [0:88] is the sub-list for field type_name
 }
 
 func init() { file_kakitome_proto_init() }
@@ -5184,7 +5346,7 @@ func file_kakitome_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kakitome_proto_rawDesc), len(file_kakitome_proto_rawDesc)),
 			NumEnums:      9,
-			NumMessages:   55,
+			NumMessages:   56,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

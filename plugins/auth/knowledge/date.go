@@ -19,6 +19,7 @@ var (
 	errOutsideEra  = errors.New("outside of the era that is named")
 	errOutOfRange  = errors.New("before 1868-01-25 or in the future")
 	errDateTooLong = errors.New("longer than 40 characters")
+	errTwoYears    = errors.New("the two calendars say different years")
 )
 
 // era is one of the five since 1868. It ends on the day before the next one starts.
@@ -36,6 +37,12 @@ var eras = [...]era{
 	{[]string{"令和", "令", "R"}, day(2019, 5, 1), day(9999, 12, 31)},
 }
 
+// weekday is what calendars put behind a date.
+var weekday = regexp.MustCompile(`\s*\([月火水木金土日](曜日?)?\)$`)
+
+// bothCalendars is a year in one calendar, in brackets the same in the other, and what follows.
+var bothCalendars = regexp.MustCompile(`^([^()]+年?)\s*\(([^()]+年?)\)\s*年?([^()]+)$`)
+
 func day(y, m, d int) time.Time { return time.Date(y, time.Month(m), d, 0, 0, 0, 0, time.UTC) }
 
 // midnight is what spreadsheets and databases append to a date.
@@ -47,6 +54,7 @@ var midnight = regexp.MustCompile(`[T ]+0{1,2}:00(:00(\.0+)?)?Z?$`)
 //	19980101   1998/1/1   1998年1月1日   一九九八年一月一日   (year, month, day)
 //	平成10年1月1日   H10.1.1   平10-01-01   H100101   ㍻10/1/1   令和元年五月一日   (era)
 //	4100101   4-10-01-01   (the banks' code of the era, 1 明治 to 5 令和)
+//	1998年（平成10年）1月1日   平成10年（1998年）1月1日   1998年1月1日（木）   (both calendars must say one year)
 //
 // now is the host's clock, the zero time when it is not known.
 func canonicalDate(typed string, now time.Time) (string, error) {
@@ -57,6 +65,17 @@ func canonicalDate(typed string, now time.Time) (string, error) {
 	s = strings.TrimSpace(midnight.ReplaceAllString(strings.TrimSpace(s), ""))
 	s = strings.TrimPrefix(s, "西暦")
 	s = strings.TrimSuffix(strings.TrimSuffix(s, "生まれ"), "生")
+	s = weekday.ReplaceAllString(s, "")
+	if m := bothCalendars.FindStringSubmatch(s); m != nil {
+		one, err := canonicalDate(m[1]+"年"+m[3], now)
+		if err != nil {
+			return "", err
+		}
+		if other, err := canonicalDate(m[2]+"年"+m[3], now); err != nil || one != other {
+			return "", errTwoYears
+		}
+		return one, nil
+	}
 
 	e, s := cutEra(s)
 	numbers, err := numbersOf(s, e != nil)
@@ -186,7 +205,7 @@ var kanjiValue = map[rune]int{'〇': 0, '○': 0, '零': 0, '一': 1, '壱': 1, 
 
 func unit(r rune) int {
 	switch r {
-	case '十', '拾':
+	case '十', '拾', '廿', '卅':
 		return 10
 	case '百':
 		return 100
@@ -203,6 +222,12 @@ func digitsOf(run []rune) (string, error) {
 	limit := 10_000 // the next unit must be smaller
 	for _, r := range run {
 		if u := unit(r); u > 0 {
+			if n := map[rune]int{'廿': 2, '卅': 3}[r]; n > 0 { // they are the ten and what stands before it in one
+				if pending >= 0 {
+					return "", errNotADate
+				}
+				pending = n
+			}
 			if u >= limit || len(digits) > 1 {
 				return "", errNotADate
 			}

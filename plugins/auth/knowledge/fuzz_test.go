@@ -12,6 +12,13 @@ func FuzzCanonicalIsStable(f *testing.F) {
 			f.Add(i, seed)
 		}
 	}
+	for _, s := range readSpellings(f) {
+		for i := range fields {
+			if fields[i].Name == s.field {
+				f.Add(i, s.typed)
+			}
+		}
+	}
 	f.Fuzz(func(t *testing.T, field int, value string) {
 		name := fields[uint(field)%uint(len(fields))].Name
 		once := canonical(&proto.CanonicalItem{Field: name, Value: value}, now)

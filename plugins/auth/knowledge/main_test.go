@@ -154,6 +154,9 @@ func TestEveryFieldThatIsDescribedIsKnown(t *testing.T) {
 		require.Equal(t, "not_readable", e.GetCode(), f.Name)
 		require.NotEmpty(t, f.LabelJa)
 		require.NotEmpty(t, f.LabelEn)
+		require.NotEmpty(t, f.FormJa)
+		require.NotEmpty(t, f.FormEn)
+		require.NotZero(t, f.OneIn)
 		for _, level := range f.Levels {
 			require.Contains(t, kanaLevels, level)
 		}

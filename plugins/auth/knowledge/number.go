@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -99,6 +100,31 @@ func canonicalPasscode(typed string) (string, error) {
 		return "", errEmpty
 	}
 	if strings.ContainsFunc(s, unicode.IsControl) {
+		return "", errCharacter
+	}
+	return s, nil
+}
+
+// canonicalFree is for words as well as numbers: widths, case, hiragana and katakana, and what stands between words do not
+// matter.
+func canonicalFree(typed string) (string, error) {
+	if len(typed) > maxTyped {
+		return "", errTooLong
+	}
+	s := strings.Map(func(r rune) rune {
+		switch {
+		case unicode.Is(unicode.Cf, r):
+			return -1
+		case 'ぁ' <= r && r <= 'ゖ' || r == 'ゝ' || r == 'ゞ':
+			return r + 'ァ' - 'ぁ'
+		}
+		return unicode.ToUpper(r)
+	}, norm.NFKC.String(typed))
+	s = strings.Join(strings.Fields(norm.NFKC.String(s)), " ")
+	switch {
+	case s == "":
+		return "", errEmpty
+	case !utf8.ValidString(typed) || strings.ContainsFunc(s, unicode.IsControl):
 		return "", errCharacter
 	}
 	return s, nil

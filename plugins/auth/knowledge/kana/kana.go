@@ -11,6 +11,8 @@
 //  4. from Small on: small kana become large (全銀 has no small ones).
 //  5. at Reading: spellings of one sound fall together.
 //
+// Letters and digits may stand in a name (JOHN スミス, A-1ビル), but what has no kana at all is none.
+//
 // A result given back in is not changed any more.
 package kana
 
@@ -36,7 +38,7 @@ const MaxRunes = 100
 
 // The faults of a name. None repeats the name.
 var (
-	ErrEmpty   = errors.New("no kana in it")
+	ErrEmpty   = errors.New("no kana in it: a name in katakana is needed")
 	ErrTooLong = errors.New("longer than 100 characters")
 	ErrNotKana = errors.New("a character that is neither kana, letter, digit nor one of ()./&'")
 )
@@ -64,7 +66,7 @@ func Canonical(name string, level Level) (string, error) {
 	if level >= Reading {
 		s = reading.Replace(s)
 	}
-	if s == "" {
+	if !strings.ContainsFunc(s, func(r rune) bool { return katakana(r) && r != 'ー' }) {
 		return "", ErrEmpty
 	}
 	return s, nil

@@ -187,8 +187,10 @@ func newModel(p *proto.Page) (*model, *proto.Error) {
 // complete refuses a model that its view cannot be drawn from.
 func complete(p *proto.Page) *proto.Error {
 	for _, f := range p.Fields {
-		if f.Name == "" || f.Name == "form" || f.Label == "" {
-			return invalid("fields", "a field needs a label and a control name other than form")
+		for _, c := range append([]*proto.FormField{f}, f.Parts...) {
+			if c.Name == "" || c.Name == "form" || c.Label == "" {
+				return invalid("fields", "a field needs a label and a control name other than form")
+			}
 		}
 	}
 	for _, s := range p.Survey.GetItems() {

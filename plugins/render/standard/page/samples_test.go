@@ -68,8 +68,17 @@ func questions() []*proto.FormField {
 	}
 }
 
+// splitName asks the name as family name and given name.
+func splitName(fields []*proto.FormField) []*proto.FormField {
+	fields[0].Parts = []*proto.FormField{
+		{Name: "kana_name.1", Label: "姓", Hint: "例）ヤマダ", InputMode: "text", Autocomplete: "off", MaxLength: 30},
+		{Name: "kana_name.2", Label: "名", Hint: "例）タロウ", InputMode: "text", Autocomplete: "off", MaxLength: 30},
+	}
+	return fields
+}
+
 func unreadable(fields []*proto.FormField) []*proto.FormField {
-	fields[0].Unreadable = true
+	fields[0].Unreadable, fields[0].Form = true, "カタカナでご入力ください（例：ヤマダ ハナコ）。漢字や英字だけでは確認できません。"
 	return fields
 }
 
@@ -89,6 +98,8 @@ func everyView() map[string]*proto.Page {
 		"01-landing-open":        {View: proto.View_LANDING, LinkExpires: expires},
 		"01-landing-lead":        {View: proto.View_LANDING, Identify: true, Title: "お支払いのお願い", Lead: notice, LinkExpires: expires, Preview: true},
 		"02-identify":            {View: proto.View_IDENTIFY, Fields: questions()},
+		"02-identify-split":      {View: proto.View_IDENTIFY, Fields: splitName(questions())},
+		"02-identify-split-bad":  {View: proto.View_IDENTIFY, Fields: splitName(unreadable(questions())), Unreadable: true},
 		"02-identify-mismatch":   {View: proto.View_IDENTIFY, Fields: questions(), Mismatch: true},
 		"02-identify-incomplete": {View: proto.View_IDENTIFY, Fields: questions(), Incomplete: true},
 		"02-identify-unreadable": {View: proto.View_IDENTIFY, Fields: unreadable(questions()), Unreadable: true},
