@@ -30,7 +30,9 @@ type Message struct {
 
 // line is one line of the ledger file.
 type line struct {
-	Event string `json:"event"` // "part" a segment, "received" a whole message, "state" its final state
+	// "part" a segment, "received" a whole message, "state" its final state; of a message from a phone "phone" when it is
+	// written, before its first deliver_sm, and "taken" for each segment that was answered with ESME_ROK
+	Event string `json:"event"`
 	Part  int    `json:"part,omitempty"`
 	Of    int    `json:"of,omitempty"`
 	Message

@@ -3,6 +3,7 @@ package smsc
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,9 @@ type receipt struct {
 	copies    int              // receipts to send, 0 when none was asked for
 	not       *session.Session // may not take it if another can; nil none
 	tries     int
+
+	origin   *Message // from a phone; nil: a delivery receipt
+	part, of int      // of origin
 }
 
 var receiptPool = sync.Pool{New: func() any { return &receipt{buf: make([]byte, 0, 384)} }}
@@ -264,6 +268,9 @@ func (c *Carrier) onResults(a *account, batch []session.Result) {
 		}
 		if res.Outcome == session.Answered && res.Status == pdu.StatusOK {
 			c.counts.Receipts++
+			if r.origin != nil {
+				c.ledger.log(line{Event: "taken", Part: r.part, Of: r.of, Message: *r.origin})
+			}
 			if r.buf != nil && r.tries == 0 { // one that was sent again may be held by a late answer
 				r.free()
 			}
@@ -290,6 +297,9 @@ func (c *Carrier) onResults(a *account, batch []session.Result) {
 			c.enqueue(a, r)
 		}
 	}
+	if err := c.ledger.flush(); err != nil {
+		c.log.Error("ledger", "err", err)
+	}
 	c.mu.Unlock()
 	c.deliver(a)
 }
@@ -311,18 +321,19 @@ func (c *Carrier) Originate(o Origin) error {
 	}
 	a := c.accounts[o.SystemID]
 	c.lastID++
-	ref := uint16(c.lastID)
+	number := c.lastID
 	c.mu.Unlock()
 	if a == nil {
 		return fmt.Errorf("system_id %q: no such account", o.SystemID)
 	}
-	segments, err := coding.Split(o.Text, coding.Options{Reference: ref})
+	segments, err := coding.Split(o.Text, coding.Options{Reference: uint16(number)})
 	if err != nil {
 		return fmt.Errorf("text: %w", err)
 	}
+	m := &Message{Carrier: c.cfg.Name, ID: strconv.FormatUint(number, 10), SystemID: o.SystemID, Source: o.From, Dest: o.To, Text: o.Text, Received: time.Now()}
 	var all []*receipt
-	for _, seg := range segments {
-		r := &receipt{fault: &noFault, body: pdu.DeliverSM{SM: pdu.SM{
+	for i, seg := range segments {
+		r := &receipt{fault: &noFault, origin: m, part: i + 1, of: len(segments), body: pdu.DeliverSM{SM: pdu.SM{
 			Source: pdu.Address{TON: pdu.TONInternational, NPI: pdu.NPIISDN, Addr: []byte(o.From)},
 			Dest:   pdu.Address{Addr: []byte(o.To)},
 		}}}
@@ -336,6 +347,11 @@ func (c *Carrier) Originate(o Origin) error {
 	}
 	c.mu.Lock()
 	c.counts.Originated++
+	c.ledger.log(line{Event: "phone", Of: len(segments), Message: *m})
+	if err := c.ledger.flush(); err != nil {
+		c.mu.Unlock()
+		return err
+	}
 	for _, r := range all {
 		c.enqueue(a, r)
 	}

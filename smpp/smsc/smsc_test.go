@@ -403,10 +403,17 @@ func TestRulesOfTheConfigurationComeFirst(t *testing.T) {
 }
 
 func TestPhonesCanWriteAndMessagesBeQueried(t *testing.T) {
-	c := run(t, Config{}, nil)
+	var file bytes.Buffer
+	c := run(t, Config{}, &file)
 	e := bind(t, c)
 	require.NoError(t, c.Originate(Origin{From: "818000000001", To: "0005123456", Text: "STOP 配信停止"}))
 	require.Equal(t, "|0|STOP 配信停止", e.waitReceipts(t, 1)[0])
+	require.Eventually(t, func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		lines := strings.Split(strings.TrimSpace(file.String()), "\n")
+		return len(lines) == 2 && strings.HasPrefix(lines[0], `{"event":"phone","of":1,`) && strings.HasPrefix(lines[1], `{"event":"taken","part":1,"of":1,`)
+	}, patience, time.Millisecond, "what a phone wrote is in the ledger, and that it was taken")
 	require.Error(t, c.Originate(Origin{SystemID: "nobody"}))
 
 	e.submit(t, "818000000001", "x")

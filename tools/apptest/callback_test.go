@@ -2,96 +2,27 @@ package apptest
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/kakitome/kakitome/engine/api/callbacks"
 	"github.com/kakitome/kakitome/engine/callback"
 	"github.com/kakitome/kakitome/engine/message"
 )
-
-// taking is a sender's system that takes callbacks. Now and then it fails at a notice that it had not seen.
-type taking struct {
-	mu     sync.Mutex // guards what follows
-	secret []byte     // nil: not known yet
-	told   map[string][]told
-	seen   map[string]bool // by webhook-id
-	faults []string
-	refuse bool // all of it
-}
-
-// told is a notice as it was taken.
-type told struct {
-	typ      string
-	sequence int
-	status   message.Phase
-}
-
-func (s *taking) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	var n struct {
-		Type string
-		Data struct {
-			ID, Challenge, To string
-			Sequence          int
-			Status            message.Phase
-		}
-	}
-	if err == nil {
-		err = json.Unmarshal(body, &n)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err != nil {
-		s.faults = append(s.faults, err.Error())
-		return
-	}
-	if n.Type == callback.CallbackChallenge {
-		_, _ = io.WriteString(w, n.Data.Challenge) // an engine that went away asks again
-		return
-	}
-	id, stamp := r.Header.Get(callback.HeaderID), r.Header.Get(callback.HeaderTimestamp)
-	seconds, _ := strconv.ParseInt(stamp, 10, 64) // 0 does not verify
-	if callback.Sign(s.secret, id, time.Unix(seconds, 0), body) != r.Header.Get(callback.HeaderSignature) {
-		s.faults = append(s.faults, "signature of "+id)
-	}
-	if !strings.Contains(n.Data.To, "*") {
-		s.faults = append(s.faults, "a whole number")
-	}
-	if s.refuse || !s.seen[id] && len(s.seen)%100 == 99 {
-		s.seen[id] = true
-		http.Error(w, "not now", http.StatusServiceUnavailable)
-		return
-	}
-	s.seen[id] = true
-	s.told[n.Data.ID] = append(s.told[n.Data.ID], told{n.Type, n.Data.Sequence, n.Data.Status})
-}
-
-func (s *taking) has(id, typ string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.ContainsFunc(s.told[id], func(t told) bool { return t.typ == typ })
-}
 
 // TestCallbacksComeAllAndInOrderWhenKilled kills the engine under load; the sender's system hears of every message at least
 // once, in the message's order, signed, masked; then all of it is told again on demand.
 func TestCallbacksComeAllAndInOrderWhenKilled(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	system := &taking{told: map[string][]told{}, seen: map[string]bool{}}
+	system := NewHook()
 	server := httptest.NewServer(system)
 	defer server.Close()
 	host := server.Listener.Addr().String()
@@ -103,12 +34,7 @@ func TestCallbacksComeAllAndInOrderWhenKilled(t *testing.T) {
 	var refused *Refused
 	require.ErrorAs(t, sender.Do(ctx, http.MethodPut, "/v1/callbacks/erp", fmt.Appendf(nil, `{"url":%q}`, c.OperatorURL()+"/metrics"), http.StatusCreated, nil), &refused, "our own door")
 	require.Equal(t, http.StatusUnprocessableEntity, refused.Status)
-	var made callbacks.Callback
-	require.NoError(t, sender.Do(ctx, http.MethodPut, "/v1/callbacks/erp", fmt.Appendf(nil, `{"url":"http://%s/hook"}`, host), http.StatusCreated, &made))
-	system.mu.Lock()
-	system.secret, err = callback.ParseSecret(made.Secret)
-	system.mu.Unlock()
-	require.NoError(t, err)
+	require.NoError(t, system.Register(ctx, sender, "erp", "http://"+host+"/hook"))
 
 	l := &Load{Sender: sender}
 	loading, stop := context.WithCancel(ctx)
@@ -127,29 +53,11 @@ func TestCallbacksComeAllAndInOrderWhenKilled(t *testing.T) {
 	require.Empty(t, l.Faults())
 	records := settled(t, ctx, sender)
 	require.NotEmpty(t, records)
-	await(t, ctx, func() bool {
-		for id := range records {
-			if !system.has(id, callback.MessageDelivered) {
-				return false
-			}
-		}
-		return true
-	})
+	v := &Verdict{}
+	require.NoError(t, v.notices(ctx, system, records, Terms{}))
+	require.Empty(t, v.Broken)
+	t.Logf("%d messages, %d kills: %+v", len(records), kills, v.Notices)
 	system.mu.Lock()
-	again, notices := 0, 0
-	for id := range records {
-		got := system.told[id]
-		require.Equal(t, callback.MessageAccepted, got[0].typ)
-		for i := 1; i < len(got); i++ {
-			require.GreaterOrEqual(t, got[i].sequence, got[i-1].sequence, "message %s: %v", id, got)
-			if got[i].sequence == got[i-1].sequence {
-				again++
-			}
-		}
-		notices += len(got)
-	}
-	require.Empty(t, system.faults)
-	t.Logf("%d messages, %d kills: %d notices, in order, %d of them twice", len(records), kills, notices, again)
 	clear(system.told)
 	system.mu.Unlock()
 
@@ -168,7 +76,7 @@ func TestCallbacksComeAllAndInOrderWhenKilled(t *testing.T) {
 func TestTenantApplySetsCallbacks(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	system := &taking{told: map[string][]told{}, seen: map[string]bool{}}
+	system := NewHook()
 	server := httptest.NewServer(system)
 	defer server.Close()
 	host := server.Listener.Addr().String()

@@ -56,6 +56,7 @@ type Options struct {
 	Lookup       string        // lines of [numbers.lookup] that number/simulated is asked by; empty: nobody is asked
 	Engine       string        // the engine's program; default kakitome of Programs
 	Env          []string      // added to the environment of the engine
+	Segments     int           // policy.max_segments of the tenant; 0: its default
 	Data         string        // the engine's data directory; default one in Dir
 	Bind         string        // lines of TOML that each bind has besides
 	Between      bool          // binds go to BindAddr instead of the carriers: somebody listens there and passes on
@@ -240,6 +241,9 @@ name = "default"
 `, Tenant)
 	for i, cr := range carriers {
 		fmt.Fprintf(&s, "%s = %q\n", Carriers[i], cr.source)
+	}
+	if c.o.Segments > 0 {
+		fmt.Fprintf(&s, "[policy]\nmax_segments = %d\n", c.o.Segments)
 	}
 	s.WriteString("[[agent]]\nname = \"sandbox\"\nmodule = \"payment/sandbox\"\nmethods = [\"konbini_barcode\", \"konbini_number\", \"card\"]\nconfig_file = \"agent.json\"\n")
 	return s.Bytes()

@@ -1,10 +1,7 @@
 package apptest
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -13,30 +10,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/api/phones"
 	"github.com/kakitome/kakitome/engine/message"
-	"github.com/kakitome/kakitome/smpp/smsc"
 )
-
-// writes lets the i-th phone write to the tenant's sender address.
-func (c *Country) writes(ctx context.Context, i int, text string) error {
-	body, err := json.Marshal(smsc.Origin{From: "81" + Number(i)[1:], To: carriers[i%len(carriers)].source, Text: text})
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.SMSCURL()+"/carriers/"+Carriers[i%len(Carriers)]+"/originate", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode >= 300 {
-		return errors.New(res.Status)
-	}
-	return nil
-}
 
 // TestPhoneWritesStopAndGetsNothingMore goes from the handset over SMPP to the sender's list, and through a restart.
 func TestPhoneWritesStopAndGetsNothingMore(t *testing.T) {
@@ -63,9 +37,9 @@ func TestPhoneWritesStopAndGetsNothingMore(t *testing.T) {
 		})
 		return l
 	}
-	require.NoError(t, c.writes(ctx, 2, long))
+	require.NoError(t, c.Write(ctx, 2, long))
 	require.Equal(t, long, received(1).Items[0].Text)
-	require.NoError(t, c.writes(ctx, 1, "ＳＴＯＰ"))
+	require.NoError(t, c.Write(ctx, 1, "ＳＴＯＰ"))
 	last := received(2).Items[0]
 	require.True(t, last.Stop)
 	require.Equal(t, "+81"+Number(1)[1:], last.From)

@@ -76,7 +76,7 @@ func settled(t *testing.T, ctx context.Context, s *Sender) map[string]api.Messag
 // carriersFile reads what the carriers accepted, by number as people write it.
 func carriersFile(t *testing.T, name string) map[string][]smsc.Message {
 	t.Helper()
-	ledger, err := CarriersLedger(name)
+	ledger, err := ReadLedger(name)
 	require.NoError(t, err)
-	return ledger
+	return ledger.Received
 }

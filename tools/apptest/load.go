@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -28,6 +29,9 @@ type Order struct {
 type Load struct {
 	Sender *Sender
 	Every  time.Duration // between the messages of a client: six send one at a time, two forty; default 5 ms
+	Long   bool          // some messages have three segments; the tenant must allow them (Options.Segments)
+	Hook   *Hook         // takes the callbacks; nil: there are none
+	Phones *Country      // whose phones write all the while; nil: none do
 	Expect []int         // statuses that the engine may refuse with here, such as 507: such an order is asked for again
 
 	next    atomic.Int64
@@ -54,7 +58,35 @@ func (l *Load) Run(ctx context.Context) {
 		}
 		l.wg.Go(func() { l.client(ctx, lines, i%2 == 0) })
 	}
+	if l.Phones != nil {
+		l.wg.Go(func() { l.write(ctx) })
+	}
 	l.wg.Wait()
+}
+
+// write lets phones write: every fourth message has two segments. Where there is no network, nobody is told.
+func (l *Load) write(ctx context.Context) {
+	pace := time.NewTicker(4 * l.every())
+	defer pace.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-pace.C:
+		}
+		text := fmt.Sprintf("電話からの返信 %d", i)
+		if i%4 == 3 {
+			text += strings.Repeat("、つづきがあります", 10)
+		}
+		_ = l.Phones.Write(context.WithoutCancel(ctx), 3_800_000+i%100_000, text)
+	}
+}
+
+func (l *Load) every() time.Duration {
+	if l.Every == 0 {
+		return 5 * time.Millisecond
+	}
+	return l.Every
 }
 
 // Add notes an order that somebody else sends.
@@ -113,7 +145,7 @@ func (l *Load) fault(err error) {
 	l.faults = append(l.faults, err)
 }
 
-// draft makes a message of its own: some have a claim.
+// draft makes a message of its own: some have a claim, some are long.
 func (l *Load) draft() message.Draft {
 	i := int(l.next.Add(1))
 	d := message.Draft{Key: fmt.Sprintf("key-%d", i), To: Number(i), Text: "〇〇県水道局のお知らせ {url}",
@@ -121,15 +153,14 @@ func (l *Load) draft() message.Draft {
 	if i%5 == 0 {
 		d.Claim = &message.Claim{Number: fmt.Sprintf("C-%d", i), Amount: 1000, Due: time.Now().In(message.Tokyo).AddDate(0, 0, 30).Format(time.DateOnly)}
 	}
+	if l.Long && i%7 == 0 {
+		d.Text += strings.Repeat("。くわしくはリンク先をご覧ください", 8)
+	}
 	return d
 }
 
 func (l *Load) client(ctx context.Context, lines int, insists bool) {
-	every := l.Every
-	if every == 0 {
-		every = 5 * time.Millisecond
-	}
-	pace := time.NewTicker(time.Duration(lines) * every)
+	pace := time.NewTicker(time.Duration(lines) * l.every())
 	defer pace.Stop()
 	var wanted []*Order
 	for {

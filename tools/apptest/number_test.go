@@ -59,12 +59,12 @@ func TestNumbersAreLookedUp(t *testing.T) {
 	require.Equal(t, message.Rejected, phases[0])
 	require.Equal(t, "changed_hands", reasons[0])
 
-	ledger, err := CarriersLedger(c.File("ledger.ndjson"))
+	ledger, err := ReadLedger(c.File("ledger.ndjson"))
 	require.NoError(t, err)
-	require.Empty(t, ledger[numberEnding(9802)])
-	require.Empty(t, ledger[numberEnding(9803)])
-	require.Len(t, ledger[numberEnding(9801)], 1, "only that without a date")
-	require.Equal(t, "rakuten", ledger[numberEnding(9814)][0].Carrier, "ported")
-	require.Equal(t, "docomo", ledger[numberEnding(1234)][0].Carrier)
+	require.Empty(t, ledger.Received[numberEnding(9802)])
+	require.Empty(t, ledger.Received[numberEnding(9803)])
+	require.Len(t, ledger.Received[numberEnding(9801)], 1, "only that without a date")
+	require.Equal(t, "rakuten", ledger.Received[numberEnding(9814)][0].Carrier, "ported")
+	require.Equal(t, "docomo", ledger.Received[numberEnding(1234)][0].Carrier)
 	require.NotContains(t, c.Engine.Log(), numberEnding(9822)[3:])
 }

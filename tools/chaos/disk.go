@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/kakitome/kakitome/engine/api/phones"
 	"github.com/kakitome/kakitome/smpp/smsc"
 	"github.com/kakitome/kakitome/tools/apptest"
 )
@@ -88,7 +87,9 @@ func diskFull(ctx context.Context, g *rig) error {
 		return err
 	}
 	g.load.Expect = []int{http.StatusInsufficientStorage, http.StatusServiceUnavailable}
-	g.startLoad(ctx)
+	if err := g.startLoad(ctx); err != nil {
+		return err
+	}
 	for i := range g.s.times(3, 1) {
 		if err := g.toTheMark(ctx, d, i); err != nil {
 			return err
@@ -121,12 +122,16 @@ func (g *rig) toTheMark(ctx context.Context, d *disk, i int) error {
 	}
 	refusing := time.Since(began)
 	text := fmt.Sprintf("disk %d", i)
-	if err := g.phone(ctx, text); err != nil {
+	refused, err := g.delivered(ctx)
+	if err != nil {
+		return err
+	}
+	if err := g.country.Write(ctx, 0, text); err != nil {
 		return err
 	}
 	if err := until(ctx, 10*time.Second, "a phone's message is refused with ESME_RMSGQFUL below the mark", func() (bool, error) {
 		n, err := g.delivered(ctx)
-		return n["ESME_RMSGQFUL"] > i, err
+		return n["ESME_RMSGQFUL"] > refused["ESME_RMSGQFUL"], err
 	}); err != nil {
 		g.broken("%v", err)
 	}
@@ -151,14 +156,8 @@ func (g *rig) toTheMark(ctx context.Context, d *disk, i int) error {
 		return ctx.Err()
 	}
 	if err := until(ctx, 20*time.Second, "the phone's message comes again and is taken", func() (bool, error) {
-		var l phones.Received
-		err := g.load.Sender.Do(ctx, http.MethodGet, "/v1/received?limit=100", nil, http.StatusOK, &l)
-		for _, m := range l.Items {
-			if m.Text == text {
-				return true, err
-			}
-		}
-		return false, err
+		got, err := g.load.Sender.Received(ctx)
+		return got[text] > 0, err
 	}); err != nil {
 		g.broken("%v", err)
 	}
@@ -214,11 +213,6 @@ func sizeLimit(ctx context.Context, g *rig) error {
 	}
 	g.result.Faults = faults
 	return g.judge(ctx, apptest.Terms{Faults: faults, WindowSum: g.windows(), Patience: 2 * time.Minute})
-}
-
-// phone lets a phone of the first carrier write.
-func (g *rig) phone(ctx context.Context, text string) error {
-	return g.carrier(ctx, 0, "originate", smsc.Origin{From: "81" + apptest.Number(0)[1:], To: "0312345678", Text: text})
 }
 
 // carrier tells the i-th simulated carrier something.

@@ -46,10 +46,20 @@ func killCarriers(ctx context.Context, g *rig) error {
 		return err
 	}
 	kills := g.s.times(20, 2)
+	var waits []time.Duration // for the 202 of a request that began without carriers
 	for range kills {
 		pause(ctx, g.chance(800*time.Millisecond))
 		g.country.Carriers.Kill()
+		first, gone := g.load.Accepted(), time.Now()
 		pause(ctx, g.chance(400*time.Millisecond))
+		select {
+		case at := <-first:
+			waits = append(waits, at.Sub(gone))
+		case <-time.After(10 * time.Second):
+			g.broken("nothing was accepted for ten seconds while the carriers were gone")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		began := time.Now()
 		if err := g.country.StartCarriers(ctx); err != nil {
 			return err
@@ -59,7 +69,9 @@ func killCarriers(ctx context.Context, g *rig) error {
 		}
 		g.result.Bound = append(g.result.Bound, time.Since(began))
 	}
-	g.note("a bind waits half a second to a minute before it tries again, longer with each try; accepting never stopped")
+	median, slowest := spread(waits)
+	g.note("%d times a 202 was given while the carriers were gone, to a request that began then: after %s in the median, %s at most", len(waits), median, slowest)
+	g.note("a bind waits half a second to a minute before it tries again, longer with each try")
 	g.result.Faults = kills
 	return g.judge(ctx, apptest.Terms{Faults: kills, WindowSum: g.windows(), Lossy: true})
 }

@@ -4,10 +4,12 @@
 //	go run ./tools/chaos [-short] [-seed N] [-only kill,disk] [-out bench/results] [-keep DIR]
 //
 // A scenario (scenarios below) starts a country of its own (tools/apptest) in a temporary directory, lets new messages
-// arrive all the while, does its fault over and over at times that the seed decides, lets the faults end, asks for every
-// message once more by its key, waits until nothing is under way, and compares the three ledgers (apptest.Judge). What it
-// promises: nothing acknowledged is lost, what is sent twice was in doubt and is bounded by the windows that were open,
-// every timeline is in order, and the engine comes back by itself.
+// arrive all the while (one by one and in batches, some with a claim, some of three segments) and phones write, does its
+// fault over and over at times that the seed decides, lets the faults end, asks for every message once more by its key, waits
+// until nothing is under way, and compares the three ledgers (apptest.Judge). What it promises: nothing acknowledged is lost,
+// neither to a client nor to a carrier; what is in doubt is bounded by the windows that were open, and what is sent twice was
+// in doubt; every timeline is in order, and so is what callbacks tell of it; the engine comes back by itself; and in the end
+// its records, events and indexes agree (kakitome verify).
 //
 // What needs more than a plain Linux user is done as far as it can be, and the report says how: the disk is a tmpfs where
 // one may be mounted, else a limit of file sizes; syncs fail by strace where it is installed. Everything that is started is
@@ -64,7 +66,7 @@ type scenario struct {
 
 // scenarios in the order in which they run.
 var scenarios = []scenario{
-	{"trace", "each 202 follows the sync of what it acknowledges", traced},
+	{"trace", "each 202, each 200 to a batch and each deliver_sm_resp follows the sync of what it acknowledges", traced},
 	{"kill", "SIGKILL of the engine at random times, also while it starts", killEngine},
 	{"carriers", "SIGKILL of the carriers", killCarriers},
 	{"both", "SIGKILL of the engine and the carriers", killBoth},
@@ -78,7 +80,7 @@ var scenarios = []scenario{
 func main() {
 	s := &settings{Window: 50, Every: 25 * time.Millisecond}
 	flag.Uint64Var(&s.Seed, "seed", 0, "of the faults and their times; 0: a new one, which is printed")
-	flag.BoolVar(&s.Short, "short", false, "few faults of each kind, about a minute")
+	flag.BoolVar(&s.Short, "short", false, "few faults of each kind, a minute or two")
 	only := flag.String("only", "", "scenarios to run, with commas; empty: all")
 	out := flag.String("out", "bench/results", "directory of the report; empty: none")
 	keep := flag.String("keep", "", "directory for the countries, which stay; empty: a temporary one")
@@ -88,7 +90,7 @@ func main() {
 	}
 	s.Limit = 15 * time.Minute
 	if s.Short {
-		s.Limit = 3 * time.Minute // of a machine that does other things besides; alone it takes one
+		s.Limit = 6 * time.Minute // of a machine that does other things besides; alone it takes one and a half
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	rep, err := run(ctx, s, *only, *keep)

@@ -64,9 +64,10 @@ func stalled(ctx context.Context, g *rig) error {
 	return g.judgeCuts(ctx, cuts)
 }
 
-// judgeCuts judges faults that cut a window several times.
+// judgeCuts judges faults that cut the window of one bind, some of them several times.
 func (g *rig) judgeCuts(ctx context.Context, cuts int) error {
-	return g.judge(ctx, apptest.Terms{Faults: cuts, WindowSum: g.windows(), Patience: 2 * time.Minute})
+	g.result.Cuts = cuts
+	return g.judge(ctx, apptest.Terms{Faults: cuts, WindowSum: g.s.Window, Patience: 2 * time.Minute})
 }
 
 // taken counts what all carriers but one have accepted.
@@ -97,7 +98,9 @@ func networkCut(ctx context.Context, g *rig) error {
 	if err := g.start(ctx); err != nil {
 		return err
 	}
-	g.startLoad(ctx)
+	if err := g.startLoad(ctx); err != nil {
+		return err
+	}
 	rounds, cuts := g.s.times(16, 4), 0
 	did := map[string]int{}
 	for i := range rounds {

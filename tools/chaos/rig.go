@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"os"
 	"sync"
 	"time"
@@ -20,6 +22,8 @@ type rig struct {
 	rng     *rand.Rand
 	country *apptest.Country
 	load    *apptest.Load
+	hook    *apptest.Hook // takes the callbacks of the tenant
+	address string        // of the hook
 	result  *result
 	verdict *apptest.Verdict
 
@@ -30,7 +34,17 @@ type rig struct {
 // prepare writes a country; start starts it; open is both. The clients begin with startLoad.
 func (g *rig) prepare(ctx context.Context, o apptest.Options) (err error) {
 	o.Programs, o.Dir, o.Window = g.s.programs, g.dir, g.s.Window
-	o.Latency, o.ReceiptDelay, o.Doubt = 20*time.Millisecond, 200*time.Millisecond, string(message.DoubtResend)
+	o.Latency, o.ReceiptDelay, o.Doubt, o.Segments = 20*time.Millisecond, 200*time.Millisecond, string(message.DoubtResend), 3
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	g.hook, g.address = apptest.NewHook(), "http://"+l.Addr().String()+"/"
+	server := &http.Server{Handler: g.hook, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = server.Serve(l) }()                          // until it is closed
+	g.closers = append(g.closers, func() { _ = server.Close() }) // the engine has ended
+	o.Egress = []string{l.Addr().String()}
 	g.country, err = apptest.New(ctx, o)
 	return err
 }
@@ -46,7 +60,7 @@ func (g *rig) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g.load = &apptest.Load{Sender: sender, Every: g.s.Every}
+	g.load = &apptest.Load{Sender: sender, Every: g.s.Every, Long: true, Hook: g.hook, Phones: g.country}
 	return g.bound(ctx)
 }
 
@@ -57,8 +71,11 @@ func (g *rig) open(ctx context.Context, o apptest.Options) error {
 	return g.start(ctx)
 }
 
-// startLoad lets new messages arrive from now on.
-func (g *rig) startLoad(ctx context.Context) {
+// startLoad lets new messages arrive and phones write from now on; the sender's system is told of all.
+func (g *rig) startLoad(ctx context.Context) error {
+	if err := g.hook.Register(ctx, g.load.Sender, "chaos", g.address); err != nil {
+		return err
+	}
 	loading, stop := context.WithCancel(ctx)
 	var clients sync.WaitGroup
 	clients.Go(func() { g.load.Run(loading) })
@@ -66,6 +83,7 @@ func (g *rig) startLoad(ctx context.Context) {
 		stop()
 		clients.Wait()
 	}
+	return nil
 }
 
 // begin is open with the clients.
@@ -73,11 +91,11 @@ func (g *rig) begin(ctx context.Context, o apptest.Options) error {
 	if err := g.open(ctx, o); err != nil {
 		return err
 	}
-	g.startLoad(ctx)
-	return nil
+	return g.startLoad(ctx)
 }
 
-// judge lets the clients stop and compares the ledgers.
+// judge lets the clients stop and compares the ledgers; then the engine must stop in order and its records, events and
+// indexes agree with each other (kakitome verify).
 func (g *rig) judge(ctx context.Context, t apptest.Terms) error {
 	pause(ctx, 300*time.Millisecond) // of normal life behind the last fault
 	g.stopLoad()
@@ -90,7 +108,15 @@ func (g *rig) judge(ctx context.Context, t apptest.Terms) error {
 	g.verdict = v
 	g.result.Cap = t.Faults * t.WindowSum
 	g.result.Broken = append(g.result.Broken, v.Broken...)
-	return nil
+	if err := g.country.Engine.Stop(30 * time.Second); err != nil {
+		g.broken("the engine did not stop in order: %v", err)
+	}
+	out, err := g.country.Command(ctx, "verify", "-config", g.country.File("kakitome.toml"))
+	if err != nil {
+		g.broken("%v: %s", err, out)
+	}
+	g.result.Verified = err == nil
+	return ctx.Err()
 }
 
 // close ends what the scenario started.

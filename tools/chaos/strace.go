@@ -37,7 +37,7 @@ func readCalls(r io.Reader) ([]call, error) {
 	var calls []call
 	unfinished := map[int]int{} // by thread, in calls
 	in := bufio.NewScanner(r)
-	in.Buffer(nil, 1<<20)
+	in.Buffer(nil, 8<<20) // a byte takes up to four
 	for n := 1; in.Scan(); n++ {
 		line := straceLine.FindStringSubmatch(in.Text())
 		if line == nil {
@@ -59,7 +59,10 @@ func readCalls(r io.Reader) ([]call, error) {
 				continue // its beginning was before the trace
 			}
 			delete(unfinished, thread)
-			calls[i].args, calls[i].result, calls[i].over = calls[i].args+m[2], m[3], at
+			if m[2] != "" { // what a read got
+				calls[i].args = strings.TrimRight(calls[i].args, ", ") + ", " + m[2]
+			}
+			calls[i].result, calls[i].over = m[3], at
 			if took, err := time.ParseDuration(m[4] + "s"); err == nil {
 				calls[i].over = max(at, calls[i].begun+took)
 			}
@@ -88,6 +91,38 @@ func (c *call) ok() bool { return c.over > 0 && !strings.HasPrefix(c.result, "-"
 
 // injected reports whether strace made it fail.
 func (c *call) injected() bool { return strings.HasSuffix(c.result, "(INJECTED)") }
+
+// bytes are those that a read got or a write gave away, as far as the kernel took them; the trace must not have cut them off.
+func (c *call) bytes() []byte {
+	n, err := strconv.Atoi(c.result)
+	_, text, ok := strings.Cut(c.args, ", \"")
+	if err != nil || !ok {
+		return nil
+	}
+	var b []byte
+	for i := 0; i < len(text) && text[i] != '"' && len(b) < n; i++ {
+		if text[i] != '\\' || i+1 == len(text) {
+			b = append(b, text[i])
+			continue
+		}
+		i++
+		if j := strings.IndexByte("abtnvfr", text[i]); j >= 0 {
+			b = append(b, byte(7+j)) // \a to \r stand in this order in ASCII
+			continue
+		}
+		digits := 0
+		for digits < 3 && i+digits < len(text) && text[i+digits] >= '0' && text[i+digits] <= '7' {
+			digits++
+		}
+		if digits == 0 { // \" and \\
+			b = append(b, text[i])
+			continue
+		}
+		v, _ := strconv.ParseUint(text[i:i+digits], 8, 8) // digits; more than a byte is none of strace's
+		b, i = append(b, byte(v)), i+digits-1
+	}
+	return b
+}
 
 // file is the file that a call's first argument is about: by its descriptor (strace -yy writes its name behind it) or by
 // the address of a mapping. Empty: not known.
@@ -128,44 +163,4 @@ func readMaps(r io.Reader) ([]mapping, error) {
 		all = append(all, m)
 	}
 	return all, in.Err()
-}
-
-// answer is a 202 of the API and what was synced while it was made.
-type answer struct {
-	conn            string
-	asked, answered time.Duration
-	synced          string        // file whose sync came back between the two; "" when there was none: the promise is broken
-	over            time.Duration // of that sync, the last of them
-}
-
-// answers pairs each POST of a message that was read from a connection with the 202 written to it, and finds the sync of
-// a file of the log that began after the one and was over before the other.
-func answers(calls []call, maps []mapping) (all []answer) {
-	asked := map[string]time.Duration{}
-	for i := range calls {
-		c := &calls[i]
-		conn := c.file(nil)
-		switch {
-		case c.name == "read" && c.ok() && strings.HasPrefix(conn, "TCP") && strings.Contains(c.args, `"POST /v1/messages`):
-			asked[conn] = c.over
-		case c.name == "write" && strings.HasPrefix(conn, "TCP") && strings.Contains(c.args, `"HTTP/1.1 202`):
-			from, ok := asked[conn]
-			if !ok {
-				continue // asked before the trace
-			}
-			delete(asked, conn)
-			a := answer{conn: conn, asked: from, answered: c.begun}
-			for j := range calls {
-				s := &calls[j]
-				if s.name != "msync" && s.name != "fsync" && s.name != "fdatasync" {
-					continue
-				}
-				if file := s.file(maps); s.ok() && s.begun >= a.asked && s.over <= a.answered && strings.HasSuffix(file, ".vlog") {
-					a.synced, a.over = file, max(a.over, s.over)
-				}
-			}
-			all = append(all, a)
-		}
-	}
-	return all
 }
