@@ -151,7 +151,17 @@ func (a apiClaims) Change(ctx context.Context, t *tenant.Tenant, number string, 
 	case "withdraw":
 		patch.Withdrawn = true
 	}
-	s, err := a.payments.Patch(ctx, t, number, patch, by)
+	var s payment.State
+	var err error
+	if c.Action == "refund" {
+		o := payment.RefundOptions{Act: message.Act{By: by, Reason: c.Reason}}
+		if c.Amount != nil {
+			o.Yen = *c.Amount
+		}
+		s, err = a.payments.Refund(ctx, t, number, o)
+	} else {
+		s, err = a.payments.Patch(ctx, t, number, patch, by)
+	}
 	var problems message.Problems
 	if errors.As(err, &problems) && len(problems) > 0 {
 		return api.Claim{}, &problems[0], nil
@@ -166,7 +176,7 @@ func (a apiClaims) Change(ctx context.Context, t *tenant.Tenant, number string, 
 func apiClaim(s *payment.State, timeline bool) api.Claim {
 	j := s.JSON(clock.Now())
 	c := api.Claim{Number: j.Number, Amount: j.Amount, Tax: j.Tax, Due: j.Due, Status: string(j.State), Provisional: j.Received - j.Confirmed,
-		Confirmed: j.Confirmed, Receipt: j.Receipt, CreatedAt: j.Created}
+		Confirmed: j.Confirmed, Refunded: j.Refunded, Receipt: j.Receipt, CreatedAt: j.Created}
 	for _, al := range j.Alerts {
 		if al.Open {
 			c.Alerts = append(c.Alerts, al.Code)
@@ -212,6 +222,7 @@ func claimTimeline(s *payment.State, j *payment.JSON) []api.Entry {
 		add(at.ProvisionalAt, "provisional")
 		add(at.ConfirmedAt, "confirmed")
 		add(at.EndedAt, at.State)
+		add(at.RefundedAt, payment.Refunded.String())
 	}
 	slices.SortStableFunc(entries, func(a, b api.Entry) int { return a.At.Compare(b.At) })
 	return entries

@@ -255,7 +255,7 @@ func (s *Server) steps(v *visit, p *detailPage) []step {
 		switch m.Phase {
 		case payment.Accepted, payment.Paid, payment.SettledElse:
 			pay.State = "is"
-		case payment.InProgress, payment.AwaitingMoney, payment.PartlyPaid:
+		case payment.InProgress, payment.AwaitingMoney, payment.PartlyPaid, payment.PartRefunded, payment.AllRefunded:
 			pay.State = "wait"
 		case payment.Overdue, payment.IsWithdrawn:
 			pay.State = "no"
@@ -369,10 +369,22 @@ func claimDetail(v *visit, e store.Event, labels map[string]string) (string, err
 		var d payment.Start
 		err := decode(&d)
 		return pairs("", cmp.Or(labels[d.Method], d.Method), "", yen(d.Yen), v.T("決済代行", "agent"), d.Agent), err
-	case payment.Issued, payment.Provisional, payment.Revoked, payment.Confirmed, payment.Failed, payment.Canceled, payment.Expired:
+	case payment.Issued, payment.Provisional, payment.Revoked, payment.Confirmed, payment.Refunded, payment.Failed, payment.Canceled, payment.Expired:
 		var d payment.Fact
 		err := decode(&d)
 		return pairs(v.T("決済連携ID", "agent's id"), d.View.AgentID, v.T("決済受付番号", "receipt number"), d.View.ReceiptNumber, "", yen(d.View.Paid), "", d.Reason, v.T("情報元:", "from"), detailWord(d.From, v.Lang)), err
+	case payment.RefundAsked:
+		var d payment.Refund
+		err := decode(&d)
+		return pairs("", whoWord(d.By, v.Lang), "", yen(d.Yen), "", d.Reason), err
+	case payment.RefundRefused:
+		var d payment.Doubt
+		err := decode(&d)
+		return pairs("", d.Reason), err
+	case payment.Deposited:
+		var d payment.Deposit
+		err := decode(&d)
+		return pairs("", yen(d.Yen), "", dateTimeMS(d.Paid)), err
 	case payment.Amended, payment.Made:
 		var d payment.Terms
 		err := decode(&d)

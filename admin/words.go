@@ -168,6 +168,7 @@ var claimEventWords = map[payment.Type]words{
 	payment.Provisional: {"速報", "Provisional notice"}, payment.Revoked: {"速報取消", "Provisional notice revoked"}, payment.Confirmed: {"確報", "Confirmed"},
 	payment.Failed: {"決済失敗", "Payment failed"}, payment.Canceled: {"決済取消", "Payment canceled"}, payment.Expired: {"決済期限切れ", "Payment expired"},
 	payment.ReceiptIssued: {"領収書発行", "Receipt issued"}, payment.ReceiptKept: {"領収書保管", "Receipt kept"},
+	payment.Refunded: {"返金", "Refunded"}, payment.RefundAsked: {"返金依頼", "Refund asked for"}, payment.RefundRefused: {"返金不可", "Refund refused"}, payment.Deposited: {"入金", "Deposit"},
 }
 
 // reasonWords say why a message was not sent or not delivered; a word that is missing is shown as it is.
@@ -287,5 +288,5 @@ func fieldWord(code, label, lang string) string {
 
 var payTones = map[payment.Phase]string{
 	payment.Unpaid: "quiet", payment.InProgress: "busy", payment.AwaitingMoney: "busy", payment.Accepted: "good", payment.PartlyPaid: "warn",
-	payment.Paid: "done", payment.SettledElse: "done", payment.IsWithdrawn: "quiet", payment.Overdue: "bad",
+	payment.Paid: "done", payment.PartRefunded: "warn", payment.AllRefunded: "quiet", payment.SettledElse: "done", payment.IsWithdrawn: "quiet", payment.Overdue: "bad",
 }

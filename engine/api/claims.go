@@ -29,7 +29,7 @@ func (s *Server) getClaim(ctx *fasthttp.RequestCtx, c *Caller, number string) {
 	c.Answer(ctx, fasthttp.StatusOK, cl)
 }
 
-// patchClaim states a fact about a claim: amended, settled elsewhere, withdrawn.
+// patchClaim states a fact about a claim: amended, settled elsewhere, withdrawn; or has money given back.
 func (s *Server) patchClaim(ctx *fasthttp.RequestCtx, c *Caller, number string) {
 	if _, ok := c.Query(ctx); !ok {
 		return
@@ -66,9 +66,9 @@ func (ch *ClaimChange) check() (ps message.Problems) {
 		if ch.Amount == nil && ch.Tax == nil && ch.Due == "" {
 			bad(message.Problem{Field: "amount", Code: "required"})
 		}
-	case "settle", "withdraw":
-		if ch.Amount != nil {
-			bad(message.Problem{Field: "amount", Code: "mismatch", Detail: "only with amend"})
+	case "settle", "withdraw", "refund":
+		if ch.Amount != nil && ch.Action != "refund" {
+			bad(message.Problem{Field: "amount", Code: "mismatch", Detail: "only with amend or refund"})
 		}
 		if ch.Tax != nil {
 			bad(message.Problem{Field: "tax", Code: "mismatch", Detail: "only with amend"})
@@ -79,7 +79,7 @@ func (ch *ClaimChange) check() (ps message.Problems) {
 	case "":
 		bad(message.Problem{Field: "action", Code: "required"})
 	default:
-		bad(message.Problem{Field: "action", Code: "unknown", Value: message.Mask(ch.Action), Detail: "one of amend, settle, withdraw"})
+		bad(message.Problem{Field: "action", Code: "unknown", Value: message.Mask(ch.Action), Detail: "one of amend, settle, withdraw, refund"})
 	}
 	if ch.Amount != nil && (*ch.Amount < 1 || *ch.Amount > message.MaxAmount) {
 		bad(message.Problem{Field: "amount", Code: "range", Limit: message.MaxAmount, Got: *ch.Amount, Detail: "yen, 1 to 9,999,999"})

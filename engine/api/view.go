@@ -123,12 +123,13 @@ type Entry struct {
 // Claim is a claim as its sender sees it.
 type Claim struct {
 	Number      string    `json:"number"`
-	Amount      int64     `json:"amount"`        // yen
-	Tax         *int64    `json:"tax,omitempty"` // yen within Amount
-	Due         string    `json:"due"`           // YYYY-MM-DD
-	Status      string    `json:"status"`        // engine/payment's word
-	Provisional int64     `json:"provisional"`   // yen by 速報, not yet confirmed
-	Confirmed   int64     `json:"confirmed"`     // yen by 確報
+	Amount      int64     `json:"amount"`             // yen
+	Tax         *int64    `json:"tax,omitempty"`      // yen within Amount
+	Due         string    `json:"due"`                // YYYY-MM-DD
+	Status      string    `json:"status"`             // engine/payment's word
+	Provisional int64     `json:"provisional"`        // yen by 速報, not yet confirmed
+	Confirmed   int64     `json:"confirmed"`          // yen by 確報
+	Refunded    int64     `json:"refunded,omitempty"` // yen of Confirmed that went back
 	Method      string    `json:"method,omitempty"`
 	Receipt     string    `json:"receipt,omitempty"` // its number
 	Alerts      []string  `json:"alerts,omitempty"`  // 要対応: overpaid, paid_after_expiry …
@@ -138,8 +139,8 @@ type Claim struct {
 
 // ClaimChange is a fact that the sender states about a claim.
 type ClaimChange struct {
-	Action string `json:"action"`           // amend, settle (消込: paid elsewhere), withdraw
-	Amount *int64 `json:"amount,omitempty"` // amend: yen; without Tax the new amount shows none
+	Action string `json:"action"`           // amend, settle (消込: paid elsewhere), withdraw, refund
+	Amount *int64 `json:"amount,omitempty"` // amend: yen; without Tax the new amount shows none. refund: yen; all when it is missing
 	Tax    *int64 `json:"tax,omitempty"`    // amend: yen within the amount
 	Due    string `json:"due,omitempty"`    // amend: YYYY-MM-DD
 	Reason string `json:"reason,omitempty"` // at most 200 characters

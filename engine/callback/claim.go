@@ -15,10 +15,11 @@ type ClaimData struct {
 	ID        ulid.ULID     `json:"id"`
 	Number    string        `json:"number"`
 	Status    payment.Phase `json:"status"`
-	Amount    int64         `json:"amount"`           // yen asked for
-	Received  int64         `json:"received"`         // yen that stands, 速報 and 確報
-	Confirmed int64         `json:"confirmed"`        // yen of 確報
-	Method    string        `json:"method,omitempty"` // of the attempt that counts
+	Amount    int64         `json:"amount"`             // yen asked for
+	Received  int64         `json:"received"`           // yen that stands, 速報 and 確報
+	Confirmed int64         `json:"confirmed"`          // yen of 確報
+	Refunded  int64         `json:"refunded,omitempty"` // yen of it that went back
+	Method    string        `json:"method,omitempty"`   // of the attempt that counts
 	Attempt   ulid.ULID     `json:"attempt,omitzero"`
 	Alerts    []string      `json:"alerts,omitempty"`   // open ones
 	Messages  []ulid.ULID   `json:"messages,omitempty"` // that carry the claim
@@ -32,6 +33,7 @@ var claimMay = map[payment.Type][]string{
 	payment.Amended: {ClaimAlert, ClaimAccepted, ClaimConfirmed, ClaimPartly}, payment.Withdrawn: {ClaimWithdrawn, ClaimAlert}, payment.Settled: {ClaimSettled, ClaimAlert},
 	payment.Issued: {ClaimIssued, ClaimRevoked}, payment.Provisional: {ClaimAccepted, ClaimPartly, ClaimAlert}, payment.Revoked: {ClaimRevoked, ClaimAlert},
 	payment.Confirmed: {ClaimConfirmed, ClaimPartly, ClaimAlert}, payment.Canceled: {ClaimCanceled, ClaimRevoked, ClaimAlert},
+	payment.Refunded: {ClaimRefunded, ClaimConfirmed, ClaimPartly, ClaimAlert}, payment.Deposited: {ClaimConfirmed, ClaimPartly, ClaimAlert},
 	payment.Expired: {ClaimExpired, ClaimRevoked, ClaimAlert}, payment.Failed: {ClaimRevoked},
 }
 
@@ -41,7 +43,7 @@ func (claims) Tell(events []store.Event) ([]Notice, error) {
 	var s payment.State
 	var told []Notice
 	for _, e := range events {
-		phase, received, alerts := s.Phase, s.Received, openAlerts(&s)
+		phase, received, refunded, alerts := s.Phase, s.Received, s.Refunded, openAlerts(&s)
 		if err := s.Apply(e); err != nil {
 			return nil, err
 		}
@@ -54,7 +56,7 @@ func (claims) Tell(events []store.Event) ([]Notice, error) {
 			told = append(told, Notice{Pos: At(e.Seq, n), Type: typ, At: e.At, Data: func(Sealed, *tenant.Callback) (any, error) { return d, nil }})
 			n++
 		}
-		tell(claimNotice(payment.Type(e.Type), phase, received, &s))
+		tell(claimNotice(payment.Type(e.Type), phase, received, refunded, &s))
 		if slices.ContainsFunc(openAlerts(&s), func(a string) bool { return !slices.Contains(alerts, a) }) {
 			tell(ClaimAlert)
 		}
@@ -63,7 +65,7 @@ func (claims) Tell(events []store.Event) ([]Notice, error) {
 }
 
 // claimNotice is what an event that led from a phase with so much money to the state tells; empty: nothing.
-func claimNotice(event payment.Type, was payment.Phase, received int64, s *payment.State) string {
+func claimNotice(event payment.Type, was payment.Phase, received, refunded int64, s *payment.State) string {
 	switch {
 	case event == payment.Withdrawn && s.WithdrawnBy != nil && was != payment.IsWithdrawn:
 		return ClaimWithdrawn
@@ -71,6 +73,8 @@ func claimNotice(event payment.Type, was payment.Phase, received int64, s *payme
 		return ClaimSettled
 	case s.Received < received && event != payment.Amended:
 		return ClaimRevoked
+	case s.Refunded > refunded:
+		return ClaimRefunded
 	case s.Phase == was:
 		return ""
 	}
@@ -105,7 +109,7 @@ func openAlerts(s *payment.State) []string {
 
 func claimData(e store.Event, s *payment.State) ClaimData {
 	d := ClaimData{
-		ID: e.Ref.ID, Number: s.Number, Status: s.Phase, Amount: s.Amount, Received: s.Received, Confirmed: s.Confirmed,
+		ID: e.Ref.ID, Number: s.Number, Status: s.Phase, Amount: s.Amount, Received: s.Received, Confirmed: s.Confirmed, Refunded: s.Refunded,
 		Messages: slices.Clone(s.Messages), Sequence: int(e.Seq) + 1,
 	}
 	if a := s.Current(); a != nil {

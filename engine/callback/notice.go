@@ -31,6 +31,7 @@ const (
 	ClaimAccepted  = "claim.accepted" // 受付: 速報
 	ClaimPartly    = "claim.partly_paid"
 	ClaimConfirmed = "claim.confirmed" // 確定: 確報
+	ClaimRefunded  = "claim.refunded"  // 返金: all or a part of it went back
 	ClaimRevoked   = "claim.revoked"   // 速報取消
 	ClaimCanceled  = "claim.canceled"  // 取消: the payer or the agent canceled the attempt
 	ClaimExpired   = "claim.expired"   // the attempt's term ended
@@ -54,7 +55,7 @@ const (
 var Types = []string{
 	MessageAccepted, MessageSubmitted, MessageInDoubt, MessageDelivered, MessageUndelivered, MessageRefused, MessageLapsed, MessageCanceled,
 	MessageOpened, MessageIdentified, MessageViewed, MessageAnswered, MessageReceived,
-	ClaimIssued, ClaimAccepted, ClaimPartly, ClaimConfirmed, ClaimRevoked, ClaimCanceled, ClaimExpired, ClaimSettled, ClaimWithdrawn, ClaimAlert,
+	ClaimIssued, ClaimAccepted, ClaimPartly, ClaimConfirmed, ClaimRefunded, ClaimRevoked, ClaimCanceled, ClaimExpired, ClaimSettled, ClaimWithdrawn, ClaimAlert,
 	UploadReleased, UploadStopped, UploadPaused, UploadResumed, UploadCanceled, UploadDone,
 }
 

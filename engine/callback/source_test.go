@@ -80,6 +80,10 @@ func TestWhatAClaimTells(t *testing.T) {
 	late := fact(payment.IsConfirmed, false)
 	late.View.ProvisionalAt, late.View.ConfirmedAt = due.Add(time.Hour), due.Add(time.Hour)
 	provisional, confirmed, issued := fact(payment.IsProvisional, false), fact(payment.IsConfirmed, false), fact(payment.Awaiting, false)
+	refunded := confirmed
+	refunded.View.Refunded, refunded.View.RefundedAt = 1000, confirmed.Seen.Add(time.Hour)
+	half := payment.Deposit{Attempt: attempt, ID: "s1", Yen: 500, Paid: confirmed.Seen}
+	rest := payment.Deposit{Attempt: attempt, ID: "s2", Yen: 500, Paid: confirmed.Seen}
 	revoked := fact(payment.Awaiting, true)
 	revoked.Seen = revoked.Seen.Add(time.Hour)
 	for name, c := range map[string]struct {
@@ -88,6 +92,8 @@ func TestWhatAClaimTells(t *testing.T) {
 	}{
 		"paid at a convenience store":  {[]any{start, issued, provisional, confirmed}, []string{ClaimIssued, ClaimAccepted, ClaimConfirmed}},
 		"said again":                   {[]any{start, issued, provisional, provisional, confirmed, confirmed}, []string{ClaimIssued, ClaimAccepted, ClaimConfirmed}},
+		"given back":                   {[]any{start, issued, confirmed, refunded}, []string{ClaimIssued, ClaimConfirmed, ClaimRefunded}},
+		"transferred in two parts":     {[]any{start, issued, half, rest}, []string{ClaimIssued, ClaimPartly, ClaimConfirmed}},
 		"taken back":                   {[]any{start, issued, provisional, revoked}, []string{ClaimIssued, ClaimAccepted, ClaimRevoked}},
 		"canceled":                     {[]any{start, issued, fact(payment.WasCanceled, false)}, []string{ClaimIssued, ClaimCanceled}},
 		"expired":                      {[]any{start, issued, fact(payment.HasExpired, false)}, []string{ClaimIssued, ClaimExpired}},
@@ -102,6 +108,8 @@ func TestWhatAClaimTells(t *testing.T) {
 				types, data = append(types, byte(payment.Started)), append(data, encode(t, e))
 			case payment.Fact:
 				types, data = append(types, byte(e.Type())), append(data, encode(t, e))
+			case payment.Deposit:
+				types, data = append(types, byte(payment.Deposited)), append(data, encode(t, e))
 			case payment.Type:
 				types, data = append(types, byte(e)), append(data, encode(t, message.Act{By: "x"}))
 			}

@@ -248,12 +248,38 @@ func (f fields) claim(typ payment.Type, data []byte) error {
 		}
 		f.id("attempt", d.Attempt)
 		f.text("reason", d.Reason)
-	case payment.Issued, payment.Provisional, payment.Revoked, payment.Confirmed, payment.Failed, payment.Canceled, payment.Expired:
+	case payment.Issued, payment.Provisional, payment.Revoked, payment.Confirmed, payment.Refunded, payment.Failed, payment.Canceled, payment.Expired:
 		var d payment.Fact
 		if err := json.Unmarshal(data, &d); err != nil {
 			return err
 		}
 		f.fact(&d)
+	case payment.RefundAsked:
+		var d payment.Refund
+		if err := json.Unmarshal(data, &d); err != nil {
+			return err
+		}
+		f.id("refund", d.ID)
+		f.id("attempt", d.Attempt)
+		f.number("yen", d.Yen)
+		f.act(d.Act)
+	case payment.RefundRefused:
+		var d payment.Doubt
+		if err := json.Unmarshal(data, &d); err != nil {
+			return err
+		}
+		f.id("refund", d.Refund)
+		f.id("attempt", d.Attempt)
+		f.text("reason", d.Reason)
+	case payment.Deposited:
+		var d payment.Deposit
+		if err := json.Unmarshal(data, &d); err != nil {
+			return err
+		}
+		f.id("attempt", d.Attempt)
+		f.text("deposit", d.ID)
+		f.number("yen", d.Yen)
+		f.time("paid_at", d.Paid)
 	case payment.ReceiptIssued:
 		var d payment.Receipt
 		if err := json.Unmarshal(data, &d); err != nil {
@@ -287,6 +313,9 @@ func (f fields) fact(d *payment.Fact) {
 	f.truth("revoked", d.View.Revoked)
 	f.time("provisional_at", d.View.ProvisionalAt)
 	f.time("confirmed_at", d.View.ConfirmedAt)
+	f.number("refunded", d.View.Refunded)
+	f.time("refunded_at", d.View.RefundedAt)
+	f.truth("charged_back", d.View.ChargedBack)
 	f.text("agent_id", d.View.AgentID)
 	f.text("receipt_number", d.View.ReceiptNumber)
 	f.text("store", d.View.Store)

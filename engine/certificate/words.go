@@ -47,6 +47,8 @@ var stepWords = map[string]word{
 	"claim provisional_revoked": {"速報取消", "Provisional payment taken back"}, "claim confirmed": {"入金（確報）", "Paid (confirmed)"},
 	"claim attempt_failed": {"決済不成立", "Payment failed"}, "claim attempt_canceled": {"決済取消", "Payment canceled"},
 	"claim attempt_expired": {"決済期限切れ", "Payment expired"}, "claim receipt_issued": {"領収書発行", "Receipt issued"},
+	"claim refunded": {"返金", "Money went back"}, "claim refund_asked": {"返金依頼", "Refund asked for"}, "claim refund_refused": {"返金不可", "Refund refused"},
+	"claim deposited":    {"入金", "Transfer received"},
 	"claim receipt_kept": {"領収書控え保存", "Copy of the receipt kept"},
 }
 

@@ -98,8 +98,10 @@ func reasonOf(e *proto.Error) string {
 // late, is not taken for older than it.
 func seenByAsking(v *View, asked time.Time) time.Time {
 	t := v.ProvisionalAt
-	if v.ConfirmedAt.After(t) {
-		t = v.ConfirmedAt
+	for _, at := range []time.Time{v.ConfirmedAt, v.RefundedAt} {
+		if at.After(t) {
+			t = at
+		}
 	}
 	switch {
 	case !t.IsZero():
@@ -131,8 +133,11 @@ func parseView(m *proto.Payment) (View, error) {
 	v := View{
 		State: state, Yen: m.Yen, Paid: m.PaidYen, Revoked: m.ProvisionalRevoked,
 		ProvisionalAt: timeOf(m.ProvisionalAt), ConfirmedAt: timeOf(m.ConfirmedAt),
-		AgentID: clip(m.AgentPaymentId, maxVoucherField), ReceiptNumber: clip(m.ReceiptNumber, maxVoucherField),
-		Store: clip(m.Store, maxVoucherField),
+		AgentID: clip(m.AgentPaymentId, maxAgentID), ReceiptNumber: clip(m.ReceiptNumber, maxVoucherField),
+		Store: clip(m.Store, maxVoucherField), ChargedBack: m.ChargedBack, Refunded: m.RefundedYen, RefundedAt: timeOf(m.RefundedAt),
+	}
+	if m.RefundedYen < 0 || m.RefundedYen > maxYen || m.RefundedYen > 0 && (v.RefundedAt.IsZero() || state != IsConfirmed) {
+		return View{}, fmt.Errorf("refund of %d yen is out of range, has no time or is of a payment that is not confirmed", m.RefundedYen)
 	}
 	if m.RedirectUrl != "" {
 		u, err := url.Parse(m.RedirectUrl)
@@ -144,7 +149,13 @@ func parseView(m *proto.Payment) (View, error) {
 	if w := m.Voucher; w != nil {
 		v.Voucher = &Voucher{
 			PaymentNumber: clip(w.PaymentNumber, maxVoucherField), ConfirmationNumber: clip(w.ConfirmationNumber, maxVoucherField),
-			Barcode: w.Barcode, Expires: timeOf(w.Expires),
+			Barcode: w.Barcode, Expires: timeOf(w.Expires), Institution: clip(w.Institution, maxVoucherField),
+		}
+		if b := w.Account; b != nil {
+			v.Voucher.Account = &Account{
+				Bank: clip(b.Bank, maxVoucherField), Branch: clip(b.Branch, maxVoucherField), Kind: clip(b.Kind, maxVoucherField),
+				Number: clip(b.Number, maxVoucherField), Holder: clip(b.Holder, 2*maxVoucherField), Reference: clip(b.Reference, maxVoucherField),
+			}
 		}
 		if w.Barcode != "" && (len(w.Barcode) != barcodeDigits || !digits(w.Barcode)) {
 			return View{}, fmt.Errorf("barcode has %d characters, %d digits are expected", len(w.Barcode), barcodeDigits)
@@ -221,11 +232,23 @@ func (p *Payments) get(ctx context.Context, s *State, a *Attempt) answer {
 	defer cancel()
 	now, start := p.now(), clock.Now()
 	resp, err := p.opt.Agents.Payment(a.Module).Get(ctx, &proto.GetRequest{
-		Call: p.call(s.Ref.Tenant, a.Agent, a.ID.String(), now), AttemptId: a.ID.String(),
+		Call: p.call(s.Ref.Tenant, a.Agent, a.ID.String(), now), AttemptId: a.ID.String(), AgentPaymentId: a.AgentID,
 	})
 	r := p.read(a, sourceGet, now, resp.GetPayment(), resp.GetError(), err)
 	p.metrics.called("get", r, time.Since(start))
 	return r
+}
+
+func (p *Payments) refund(ctx context.Context, s *State, a *Attempt, r Refund) answer {
+	ctx, cancel := detached(ctx, p.c.CreateTimeout)
+	defer cancel()
+	now, start := p.now(), clock.Now()
+	resp, err := p.opt.Agents.Payment(a.Module).Refund(ctx, &proto.RefundRequest{
+		Call: p.call(s.Ref.Tenant, a.Agent, r.ID.String(), now), AttemptId: a.ID.String(), Yen: r.Yen, AgentPaymentId: a.AgentID,
+	})
+	out := p.read(a, sourceRefund, now, resp.GetPayment(), resp.GetError(), err)
+	p.metrics.called("refund", out, time.Since(start))
+	return out
 }
 
 func (p *Payments) cancel(ctx context.Context, s *State, a *Attempt) answer {
@@ -233,7 +256,7 @@ func (p *Payments) cancel(ctx context.Context, s *State, a *Attempt) answer {
 	defer cancel()
 	now, start := p.now(), clock.Now()
 	resp, err := p.opt.Agents.Payment(a.Module).Cancel(ctx, &proto.CancelRequest{
-		Call: p.call(s.Ref.Tenant, a.Agent, "c-"+a.ID.String(), now), AttemptId: a.ID.String(),
+		Call: p.call(s.Ref.Tenant, a.Agent, "c-"+a.ID.String(), now), AttemptId: a.ID.String(), AgentPaymentId: a.AgentID,
 	})
 	r := p.read(a, sourceCancel, now, resp.GetPayment(), resp.GetError(), err)
 	p.metrics.called("cancel", r, time.Since(start))

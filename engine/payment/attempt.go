@@ -238,7 +238,7 @@ func (p *Payments) createAndRecord(ctx context.Context, s *State, a *Attempt, re
 			if now := s.Attempt(a.ID); now == nil || now.Phase != AttemptStarted {
 				return nil, nil // a notice was faster
 			}
-			return []store.NewEvent{newEvent(Unknown, now, Doubt{a.ID, r.reason})}, nil
+			return []store.NewEvent{newEvent(Unknown, now, Doubt{Attempt: a.ID, Reason: r.reason})}, nil
 		})
 	}
 	if err != nil {
@@ -288,7 +288,7 @@ func (s *State) learns(with *State, f *Fact) bool {
 	same := func(x, y *Fact) bool {
 		return x == y || x != nil && y != nil && x.View.key() == y.View.key() && (f.From == sourceGet || x.Seen.Equal(y.Seen))
 	}
-	return !same(a.open, b.open) || !same(a.end, b.end) || !same(a.money, b.money) ||
+	return !same(a.open, b.open) || !same(a.end, b.end) || !same(a.money, b.money) || !same(a.back, b.back) ||
 		!a.confirmed.Equal(b.confirmed) || !a.confirmedAt.Equal(b.confirmedAt) ||
 		f.From != sourceGet && !a.lastRevoked.Equal(b.lastRevoked) ||
 		a.wasCanceled != b.wasCanceled || a.wasExpired != b.wasExpired || a.Phase != b.Phase

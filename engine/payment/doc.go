@@ -8,6 +8,8 @@
 //	   │          │           └─► Revoked (速報取消) ─► as before, or Expired when its end has passed
 //	   │          ├─► Canceled | Expired ─► Provisional | Confirmed all the same, with an alert (要対応)
 //	   ├─► Failed └─► Failed
+//	   │          ├─► Deposited (a transfer; several add up) ─► as Confirmed, once they are as much as was asked for
+//	   │          └─► Confirmed ─► RefundAsked ─► Refunded | RefundRefused; or Refunded by itself: a chargeback
 //	   └─► Unknown (the reply was lost) ─► settled by asking, never by creating again
 //
 // Everything that an agent says (a reply, a webhook, an answer to Get) is one Fact: its full view of one payment. The

@@ -32,6 +32,10 @@ const (
 	Expired       Type = 15 // Fact
 	ReceiptIssued Type = 16 // Receipt
 	ReceiptKept   Type = 17 // Copy
+	Refunded      Type = 18 // Fact: money of a confirmed payment went back, by a refund or a chargeback
+	RefundAsked   Type = 19 // Refund: committed before the agent is asked
+	RefundRefused Type = 20 // Doubt: the agent surely did nothing
+	Deposited     Type = 21 // Deposit: a transfer to the attempt's account
 )
 
 var typeNames = map[Type]string{
@@ -39,6 +43,7 @@ var typeNames = map[Type]string{
 	Resolved: "resolved", Started: "attempt_started", Unknown: "attempt_unknown", Issued: "attempt_issued",
 	Provisional: "provisional", Revoked: "provisional_revoked", Confirmed: "confirmed", Failed: "attempt_failed",
 	Canceled: "attempt_canceled", Expired: "attempt_expired", ReceiptIssued: "receipt_issued", ReceiptKept: "receipt_kept",
+	Refunded: "refunded", RefundAsked: "refund_asked", RefundRefused: "refund_refused", Deposited: "deposited",
 }
 
 func (t Type) String() string {
@@ -97,10 +102,27 @@ type Start struct {
 	By      string    `json:"by,omitempty"`
 }
 
-// Doubt is the data of Unknown.
+// Doubt is the data of Unknown and RefundRefused.
 type Doubt struct {
 	Attempt ulid.ULID `json:"attempt"`
 	Reason  string    `json:"reason"`
+	Refund  ulid.ULID `json:"refund,omitzero"` // of RefundRefused
+}
+
+// Refund is the data of RefundAsked.
+type Refund struct {
+	ID      ulid.ULID `json:"refund"`
+	Attempt ulid.ULID `json:"attempt"`
+	Yen     int64     `json:"yen"`
+	message.Act
+}
+
+// Deposit is the data of Deposited: money that adds to what came before. The same id is the same money.
+type Deposit struct {
+	Attempt ulid.ULID `json:"attempt"`
+	ID      string    `json:"deposit"` // the bank's, or of what the statement says
+	Yen     int64     `json:"yen"`
+	Paid    time.Time `json:"paid"`
 }
 
 // The states of an agent's payment, as stored. They are those of proto.PaymentState.
@@ -117,9 +139,12 @@ const (
 	sourceGet       = "get"
 	sourceCancel    = "cancel"
 	sourceNotice    = "notice"
+	sourceRefund    = "refund"
+	sourceReport    = "report"
 	maxStateWord    = 16
 	maxRedirect     = 2048
 	maxVoucherField = 64
+	maxAgentID      = 128
 	maxStores       = 32
 )
 
@@ -137,6 +162,18 @@ type Voucher struct {
 	Barcode            string    `json:"barcode,omitempty"` // 44 digits
 	Stores             []Store   `json:"stores,omitempty"`
 	Expires            time.Time `json:"expires,omitzero"`
+	Institution        string    `json:"institution,omitempty"` // Pay-easy: 収納機関番号
+	Account            *Account  `json:"account,omitempty"`     // bank transfer
+}
+
+// Account is where a transfer goes.
+type Account struct {
+	Bank      string `json:"bank"`
+	Branch    string `json:"branch"`
+	Kind      string `json:"kind"`
+	Number    string `json:"number"`
+	Holder    string `json:"holder"`
+	Reference string `json:"reference,omitempty"` // what the payer writes before the name
 }
 
 // View is all that an agent says of one payment.
@@ -152,6 +189,9 @@ type View struct {
 	Redirect      string    `json:"redirect,omitempty"`
 	Voucher       *Voucher  `json:"voucher,omitempty"`
 	Store         string    `json:"store,omitempty"` // where it was paid
+	Refunded      int64     `json:"refunded,omitempty"`
+	RefundedAt    time.Time `json:"refunded_at,omitzero"` // of the last change of Refunded
+	ChargedBack   bool      `json:"charged_back,omitempty"`
 }
 
 // Fact is one view of one attempt.
@@ -168,6 +208,8 @@ type Fact struct {
 // Type is the event that the fact is stored as.
 func (f *Fact) Type() Type {
 	switch v := &f.View; {
+	case v.State == IsConfirmed && !v.RefundedAt.IsZero():
+		return Refunded
 	case v.State == IsConfirmed:
 		return Confirmed
 	case v.State == IsProvisional:
@@ -187,7 +229,7 @@ func (f *Fact) Type() Type {
 // level orders what facts can say: 0 open, 1 ended without money, 2 money taken or taken back, 3 confirmed.
 func (f *Fact) level() int {
 	switch f.Type() {
-	case Confirmed:
+	case Confirmed, Refunded:
 		return 3
 	case Provisional, Revoked:
 		return 2

@@ -22,18 +22,25 @@ const (
 	Accepted      Phase = "accepted"    // 受付: 速報
 	PartlyPaid    Phase = "partly_paid" // confirmed, but less than was asked for
 	Paid          Phase = "paid"        // 確定: 確報
-	SettledElse   Phase = "settled"     // 消込
+	PartRefunded  Phase = "partly_refunded"
+	AllRefunded   Phase = "refunded" // nothing of what was confirmed is left
+	SettledElse   Phase = "settled"  // 消込
 	IsWithdrawn   Phase = "withdrawn"
 	Overdue       Phase = "overdue" // unpaid past the due date; derived by time, see PhaseAt
 )
 
 // Phases lists them in the order in which they are shown.
-var Phases = []Phase{Unpaid, InProgress, AwaitingMoney, Accepted, PartlyPaid, Paid, SettledElse, IsWithdrawn, Overdue}
+var Phases = []Phase{Unpaid, InProgress, AwaitingMoney, Accepted, PartlyPaid, Paid, PartRefunded, AllRefunded, SettledElse, IsWithdrawn, Overdue}
 
 // AttemptPhase is where one attempt stands: one of the states of an agent's payment, or
 const (
 	AttemptStarted = "started" // the agent is being asked
 	AttemptUnknown = "unknown" // it was asked; its answer is not known
+	// Of deposits and of money that went back:
+	PartPaid       = "partly_paid" // less than was asked for came in, and more may
+	WasPartBack    = "partly_refunded"
+	WasRefunded    = "refunded"
+	WasChargedBack = "charged_back"
 )
 
 // Attempt is one try to pay.
@@ -53,15 +60,21 @@ type Attempt struct {
 	PaidStore                  string // where it was paid
 	Received                   int64  // yen that stands, 速報 and 確報
 	Confirmed                  int64  // yen of 確報
+	Refunded                   int64  // yen of Confirmed that went back
+	Refunding                  int64  // yen that the agent was asked to give back and has not said to have done
+	RefundedAt                 time.Time
 	// Void: it lives, but the claim no longer asks for it (withdrawn, settled, amended). It is being canceled and must not
 	// be shown.
 	Void bool
 
-	doubt       string    // why it is unknown; empty: it is not
-	open        *Fact     // greatest of level 0
-	end         *Fact     // greatest of level 1
-	money       *Fact     // greatest of levels 2 and 3
-	ids         *Fact     // greatest that names the agent's ids
+	doubt       string // why it is unknown; empty: it is not
+	open        *Fact  // greatest of level 0
+	end         *Fact  // greatest of level 1
+	money       *Fact  // greatest of levels 2 and 3
+	ids         *Fact  // greatest that names the agent's ids
+	back        *Fact  // greatest that tells of money that went back
+	deposits    map[string]Deposit
+	refunds     []refund
 	confirmed   time.Time // first Seen of a confirmed view
 	confirmedAt time.Time // first ConfirmedAt
 	lastRevoked time.Time // last Seen of a revoked view
@@ -69,10 +82,17 @@ type Attempt struct {
 	wasExpired  bool
 }
 
+// refund is one that was asked for, with its time.
+type refund struct {
+	Refund
+	at      time.Time
+	refused bool
+}
+
 // Lives reports whether the attempt can still be paid as far as we know and has not been.
 func (a *Attempt) Lives() bool {
 	switch a.Phase {
-	case AttemptStarted, AttemptUnknown, RequiresAction, Awaiting:
+	case AttemptStarted, AttemptUnknown, RequiresAction, Awaiting, PartPaid:
 		return true
 	}
 	return false
@@ -95,12 +115,14 @@ const (
 	PaidAfterCancel      = "paid_after_cancel"       // with a number that was canceled
 	PaidAfterWithdrawal  = "paid_after_withdrawal"   // the claim had been withdrawn
 	RevokedAfterConfirm  = "revoked_after_confirmed" // 速報取消 after 確報: ignored, to be asked about
+	Overpaid             = "overpaid"                // more came in than was asked for, by a transfer
+	ChargedBack          = "charged_back"            // the payer's bank took the money back
 	alertKeySeparator    = "/"
 	recordFormatOfClaims = 1
 )
 
 // AlertCodes lists the alerts in the order in which they are shown.
-var AlertCodes = []string{SecondPayment, AmountDiffers, PaidAfterExpiry, PaidAfterCancel, PaidAfterWithdrawal, RevokedAfterConfirm}
+var AlertCodes = []string{SecondPayment, AmountDiffers, PaidAfterExpiry, PaidAfterCancel, PaidAfterWithdrawal, RevokedAfterConfirm, Overpaid, ChargedBack}
 
 // Key tells alerts of one claim apart.
 func (a Alert) Key() string { return a.Code + alertKeySeparator + a.Attempt.String() }
@@ -132,6 +154,7 @@ type State struct {
 	WithdrawnBy, SettledBy *Act
 	Attempts               []*Attempt // in order of their start
 	Received, Confirmed    int64      // yen
+	Refunded               int64      // yen of Confirmed that went back
 	Phase                  Phase
 	Alerts                 []Alert
 	Receipt                *Receipt
@@ -229,13 +252,41 @@ func (s *State) apply(e store.Event) error {
 		if a := s.Attempt(d.Attempt); a != nil {
 			a.doubt = d.Reason
 		}
-	case Issued, Provisional, Revoked, Confirmed, Failed, Canceled, Expired:
+	case Issued, Provisional, Revoked, Confirmed, Refunded, Failed, Canceled, Expired:
 		f := new(Fact)
 		if err := json.Unmarshal(e.Data, f); err != nil {
 			return err
 		}
 		if a := s.Attempt(f.Attempt); a != nil {
 			a.take(f)
+		}
+	case Deposited:
+		var d Deposit
+		if err := json.Unmarshal(e.Data, &d); err != nil {
+			return err
+		}
+		if a := s.Attempt(d.Attempt); a != nil {
+			a.deposit(d)
+		}
+	case RefundAsked:
+		var r Refund
+		if err := json.Unmarshal(e.Data, &r); err != nil {
+			return err
+		}
+		if a := s.Attempt(r.Attempt); a != nil && !slices.ContainsFunc(a.refunds, func(have refund) bool { return have.ID == r.ID }) {
+			a.refunds = append(a.refunds, refund{Refund: r, at: e.At})
+			a.derive()
+		}
+	case RefundRefused:
+		var d Doubt
+		if err := json.Unmarshal(e.Data, &d); err != nil {
+			return err
+		}
+		if a := s.Attempt(d.Attempt); a != nil {
+			for i := range a.refunds {
+				a.refunds[i].refused = a.refunds[i].refused || a.refunds[i].ID == d.Refund
+			}
+			a.derive()
 		}
 	case ReceiptIssued:
 		r := new(Receipt)
@@ -332,6 +383,9 @@ func (a *Attempt) take(f *Fact) {
 		a.ids = greater(a.ids, f)
 	}
 	switch f.Type() {
+	case Refunded:
+		a.back = greater(a.back, f)
+		fallthrough
 	case Confirmed:
 		a.confirmed = earlier(a.confirmed, f.Seen)
 		at := f.View.ConfirmedAt
@@ -349,6 +403,17 @@ func (a *Attempt) take(f *Fact) {
 	a.derive()
 }
 
+// deposit adds one transfer, whenever it is told. Like take it is a join: of two that share an id one stays.
+func (a *Attempt) deposit(d Deposit) {
+	if a.deposits == nil {
+		a.deposits = map[string]Deposit{}
+	}
+	if have, ok := a.deposits[d.ID]; !ok || have.Yen < d.Yen || have.Yen == d.Yen && d.Paid.Before(have.Paid) {
+		a.deposits[d.ID] = d
+	}
+	a.derive()
+}
+
 // derive sets what readers see from the greatest facts.
 func (a *Attempt) derive() {
 	a.Received, a.Confirmed, a.PaidStore, a.Reason = 0, 0, "", ""
@@ -356,8 +421,23 @@ func (a *Attempt) derive() {
 	if a.money != nil {
 		a.Received = a.money.standing(a.Yen)
 	}
+	told := a.Received // by the agent's views of the payment; deposits come on top
+	first, last := a.deposited()
+	a.Confirmed = a.Received - told
+	if told > 0 && a.money.level() == 3 {
+		a.Confirmed = a.Received
+	}
 	switch {
-	case a.Received > 0 && a.money.Type() == Confirmed:
+	case a.Received > told && a.Received < a.Yen && a.end == nil:
+		a.Phase = PartPaid
+	case a.Received > told && a.Received < a.Yen:
+		a.Phase, a.Reason, a.EndedAt = a.end.View.State, a.end.Reason, a.end.Seen
+	case a.Received > told && a.Confirmed >= min(a.Yen, a.Received):
+		a.Phase, a.ConfirmedAt = IsConfirmed, last
+		if a.confirmedAt.After(last) {
+			a.ConfirmedAt = a.confirmedAt
+		}
+	case a.Received > 0 && a.money != nil && a.money.level() == 3:
 		a.Phase, a.Confirmed, a.ConfirmedAt = IsConfirmed, a.Received, a.confirmedAt
 	case a.Received > 0:
 		a.Phase = IsProvisional
@@ -368,13 +448,17 @@ func (a *Attempt) derive() {
 	case a.open != nil:
 		a.Phase = a.open.View.State
 	}
-	if a.Received > 0 {
+	if told > 0 {
 		a.PaidStore = a.money.View.Store
 		a.ProvisionalAt = a.money.View.ProvisionalAt
 		if a.ProvisionalAt.IsZero() && a.Phase == IsProvisional {
 			a.ProvisionalAt = a.money.Seen
 		}
 	}
+	if a.ProvisionalAt.IsZero() {
+		a.ProvisionalAt = first
+	}
+	a.giveBack()
 	if a.ids != nil {
 		a.AgentID, a.AgentReceipt = a.ids.View.AgentID, a.ids.View.ReceiptNumber
 	}
@@ -395,6 +479,42 @@ func (a *Attempt) derive() {
 	}
 }
 
+// deposited adds the deposits to what was received, and gives the times of the first and the last of them.
+func (a *Attempt) deposited() (first, last time.Time) {
+	for _, d := range a.deposits {
+		a.Received += d.Yen
+		first = earlier(first, d.Paid)
+		if d.Paid.After(last) {
+			last = d.Paid
+		}
+	}
+	return first, last
+}
+
+// giveBack derives what went back, and what is still to go.
+func (a *Attempt) giveBack() {
+	a.Refunded, a.Refunding, a.RefundedAt = 0, 0, time.Time{}
+	if a.back != nil {
+		a.Refunded, a.RefundedAt = min(a.back.View.Refunded, a.Confirmed), a.back.View.RefundedAt
+	}
+	var asked int64
+	for _, r := range a.refunds {
+		if !r.refused {
+			asked += r.Yen
+		}
+	}
+	a.Refunding = max(0, asked-a.Refunded)
+	switch {
+	case a.Refunded == 0:
+	case a.back.View.ChargedBack:
+		a.Phase = WasChargedBack
+	case a.Refunded == a.Confirmed:
+		a.Phase = WasRefunded
+	default:
+		a.Phase = WasPartBack
+	}
+}
+
 // paidAt is when the money was taken, by the agent's clock.
 func (a *Attempt) paidAt() time.Time {
 	if !a.ProvisionalAt.IsZero() {
@@ -405,7 +525,7 @@ func (a *Attempt) paidAt() time.Time {
 
 // sum derives the claim from its attempts.
 func (s *State) sum() {
-	s.Received, s.Confirmed = 0, 0
+	s.Received, s.Confirmed, s.Refunded = 0, 0, 0
 	for _, a := range s.Attempts {
 		if a.Phase == "" || a.Settling() {
 			a.Phase = AttemptStarted
@@ -415,14 +535,19 @@ func (s *State) sum() {
 		}
 		s.Received += a.Received
 		s.Confirmed += a.Confirmed
+		s.Refunded += a.Refunded
 		a.Void = a.Lives() && (s.WithdrawnBy != nil || s.SettledBy != nil || a.Yen != s.Amount || !a.Due.Equal(s.Due))
 	}
 	live := s.Live()
 	switch {
-	case s.Confirmed >= s.Amount && s.Confirmed > 0:
+	case s.Refunded > 0 && s.Refunded == s.Received:
+		s.Phase = AllRefunded
+	case s.Confirmed-s.Refunded >= s.Amount && s.Confirmed > 0:
 		s.Phase = Paid
-	case s.Received >= s.Amount && s.Received > 0:
+	case s.Received-s.Refunded >= s.Amount && s.Received > 0:
 		s.Phase = Accepted
+	case s.Refunded > 0:
+		s.Phase = PartRefunded
 	case s.Received > 0:
 		s.Phase = PartlyPaid
 	case s.SettledBy != nil:
@@ -454,11 +579,22 @@ func (s *State) alert() {
 		if a.Received == 0 {
 			continue
 		}
+		if a.Phase == WasChargedBack {
+			raise(ChargedBack, a.ID)
+		}
+		left := a.Received - a.Refunded
+		if left == 0 {
+			continue // what was too much is no longer there
+		}
 		payments++
-		if a.Yen > 0 && a.Received > a.Yen {
+		if whole := left%max(a.Yen, 1) == 0; left > a.Yen && len(a.deposits) > 0 && !whole {
+			raise(Overpaid, a.ID)
+		} else if left > a.Yen {
 			raise(SecondPayment, a.ID)
 		}
-		if a.Received%max(a.Yen, 1) != 0 || a.Yen != s.Amount {
+		short := a.Received < a.Yen && a.Phase != PartPaid
+		odd := len(a.deposits) == 0 && a.Received%max(a.Yen, 1) != 0
+		if short || odd || a.Yen != s.Amount {
 			raise(AmountDiffers, a.ID)
 		}
 		if a.wasCanceled {
@@ -496,11 +632,17 @@ func (s *State) PhaseAt(now time.Time) Phase {
 func (s *State) Over() bool {
 	switch s.Phase {
 	case Paid:
+		return s.Live() == nil && !s.refunding()
+	case AllRefunded:
 		return s.Live() == nil
 	case SettledElse, IsWithdrawn:
 		return s.Live() == nil && s.Received == 0
 	}
 	return false
+}
+
+func (s *State) refunding() bool {
+	return slices.ContainsFunc(s.Attempts, func(a *Attempt) bool { return a.Refunding > 0 })
 }
 
 // PaidAt is when the money that the claim shows was taken; zero: not yet.
@@ -536,6 +678,8 @@ func (s *State) next(now time.Time, c *Config) (time.Time, bool) {
 			}
 		case a.Phase == IsProvisional:
 			t = backOff(now, a.ProvisionalAt, c.Poll, c.Poll)
+		case a.Refunding > 0:
+			t = backOff(now, a.refunds[len(a.refunds)-1].at, c.SettleFirst, c.Poll)
 		default:
 			continue
 		}

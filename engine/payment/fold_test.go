@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -69,10 +70,19 @@ func revokedView(state string, after time.Duration) Fact {
 	return f
 }
 
+func refundedView(paid, refunded int64, after time.Duration) Fact {
+	f := view(IsConfirmed, paid, 48*time.Hour)
+	f.Seen = day0.Add(after)
+	f.View.Refunded, f.View.RefundedAt = refunded, f.Seen
+	return f
+}
+
 // Every arrow of a payment's life that this version has.
 func TestArrows(t *testing.T) {
 	issued, prov := view(Awaiting, 0, time.Minute), view(IsProvisional, 1000, time.Hour)
 	conf := view(IsConfirmed, 1000, 48*time.Hour)
+	chargedBack := refundedView(1000, 1000, 99*time.Hour)
+	chargedBack.View.ChargedBack = true
 	late := view(IsProvisional, 1000, due0.Sub(day0)+time.Hour)
 	codes := func(alerts []Alert) (all []string) {
 		for _, a := range alerts {
@@ -107,6 +117,14 @@ func TestArrows(t *testing.T) {
 		{"paid after expiry", []Fact{issued, view(HasExpired, 0, due0.Sub(day0)), late}, IsProvisional, Accepted, []string{PaidAfterExpiry}},
 		{"paid twice", []Fact{issued, view(IsProvisional, 2000, time.Hour)}, IsProvisional, Accepted, []string{SecondPayment}},
 		{"paid too little", []Fact{issued, view(IsConfirmed, 400, time.Hour)}, IsConfirmed, PartlyPaid, []string{AmountDiffers}},
+		{"refunded", []Fact{issued, conf, refundedView(1000, 1000, 72*time.Hour)}, WasRefunded, AllRefunded, nil},
+		{"refunded in part", []Fact{issued, conf, refundedView(1000, 400, 72*time.Hour)}, WasPartBack, PartRefunded, nil},
+		{"the rest refunded too", []Fact{issued, conf, refundedView(1000, 400, 72*time.Hour), refundedView(1000, 1000, 73*time.Hour)}, WasRefunded, AllRefunded, nil},
+		{"refund that failed at the bank", []Fact{issued, conf, refundedView(1000, 1000, 72*time.Hour), refundedView(1000, 0, 80*time.Hour)}, IsConfirmed, Paid, nil},
+		{"確報 told again after the refund", []Fact{issued, refundedView(1000, 1000, 72*time.Hour), view(IsConfirmed, 1000, 90*time.Hour)}, WasRefunded, AllRefunded, nil},
+		{"速報取消 after the refund", []Fact{issued, conf, refundedView(1000, 1000, 72*time.Hour), revokedView(Awaiting, 90*time.Hour)}, WasRefunded, AllRefunded, []string{RevokedAfterConfirm}},
+		{"paid twice, one of them refunded", []Fact{issued, view(IsConfirmed, 2000, time.Hour), refundedView(2000, 1000, 72*time.Hour)}, WasPartBack, Paid, nil},
+		{"charged back", []Fact{issued, conf, chargedBack}, WasChargedBack, AllRefunded, []string{ChargedBack}},
 		{"money on an attempt that was believed failed", []Fact{view(HasFailed, 0, time.Minute), prov}, IsProvisional, Accepted, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -123,10 +141,60 @@ func TestArrows(t *testing.T) {
 	}
 }
 
+// A transfer to an account comes in parts, twice, too much, after the account was withdrawn.
+func TestDeposits(t *testing.T) {
+	account := view(Awaiting, 0, time.Minute)
+	deposit := func(id string, yen int64, after time.Duration) Deposit {
+		return Deposit{Attempt: ulid.ULID{15: 1}, ID: id, Yen: yen, Paid: day0.Add(after)}
+	}
+	part, rest := deposit("s1", 400, time.Hour), deposit("s2", 600, 2*time.Hour)
+	for _, c := range []struct {
+		name     string
+		events   []any
+		attempt  string
+		claim    Phase
+		received int64
+		alerts   []string
+	}{
+		{"all at once", []any{account, deposit("s1", 1000, time.Hour)}, IsConfirmed, Paid, 1000, nil},
+		{"a part", []any{account, part}, PartPaid, PartlyPaid, 400, nil},
+		{"the rest", []any{account, part, rest}, IsConfirmed, Paid, 1000, nil},
+		{"the rest first, the statements read again", []any{account, rest, part, rest, part}, IsConfirmed, Paid, 1000, nil},
+		{"too much", []any{account, part, deposit("s3", 700, time.Hour)}, IsConfirmed, Paid, 1100, []string{Overpaid}},
+		{"twice", []any{account, deposit("s1", 1000, time.Hour), deposit("s4", 1000, time.Hour)}, IsConfirmed, Paid, 2000, []string{SecondPayment}},
+		{"a part, and no more until the end", []any{account, part, view(HasExpired, 0, 99*time.Hour)}, HasExpired, PartlyPaid, 400, []string{AmountDiffers}},
+		{"the rest after the end", []any{account, part, view(HasExpired, 0, 99*time.Hour), rest}, IsConfirmed, Paid, 1000, nil},
+		{"after it was canceled", []any{account, view(WasCanceled, 0, time.Minute), deposit("s1", 1000, time.Hour)}, IsConfirmed, Paid, 1000, []string{PaidAfterCancel}},
+		{"one id with two amounts", []any{account, part, deposit("s1", 500, time.Hour)}, PartPaid, PartlyPaid, 500, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScript(1000)
+			s.start(1)
+			for _, e := range c.events {
+				if f, ok := e.(Fact); ok {
+					s.fact(f)
+				} else {
+					s.add(Deposited, e)
+				}
+			}
+			got := s.state(t)
+			require.Equal(t, c.attempt, got.Attempts[0].Phase)
+			require.Equal(t, c.claim, got.Phase)
+			require.Equal(t, c.received, got.Received)
+			var codes []string
+			for _, a := range got.Alerts {
+				codes = append(codes, a.Code)
+			}
+			require.Equal(t, c.alerts, codes)
+			require.Equal(t, c.attempt == PartPaid, got.Live() != nil, "the account is shown while a part is missing")
+		})
+	}
+}
+
 func TestUnknownIsSettledByAnyView(t *testing.T) {
 	s := newScript(1000)
 	id := s.start(1)
-	s.add(Unknown, Doubt{id, "no_reply"})
+	s.add(Unknown, Doubt{Attempt: id, Reason: "no_reply"})
 	require.Equal(t, AttemptUnknown, s.state(t).Attempts[0].Phase)
 	require.Equal(t, InProgress, s.state(t).Phase)
 	s.fact(view(Awaiting, 0, time.Minute))
@@ -172,11 +240,11 @@ func (s *script) statePtr(t testing.TB) *State {
 type taking struct{ confirmed, revoked bool }
 
 // simulate draws the life of one payment at an agent, as the full views that it tells in order, and the truth at its end.
-func simulate(t *rapid.T, attempt ulid.ULID, start time.Duration) (facts []Fact, standing int64, confirmed, canceled bool) {
+func simulate(t *rapid.T, attempt ulid.ULID, start time.Duration) (facts []Fact, standing, refunded int64, confirmed bool) {
 	var takings []taking
 	ended := ""
 	at := day0.Add(start)
-	var first, firstConfirmed time.Time
+	var first, firstConfirmed, refundedAt time.Time
 	tell := func() {
 		v := View{State: Awaiting, Yen: 1000, AgentID: "p" + attempt.String()}
 		if ended != "" {
@@ -191,7 +259,7 @@ func simulate(t *rapid.T, attempt ulid.ULID, start time.Duration) (facts []Fact,
 		}
 		switch {
 		case confirmed:
-			v.State, v.ConfirmedAt = IsConfirmed, firstConfirmed
+			v.State, v.ConfirmedAt, v.Refunded, v.RefundedAt = IsConfirmed, firstConfirmed, refunded, refundedAt
 		case standing > 0:
 			v.State = IsProvisional
 		}
@@ -205,7 +273,7 @@ func simulate(t *rapid.T, attempt ulid.ULID, start time.Duration) (facts []Fact,
 	for range rapid.IntRange(0, 8).Draw(t, "steps") {
 		at = at.Add(time.Duration(rapid.IntRange(1, 100_000).Draw(t, "pause")) * time.Millisecond)
 		open := slices.IndexFunc(takings, func(k taking) bool { return !k.confirmed && !k.revoked })
-		switch what := rapid.SampledFrom([]string{"take", "confirm", "revoke", "cancel", "expire"}).Draw(t, "what"); {
+		switch what := rapid.SampledFrom([]string{"take", "confirm", "revoke", "cancel", "expire", "refund"}).Draw(t, "what"); {
 		case what == "take" && len(takings) < 3:
 			takings = append(takings, taking{})
 			if standing == 0 {
@@ -219,7 +287,9 @@ func simulate(t *rapid.T, attempt ulid.ULID, start time.Duration) (facts []Fact,
 		case what == "revoke" && open >= 0:
 			takings[open].revoked = true
 		case what == "cancel" && standing == 0 && ended == "":
-			ended, canceled = WasCanceled, true
+			ended = WasCanceled
+		case what == "refund" && confirmed && open < 0 && refunded < standing:
+			refunded, refundedAt = min(standing, refunded+int64(rapid.IntRange(1, 1500).Draw(t, "back"))), at
 		case what == "expire" && standing == 0 && ended == "":
 			ended = HasExpired
 		default:
@@ -227,7 +297,7 @@ func simulate(t *rapid.T, attempt ulid.ULID, start time.Duration) (facts []Fact,
 		}
 		tell()
 	}
-	return facts, standing, confirmed, canceled
+	return facts, standing, refunded, confirmed
 }
 
 // summary is all that readers see of a state.
@@ -236,11 +306,11 @@ func summary(s *State) string {
 		a.IssuedAt = a.IssuedAt.UTC()
 	}
 	return string(encode(struct {
-		Phase               Phase
-		Received, Confirmed int64
-		Alerts              []Alert
-		Attempts            []*Attempt
-	}{s.Phase, s.Received, s.Confirmed, s.Alerts, s.Attempts}))
+		Phase                         Phase
+		Received, Confirmed, Refunded int64
+		Alerts                        []Alert
+		Attempts                      []*Attempt
+	}{s.Phase, s.Received, s.Confirmed, s.Refunded, s.Alerts, s.Attempts}))
 }
 
 // However notices are ordered, repeated and interleaved, and whether or not those that say nothing new are kept: the same
@@ -249,19 +319,36 @@ func TestFactsInAnyOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		base := newScript(1000)
 		var facts []Fact
-		var standing, confirmed int64
+		var events []store.NewEvent
+		var standing, confirmed, refunded int64
+		twice := false // second money stands
+		payments := 0
 		for n := range rapid.IntRange(1, 3).Draw(t, "attempts") {
 			id := base.start(byte(n + 1))
-			told, s, c, _ := simulate(t, id, time.Duration(n)*time.Hour)
+			told, s, back, c := simulate(t, id, time.Duration(n)*time.Hour)
 			facts = append(facts, told...)
 			standing += s
+			refunded += back
 			if c {
 				confirmed += s
 			}
+			for i := range rapid.IntRange(0, 2).Draw(t, "deposits") {
+				d := Deposit{Attempt: id, ID: fmt.Sprint(n, "/", i), Yen: int64(rapid.IntRange(1, 1200).Draw(t, "deposit")), Paid: day0.Add(time.Duration(i) * time.Hour)}
+				events = append(events, store.NewEvent{Type: byte(Deposited), At: day0, Data: encode(d)})
+				standing, confirmed, s = standing+d.Yen, confirmed+d.Yen, s+d.Yen
+			}
+			if s > back {
+				payments++
+			}
+			twice = twice || s-back > 1000
+		}
+		twice = twice || payments > 1
+		for _, f := range facts {
+			events = append(events, store.NewEvent{Type: byte(f.Type()), At: day0, Data: encode(f)})
 		}
 		inOrder := &script{events: slices.Clone(base.events), now: base.now}
-		for _, f := range facts {
-			inOrder.fact(f)
+		for _, e := range events {
+			inOrder.events = append(inOrder.events, store.Event{Type: e.Type, At: e.At, Data: e.Data})
 		}
 		want, err := Fold(inOrder.events)
 		if err != nil {
@@ -270,8 +357,14 @@ func TestFactsInAnyOrder(t *testing.T) {
 		if want.Received != standing || want.Confirmed != confirmed {
 			t.Fatalf("received %d, confirmed %d; the agent says %d and %d", want.Received, want.Confirmed, standing, confirmed)
 		}
+		if want.Refunded != refunded {
+			t.Fatalf("%d went back; the agent says %d", want.Refunded, refunded)
+		}
+		if twice && !slices.ContainsFunc(want.Alerts, func(a Alert) bool { return a.Code == SecondPayment || a.Code == Overpaid }) {
+			t.Fatalf("second money and no alert:\n%s", summary(&want))
+		}
 
-		shuffled := rapid.Permutation(append(slices.Clone(facts), facts[:rapid.IntRange(0, len(facts)).Draw(t, "repeats")]...)).Draw(t, "order")
+		shuffled := rapid.Permutation(append(slices.Clone(events), events[:rapid.IntRange(0, len(events)).Draw(t, "repeats")]...)).Draw(t, "order")
 		all, err := Fold(base.events)
 		if err != nil {
 			t.Fatal(err)
@@ -280,8 +373,7 @@ func TestFactsInAnyOrder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range shuffled {
-			e := store.NewEvent{Type: byte(f.Type()), At: day0, Data: encode(f)}
+		for _, e := range shuffled {
 			before := confirmedAttempts(&all)
 			if all, err = all.extend([]store.NewEvent{e}); err != nil {
 				t.Fatal(err)
@@ -295,7 +387,8 @@ func TestFactsInAnyOrder(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if kept.learns(&next, &f) {
+			var f Fact
+			if Type(e.Type) == Deposited || json.Unmarshal(e.Data, &f) != nil || kept.learns(&next, &f) {
 				kept = next
 			}
 		}

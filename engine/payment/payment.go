@@ -290,7 +290,7 @@ func (p *Payments) Patch(ctx context.Context, t *tenant.Tenant, number string, p
 			return nil, refuse("settled", s.Number, "the claim was paid already")
 		case patch.Settled:
 			return []store.NewEvent{newEvent(Settled, now, act)}, nil
-		case patch.Withdrawn && s.Received > 0:
+		case patch.Withdrawn && s.Received > s.Refunded:
 			return nil, refuse("withdrawn", s.Number, "money was received already")
 		case patch.Withdrawn:
 			return []store.NewEvent{newEvent(Withdrawn, now, act)}, nil

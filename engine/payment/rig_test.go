@@ -48,6 +48,7 @@ type bank struct {
 	// refusal is what Create answers instead.
 	refusal *proto.Error
 	hooks   int
+	refunds int
 }
 
 func (b *bank) hook(call string) error {
@@ -124,6 +125,25 @@ func (b *bank) Cancel(_ context.Context, in *proto.CancelRequest) (*proto.Cancel
 	}
 	p.State = proto.PaymentState_CANCELED
 	return &proto.CancelResponse{Payment: p}, nil
+}
+
+func (b *bank) Refund(_ context.Context, in *proto.RefundRequest) (*proto.RefundResponse, error) {
+	if err := b.hook("refund"); err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	b.refunds++
+	if b.refusal != nil {
+		b.mu.Unlock()
+		return &proto.RefundResponse{Error: b.refusal}, nil
+	}
+	p := b.payments[in.AttemptId]
+	p.RefundedYen, p.RefundedAt = p.RefundedYen+in.Yen, in.Call.Now
+	b.mu.Unlock()
+	if err := b.hook("refunded"); err != nil {
+		return nil, err
+	}
+	return &proto.RefundResponse{Payment: p}, nil
 }
 
 const goodSignature = "s3cret"
@@ -217,7 +237,7 @@ var sandboxMethods = []*proto.PaymentMethod{
 	{Code: "konbini_barcode", Kind: proto.MethodKind_KONBINI_BARCODE, LabelJa: "コンビニ支払（バーコード）", LabelEn: "Convenience store (barcode)", MinYen: 1, MaxYen: 300_000},
 	{Code: "konbini_number", Kind: proto.MethodKind_KONBINI_NUMBER, LabelJa: "コンビニ支払（番号）", LabelEn: "Convenience store (number)", MinYen: 1, MaxYen: 300_000,
 		Stores: []*proto.Store{{Code: "konbini_a", LabelJa: "コンビニA"}, {Code: "konbini_b", LabelJa: "コンビニB"}}},
-	{Code: "card", Kind: proto.MethodKind_CARD, LabelJa: "クレジットカード", LabelEn: "Credit card", MinYen: 1, MaxYen: 9_999_999, Redirect: true, CancelBlocksPayment: true},
+	{Code: "card", Kind: proto.MethodKind_CARD, LabelJa: "クレジットカード", LabelEn: "Credit card", MinYen: 1, MaxYen: 9_999_999, Redirect: true, CancelBlocksPayment: true, Refunds: true},
 }
 
 // rig is payments over a real store and a real gRPC connection to a scripted agent, on a clock of its own.

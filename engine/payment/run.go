@@ -102,7 +102,7 @@ func (p *Payments) visit(ctx context.Context, ref store.Ref) error {
 		var err error
 		switch {
 		case a.Phase == AttemptStarted && now.Before(a.StartedAt.Add(p.c.CreateTimeout+time.Second)):
-		case a.Settling(), a.Phase == IsProvisional:
+		case a.Settling(), a.Phase == IsProvisional, a.Refunding > 0:
 			_, err = p.settle(ctx, ref, a.ID)
 		case a.Lives() && !now.Before(a.Due.Add(p.c.Grace)): // also one that its agent never canceled
 			err = p.expire(ctx, ref, a)

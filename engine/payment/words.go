@@ -28,6 +28,8 @@ var payerWords = map[Phase]words{
 	Accepted:      {"お支払情報（受付）", "Payment received"},
 	PartlyPaid:    {"お支払情報（一部入金）", "Partly paid"},
 	Paid:          {"お支払情報（確定）", "Payment confirmed"},
+	PartRefunded:  {"一部ご返金済み", "Partly refunded"},
+	AllRefunded:   {"ご返金済み", "Refunded"},
 	SettledElse:   {"お支払い済み", "Paid"},
 	IsWithdrawn:   {"お支払いは不要になりました", "No payment is needed any more"},
 	Overdue:       {"お支払い期限を過ぎています", "Past the due date"},
@@ -43,6 +45,8 @@ var consoleWords = map[Phase]words{
 	Accepted:      {"決済手続き完了（速報）", "Completed (provisional)"},
 	PartlyPaid:    {"一部入金", "Partly paid"},
 	Paid:          {"決済手続き完了（確報）", "Completed (confirmed)"},
+	PartRefunded:  {"一部返金", "Partly refunded"},
+	AllRefunded:   {"返金済み", "Refunded"},
 	SettledElse:   {"消込済み", "Settled elsewhere"},
 	IsWithdrawn:   {"請求取消", "Withdrawn"},
 	Overdue:       {"期限切れ", "Overdue"},
@@ -60,6 +64,8 @@ func ColumnLabel(ph Phase, lang string) string {
 		return words{"決済完了", "Paid"}.in(lang)
 	case PartlyPaid:
 		return words{"一部入金", "Partly paid"}.in(lang)
+	case PartRefunded, AllRefunded:
+		return consoleWords[ph].in(lang)
 	case SettledElse:
 		return words{"消込済み", "Settled"}.in(lang)
 	}
@@ -76,6 +82,10 @@ var attemptWords = map[string]words{
 	HasFailed:      {"失敗", "Failed"},
 	WasCanceled:    {"取消", "Canceled"},
 	HasExpired:     {"期限切れ", "Expired"},
+	PartPaid:       {"一部入金", "Partly paid"},
+	WasPartBack:    {"一部返金", "Partly refunded"},
+	WasRefunded:    {"返金済み", "Refunded"},
+	WasChargedBack: {"チャージバック", "Charged back"},
 }
 
 // AttemptLabel is an attempt's phase as the console shows it.
@@ -88,6 +98,8 @@ var alertWords = map[string]words{
 	PaidAfterCancel:     {"取消後の支払い", "Paid with a canceled number"},
 	PaidAfterWithdrawal: {"請求取消後の支払い", "Paid after the claim was withdrawn"},
 	RevokedAfterConfirm: {"確報後の速報取消", "Revoked after it was confirmed"},
+	Overpaid:            {"過入金", "Paid too much"},
+	ChargedBack:         {"チャージバック", "Charged back"},
 }
 
 // AlertLabel is an alert's code as the console shows it (要対応).
@@ -164,8 +176,9 @@ type JSON struct {
 	Tax       *int64        `json:"tax,omitempty"`
 	Due       string        `json:"due"` // YYYY-MM-DD
 	Methods   []string      `json:"methods,omitempty"`
-	Received  int64         `json:"received"`  // yen, 速報 and 確報
-	Confirmed int64         `json:"confirmed"` // yen, 確報
+	Received  int64         `json:"received"`           // yen, 速報 and 確報
+	Confirmed int64         `json:"confirmed"`          // yen, 確報
+	Refunded  int64         `json:"refunded,omitempty"` // yen of Confirmed that went back
 	PaidAt    time.Time     `json:"paid_at,omitzero"`
 	Created   time.Time     `json:"created_at"`
 	Attempts  []AttemptJSON `json:"attempts"`
@@ -190,13 +203,16 @@ type AttemptJSON struct {
 	AgentReceipt  string    `json:"agent_receipt_number,omitempty"`
 	Store         string    `json:"store,omitempty"`
 	Received      int64     `json:"received"`
+	Refunded      int64     `json:"refunded,omitempty"`
+	RefundedAt    time.Time `json:"refunded_at,omitzero"`
+	Refunding     int64     `json:"refunding,omitempty"` // asked for, not yet known to be done
 }
 
 // JSON is the claim as the API shows it at a time (GET /v1/claims/{number}).
 func (s *State) JSON(now time.Time) JSON {
 	j := JSON{
 		Number: s.Number, State: s.PhaseAt(now), Amount: s.Amount, Due: s.Due.In(message.Tokyo).Format(time.DateOnly), Methods: s.Methods,
-		Received: s.Received, Confirmed: s.Confirmed, PaidAt: s.PaidAt(), Created: s.MadeAt, Attempts: []AttemptJSON{},
+		Received: s.Received, Confirmed: s.Confirmed, Refunded: s.Refunded, PaidAt: s.PaidAt(), Created: s.MadeAt, Attempts: []AttemptJSON{},
 		Alerts: s.Alerts, Messages: s.Messages,
 	}
 	if s.Tax >= 0 {
@@ -210,6 +226,7 @@ func (s *State) JSON(now time.Time) JSON {
 			ID: a.ID, Method: a.Method, State: a.Phase, Reason: a.Reason, Amount: a.Yen, StartedAt: a.StartedAt, IssuedAt: a.IssuedAt,
 			ProvisionalAt: a.ProvisionalAt, ConfirmedAt: a.ConfirmedAt, EndedAt: a.EndedAt, AgentID: a.AgentID,
 			AgentReceipt: a.AgentReceipt, Store: a.PaidStore, Received: a.Received,
+			Refunded: a.Refunded, RefundedAt: a.RefundedAt, Refunding: a.Refunding,
 		})
 	}
 	return j
@@ -217,11 +234,15 @@ func (s *State) JSON(now time.Time) JSON {
 
 // VoucherOf is an attempt's number or barcode as a renderer takes it; nil when there is none or it must not be shown.
 func VoucherOf(a *Attempt) *proto.Voucher {
-	if a.Voucher == nil || a.Void || a.Phase != Awaiting {
+	if a.Voucher == nil || a.Void || a.Phase != Awaiting && a.Phase != PartPaid {
 		return nil
 	}
 	v := &proto.Voucher{
 		PaymentNumber: a.Voucher.PaymentNumber, ConfirmationNumber: a.Voucher.ConfirmationNumber, Barcode: a.Voucher.Barcode,
+	}
+	v.Institution = a.Voucher.Institution
+	if b := a.Voucher.Account; b != nil {
+		v.Account = &proto.BankAccount{Bank: b.Bank, Branch: b.Branch, Kind: b.Kind, Number: b.Number, Holder: b.Holder, Reference: b.Reference}
 	}
 	if !a.Voucher.Expires.IsZero() {
 		v.Expires = timestamppb.New(a.Voucher.Expires)

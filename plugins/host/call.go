@@ -26,6 +26,8 @@ var deadlines = map[string]time.Duration{
 	"Get":            10 * time.Second,
 	"Cancel":         10 * time.Second,
 	"HandleWebhook":  10 * time.Second,
+	"Refund":         20 * time.Second,
+	"ReadReport":     30 * time.Second,
 	"RenderPage":     3 * time.Second,
 	"RenderDocument": 15 * time.Second,
 	"Lookup":         10 * time.Second,

@@ -39,6 +39,14 @@ func plausible(in, out any) error {
 		return plausiblePayment(in.(*proto.GetRequest).AttemptId, out.Payment, out.Error)
 	case *proto.CancelResponse:
 		return plausiblePayment(in.(*proto.CancelRequest).AttemptId, out.Payment, out.Error)
+	case *proto.RefundResponse:
+		return plausiblePayment(in.(*proto.RefundRequest).AttemptId, out.Payment, out.Error)
+	case *proto.ReportResponse:
+		for _, r := range out.Rows {
+			if (r.GetPayment() == nil) == (r.GetDeposit() == nil) || r.Deposit != nil && (r.Deposit.Id == "" || len(r.Deposit.Id) > 64 || r.Deposit.Yen < 1) {
+				return fmt.Errorf("line %d of a report: neither a payment nor a deposit with an id and an amount", r.GetLine())
+			}
+		}
 	case *proto.WebhookResponse:
 		for _, n := range out.Notices {
 			if n.Payment == nil || n.NoticeId == "" {

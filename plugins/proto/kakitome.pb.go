@@ -167,6 +167,12 @@ const (
 	MethodKind_KONBINI_NUMBER          MethodKind = 1
 	MethodKind_KONBINI_BARCODE         MethodKind = 2
 	MethodKind_CARD                    MethodKind = 3
+	MethodKind_CARD_RECURRING          MethodKind = 4 // the card is registered at the agent's page and charged again later, by the sender's order
+	MethodKind_PAY_EASY                MethodKind = 5 // voucher: institution, payment_number (お客様番号), confirmation_number
+	MethodKind_BANK_TRANSFER           MethodKind = 6 // voucher: account
+	MethodKind_ACCOUNT_REGISTRATION    MethodKind = 7 // 口座振替登録, at the agent's page
+	MethodKind_WALLET                  MethodKind = 8 // at the agent's page or in its app
+	MethodKind_PAYER_NUMBER            MethodKind = 9 // voucher: payment_number is the payer's own 13 digits, the same for all claims
 )
 
 // Enum value maps for MethodKind.
@@ -176,12 +182,24 @@ var (
 		1: "KONBINI_NUMBER",
 		2: "KONBINI_BARCODE",
 		3: "CARD",
+		4: "CARD_RECURRING",
+		5: "PAY_EASY",
+		6: "BANK_TRANSFER",
+		7: "ACCOUNT_REGISTRATION",
+		8: "WALLET",
+		9: "PAYER_NUMBER",
 	}
 	MethodKind_value = map[string]int32{
 		"METHOD_KIND_UNSPECIFIED": 0,
 		"KONBINI_NUMBER":          1,
 		"KONBINI_BARCODE":         2,
 		"CARD":                    3,
+		"CARD_RECURRING":          4,
+		"PAY_EASY":                5,
+		"BANK_TRANSFER":           6,
+		"ACCOUNT_REGISTRATION":    7,
+		"WALLET":                  8,
+		"PAYER_NUMBER":            9,
 	}
 )
 
@@ -575,7 +593,7 @@ func (x SurveyItem_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SurveyItem_Type.Descriptor instead.
 func (SurveyItem_Type) EnumDescriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{36, 0}
+	return file_kakitome_proto_rawDescGZIP(), []int{44, 0}
 }
 
 // Call heads every request that concerns a tenant.
@@ -766,6 +784,7 @@ type DescribeResponse struct {
 	Views          []View                 `protobuf:"varint,9,rep,packed,name=views,proto3,enum=kakitome.plugin.v0.View" json:"views,omitempty"`                                       // kind RENDER: the pages it can draw
 	Documents      []DocumentKind         `protobuf:"varint,10,rep,packed,name=documents,proto3,enum=kakitome.plugin.v0.DocumentKind" json:"documents,omitempty"`                      // kind RENDER: the PDFs it can draw
 	NumberFacts    []NumberFact           `protobuf:"varint,11,rep,packed,name=number_facts,json=numberFacts,proto3,enum=kakitome.plugin.v0.NumberFact" json:"number_facts,omitempty"` // kind NUMBER: what it can tell; the host asks for nothing else
+	Reports        bool                   `protobuf:"varint,13,opt,name=reports,proto3" json:"reports,omitempty"`                                                                      // kind PAYMENT: ReadReport is served
 	MaxNumbers     uint32                 `protobuf:"varint,12,opt,name=max_numbers,json=maxNumbers,proto3" json:"max_numbers,omitempty"`                                              // kind NUMBER: numbers in one Lookup, 1 to 1,000; 0 means 1,000
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -876,6 +895,13 @@ func (x *DescribeResponse) GetNumberFacts() []NumberFact {
 		return x.NumberFacts
 	}
 	return nil
+}
+
+func (x *DescribeResponse) GetReports() bool {
+	if x != nil {
+		return x.Reports
+	}
+	return false
 }
 
 func (x *DescribeResponse) GetMaxNumbers() uint32 {
@@ -1759,6 +1785,7 @@ type PaymentMethod struct {
 	Redirect            bool                   `protobuf:"varint,7,opt,name=redirect,proto3" json:"redirect,omitempty"`                                                    // the payer goes to the agent's own page
 	CancelBlocksPayment bool                   `protobuf:"varint,8,opt,name=cancel_blocks_payment,json=cancelBlocksPayment,proto3" json:"cancel_blocks_payment,omitempty"` // false: a number already shown may still be paid
 	Stores              []*Store               `protobuf:"bytes,9,rep,name=stores,proto3" json:"stores,omitempty"`                                                         // where a number can be paid
+	Refunds             bool                   `protobuf:"varint,10,opt,name=refunds,proto3" json:"refunds,omitempty"`                                                     // Refund is served for it
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
 }
@@ -1854,6 +1881,13 @@ func (x *PaymentMethod) GetStores() []*Store {
 		return x.Stores
 	}
 	return nil
+}
+
+func (x *PaymentMethod) GetRefunds() bool {
+	if x != nil {
+		return x.Refunds
+	}
+	return false
 }
 
 type Store struct {
@@ -1985,19 +2019,22 @@ func (x *LineItem) GetYen() int64 {
 }
 
 type CreateRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Call          *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
-	AttemptId     string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"` // Get must find the payment by this alone
-	Method        string                 `protobuf:"bytes,3,opt,name=method,proto3" json:"method,omitempty"`
-	ClaimNumber   string                 `protobuf:"bytes,4,opt,name=claim_number,json=claimNumber,proto3" json:"claim_number,omitempty"`
-	Yen           int64                  `protobuf:"varint,5,opt,name=yen,proto3" json:"yen,omitempty"`
-	TaxYen        int64                  `protobuf:"varint,6,opt,name=tax_yen,json=taxYen,proto3" json:"tax_yen,omitempty"` // included in yen; -1: not shown separately
-	Due           *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=due,proto3" json:"due,omitempty"`                      // the last moment to pay
-	Description   string                 `protobuf:"bytes,8,opt,name=description,proto3" json:"description,omitempty"`
-	Lines         []*LineItem            `protobuf:"bytes,9,rep,name=lines,proto3" json:"lines,omitempty"`
-	Store         string                 `protobuf:"bytes,10,opt,name=store,proto3" json:"store,omitempty"`
-	ReturnUrl     string                 `protobuf:"bytes,11,opt,name=return_url,json=returnUrl,proto3" json:"return_url,omitempty"`    // where the agent sends the browser back; GET, shows a button
-	WebhookUrl    string                 `protobuf:"bytes,12,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"` // where the agent tells the host
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Call        *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	AttemptId   string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"` // Get must find the payment by this alone
+	Method      string                 `protobuf:"bytes,3,opt,name=method,proto3" json:"method,omitempty"`
+	ClaimNumber string                 `protobuf:"bytes,4,opt,name=claim_number,json=claimNumber,proto3" json:"claim_number,omitempty"`
+	Yen         int64                  `protobuf:"varint,5,opt,name=yen,proto3" json:"yen,omitempty"`
+	TaxYen      int64                  `protobuf:"varint,6,opt,name=tax_yen,json=taxYen,proto3" json:"tax_yen,omitempty"` // included in yen; -1: not shown separately
+	Due         *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=due,proto3" json:"due,omitempty"`                      // the last moment to pay
+	Description string                 `protobuf:"bytes,8,opt,name=description,proto3" json:"description,omitempty"`
+	Lines       []*LineItem            `protobuf:"bytes,9,rep,name=lines,proto3" json:"lines,omitempty"`
+	Store       string                 `protobuf:"bytes,10,opt,name=store,proto3" json:"store,omitempty"`
+	ReturnUrl   string                 `protobuf:"bytes,11,opt,name=return_url,json=returnUrl,proto3" json:"return_url,omitempty"`    // where the agent sends the browser back; GET, shows a button
+	WebhookUrl  string                 `protobuf:"bytes,12,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"` // where the agent tells the host
+	// variant is how many of this attempt's earlier answers named an agent_payment_id that another payment has: a module
+	// that draws from a pool gives another one, or DECLINED when there is none. Nothing of those answers was shown.
+	Variant       uint32 `protobuf:"varint,13,opt,name=variant,proto3" json:"variant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2116,6 +2153,13 @@ func (x *CreateRequest) GetWebhookUrl() string {
 	return ""
 }
 
+func (x *CreateRequest) GetVariant() uint32 {
+	if x != nil {
+		return x.Variant
+	}
+	return 0
+}
+
 type Voucher struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
 	PaymentNumber      string                 `protobuf:"bytes,1,opt,name=payment_number,json=paymentNumber,proto3" json:"payment_number,omitempty"`
@@ -2123,6 +2167,8 @@ type Voucher struct {
 	Barcode            string                 `protobuf:"bytes,3,opt,name=barcode,proto3" json:"barcode,omitempty"` // 44 digits of the GS1-128 標準料金代理収納 symbol, AI 91 first
 	Stores             []*Store               `protobuf:"bytes,4,rep,name=stores,proto3" json:"stores,omitempty"`
 	Expires            *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires,proto3" json:"expires,omitempty"`
+	Institution        string                 `protobuf:"bytes,6,opt,name=institution,proto3" json:"institution,omitempty"` // PAY_EASY: 収納機関番号, 5 digits
+	Account            *BankAccount           `protobuf:"bytes,7,opt,name=account,proto3" json:"account,omitempty"`         // BANK_TRANSFER
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -2192,6 +2238,105 @@ func (x *Voucher) GetExpires() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Voucher) GetInstitution() string {
+	if x != nil {
+		return x.Institution
+	}
+	return ""
+}
+
+func (x *Voucher) GetAccount() *BankAccount {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+// BankAccount is where a transfer goes.
+type BankAccount struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bank          string                 `protobuf:"bytes,1,opt,name=bank,proto3" json:"bank,omitempty"`
+	Branch        string                 `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
+	Kind          string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`     // 普通, 当座
+	Number        string                 `protobuf:"bytes,4,opt,name=number,proto3" json:"number,omitempty"` // 7 digits
+	Holder        string                 `protobuf:"bytes,5,opt,name=holder,proto3" json:"holder,omitempty"`
+	Reference     string                 `protobuf:"bytes,6,opt,name=reference,proto3" json:"reference,omitempty"` // what the payer writes before the name; empty: the account is this payment's own
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BankAccount) Reset() {
+	*x = BankAccount{}
+	mi := &file_kakitome_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BankAccount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BankAccount) ProtoMessage() {}
+
+func (x *BankAccount) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BankAccount.ProtoReflect.Descriptor instead.
+func (*BankAccount) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *BankAccount) GetBank() string {
+	if x != nil {
+		return x.Bank
+	}
+	return ""
+}
+
+func (x *BankAccount) GetBranch() string {
+	if x != nil {
+		return x.Branch
+	}
+	return ""
+}
+
+func (x *BankAccount) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *BankAccount) GetNumber() string {
+	if x != nil {
+		return x.Number
+	}
+	return ""
+}
+
+func (x *BankAccount) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+func (x *BankAccount) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
 // Payment is the agent's full view of one payment: the order of notices does not matter.
 type Payment struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
@@ -2206,14 +2351,17 @@ type Payment struct {
 	ConfirmedAt        *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=confirmed_at,json=confirmedAt,proto3" json:"confirmed_at,omitempty"`
 	RedirectUrl        string                 `protobuf:"bytes,10,opt,name=redirect_url,json=redirectUrl,proto3" json:"redirect_url,omitempty"`
 	Voucher            *Voucher               `protobuf:"bytes,11,opt,name=voucher,proto3" json:"voucher,omitempty"`
-	Store              string                 `protobuf:"bytes,12,opt,name=store,proto3" json:"store,omitempty"` // where it was paid
+	Store              string                 `protobuf:"bytes,12,opt,name=store,proto3" json:"store,omitempty"`                                 // where it was paid
+	RefundedYen        int64                  `protobuf:"varint,13,opt,name=refunded_yen,json=refundedYen,proto3" json:"refunded_yen,omitempty"` // all that was given back of paid_yen, by a refund or a chargeback
+	RefundedAt         *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=refunded_at,json=refundedAt,proto3" json:"refunded_at,omitempty"`     // of the last change of refunded_yen; needed with it
+	ChargedBack        bool                   `protobuf:"varint,15,opt,name=charged_back,json=chargedBack,proto3" json:"charged_back,omitempty"` // the payer's bank took it back
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Payment) Reset() {
 	*x = Payment{}
-	mi := &file_kakitome_proto_msgTypes[23]
+	mi := &file_kakitome_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2225,7 +2373,7 @@ func (x *Payment) String() string {
 func (*Payment) ProtoMessage() {}
 
 func (x *Payment) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[23]
+	mi := &file_kakitome_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2238,7 +2386,7 @@ func (x *Payment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payment.ProtoReflect.Descriptor instead.
 func (*Payment) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{23}
+	return file_kakitome_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Payment) GetAttemptId() string {
@@ -2325,6 +2473,27 @@ func (x *Payment) GetStore() string {
 	return ""
 }
 
+func (x *Payment) GetRefundedYen() int64 {
+	if x != nil {
+		return x.RefundedYen
+	}
+	return 0
+}
+
+func (x *Payment) GetRefundedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RefundedAt
+	}
+	return nil
+}
+
+func (x *Payment) GetChargedBack() bool {
+	if x != nil {
+		return x.ChargedBack
+	}
+	return false
+}
+
 type CreateResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Payment       *Payment               `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
@@ -2335,7 +2504,7 @@ type CreateResponse struct {
 
 func (x *CreateResponse) Reset() {
 	*x = CreateResponse{}
-	mi := &file_kakitome_proto_msgTypes[24]
+	mi := &file_kakitome_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2347,7 +2516,7 @@ func (x *CreateResponse) String() string {
 func (*CreateResponse) ProtoMessage() {}
 
 func (x *CreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[24]
+	mi := &file_kakitome_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2360,7 +2529,7 @@ func (x *CreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateResponse.ProtoReflect.Descriptor instead.
 func (*CreateResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{24}
+	return file_kakitome_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CreateResponse) GetPayment() *Payment {
@@ -2377,17 +2546,19 @@ func (x *CreateResponse) GetError() *Error {
 	return nil
 }
 
+// agent_payment_id is what an earlier answer named; empty: none was seen, and attempt_id alone must find the payment.
 type GetRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Call          *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
-	AttemptId     string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Call           *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	AttemptId      string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	AgentPaymentId string                 `protobuf:"bytes,3,opt,name=agent_payment_id,json=agentPaymentId,proto3" json:"agent_payment_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_kakitome_proto_msgTypes[25]
+	mi := &file_kakitome_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2399,7 +2570,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[25]
+	mi := &file_kakitome_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2412,7 +2583,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{25}
+	return file_kakitome_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetRequest) GetCall() *Call {
@@ -2429,6 +2600,13 @@ func (x *GetRequest) GetAttemptId() string {
 	return ""
 }
 
+func (x *GetRequest) GetAgentPaymentId() string {
+	if x != nil {
+		return x.AgentPaymentId
+	}
+	return ""
+}
+
 type GetResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Payment       *Payment               `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
@@ -2439,7 +2617,7 @@ type GetResponse struct {
 
 func (x *GetResponse) Reset() {
 	*x = GetResponse{}
-	mi := &file_kakitome_proto_msgTypes[26]
+	mi := &file_kakitome_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2451,7 +2629,7 @@ func (x *GetResponse) String() string {
 func (*GetResponse) ProtoMessage() {}
 
 func (x *GetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[26]
+	mi := &file_kakitome_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2464,7 +2642,7 @@ func (x *GetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetResponse.ProtoReflect.Descriptor instead.
 func (*GetResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{26}
+	return file_kakitome_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetResponse) GetPayment() *Payment {
@@ -2482,16 +2660,17 @@ func (x *GetResponse) GetError() *Error {
 }
 
 type CancelRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Call          *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
-	AttemptId     string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Call           *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	AttemptId      string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	AgentPaymentId string                 `protobuf:"bytes,3,opt,name=agent_payment_id,json=agentPaymentId,proto3" json:"agent_payment_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CancelRequest) Reset() {
 	*x = CancelRequest{}
-	mi := &file_kakitome_proto_msgTypes[27]
+	mi := &file_kakitome_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2503,7 +2682,7 @@ func (x *CancelRequest) String() string {
 func (*CancelRequest) ProtoMessage() {}
 
 func (x *CancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[27]
+	mi := &file_kakitome_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2516,7 +2695,7 @@ func (x *CancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
 func (*CancelRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{27}
+	return file_kakitome_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CancelRequest) GetCall() *Call {
@@ -2533,6 +2712,13 @@ func (x *CancelRequest) GetAttemptId() string {
 	return ""
 }
 
+func (x *CancelRequest) GetAgentPaymentId() string {
+	if x != nil {
+		return x.AgentPaymentId
+	}
+	return ""
+}
+
 type CancelResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Payment       *Payment               `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
@@ -2543,7 +2729,7 @@ type CancelResponse struct {
 
 func (x *CancelResponse) Reset() {
 	*x = CancelResponse{}
-	mi := &file_kakitome_proto_msgTypes[28]
+	mi := &file_kakitome_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2555,7 +2741,7 @@ func (x *CancelResponse) String() string {
 func (*CancelResponse) ProtoMessage() {}
 
 func (x *CancelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[28]
+	mi := &file_kakitome_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2568,7 +2754,7 @@ func (x *CancelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelResponse.ProtoReflect.Descriptor instead.
 func (*CancelResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{28}
+	return file_kakitome_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CancelResponse) GetPayment() *Payment {
@@ -2595,7 +2781,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_kakitome_proto_msgTypes[29]
+	mi := &file_kakitome_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2607,7 +2793,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[29]
+	mi := &file_kakitome_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2620,7 +2806,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{29}
+	return file_kakitome_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Header) GetName() string {
@@ -2651,7 +2837,7 @@ type WebhookRequest struct {
 
 func (x *WebhookRequest) Reset() {
 	*x = WebhookRequest{}
-	mi := &file_kakitome_proto_msgTypes[30]
+	mi := &file_kakitome_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2663,7 +2849,7 @@ func (x *WebhookRequest) String() string {
 func (*WebhookRequest) ProtoMessage() {}
 
 func (x *WebhookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[30]
+	mi := &file_kakitome_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2676,7 +2862,7 @@ func (x *WebhookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WebhookRequest.ProtoReflect.Descriptor instead.
 func (*WebhookRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{30}
+	return file_kakitome_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WebhookRequest) GetCall() *Call {
@@ -2725,7 +2911,7 @@ type PaymentNotice struct {
 
 func (x *PaymentNotice) Reset() {
 	*x = PaymentNotice{}
-	mi := &file_kakitome_proto_msgTypes[31]
+	mi := &file_kakitome_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2737,7 +2923,7 @@ func (x *PaymentNotice) String() string {
 func (*PaymentNotice) ProtoMessage() {}
 
 func (x *PaymentNotice) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[31]
+	mi := &file_kakitome_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2750,7 +2936,7 @@ func (x *PaymentNotice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentNotice.ProtoReflect.Descriptor instead.
 func (*PaymentNotice) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{31}
+	return file_kakitome_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PaymentNotice) GetNoticeId() string {
@@ -2789,7 +2975,7 @@ type WebhookResponse struct {
 
 func (x *WebhookResponse) Reset() {
 	*x = WebhookResponse{}
-	mi := &file_kakitome_proto_msgTypes[32]
+	mi := &file_kakitome_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2801,7 +2987,7 @@ func (x *WebhookResponse) String() string {
 func (*WebhookResponse) ProtoMessage() {}
 
 func (x *WebhookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[32]
+	mi := &file_kakitome_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2814,7 +3000,7 @@ func (x *WebhookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WebhookResponse.ProtoReflect.Descriptor instead.
 func (*WebhookResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{32}
+	return file_kakitome_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *WebhookResponse) GetVerified() bool {
@@ -2859,6 +3045,438 @@ func (x *WebhookResponse) GetError() *Error {
 	return nil
 }
 
+// RefundRequest gives back money of a confirmed payment. call.idempotency_key is the refund's own: the same key is one refund.
+type RefundRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Call           *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	AttemptId      string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	Yen            int64                  `protobuf:"varint,3,opt,name=yen,proto3" json:"yen,omitempty"`
+	AgentPaymentId string                 `protobuf:"bytes,4,opt,name=agent_payment_id,json=agentPaymentId,proto3" json:"agent_payment_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RefundRequest) Reset() {
+	*x = RefundRequest{}
+	mi := &file_kakitome_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefundRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefundRequest) ProtoMessage() {}
+
+func (x *RefundRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefundRequest.ProtoReflect.Descriptor instead.
+func (*RefundRequest) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *RefundRequest) GetCall() *Call {
+	if x != nil {
+		return x.Call
+	}
+	return nil
+}
+
+func (x *RefundRequest) GetAttemptId() string {
+	if x != nil {
+		return x.AttemptId
+	}
+	return ""
+}
+
+func (x *RefundRequest) GetYen() int64 {
+	if x != nil {
+		return x.Yen
+	}
+	return 0
+}
+
+func (x *RefundRequest) GetAgentPaymentId() string {
+	if x != nil {
+		return x.AgentPaymentId
+	}
+	return ""
+}
+
+type RefundResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Payment       *Payment               `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	Error         *Error                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefundResponse) Reset() {
+	*x = RefundResponse{}
+	mi := &file_kakitome_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefundResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefundResponse) ProtoMessage() {}
+
+func (x *RefundResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefundResponse.ProtoReflect.Descriptor instead.
+func (*RefundResponse) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *RefundResponse) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+func (x *RefundResponse) GetError() *Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+// ReportRequest is one file of the agent: a 確報 or settlement report, or a bank's statement. A file may come again.
+type ReportRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Call          *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Body          []byte                 `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportRequest) Reset() {
+	*x = ReportRequest{}
+	mi := &file_kakitome_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportRequest) ProtoMessage() {}
+
+func (x *ReportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
+func (*ReportRequest) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ReportRequest) GetCall() *Call {
+	if x != nil {
+		return x.Call
+	}
+	return nil
+}
+
+func (x *ReportRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ReportRequest) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+// ReportRow is one line of it that is about a payment.
+type ReportRow struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Line           uint32                 `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`                                            // in the file, from 1
+	AttemptId      string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`                  // of the payment, or
+	AgentPaymentId string                 `protobuf:"bytes,3,opt,name=agent_payment_id,json=agentPaymentId,proto3" json:"agent_payment_id,omitempty"` // as the payment's answer named it; a deposit that names neither is nobody's
+	Payment        *Payment               `protobuf:"bytes,4,opt,name=payment,proto3" json:"payment,omitempty"`                                       // a full view; its ids may be empty; or
+	Deposit        *Deposit               `protobuf:"bytes,5,opt,name=deposit,proto3" json:"deposit,omitempty"`                                       // money that came in and adds to what came in before
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ReportRow) Reset() {
+	*x = ReportRow{}
+	mi := &file_kakitome_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportRow) ProtoMessage() {}
+
+func (x *ReportRow) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportRow.ProtoReflect.Descriptor instead.
+func (*ReportRow) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ReportRow) GetLine() uint32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *ReportRow) GetAttemptId() string {
+	if x != nil {
+		return x.AttemptId
+	}
+	return ""
+}
+
+func (x *ReportRow) GetAgentPaymentId() string {
+	if x != nil {
+		return x.AgentPaymentId
+	}
+	return ""
+}
+
+func (x *ReportRow) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+func (x *ReportRow) GetDeposit() *Deposit {
+	if x != nil {
+		return x.Deposit
+	}
+	return nil
+}
+
+// Deposit is one transfer to a bank account. The same id in any file is the same transfer.
+type Deposit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // at most 64 bytes, without personal data
+	Yen           int64                  `protobuf:"varint,2,opt,name=yen,proto3" json:"yen,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Deposit) Reset() {
+	*x = Deposit{}
+	mi := &file_kakitome_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Deposit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Deposit) ProtoMessage() {}
+
+func (x *Deposit) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Deposit.ProtoReflect.Descriptor instead.
+func (*Deposit) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *Deposit) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Deposit) GetYen() int64 {
+	if x != nil {
+		return x.Yen
+	}
+	return 0
+}
+
+func (x *Deposit) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+type ReportFault struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Line          uint32                 `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
+	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportFault) Reset() {
+	*x = ReportFault{}
+	mi := &file_kakitome_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportFault) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportFault) ProtoMessage() {}
+
+func (x *ReportFault) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportFault.ProtoReflect.Descriptor instead.
+func (*ReportFault) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ReportFault) GetLine() uint32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *ReportFault) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+type ReportResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rows          []*ReportRow           `protobuf:"bytes,1,rep,name=rows,proto3" json:"rows,omitempty"`
+	Faults        []*ReportFault         `protobuf:"bytes,2,rep,name=faults,proto3" json:"faults,omitempty"`
+	Error         *Error                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportResponse) Reset() {
+	*x = ReportResponse{}
+	mi := &file_kakitome_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportResponse) ProtoMessage() {}
+
+func (x *ReportResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
+func (*ReportResponse) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *ReportResponse) GetRows() []*ReportRow {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+func (x *ReportResponse) GetFaults() []*ReportFault {
+	if x != nil {
+		return x.Faults
+	}
+	return nil
+}
+
+func (x *ReportResponse) GetError() *Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
 type Brand struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`                            // the sender as the recipient knows it
@@ -2873,7 +3491,7 @@ type Brand struct {
 
 func (x *Brand) Reset() {
 	*x = Brand{}
-	mi := &file_kakitome_proto_msgTypes[33]
+	mi := &file_kakitome_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2885,7 +3503,7 @@ func (x *Brand) String() string {
 func (*Brand) ProtoMessage() {}
 
 func (x *Brand) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[33]
+	mi := &file_kakitome_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2898,7 +3516,7 @@ func (x *Brand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Brand.ProtoReflect.Descriptor instead.
 func (*Brand) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{33}
+	return file_kakitome_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Brand) GetName() string {
@@ -2953,7 +3571,7 @@ type Row struct {
 
 func (x *Row) Reset() {
 	*x = Row{}
-	mi := &file_kakitome_proto_msgTypes[34]
+	mi := &file_kakitome_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2965,7 +3583,7 @@ func (x *Row) String() string {
 func (*Row) ProtoMessage() {}
 
 func (x *Row) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[34]
+	mi := &file_kakitome_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2978,7 +3596,7 @@ func (x *Row) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Row.ProtoReflect.Descriptor instead.
 func (*Row) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{34}
+	return file_kakitome_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Row) GetItem() string {
@@ -3012,7 +3630,7 @@ type FormField struct {
 
 func (x *FormField) Reset() {
 	*x = FormField{}
-	mi := &file_kakitome_proto_msgTypes[35]
+	mi := &file_kakitome_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3024,7 +3642,7 @@ func (x *FormField) String() string {
 func (*FormField) ProtoMessage() {}
 
 func (x *FormField) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[35]
+	mi := &file_kakitome_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3037,7 +3655,7 @@ func (x *FormField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FormField.ProtoReflect.Descriptor instead.
 func (*FormField) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{35}
+	return file_kakitome_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *FormField) GetName() string {
@@ -3117,7 +3735,7 @@ type SurveyItem struct {
 
 func (x *SurveyItem) Reset() {
 	*x = SurveyItem{}
-	mi := &file_kakitome_proto_msgTypes[36]
+	mi := &file_kakitome_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3129,7 +3747,7 @@ func (x *SurveyItem) String() string {
 func (*SurveyItem) ProtoMessage() {}
 
 func (x *SurveyItem) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[36]
+	mi := &file_kakitome_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3142,7 +3760,7 @@ func (x *SurveyItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SurveyItem.ProtoReflect.Descriptor instead.
 func (*SurveyItem) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{36}
+	return file_kakitome_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SurveyItem) GetName() string {
@@ -3198,7 +3816,7 @@ type Survey struct {
 
 func (x *Survey) Reset() {
 	*x = Survey{}
-	mi := &file_kakitome_proto_msgTypes[37]
+	mi := &file_kakitome_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3210,7 +3828,7 @@ func (x *Survey) String() string {
 func (*Survey) ProtoMessage() {}
 
 func (x *Survey) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[37]
+	mi := &file_kakitome_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3223,7 +3841,7 @@ func (x *Survey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Survey.ProtoReflect.Descriptor instead.
 func (*Survey) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{37}
+	return file_kakitome_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Survey) GetLead() string {
@@ -3258,7 +3876,7 @@ type DocumentLink struct {
 
 func (x *DocumentLink) Reset() {
 	*x = DocumentLink{}
-	mi := &file_kakitome_proto_msgTypes[38]
+	mi := &file_kakitome_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3270,7 +3888,7 @@ func (x *DocumentLink) String() string {
 func (*DocumentLink) ProtoMessage() {}
 
 func (x *DocumentLink) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[38]
+	mi := &file_kakitome_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3283,7 +3901,7 @@ func (x *DocumentLink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocumentLink.ProtoReflect.Descriptor instead.
 func (*DocumentLink) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{38}
+	return file_kakitome_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *DocumentLink) GetName() string {
@@ -3319,7 +3937,7 @@ type MethodChoice struct {
 
 func (x *MethodChoice) Reset() {
 	*x = MethodChoice{}
-	mi := &file_kakitome_proto_msgTypes[39]
+	mi := &file_kakitome_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3331,7 +3949,7 @@ func (x *MethodChoice) String() string {
 func (*MethodChoice) ProtoMessage() {}
 
 func (x *MethodChoice) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[39]
+	mi := &file_kakitome_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3344,7 +3962,7 @@ func (x *MethodChoice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MethodChoice.ProtoReflect.Descriptor instead.
 func (*MethodChoice) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{39}
+	return file_kakitome_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *MethodChoice) GetCode() string {
@@ -3391,7 +4009,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_kakitome_proto_msgTypes[40]
+	mi := &file_kakitome_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3403,7 +4021,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[40]
+	mi := &file_kakitome_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3416,7 +4034,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{40}
+	return file_kakitome_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Claim) GetNumber() string {
@@ -3517,7 +4135,7 @@ type Page struct {
 
 func (x *Page) Reset() {
 	*x = Page{}
-	mi := &file_kakitome_proto_msgTypes[41]
+	mi := &file_kakitome_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3529,7 +4147,7 @@ func (x *Page) String() string {
 func (*Page) ProtoMessage() {}
 
 func (x *Page) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[41]
+	mi := &file_kakitome_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3542,7 +4160,7 @@ func (x *Page) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Page.ProtoReflect.Descriptor instead.
 func (*Page) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{41}
+	return file_kakitome_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Page) GetView() View {
@@ -3758,7 +4376,7 @@ type RenderPageRequest struct {
 
 func (x *RenderPageRequest) Reset() {
 	*x = RenderPageRequest{}
-	mi := &file_kakitome_proto_msgTypes[42]
+	mi := &file_kakitome_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3770,7 +4388,7 @@ func (x *RenderPageRequest) String() string {
 func (*RenderPageRequest) ProtoMessage() {}
 
 func (x *RenderPageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[42]
+	mi := &file_kakitome_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3783,7 +4401,7 @@ func (x *RenderPageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderPageRequest.ProtoReflect.Descriptor instead.
 func (*RenderPageRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{42}
+	return file_kakitome_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RenderPageRequest) GetCall() *Call {
@@ -3810,7 +4428,7 @@ type RenderPageResponse struct {
 
 func (x *RenderPageResponse) Reset() {
 	*x = RenderPageResponse{}
-	mi := &file_kakitome_proto_msgTypes[43]
+	mi := &file_kakitome_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3822,7 +4440,7 @@ func (x *RenderPageResponse) String() string {
 func (*RenderPageResponse) ProtoMessage() {}
 
 func (x *RenderPageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[43]
+	mi := &file_kakitome_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3835,7 +4453,7 @@ func (x *RenderPageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderPageResponse.ProtoReflect.Descriptor instead.
 func (*RenderPageResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{43}
+	return file_kakitome_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *RenderPageResponse) GetHtml() []byte {
@@ -3864,7 +4482,7 @@ type Issuer struct {
 
 func (x *Issuer) Reset() {
 	*x = Issuer{}
-	mi := &file_kakitome_proto_msgTypes[44]
+	mi := &file_kakitome_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3876,7 +4494,7 @@ func (x *Issuer) String() string {
 func (*Issuer) ProtoMessage() {}
 
 func (x *Issuer) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[44]
+	mi := &file_kakitome_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3889,7 +4507,7 @@ func (x *Issuer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Issuer.ProtoReflect.Descriptor instead.
 func (*Issuer) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{44}
+	return file_kakitome_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Issuer) GetName() string {
@@ -3935,7 +4553,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_kakitome_proto_msgTypes[45]
+	mi := &file_kakitome_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3947,7 +4565,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[45]
+	mi := &file_kakitome_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3960,7 +4578,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{45}
+	return file_kakitome_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Receipt) GetNumber() string {
@@ -4026,7 +4644,7 @@ type CertificateStep struct {
 
 func (x *CertificateStep) Reset() {
 	*x = CertificateStep{}
-	mi := &file_kakitome_proto_msgTypes[46]
+	mi := &file_kakitome_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4038,7 +4656,7 @@ func (x *CertificateStep) String() string {
 func (*CertificateStep) ProtoMessage() {}
 
 func (x *CertificateStep) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[46]
+	mi := &file_kakitome_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4051,7 +4669,7 @@ func (x *CertificateStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateStep.ProtoReflect.Descriptor instead.
 func (*CertificateStep) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{46}
+	return file_kakitome_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *CertificateStep) GetNumber() uint32 {
@@ -4100,7 +4718,7 @@ type CertificatePart struct {
 
 func (x *CertificatePart) Reset() {
 	*x = CertificatePart{}
-	mi := &file_kakitome_proto_msgTypes[47]
+	mi := &file_kakitome_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4112,7 +4730,7 @@ func (x *CertificatePart) String() string {
 func (*CertificatePart) ProtoMessage() {}
 
 func (x *CertificatePart) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[47]
+	mi := &file_kakitome_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4125,7 +4743,7 @@ func (x *CertificatePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificatePart.ProtoReflect.Descriptor instead.
 func (*CertificatePart) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{47}
+	return file_kakitome_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *CertificatePart) GetTitle() string {
@@ -4155,7 +4773,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_kakitome_proto_msgTypes[48]
+	mi := &file_kakitome_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4167,7 +4785,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[48]
+	mi := &file_kakitome_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4180,7 +4798,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{48}
+	return file_kakitome_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Certificate) GetProvisional() bool {
@@ -4230,7 +4848,7 @@ type Document struct {
 
 func (x *Document) Reset() {
 	*x = Document{}
-	mi := &file_kakitome_proto_msgTypes[49]
+	mi := &file_kakitome_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4242,7 +4860,7 @@ func (x *Document) String() string {
 func (*Document) ProtoMessage() {}
 
 func (x *Document) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[49]
+	mi := &file_kakitome_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4255,7 +4873,7 @@ func (x *Document) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Document.ProtoReflect.Descriptor instead.
 func (*Document) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{49}
+	return file_kakitome_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Document) GetKind() DocumentKind {
@@ -4345,7 +4963,7 @@ type RenderDocumentRequest struct {
 
 func (x *RenderDocumentRequest) Reset() {
 	*x = RenderDocumentRequest{}
-	mi := &file_kakitome_proto_msgTypes[50]
+	mi := &file_kakitome_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4357,7 +4975,7 @@ func (x *RenderDocumentRequest) String() string {
 func (*RenderDocumentRequest) ProtoMessage() {}
 
 func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[50]
+	mi := &file_kakitome_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4370,7 +4988,7 @@ func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentRequest.ProtoReflect.Descriptor instead.
 func (*RenderDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{50}
+	return file_kakitome_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *RenderDocumentRequest) GetCall() *Call {
@@ -4397,7 +5015,7 @@ type RenderDocumentResponse struct {
 
 func (x *RenderDocumentResponse) Reset() {
 	*x = RenderDocumentResponse{}
-	mi := &file_kakitome_proto_msgTypes[51]
+	mi := &file_kakitome_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4409,7 +5027,7 @@ func (x *RenderDocumentResponse) String() string {
 func (*RenderDocumentResponse) ProtoMessage() {}
 
 func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[51]
+	mi := &file_kakitome_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4422,7 +5040,7 @@ func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentResponse.ProtoReflect.Descriptor instead.
 func (*RenderDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{51}
+	return file_kakitome_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *RenderDocumentResponse) GetPdf() []byte {
@@ -4451,7 +5069,7 @@ type NumberQuery struct {
 
 func (x *NumberQuery) Reset() {
 	*x = NumberQuery{}
-	mi := &file_kakitome_proto_msgTypes[52]
+	mi := &file_kakitome_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4463,7 +5081,7 @@ func (x *NumberQuery) String() string {
 func (*NumberQuery) ProtoMessage() {}
 
 func (x *NumberQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[52]
+	mi := &file_kakitome_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4476,7 +5094,7 @@ func (x *NumberQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberQuery.ProtoReflect.Descriptor instead.
 func (*NumberQuery) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{52}
+	return file_kakitome_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *NumberQuery) GetNumber() string {
@@ -4507,7 +5125,7 @@ type NumberResult struct {
 
 func (x *NumberResult) Reset() {
 	*x = NumberResult{}
-	mi := &file_kakitome_proto_msgTypes[53]
+	mi := &file_kakitome_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4519,7 +5137,7 @@ func (x *NumberResult) String() string {
 func (*NumberResult) ProtoMessage() {}
 
 func (x *NumberResult) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[53]
+	mi := &file_kakitome_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4532,7 +5150,7 @@ func (x *NumberResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberResult.ProtoReflect.Descriptor instead.
 func (*NumberResult) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{53}
+	return file_kakitome_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *NumberResult) GetCarrier() string {
@@ -4581,7 +5199,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_kakitome_proto_msgTypes[54]
+	mi := &file_kakitome_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4593,7 +5211,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[54]
+	mi := &file_kakitome_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4606,7 +5224,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{54}
+	return file_kakitome_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *LookupRequest) GetCall() *Call {
@@ -4633,7 +5251,7 @@ type LookupResponse struct {
 
 func (x *LookupResponse) Reset() {
 	*x = LookupResponse{}
-	mi := &file_kakitome_proto_msgTypes[55]
+	mi := &file_kakitome_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4645,7 +5263,7 @@ func (x *LookupResponse) String() string {
 func (*LookupResponse) ProtoMessage() {}
 
 func (x *LookupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[55]
+	mi := &file_kakitome_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4658,7 +5276,7 @@ func (x *LookupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupResponse.ProtoReflect.Descriptor instead.
 func (*LookupResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{55}
+	return file_kakitome_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *LookupResponse) GetResults() []*NumberResult {
@@ -4690,7 +5308,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12\x14\n" +
 	"\x05field\x18\x04 \x01(\tR\x05field\"\x11\n" +
-	"\x0fDescribeRequest\"\xb4\x04\n" +
+	"\x0fDescribeRequest\"\xce\x04\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06vendor\x18\x02 \x01(\tR\x06vendor\x12\x18\n" +
@@ -4704,7 +5322,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x05views\x18\t \x03(\x0e2\x18.kakitome.plugin.v0.ViewR\x05views\x12>\n" +
 	"\tdocuments\x18\n" +
 	" \x03(\x0e2 .kakitome.plugin.v0.DocumentKindR\tdocuments\x12A\n" +
-	"\fnumber_facts\x18\v \x03(\x0e2\x1e.kakitome.plugin.v0.NumberFactR\vnumberFacts\x12\x1f\n" +
+	"\fnumber_facts\x18\v \x03(\x0e2\x1e.kakitome.plugin.v0.NumberFactR\vnumberFacts\x12\x18\n" +
+	"\areports\x18\r \x01(\bR\areports\x12\x1f\n" +
 	"\vmax_numbers\x18\f \x01(\rR\n" +
 	"maxNumbers\"8\n" +
 	"\x15ValidateConfigRequest\x12\x1f\n" +
@@ -4771,7 +5390,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x11ChallengeResponse\x12\x16\n" +
 	"\x06answer\x18\x01 \x01(\tR\x06answer\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12/\n" +
-	"\x05error\x18\x03 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\xc2\x02\n" +
+	"\x05error\x18\x03 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\xdc\x02\n" +
 	"\rPaymentMethod\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x122\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1e.kakitome.plugin.v0.MethodKindR\x04kind\x12\x19\n" +
@@ -4781,7 +5400,9 @@ const file_kakitome_proto_rawDesc = "" +
 	"\amax_yen\x18\x06 \x01(\x03R\x06maxYen\x12\x1a\n" +
 	"\bredirect\x18\a \x01(\bR\bredirect\x122\n" +
 	"\x15cancel_blocks_payment\x18\b \x01(\bR\x13cancelBlocksPayment\x121\n" +
-	"\x06stores\x18\t \x03(\v2\x19.kakitome.plugin.v0.StoreR\x06stores\"Q\n" +
+	"\x06stores\x18\t \x03(\v2\x19.kakitome.plugin.v0.StoreR\x06stores\x12\x18\n" +
+	"\arefunds\x18\n" +
+	" \x01(\bR\arefunds\"Q\n" +
 	"\x05Store\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x19\n" +
 	"\blabel_ja\x18\x02 \x01(\tR\alabelJa\x12\x19\n" +
@@ -4790,7 +5411,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bquantity\x18\x02 \x01(\x03R\bquantity\x12\x19\n" +
 	"\bunit_yen\x18\x03 \x01(\x03R\aunitYen\x12\x10\n" +
-	"\x03yen\x18\x04 \x01(\x03R\x03yen\"\x9c\x03\n" +
+	"\x03yen\x18\x04 \x01(\x03R\x03yen\"\xb6\x03\n" +
 	"\rCreateRequest\x12,\n" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12\x1d\n" +
 	"\n" +
@@ -4807,13 +5428,23 @@ const file_kakitome_proto_rawDesc = "" +
 	"\n" +
 	"return_url\x18\v \x01(\tR\treturnUrl\x12\x1f\n" +
 	"\vwebhook_url\x18\f \x01(\tR\n" +
-	"webhookUrl\"\xe4\x01\n" +
+	"webhookUrl\x12\x18\n" +
+	"\avariant\x18\r \x01(\rR\avariant\"\xc1\x02\n" +
 	"\aVoucher\x12%\n" +
 	"\x0epayment_number\x18\x01 \x01(\tR\rpaymentNumber\x12/\n" +
 	"\x13confirmation_number\x18\x02 \x01(\tR\x12confirmationNumber\x12\x18\n" +
 	"\abarcode\x18\x03 \x01(\tR\abarcode\x121\n" +
 	"\x06stores\x18\x04 \x03(\v2\x19.kakitome.plugin.v0.StoreR\x06stores\x124\n" +
-	"\aexpires\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"\x81\x04\n" +
+	"\aexpires\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12 \n" +
+	"\vinstitution\x18\x06 \x01(\tR\vinstitution\x129\n" +
+	"\aaccount\x18\a \x01(\v2\x1f.kakitome.plugin.v0.BankAccountR\aaccount\"\x9b\x01\n" +
+	"\vBankAccount\x12\x12\n" +
+	"\x04bank\x18\x01 \x01(\tR\x04bank\x12\x16\n" +
+	"\x06branch\x18\x02 \x01(\tR\x06branch\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x16\n" +
+	"\x06number\x18\x04 \x01(\tR\x06number\x12\x16\n" +
+	"\x06holder\x18\x05 \x01(\tR\x06holder\x12\x1c\n" +
+	"\treference\x18\x06 \x01(\tR\treference\"\x84\x05\n" +
 	"\aPayment\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12(\n" +
@@ -4828,22 +5459,28 @@ const file_kakitome_proto_rawDesc = "" +
 	"\fredirect_url\x18\n" +
 	" \x01(\tR\vredirectUrl\x125\n" +
 	"\avoucher\x18\v \x01(\v2\x1b.kakitome.plugin.v0.VoucherR\avoucher\x12\x14\n" +
-	"\x05store\x18\f \x01(\tR\x05store\"x\n" +
+	"\x05store\x18\f \x01(\tR\x05store\x12!\n" +
+	"\frefunded_yen\x18\r \x01(\x03R\vrefundedYen\x12;\n" +
+	"\vrefunded_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"refundedAt\x12!\n" +
+	"\fcharged_back\x18\x0f \x01(\bR\vchargedBack\"x\n" +
 	"\x0eCreateResponse\x125\n" +
 	"\apayment\x18\x01 \x01(\v2\x1b.kakitome.plugin.v0.PaymentR\apayment\x12/\n" +
-	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"Y\n" +
+	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\x83\x01\n" +
 	"\n" +
 	"GetRequest\x12,\n" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12\x1d\n" +
 	"\n" +
-	"attempt_id\x18\x02 \x01(\tR\tattemptId\"u\n" +
+	"attempt_id\x18\x02 \x01(\tR\tattemptId\x12(\n" +
+	"\x10agent_payment_id\x18\x03 \x01(\tR\x0eagentPaymentId\"u\n" +
 	"\vGetResponse\x125\n" +
 	"\apayment\x18\x01 \x01(\v2\x1b.kakitome.plugin.v0.PaymentR\apayment\x12/\n" +
-	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\\\n" +
+	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\x86\x01\n" +
 	"\rCancelRequest\x12,\n" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12\x1d\n" +
 	"\n" +
-	"attempt_id\x18\x02 \x01(\tR\tattemptId\"x\n" +
+	"attempt_id\x18\x02 \x01(\tR\tattemptId\x12(\n" +
+	"\x10agent_payment_id\x18\x03 \x01(\tR\x0eagentPaymentId\"x\n" +
 	"\x0eCancelResponse\x125\n" +
 	"\apayment\x18\x01 \x01(\v2\x1b.kakitome.plugin.v0.PaymentR\apayment\x12/\n" +
 	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"2\n" +
@@ -4867,7 +5504,38 @@ const file_kakitome_proto_rawDesc = "" +
 	"\rreply_headers\x18\x04 \x03(\v2\x1a.kakitome.plugin.v0.HeaderR\freplyHeaders\x12\x1d\n" +
 	"\n" +
 	"reply_body\x18\x05 \x01(\fR\treplyBody\x12/\n" +
-	"\x05error\x18\x06 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\x90\x01\n" +
+	"\x05error\x18\x06 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\x98\x01\n" +
+	"\rRefundRequest\x12,\n" +
+	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12\x1d\n" +
+	"\n" +
+	"attempt_id\x18\x02 \x01(\tR\tattemptId\x12\x10\n" +
+	"\x03yen\x18\x03 \x01(\x03R\x03yen\x12(\n" +
+	"\x10agent_payment_id\x18\x04 \x01(\tR\x0eagentPaymentId\"x\n" +
+	"\x0eRefundResponse\x125\n" +
+	"\apayment\x18\x01 \x01(\v2\x1b.kakitome.plugin.v0.PaymentR\apayment\x12/\n" +
+	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"e\n" +
+	"\rReportRequest\x12,\n" +
+	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04body\x18\x03 \x01(\fR\x04body\"\xd6\x01\n" +
+	"\tReportRow\x12\x12\n" +
+	"\x04line\x18\x01 \x01(\rR\x04line\x12\x1d\n" +
+	"\n" +
+	"attempt_id\x18\x02 \x01(\tR\tattemptId\x12(\n" +
+	"\x10agent_payment_id\x18\x03 \x01(\tR\x0eagentPaymentId\x125\n" +
+	"\apayment\x18\x04 \x01(\v2\x1b.kakitome.plugin.v0.PaymentR\apayment\x125\n" +
+	"\adeposit\x18\x05 \x01(\v2\x1b.kakitome.plugin.v0.DepositR\adeposit\"W\n" +
+	"\aDeposit\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
+	"\x03yen\x18\x02 \x01(\x03R\x03yen\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\";\n" +
+	"\vReportFault\x12\x12\n" +
+	"\x04line\x18\x01 \x01(\rR\x04line\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"\xad\x01\n" +
+	"\x0eReportResponse\x121\n" +
+	"\x04rows\x18\x01 \x03(\v2\x1d.kakitome.plugin.v0.ReportRowR\x04rows\x127\n" +
+	"\x06faults\x18\x02 \x03(\v2\x1f.kakitome.plugin.v0.ReportFaultR\x06faults\x12/\n" +
+	"\x05error\x18\x03 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\x90\x01\n" +
 	"\x05Brand\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05color\x18\x02 \x01(\tR\x05color\x12\x14\n" +
@@ -5055,13 +5723,20 @@ const file_kakitome_proto_rawDesc = "" +
 	"\n" +
 	"\x06RENDER\x10\x03\x12\n" +
 	"\n" +
-	"\x06NUMBER\x10\x04*\\\n" +
+	"\x06NUMBER\x10\x04*\xc9\x01\n" +
 	"\n" +
 	"MethodKind\x12\x1b\n" +
 	"\x17METHOD_KIND_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eKONBINI_NUMBER\x10\x01\x12\x13\n" +
 	"\x0fKONBINI_BARCODE\x10\x02\x12\b\n" +
-	"\x04CARD\x10\x03*\x97\x01\n" +
+	"\x04CARD\x10\x03\x12\x12\n" +
+	"\x0eCARD_RECURRING\x10\x04\x12\f\n" +
+	"\bPAY_EASY\x10\x05\x12\x11\n" +
+	"\rBANK_TRANSFER\x10\x06\x12\x18\n" +
+	"\x14ACCOUNT_REGISTRATION\x10\a\x12\n" +
+	"\n" +
+	"\x06WALLET\x10\b\x12\x10\n" +
+	"\fPAYER_NUMBER\x10\t*\x97\x01\n" +
 	"\fPaymentState\x12\x1d\n" +
 	"\x19PAYMENT_STATE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fREQUIRES_ACTION\x10\x01\x12\f\n" +
@@ -5117,12 +5792,15 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x05Drain\x12 .kakitome.plugin.v0.DrainRequest\x1a!.kakitome.plugin.v0.DrainResponse2\xba\x01\n" +
 	"\x04Auth\x12X\n" +
 	"\tCanonical\x12$.kakitome.plugin.v0.CanonicalRequest\x1a%.kakitome.plugin.v0.CanonicalResponse\x12X\n" +
-	"\tChallenge\x12$.kakitome.plugin.v0.ChallengeRequest\x1a%.kakitome.plugin.v0.ChallengeResponse2\xd2\x02\n" +
+	"\tChallenge\x12$.kakitome.plugin.v0.ChallengeRequest\x1a%.kakitome.plugin.v0.ChallengeResponse2\xf8\x03\n" +
 	"\fPaymentAgent\x12O\n" +
 	"\x06Create\x12!.kakitome.plugin.v0.CreateRequest\x1a\".kakitome.plugin.v0.CreateResponse\x12F\n" +
 	"\x03Get\x12\x1e.kakitome.plugin.v0.GetRequest\x1a\x1f.kakitome.plugin.v0.GetResponse\x12O\n" +
 	"\x06Cancel\x12!.kakitome.plugin.v0.CancelRequest\x1a\".kakitome.plugin.v0.CancelResponse\x12X\n" +
-	"\rHandleWebhook\x12\".kakitome.plugin.v0.WebhookRequest\x1a#.kakitome.plugin.v0.WebhookResponse2\xce\x01\n" +
+	"\rHandleWebhook\x12\".kakitome.plugin.v0.WebhookRequest\x1a#.kakitome.plugin.v0.WebhookResponse\x12O\n" +
+	"\x06Refund\x12!.kakitome.plugin.v0.RefundRequest\x1a\".kakitome.plugin.v0.RefundResponse\x12S\n" +
+	"\n" +
+	"ReadReport\x12!.kakitome.plugin.v0.ReportRequest\x1a\".kakitome.plugin.v0.ReportResponse2\xce\x01\n" +
 	"\x06Render\x12[\n" +
 	"\n" +
 	"RenderPage\x12%.kakitome.plugin.v0.RenderPageRequest\x1a&.kakitome.plugin.v0.RenderPageResponse\x12g\n" +
@@ -5143,7 +5821,7 @@ func file_kakitome_proto_rawDescGZIP() []byte {
 }
 
 var file_kakitome_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
-var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
+var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_kakitome_proto_goTypes = []any{
 	(ErrorClass)(0),                // 0: kakitome.plugin.v0.ErrorClass
 	(Kind)(0),                      // 1: kakitome.plugin.v0.Kind
@@ -5177,44 +5855,52 @@ var file_kakitome_proto_goTypes = []any{
 	(*LineItem)(nil),               // 29: kakitome.plugin.v0.LineItem
 	(*CreateRequest)(nil),          // 30: kakitome.plugin.v0.CreateRequest
 	(*Voucher)(nil),                // 31: kakitome.plugin.v0.Voucher
-	(*Payment)(nil),                // 32: kakitome.plugin.v0.Payment
-	(*CreateResponse)(nil),         // 33: kakitome.plugin.v0.CreateResponse
-	(*GetRequest)(nil),             // 34: kakitome.plugin.v0.GetRequest
-	(*GetResponse)(nil),            // 35: kakitome.plugin.v0.GetResponse
-	(*CancelRequest)(nil),          // 36: kakitome.plugin.v0.CancelRequest
-	(*CancelResponse)(nil),         // 37: kakitome.plugin.v0.CancelResponse
-	(*Header)(nil),                 // 38: kakitome.plugin.v0.Header
-	(*WebhookRequest)(nil),         // 39: kakitome.plugin.v0.WebhookRequest
-	(*PaymentNotice)(nil),          // 40: kakitome.plugin.v0.PaymentNotice
-	(*WebhookResponse)(nil),        // 41: kakitome.plugin.v0.WebhookResponse
-	(*Brand)(nil),                  // 42: kakitome.plugin.v0.Brand
-	(*Row)(nil),                    // 43: kakitome.plugin.v0.Row
-	(*FormField)(nil),              // 44: kakitome.plugin.v0.FormField
-	(*SurveyItem)(nil),             // 45: kakitome.plugin.v0.SurveyItem
-	(*Survey)(nil),                 // 46: kakitome.plugin.v0.Survey
-	(*DocumentLink)(nil),           // 47: kakitome.plugin.v0.DocumentLink
-	(*MethodChoice)(nil),           // 48: kakitome.plugin.v0.MethodChoice
-	(*Claim)(nil),                  // 49: kakitome.plugin.v0.Claim
-	(*Page)(nil),                   // 50: kakitome.plugin.v0.Page
-	(*RenderPageRequest)(nil),      // 51: kakitome.plugin.v0.RenderPageRequest
-	(*RenderPageResponse)(nil),     // 52: kakitome.plugin.v0.RenderPageResponse
-	(*Issuer)(nil),                 // 53: kakitome.plugin.v0.Issuer
-	(*Receipt)(nil),                // 54: kakitome.plugin.v0.Receipt
-	(*CertificateStep)(nil),        // 55: kakitome.plugin.v0.CertificateStep
-	(*CertificatePart)(nil),        // 56: kakitome.plugin.v0.CertificatePart
-	(*Certificate)(nil),            // 57: kakitome.plugin.v0.Certificate
-	(*Document)(nil),               // 58: kakitome.plugin.v0.Document
-	(*RenderDocumentRequest)(nil),  // 59: kakitome.plugin.v0.RenderDocumentRequest
-	(*RenderDocumentResponse)(nil), // 60: kakitome.plugin.v0.RenderDocumentResponse
-	(*NumberQuery)(nil),            // 61: kakitome.plugin.v0.NumberQuery
-	(*NumberResult)(nil),           // 62: kakitome.plugin.v0.NumberResult
-	(*LookupRequest)(nil),          // 63: kakitome.plugin.v0.LookupRequest
-	(*LookupResponse)(nil),         // 64: kakitome.plugin.v0.LookupResponse
-	(*timestamppb.Timestamp)(nil),  // 65: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 66: google.protobuf.Duration
+	(*BankAccount)(nil),            // 32: kakitome.plugin.v0.BankAccount
+	(*Payment)(nil),                // 33: kakitome.plugin.v0.Payment
+	(*CreateResponse)(nil),         // 34: kakitome.plugin.v0.CreateResponse
+	(*GetRequest)(nil),             // 35: kakitome.plugin.v0.GetRequest
+	(*GetResponse)(nil),            // 36: kakitome.plugin.v0.GetResponse
+	(*CancelRequest)(nil),          // 37: kakitome.plugin.v0.CancelRequest
+	(*CancelResponse)(nil),         // 38: kakitome.plugin.v0.CancelResponse
+	(*Header)(nil),                 // 39: kakitome.plugin.v0.Header
+	(*WebhookRequest)(nil),         // 40: kakitome.plugin.v0.WebhookRequest
+	(*PaymentNotice)(nil),          // 41: kakitome.plugin.v0.PaymentNotice
+	(*WebhookResponse)(nil),        // 42: kakitome.plugin.v0.WebhookResponse
+	(*RefundRequest)(nil),          // 43: kakitome.plugin.v0.RefundRequest
+	(*RefundResponse)(nil),         // 44: kakitome.plugin.v0.RefundResponse
+	(*ReportRequest)(nil),          // 45: kakitome.plugin.v0.ReportRequest
+	(*ReportRow)(nil),              // 46: kakitome.plugin.v0.ReportRow
+	(*Deposit)(nil),                // 47: kakitome.plugin.v0.Deposit
+	(*ReportFault)(nil),            // 48: kakitome.plugin.v0.ReportFault
+	(*ReportResponse)(nil),         // 49: kakitome.plugin.v0.ReportResponse
+	(*Brand)(nil),                  // 50: kakitome.plugin.v0.Brand
+	(*Row)(nil),                    // 51: kakitome.plugin.v0.Row
+	(*FormField)(nil),              // 52: kakitome.plugin.v0.FormField
+	(*SurveyItem)(nil),             // 53: kakitome.plugin.v0.SurveyItem
+	(*Survey)(nil),                 // 54: kakitome.plugin.v0.Survey
+	(*DocumentLink)(nil),           // 55: kakitome.plugin.v0.DocumentLink
+	(*MethodChoice)(nil),           // 56: kakitome.plugin.v0.MethodChoice
+	(*Claim)(nil),                  // 57: kakitome.plugin.v0.Claim
+	(*Page)(nil),                   // 58: kakitome.plugin.v0.Page
+	(*RenderPageRequest)(nil),      // 59: kakitome.plugin.v0.RenderPageRequest
+	(*RenderPageResponse)(nil),     // 60: kakitome.plugin.v0.RenderPageResponse
+	(*Issuer)(nil),                 // 61: kakitome.plugin.v0.Issuer
+	(*Receipt)(nil),                // 62: kakitome.plugin.v0.Receipt
+	(*CertificateStep)(nil),        // 63: kakitome.plugin.v0.CertificateStep
+	(*CertificatePart)(nil),        // 64: kakitome.plugin.v0.CertificatePart
+	(*Certificate)(nil),            // 65: kakitome.plugin.v0.Certificate
+	(*Document)(nil),               // 66: kakitome.plugin.v0.Document
+	(*RenderDocumentRequest)(nil),  // 67: kakitome.plugin.v0.RenderDocumentRequest
+	(*RenderDocumentResponse)(nil), // 68: kakitome.plugin.v0.RenderDocumentResponse
+	(*NumberQuery)(nil),            // 69: kakitome.plugin.v0.NumberQuery
+	(*NumberResult)(nil),           // 70: kakitome.plugin.v0.NumberResult
+	(*LookupRequest)(nil),          // 71: kakitome.plugin.v0.LookupRequest
+	(*LookupResponse)(nil),         // 72: kakitome.plugin.v0.LookupResponse
+	(*timestamppb.Timestamp)(nil),  // 73: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 74: google.protobuf.Duration
 }
 var file_kakitome_proto_depIdxs = []int32{
-	65,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
+	73,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
 	0,   // 1: kakitome.plugin.v0.Error.class:type_name -> kakitome.plugin.v0.ErrorClass
 	1,   // 2: kakitome.plugin.v0.DescribeResponse.kind:type_name -> kakitome.plugin.v0.Kind
 	19,  // 3: kakitome.plugin.v0.DescribeResponse.auth_fields:type_name -> kakitome.plugin.v0.AuthField
@@ -5230,109 +5916,125 @@ var file_kakitome_proto_depIdxs = []int32{
 	21,  // 13: kakitome.plugin.v0.CanonicalRequest.items:type_name -> kakitome.plugin.v0.CanonicalItem
 	22,  // 14: kakitome.plugin.v0.CanonicalResponse.forms:type_name -> kakitome.plugin.v0.CanonicalForm
 	9,   // 15: kakitome.plugin.v0.ChallengeRequest.call:type_name -> kakitome.plugin.v0.Call
-	66,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
+	74,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
 	10,  // 17: kakitome.plugin.v0.ChallengeResponse.error:type_name -> kakitome.plugin.v0.Error
 	2,   // 18: kakitome.plugin.v0.PaymentMethod.kind:type_name -> kakitome.plugin.v0.MethodKind
 	28,  // 19: kakitome.plugin.v0.PaymentMethod.stores:type_name -> kakitome.plugin.v0.Store
 	9,   // 20: kakitome.plugin.v0.CreateRequest.call:type_name -> kakitome.plugin.v0.Call
-	65,  // 21: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
+	73,  // 21: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
 	29,  // 22: kakitome.plugin.v0.CreateRequest.lines:type_name -> kakitome.plugin.v0.LineItem
 	28,  // 23: kakitome.plugin.v0.Voucher.stores:type_name -> kakitome.plugin.v0.Store
-	65,  // 24: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
-	3,   // 25: kakitome.plugin.v0.Payment.state:type_name -> kakitome.plugin.v0.PaymentState
-	65,  // 26: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
-	65,  // 27: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
-	31,  // 28: kakitome.plugin.v0.Payment.voucher:type_name -> kakitome.plugin.v0.Voucher
-	32,  // 29: kakitome.plugin.v0.CreateResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	10,  // 30: kakitome.plugin.v0.CreateResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 31: kakitome.plugin.v0.GetRequest.call:type_name -> kakitome.plugin.v0.Call
-	32,  // 32: kakitome.plugin.v0.GetResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	10,  // 33: kakitome.plugin.v0.GetResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 34: kakitome.plugin.v0.CancelRequest.call:type_name -> kakitome.plugin.v0.Call
-	32,  // 35: kakitome.plugin.v0.CancelResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	10,  // 36: kakitome.plugin.v0.CancelResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 37: kakitome.plugin.v0.WebhookRequest.call:type_name -> kakitome.plugin.v0.Call
-	38,  // 38: kakitome.plugin.v0.WebhookRequest.headers:type_name -> kakitome.plugin.v0.Header
-	32,  // 39: kakitome.plugin.v0.PaymentNotice.payment:type_name -> kakitome.plugin.v0.Payment
-	65,  // 40: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
-	40,  // 41: kakitome.plugin.v0.WebhookResponse.notices:type_name -> kakitome.plugin.v0.PaymentNotice
-	38,  // 42: kakitome.plugin.v0.WebhookResponse.reply_headers:type_name -> kakitome.plugin.v0.Header
-	10,  // 43: kakitome.plugin.v0.WebhookResponse.error:type_name -> kakitome.plugin.v0.Error
-	44,  // 44: kakitome.plugin.v0.FormField.parts:type_name -> kakitome.plugin.v0.FormField
-	8,   // 45: kakitome.plugin.v0.SurveyItem.type:type_name -> kakitome.plugin.v0.SurveyItem.Type
-	45,  // 46: kakitome.plugin.v0.Survey.items:type_name -> kakitome.plugin.v0.SurveyItem
-	28,  // 47: kakitome.plugin.v0.MethodChoice.stores:type_name -> kakitome.plugin.v0.Store
-	65,  // 48: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
-	29,  // 49: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
-	65,  // 50: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
-	4,   // 51: kakitome.plugin.v0.Page.view:type_name -> kakitome.plugin.v0.View
-	42,  // 52: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
-	43,  // 53: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
-	44,  // 54: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
-	65,  // 55: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
-	46,  // 56: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
-	47,  // 57: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
-	49,  // 58: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
-	48,  // 59: kakitome.plugin.v0.Page.methods:type_name -> kakitome.plugin.v0.MethodChoice
-	31,  // 60: kakitome.plugin.v0.Page.voucher:type_name -> kakitome.plugin.v0.Voucher
-	9,   // 61: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
-	50,  // 62: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
-	10,  // 63: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
-	65,  // 64: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
-	65,  // 65: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
-	65,  // 66: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
-	55,  // 67: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
-	56,  // 68: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
-	43,  // 69: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
-	5,   // 70: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
-	53,  // 71: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
-	43,  // 72: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
-	49,  // 73: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
-	54,  // 74: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
-	65,  // 75: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
-	57,  // 76: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
-	9,   // 77: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
-	58,  // 78: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
-	10,  // 79: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
-	7,   // 80: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
-	7,   // 81: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
-	7,   // 82: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
-	10,  // 83: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 84: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
-	61,  // 85: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
-	62,  // 86: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
-	10,  // 87: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
-	11,  // 88: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
-	13,  // 89: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
-	15,  // 90: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
-	17,  // 91: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
-	23,  // 92: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
-	25,  // 93: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
-	30,  // 94: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
-	34,  // 95: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
-	36,  // 96: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
-	39,  // 97: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
-	51,  // 98: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
-	59,  // 99: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
-	63,  // 100: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
-	12,  // 101: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
-	14,  // 102: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
-	16,  // 103: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
-	18,  // 104: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
-	24,  // 105: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
-	26,  // 106: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
-	33,  // 107: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
-	35,  // 108: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
-	37,  // 109: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
-	41,  // 110: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
-	52,  // 111: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
-	60,  // 112: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
-	64,  // 113: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
-	101, // [101:114] is the sub-list for method output_type
-	88,  // [88:101] is the sub-list for method input_type
-	88,  // [88:88] is the sub-list for extension type_name
-	88,  // [88:88] is the sub-list for extension extendee
-	0,   // [0:88] is the sub-list for field type_name
+	73,  // 24: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
+	32,  // 25: kakitome.plugin.v0.Voucher.account:type_name -> kakitome.plugin.v0.BankAccount
+	3,   // 26: kakitome.plugin.v0.Payment.state:type_name -> kakitome.plugin.v0.PaymentState
+	73,  // 27: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
+	73,  // 28: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
+	31,  // 29: kakitome.plugin.v0.Payment.voucher:type_name -> kakitome.plugin.v0.Voucher
+	73,  // 30: kakitome.plugin.v0.Payment.refunded_at:type_name -> google.protobuf.Timestamp
+	33,  // 31: kakitome.plugin.v0.CreateResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	10,  // 32: kakitome.plugin.v0.CreateResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 33: kakitome.plugin.v0.GetRequest.call:type_name -> kakitome.plugin.v0.Call
+	33,  // 34: kakitome.plugin.v0.GetResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	10,  // 35: kakitome.plugin.v0.GetResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 36: kakitome.plugin.v0.CancelRequest.call:type_name -> kakitome.plugin.v0.Call
+	33,  // 37: kakitome.plugin.v0.CancelResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	10,  // 38: kakitome.plugin.v0.CancelResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 39: kakitome.plugin.v0.WebhookRequest.call:type_name -> kakitome.plugin.v0.Call
+	39,  // 40: kakitome.plugin.v0.WebhookRequest.headers:type_name -> kakitome.plugin.v0.Header
+	33,  // 41: kakitome.plugin.v0.PaymentNotice.payment:type_name -> kakitome.plugin.v0.Payment
+	73,  // 42: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
+	41,  // 43: kakitome.plugin.v0.WebhookResponse.notices:type_name -> kakitome.plugin.v0.PaymentNotice
+	39,  // 44: kakitome.plugin.v0.WebhookResponse.reply_headers:type_name -> kakitome.plugin.v0.Header
+	10,  // 45: kakitome.plugin.v0.WebhookResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 46: kakitome.plugin.v0.RefundRequest.call:type_name -> kakitome.plugin.v0.Call
+	33,  // 47: kakitome.plugin.v0.RefundResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	10,  // 48: kakitome.plugin.v0.RefundResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 49: kakitome.plugin.v0.ReportRequest.call:type_name -> kakitome.plugin.v0.Call
+	33,  // 50: kakitome.plugin.v0.ReportRow.payment:type_name -> kakitome.plugin.v0.Payment
+	47,  // 51: kakitome.plugin.v0.ReportRow.deposit:type_name -> kakitome.plugin.v0.Deposit
+	73,  // 52: kakitome.plugin.v0.Deposit.at:type_name -> google.protobuf.Timestamp
+	46,  // 53: kakitome.plugin.v0.ReportResponse.rows:type_name -> kakitome.plugin.v0.ReportRow
+	48,  // 54: kakitome.plugin.v0.ReportResponse.faults:type_name -> kakitome.plugin.v0.ReportFault
+	10,  // 55: kakitome.plugin.v0.ReportResponse.error:type_name -> kakitome.plugin.v0.Error
+	52,  // 56: kakitome.plugin.v0.FormField.parts:type_name -> kakitome.plugin.v0.FormField
+	8,   // 57: kakitome.plugin.v0.SurveyItem.type:type_name -> kakitome.plugin.v0.SurveyItem.Type
+	53,  // 58: kakitome.plugin.v0.Survey.items:type_name -> kakitome.plugin.v0.SurveyItem
+	28,  // 59: kakitome.plugin.v0.MethodChoice.stores:type_name -> kakitome.plugin.v0.Store
+	73,  // 60: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
+	29,  // 61: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
+	73,  // 62: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
+	4,   // 63: kakitome.plugin.v0.Page.view:type_name -> kakitome.plugin.v0.View
+	50,  // 64: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
+	51,  // 65: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
+	52,  // 66: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
+	73,  // 67: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
+	54,  // 68: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
+	55,  // 69: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
+	57,  // 70: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
+	56,  // 71: kakitome.plugin.v0.Page.methods:type_name -> kakitome.plugin.v0.MethodChoice
+	31,  // 72: kakitome.plugin.v0.Page.voucher:type_name -> kakitome.plugin.v0.Voucher
+	9,   // 73: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
+	58,  // 74: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
+	10,  // 75: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
+	73,  // 76: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
+	73,  // 77: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
+	73,  // 78: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
+	63,  // 79: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
+	64,  // 80: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
+	51,  // 81: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
+	5,   // 82: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
+	61,  // 83: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
+	51,  // 84: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
+	57,  // 85: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
+	62,  // 86: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
+	73,  // 87: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
+	65,  // 88: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
+	9,   // 89: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
+	66,  // 90: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
+	10,  // 91: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
+	7,   // 92: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
+	7,   // 93: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
+	7,   // 94: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
+	10,  // 95: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 96: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
+	69,  // 97: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
+	70,  // 98: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
+	10,  // 99: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
+	11,  // 100: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
+	13,  // 101: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
+	15,  // 102: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
+	17,  // 103: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
+	23,  // 104: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
+	25,  // 105: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
+	30,  // 106: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
+	35,  // 107: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
+	37,  // 108: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
+	40,  // 109: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
+	43,  // 110: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
+	45,  // 111: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
+	59,  // 112: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
+	67,  // 113: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
+	71,  // 114: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
+	12,  // 115: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
+	14,  // 116: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
+	16,  // 117: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
+	18,  // 118: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
+	24,  // 119: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
+	26,  // 120: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
+	34,  // 121: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
+	36,  // 122: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
+	38,  // 123: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
+	42,  // 124: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
+	44,  // 125: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
+	49,  // 126: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
+	60,  // 127: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
+	68,  // 128: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
+	72,  // 129: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
+	115, // [115:130] is the sub-list for method output_type
+	100, // [100:115] is the sub-list for method input_type
+	100, // [100:100] is the sub-list for extension type_name
+	100, // [100:100] is the sub-list for extension extendee
+	0,   // [0:100] is the sub-list for field type_name
 }
 
 func init() { file_kakitome_proto_init() }
@@ -5346,7 +6048,7 @@ func file_kakitome_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kakitome_proto_rawDesc), len(file_kakitome_proto_rawDesc)),
 			NumEnums:      9,
-			NumMessages:   56,
+			NumMessages:   64,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

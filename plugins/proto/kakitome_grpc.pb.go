@@ -385,6 +385,8 @@ const (
 	PaymentAgent_Get_FullMethodName           = "/kakitome.plugin.v0.PaymentAgent/Get"
 	PaymentAgent_Cancel_FullMethodName        = "/kakitome.plugin.v0.PaymentAgent/Cancel"
 	PaymentAgent_HandleWebhook_FullMethodName = "/kakitome.plugin.v0.PaymentAgent/HandleWebhook"
+	PaymentAgent_Refund_FullMethodName        = "/kakitome.plugin.v0.PaymentAgent/Refund"
+	PaymentAgent_ReadReport_FullMethodName    = "/kakitome.plugin.v0.PaymentAgent/ReadReport"
 )
 
 // PaymentAgentClient is the client API for PaymentAgent service.
@@ -395,6 +397,8 @@ type PaymentAgentClient interface {
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error)
 	Cancel(ctx context.Context, in *CancelRequest, opts ...grpc.CallOption) (*CancelResponse, error)
 	HandleWebhook(ctx context.Context, in *WebhookRequest, opts ...grpc.CallOption) (*WebhookResponse, error)
+	Refund(ctx context.Context, in *RefundRequest, opts ...grpc.CallOption) (*RefundResponse, error)
+	ReadReport(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error)
 }
 
 type paymentAgentClient struct {
@@ -445,6 +449,26 @@ func (c *paymentAgentClient) HandleWebhook(ctx context.Context, in *WebhookReque
 	return out, nil
 }
 
+func (c *paymentAgentClient) Refund(ctx context.Context, in *RefundRequest, opts ...grpc.CallOption) (*RefundResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RefundResponse)
+	err := c.cc.Invoke(ctx, PaymentAgent_Refund_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentAgentClient) ReadReport(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReportResponse)
+	err := c.cc.Invoke(ctx, PaymentAgent_ReadReport_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PaymentAgentServer is the server API for PaymentAgent service.
 // All implementations must embed UnimplementedPaymentAgentServer
 // for forward compatibility.
@@ -453,6 +477,8 @@ type PaymentAgentServer interface {
 	Get(context.Context, *GetRequest) (*GetResponse, error)
 	Cancel(context.Context, *CancelRequest) (*CancelResponse, error)
 	HandleWebhook(context.Context, *WebhookRequest) (*WebhookResponse, error)
+	Refund(context.Context, *RefundRequest) (*RefundResponse, error)
+	ReadReport(context.Context, *ReportRequest) (*ReportResponse, error)
 	mustEmbedUnimplementedPaymentAgentServer()
 }
 
@@ -474,6 +500,12 @@ func (UnimplementedPaymentAgentServer) Cancel(context.Context, *CancelRequest) (
 }
 func (UnimplementedPaymentAgentServer) HandleWebhook(context.Context, *WebhookRequest) (*WebhookResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method HandleWebhook not implemented")
+}
+func (UnimplementedPaymentAgentServer) Refund(context.Context, *RefundRequest) (*RefundResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Refund not implemented")
+}
+func (UnimplementedPaymentAgentServer) ReadReport(context.Context, *ReportRequest) (*ReportResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReadReport not implemented")
 }
 func (UnimplementedPaymentAgentServer) mustEmbedUnimplementedPaymentAgentServer() {}
 func (UnimplementedPaymentAgentServer) testEmbeddedByValue()                      {}
@@ -568,6 +600,42 @@ func _PaymentAgent_HandleWebhook_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PaymentAgent_Refund_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RefundRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentAgentServer).Refund(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentAgent_Refund_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentAgentServer).Refund(ctx, req.(*RefundRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentAgent_ReadReport_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReportRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentAgentServer).ReadReport(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentAgent_ReadReport_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentAgentServer).ReadReport(ctx, req.(*ReportRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PaymentAgent_ServiceDesc is the grpc.ServiceDesc for PaymentAgent service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -590,6 +658,14 @@ var PaymentAgent_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "HandleWebhook",
 			Handler:    _PaymentAgent_HandleWebhook_Handler,
+		},
+		{
+			MethodName: "Refund",
+			Handler:    _PaymentAgent_Refund_Handler,
+		},
+		{
+			MethodName: "ReadReport",
+			Handler:    _PaymentAgent_ReadReport_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
