@@ -137,6 +137,15 @@ func Notice(t *tenant.Tenant, c *message.Content, claim *proto.Claim, lang strin
 	}
 }
 
+// PaymentSheet is a claim's number or barcode on a sheet to print. created is when it was issued: the same claim and voucher
+// give the same bytes.
+func PaymentSheet(t *tenant.Tenant, title, payer string, claim *proto.Claim, v *proto.Voucher, lang string, created time.Time) *proto.Document {
+	return &proto.Document{
+		Kind: proto.DocumentKind_PAYMENT_SHEET, Lang: lang, Issuer: Issuer(t), Title: valid(title), PayerName: valid(payer),
+		Claim: claim, Voucher: v, Created: timestamppb.New(created),
+	}
+}
+
 // Issuer is who signs the tenant's documents.
 func Issuer(t *tenant.Tenant) *proto.Issuer {
 	i := &proto.Issuer{Name: t.Issuer.Name, Address: t.Issuer.Address, Phone: t.Issuer.Phone, RegistrationNumber: t.Issuer.Registration}

@@ -238,6 +238,9 @@ func (j *Journey) claim(v *visit, s *Screen, content *message.Content, c *paymen
 	case c.Phase == payment.AwaitingMoney:
 		if p.Voucher = payment.VoucherOf(a); p.Voucher != nil {
 			p.View, p.ExpiredPayment = proto.View_VOUCHER, overdue
+			if !overdue {
+				p.Documents = append(p.Documents, &proto.DocumentLink{Name: sheetName, Title: say(v.Lang, "お支払いシート（印刷用）", "Payment sheet to print")})
+			}
 			p.CanChangeMethod = !overdue && v.Standing == Open && len(j.methods(v, content, c)) > 1
 			return
 		}
@@ -300,6 +303,7 @@ func (j *Journey) methods(v *visit, content *message.Content, c *payment.State) 
 const (
 	noticeName  = "notice.pdf"
 	receiptName = "receipt.pdf"
+	sheetName   = "sheet.pdf"
 )
 
 func uploadedName(i int) string { return fmt.Sprintf("document-%d.pdf", i+1) }
@@ -347,6 +351,8 @@ func (j *Journey) Document(ctx context.Context, v *Visit, name string) (pdf []by
 			return nil, "", none
 		}
 		return pdf, filename, err
+	case name == sheetName && !in.state.Head.Claim.IsZero():
+		return j.sheet(ctx, in)
 	case v.Standing != Open:
 		return nil, "", none
 	}
@@ -373,6 +379,28 @@ func (j *Journey) Document(ctx context.Context, v *Visit, name string) (pdf []by
 		}
 	}
 	return nil, "", none
+}
+
+// sheet is what the claim is paid with now, to print: there as long as the page shows it.
+func (j *Journey) sheet(ctx context.Context, in *visit) (pdf []byte, filename string, err error) {
+	c, err := j.Claims.Claim(ctx, tenant.Only(in.t.ID), in.state.Head.Claim)
+	if err != nil {
+		return nil, "", err
+	}
+	a := c.Current()
+	if c.Phase != payment.AwaitingMoney || j.Now().After(c.Due) || payment.VoucherOf(a) == nil {
+		return nil, "", fmt.Errorf("payment sheet: %w", store.ErrNotFound)
+	}
+	title := ""
+	switch content, err := j.content(in); {
+	case err == nil:
+		title = content.Page.Title
+	case !errors.Is(err, store.ErrErased): // the claim's facts are kept longer
+		return nil, "", err
+	}
+	d := page.PaymentSheet(in.t, title, c.Content.Payer, j.claimOf(&c, a, in.Lang), payment.VoucherOf(a), in.Lang, a.IssuedAt)
+	pdf, err = j.Pages.Document(ctx, in.t.ID, d)
+	return pdf, "sheet-" + c.Number + ".pdf", err
 }
 
 func say(lang, ja, en string) string {

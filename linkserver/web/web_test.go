@@ -96,6 +96,7 @@ func TestWholeJourney(t *testing.T) {
 		require.Equal(t, "application/pdf", got.header.Get("Content-Type"))
 		require.Contains(t, got.body, kind)
 	}
+	require.NotContains(t, b.get(w.path(m)+"/documents/sheet.pdf").body, "PAYMENT_SHEET", "nothing was issued")
 	b.get(w.path(m))
 	require.NotContains(t, b.shown.body, "receipt.pdf")
 
@@ -117,6 +118,11 @@ func TestWholeJourney(t *testing.T) {
 	require.Contains(t, b.shown.body, "9988776655")
 	b.get(w.path(m))
 	require.Contains(t, b.shown.body, "9988776655", "it stays until it is paid")
+	require.Contains(t, b.shown.body, "documents/sheet.pdf")
+	sheet := b.get(w.path(m) + "/documents/sheet.pdf")
+	require.Contains(t, sheet.body, "PAYMENT_SHEET")
+	require.Contains(t, sheet.header.Get("Content-Disposition"), "sheet-A-1.pdf")
+	b.get(w.path(m))
 
 	w.modules.pay(w, proto.PaymentState_PROVISIONAL)
 	w.pass(2 * time.Minute)
@@ -124,6 +130,9 @@ func TestWholeJourney(t *testing.T) {
 	require.Contains(t, b.shown.body, "お支払情報（受付）")
 	require.NotContains(t, b.shown.body, "9988776655")
 	require.NotContains(t, b.shown.body, "receipt.pdf")
+	require.NotContains(t, b.shown.body, "sheet.pdf")
+	require.NotContains(t, b.get(w.path(m)+"/documents/sheet.pdf").body, "PAYMENT_SHEET", "nobody pays twice with it")
+	b.get(w.path(m))
 
 	w.modules.pay(w, proto.PaymentState_CONFIRMED)
 	w.pass(2 * time.Minute)

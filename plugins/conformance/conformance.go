@@ -388,6 +388,7 @@ func document(kind proto.DocumentKind, lang string) *proto.Document {
 			Store: "コンビニA", AgentReceiptNumber: "26112200000001"},
 		Certificate: &proto.Certificate{Parts: []*proto.CertificatePart{{Title: "SMS", Steps: []*proto.CertificateStep{{Number: 1, At: at, What: "SMS受付", Digest: "0123456789abcdef"}}}},
 			Proof: p.Rows, Notes: []string{p.Closing}},
+		Voucher: &proto.Voucher{PaymentNumber: "1234567890123", ConfirmationNumber: "0042", Expires: at}, PayerName: "スイドウ タロウ",
 	}
 }
 

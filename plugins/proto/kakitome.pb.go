@@ -393,6 +393,7 @@ const (
 	DocumentKind_NOTICE                    DocumentKind = 1
 	DocumentKind_RECEIPT                   DocumentKind = 2
 	DocumentKind_CERTIFICATE               DocumentKind = 3
+	DocumentKind_PAYMENT_SHEET             DocumentKind = 4 // A4, to be paid with at a store: voucher, claim, payer_name
 )
 
 // Enum value maps for DocumentKind.
@@ -402,12 +403,14 @@ var (
 		1: "NOTICE",
 		2: "RECEIPT",
 		3: "CERTIFICATE",
+		4: "PAYMENT_SHEET",
 	}
 	DocumentKind_value = map[string]int32{
 		"DOCUMENT_KIND_UNSPECIFIED": 0,
 		"NOTICE":                    1,
 		"RECEIPT":                   2,
 		"CERTIFICATE":               3,
+		"PAYMENT_SHEET":             4,
 	}
 )
 
@@ -4842,6 +4845,8 @@ type Document struct {
 	Receipt       *Receipt               `protobuf:"bytes,9,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	Created       *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=created,proto3" json:"created,omitempty"` // the PDF's date: the same model gives the same bytes
 	Certificate   *Certificate           `protobuf:"bytes,11,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	Voucher       *Voucher               `protobuf:"bytes,12,opt,name=voucher,proto3" json:"voucher,omitempty"`
+	PayerName     string                 `protobuf:"bytes,13,opt,name=payer_name,json=payerName,proto3" json:"payer_name,omitempty"` // PAYMENT_SHEET: to whom it is addressed; empty: nobody by name
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4951,6 +4956,20 @@ func (x *Document) GetCertificate() *Certificate {
 		return x.Certificate
 	}
 	return nil
+}
+
+func (x *Document) GetVoucher() *Voucher {
+	if x != nil {
+		return x.Voucher
+	}
+	return nil
+}
+
+func (x *Document) GetPayerName() string {
+	if x != nil {
+		return x.PayerName
+	}
+	return ""
 }
 
 type RenderDocumentRequest struct {
@@ -5664,7 +5683,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\vprovisional\x18\x01 \x01(\bR\vprovisional\x129\n" +
 	"\x05parts\x18\x02 \x03(\v2#.kakitome.plugin.v0.CertificatePartR\x05parts\x12-\n" +
 	"\x05proof\x18\x03 \x03(\v2\x17.kakitome.plugin.v0.RowR\x05proof\x12\x14\n" +
-	"\x05notes\x18\x04 \x03(\tR\x05notes\"\xda\x03\n" +
+	"\x05notes\x18\x04 \x03(\tR\x05notes\"\xb0\x04\n" +
 	"\bDocument\x124\n" +
 	"\x04kind\x18\x01 \x01(\x0e2 .kakitome.plugin.v0.DocumentKindR\x04kind\x12\x12\n" +
 	"\x04lang\x18\x02 \x01(\tR\x04lang\x122\n" +
@@ -5677,7 +5696,10 @@ const file_kakitome_proto_rawDesc = "" +
 	"\areceipt\x18\t \x01(\v2\x1b.kakitome.plugin.v0.ReceiptR\areceipt\x124\n" +
 	"\acreated\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12A\n" +
-	"\vcertificate\x18\v \x01(\v2\x1f.kakitome.plugin.v0.CertificateR\vcertificate\"\x7f\n" +
+	"\vcertificate\x18\v \x01(\v2\x1f.kakitome.plugin.v0.CertificateR\vcertificate\x125\n" +
+	"\avoucher\x18\f \x01(\v2\x1b.kakitome.plugin.v0.VoucherR\avoucher\x12\x1d\n" +
+	"\n" +
+	"payer_name\x18\r \x01(\tR\tpayerName\"\x7f\n" +
 	"\x15RenderDocumentRequest\x12,\n" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x128\n" +
 	"\bdocument\x18\x02 \x01(\v2\x1c.kakitome.plugin.v0.DocumentR\bdocument\"[\n" +
@@ -5766,13 +5788,14 @@ const file_kakitome_proto_rawDesc = "" +
 	"\fEXPIRED_VIEW\x10\r\x12\b\n" +
 	"\x04GONE\x10\x0e\x12\t\n" +
 	"\x05FAULT\x10\x0f\x12\f\n" +
-	"\bANSWERED\x10\x10*W\n" +
+	"\bANSWERED\x10\x10*j\n" +
 	"\fDocumentKind\x12\x1d\n" +
 	"\x19DOCUMENT_KIND_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
 	"\x06NOTICE\x10\x01\x12\v\n" +
 	"\aRECEIPT\x10\x02\x12\x0f\n" +
-	"\vCERTIFICATE\x10\x03*]\n" +
+	"\vCERTIFICATE\x10\x03\x12\x11\n" +
+	"\rPAYMENT_SHEET\x10\x04*]\n" +
 	"\n" +
 	"NumberFact\x12\x1b\n" +
 	"\x17NUMBER_FACT_UNSPECIFIED\x10\x00\x12\x0f\n" +
@@ -5989,52 +6012,53 @@ var file_kakitome_proto_depIdxs = []int32{
 	62,  // 86: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
 	73,  // 87: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
 	65,  // 88: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
-	9,   // 89: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
-	66,  // 90: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
-	10,  // 91: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
-	7,   // 92: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
-	7,   // 93: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
-	7,   // 94: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
-	10,  // 95: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 96: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
-	69,  // 97: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
-	70,  // 98: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
-	10,  // 99: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
-	11,  // 100: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
-	13,  // 101: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
-	15,  // 102: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
-	17,  // 103: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
-	23,  // 104: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
-	25,  // 105: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
-	30,  // 106: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
-	35,  // 107: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
-	37,  // 108: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
-	40,  // 109: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
-	43,  // 110: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
-	45,  // 111: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
-	59,  // 112: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
-	67,  // 113: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
-	71,  // 114: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
-	12,  // 115: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
-	14,  // 116: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
-	16,  // 117: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
-	18,  // 118: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
-	24,  // 119: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
-	26,  // 120: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
-	34,  // 121: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
-	36,  // 122: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
-	38,  // 123: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
-	42,  // 124: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
-	44,  // 125: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
-	49,  // 126: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
-	60,  // 127: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
-	68,  // 128: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
-	72,  // 129: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
-	115, // [115:130] is the sub-list for method output_type
-	100, // [100:115] is the sub-list for method input_type
-	100, // [100:100] is the sub-list for extension type_name
-	100, // [100:100] is the sub-list for extension extendee
-	0,   // [0:100] is the sub-list for field type_name
+	31,  // 89: kakitome.plugin.v0.Document.voucher:type_name -> kakitome.plugin.v0.Voucher
+	9,   // 90: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
+	66,  // 91: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
+	10,  // 92: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
+	7,   // 93: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
+	7,   // 94: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
+	7,   // 95: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
+	10,  // 96: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 97: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
+	69,  // 98: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
+	70,  // 99: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
+	10,  // 100: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
+	11,  // 101: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
+	13,  // 102: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
+	15,  // 103: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
+	17,  // 104: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
+	23,  // 105: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
+	25,  // 106: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
+	30,  // 107: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
+	35,  // 108: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
+	37,  // 109: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
+	40,  // 110: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
+	43,  // 111: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
+	45,  // 112: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
+	59,  // 113: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
+	67,  // 114: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
+	71,  // 115: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
+	12,  // 116: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
+	14,  // 117: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
+	16,  // 118: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
+	18,  // 119: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
+	24,  // 120: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
+	26,  // 121: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
+	34,  // 122: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
+	36,  // 123: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
+	38,  // 124: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
+	42,  // 125: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
+	44,  // 126: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
+	49,  // 127: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
+	60,  // 128: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
+	68,  // 129: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
+	72,  // 130: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
+	116, // [116:131] is the sub-list for method output_type
+	101, // [101:116] is the sub-list for method input_type
+	101, // [101:101] is the sub-list for extension type_name
+	101, // [101:101] is the sub-list for extension extendee
+	0,   // [0:101] is the sub-list for field type_name
 }
 
 func init() { file_kakitome_proto_init() }

@@ -27,7 +27,7 @@ func module() sdk.Module {
 			Kind:         proto.Kind_RENDER,
 			ConfigSchema: `{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","additionalProperties":false}`,
 			Views:        page.Views(),
-			Documents:    []proto.DocumentKind{proto.DocumentKind_NOTICE, proto.DocumentKind_RECEIPT, proto.DocumentKind_CERTIFICATE},
+			Documents:    []proto.DocumentKind{proto.DocumentKind_NOTICE, proto.DocumentKind_RECEIPT, proto.DocumentKind_CERTIFICATE, proto.DocumentKind_PAYMENT_SHEET},
 		},
 		Render: &renderer{drawing: make(chan struct{}, runtime.GOMAXPROCS(0))},
 	}

@@ -1,4 +1,4 @@
-// Package document draws the PDFs: the payer's receipt, the notice and the certificate of delivery, on A4.
+// Package document draws the PDFs on A4: the payer's receipt, the notice, the certificate of delivery and the payment sheet.
 //
 // The typeface (package font) is embedded as a subset, so that the text can be selected and searched and looks the
 // same on each machine. The same model gives the same bytes: the document's date is the model's, and nothing else
@@ -48,6 +48,14 @@ func Render(d *proto.Document) ([]byte, *proto.Error) {
 			return nil, invalid("certificate.parts", "a certificate needs what it certifies")
 		}
 		s = certificate(d)
+	case proto.DocumentKind_PAYMENT_SHEET:
+		if d.Claim == nil || d.Voucher.GetBarcode() == "" && d.Voucher.GetPaymentNumber() == "" {
+			return nil, invalid("voucher", "a payment sheet needs the claim, and a number or barcode")
+		}
+		var err error
+		if s, err = paymentSheet(d); err != nil {
+			return nil, invalid("voucher.barcode", err.Error())
+		}
 	default:
 		return nil, &proto.Error{Class: proto.ErrorClass_NOT_SUPPORTED, Code: "document", Field: "kind", Message: "unknown document " + d.Kind.String()}
 	}

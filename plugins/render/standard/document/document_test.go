@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/kakitome/kakitome/plugins/proto"
+	"github.com/kakitome/kakitome/plugins/render/standard/gs1128"
 )
 
 // gallery is for the eye: go test ./plugins/render/standard/document -run TestGallery -gallery DIR
@@ -46,6 +47,15 @@ func waterReceipt() *proto.Document {
 	}
 }
 
+func waterSheet() *proto.Document {
+	d := waterReceipt()
+	d.Kind, d.Receipt, d.PayerName = proto.DocumentKind_PAYMENT_SHEET, nil, "山田 太郎"
+	d.Claim.Due = at(2026, 12, 31, 23, 59, 59)
+	digits := "91" + "912345" + "0000000000000000012345" + "261231" + "0" + "007440"
+	d.Voucher = &proto.Voucher{Barcode: digits + string(gs1128.CheckDigit(digits)), Expires: at(2026, 12, 31, 23, 59, 59)}
+	return d
+}
+
 func samples() map[string]*proto.Document {
 	large := waterReceipt()
 	large.Issuer.RegistrationNumber = ""
@@ -61,7 +71,13 @@ func samples() map[string]*proto.Document {
 		Claim:  waterReceipt().Claim, Closing: "行き違いでご入金いただきました場合には、ご容赦ください。",
 	}
 	letter.Claim.Due = at(2026, 12, 31, 23, 59, 59)
-	return map[string]*proto.Document{"receipt": waterReceipt(), "receipt-large": large, "receipt-en": english, "notice": letter, "notice-longest": longest(),
+	barcode := waterSheet()
+	number := waterSheet()
+	number.Voucher = &proto.Voucher{PaymentNumber: "1234-567-890123", ConfirmationNumber: "0042", Stores: []*proto.Store{{LabelJa: "コンビニA", LabelEn: "Konbini A"}, {LabelJa: "コンビニB", LabelEn: "Konbini B"}}}
+	number.PayerName, number.Claim.Lines = "", nil
+	englishSheet := waterSheet()
+	englishSheet.Lang = "en"
+	return map[string]*proto.Document{"sheet-barcode": barcode, "sheet-number": number, "sheet-en": englishSheet, "receipt": waterReceipt(), "receipt-large": large, "receipt-en": english, "notice": letter, "notice-longest": longest(),
 		"certificate": deliveryCertificate(5, false), "certificate-long": deliveryCertificate(24, true)}
 }
 
