@@ -24,6 +24,7 @@ func TestModulesInTheBox(t *testing.T) {
 		"auth/otp_sms":     proto.Kind_AUTH,
 		"number/simulated": proto.Kind_NUMBER,
 		"payment/sandbox":  proto.Kind_PAYMENT,
+		"payment/stripe":   proto.Kind_PAYMENT,
 		"render/standard":  proto.Kind_RENDER,
 	} {
 		t.Run(name, func(t *testing.T) { Run(t, build(t, name), kind) })
