@@ -72,8 +72,13 @@ type Payments struct {
 	registers map[tenant.ID]int
 }
 
+// hookBudget is what one agent account's hook may cost. Payments.mu guards sources.
 type hookBudget struct {
 	requests, unverified *rate.Limiter
+	// unread is of bytes that are kept before anybody could say whether they verify: while the module is down.
+	unread *rate.Limiter
+	// sources have one address at half of the requests each: a flood from one leaves the other half to the agent.
+	sources map[string]*rate.Limiter
 }
 
 // Class is the class under which money facts, claims and receipts are sealed: kept for seven years.

@@ -25,6 +25,9 @@ const (
 	MaxWebhookHeaders = 16 << 10 // names and values
 	MaxWebhookQuery   = 4 << 10
 
+	maxUnread  = 16 << 20 // bytes for each hook, and as many more in an hour
+	maxSources = 1024
+
 	noticeRetry    = 30 * time.Second
 	noticeMost     = time.Hour
 	noticePatience = 7 * 24 * time.Hour
@@ -102,12 +105,13 @@ func (p *Payments) webhook(ctx context.Context, r *WebhookRequest) (Reply, strin
 	}
 	budget := p.budget(r.Hook)
 	now := p.now()
-	if !budget.requests.AllowN(now, 1) {
+	if !p.source(budget, r.Remote).AllowN(now, 1) || !budget.requests.AllowN(now, 1) {
 		return Reply{Status: 429, Headers: []Header{{"Retry-After", "10"}}}, "too_many"
 	}
 	n := raw{Method: r.Method, Query: r.Query, Headers: r.Headers, Body: r.Body, at: now}
-	if budget.unverified.TokensAt(now) < 1 {
-		// Somebody who knows the path sends what does not verify: nothing of it is kept any more before it verifies.
+	if budget.unverified.TokensAt(now) < 1 || budget.unread.TokensAt(now) < float64(size+len(r.Body)) {
+		// Somebody who knows the path sends what does not verify, or very much came while the module was down: nothing is
+		// kept any more before it verifies. An agent that is answered 503 comes again.
 		resp, err := p.readWebhook(ctx, t.ID, agent.Name, agent.Module, &n)
 		if err != nil {
 			return Reply{Status: 503}, "delayed"
@@ -123,6 +127,7 @@ func (p *Payments) webhook(ctx context.Context, r *WebhookRequest) (Reply, strin
 	}
 	resp, err := p.applyNotice(ctx, ref, agent.Name, agent.Module, &n)
 	if err != nil { // it stays in the queue
+		budget.unread.AllowN(now, size+len(r.Body))
 		p.log.Error("apply webhook", "tenant", t.ID, "plugin", agent.Module, "err", err)
 		return Reply{Status: 503, Headers: []Header{{"Retry-After", "30"}}}, "delayed"
 	}
@@ -146,10 +151,27 @@ func (p *Payments) budget(hook string) *hookBudget {
 		b = &hookBudget{
 			requests:   rate.NewLimiter(rate.Limit(p.c.HookRate), p.c.HookBurst),
 			unverified: rate.NewLimiter(rate.Every(time.Hour/time.Duration(p.c.Unverified)), p.c.Unverified),
+			unread:     rate.NewLimiter(maxUnread/3600, maxUnread),
+			sources:    map[string]*rate.Limiter{},
 		}
 		p.hooks[hook] = b
 	}
 	return b
+}
+
+// source is the budget of one address. When there are too many addresses all begin anew.
+func (p *Payments) source(b *hookBudget, remote string) *rate.Limiter {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := b.sources[remote]
+	if l == nil {
+		if len(b.sources) >= maxSources {
+			clear(b.sources)
+		}
+		l = rate.NewLimiter(rate.Limit(p.c.HookRate/2), max(1, p.c.HookBurst/2))
+		b.sources[remote] = l
+	}
+	return l
 }
 
 // keep seals the raw request and commits it.

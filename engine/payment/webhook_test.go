@@ -3,9 +3,12 @@ package payment
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -178,6 +181,56 @@ func TestBudgetsBeforeAnythingIsStored(t *testing.T) {
 		}
 	}
 	require.GreaterOrEqual(t, many, 40)
+}
+
+// Somebody who knows the path floods it from one address, while the agent tells of money from another.
+func TestFloodLeavesTheDiskBoundedAndRealNoticesTaken(t *testing.T) {
+	r := newRig(t)
+	kept := func() int {
+		refs, err := r.s.Search(t.Context(), scope, store.Query{Kind: store.Notice, Limit: 1000})
+		require.NoError(t, err)
+		return len(refs)
+	}
+	forged := r.request("wrong")
+	forged.Remote, forged.Body = "203.0.113.9", make([]byte, MaxWebhookBody)
+	real := 0
+	for i := range 3000 { // 1,000 a second
+		forged.Headers[0].Value = strconv.FormatInt(r.time().Unix(), 10)
+		require.Contains(t, []int{401, 429}, r.Webhook(t.Context(), forged).Status)
+		if i%100 == 0 {
+			claim := r.claim(fmt.Sprintf("A-%d", i), 1000)
+			a := r.mustStart(claim, "konbini_barcode")
+			told := r.request(goodSignature, r.told(fmt.Sprint("n", i), a, proto.PaymentState_CONFIRMED, 1000, time.Hour))
+			told.Remote = "198.51.100.1"
+			require.Equal(t, 200, r.Webhook(t.Context(), told).Status)
+			require.Equal(t, Paid, r.state(claim).Phase)
+			real++
+		}
+		r.pass(time.Millisecond)
+	}
+	require.LessOrEqual(t, kept(), real+r.c.Unverified, "of what does not verify no more than its budget is kept")
+}
+
+// While the module is down nobody can tell a forged notice from a real one.
+func TestFloodWhileTheModuleIsDownLeavesTheDiskBounded(t *testing.T) {
+	r := newRig(t)
+	claim := r.claim("A-1", 1000)
+	a := r.mustStart(claim, "konbini_barcode")
+	r.bank.set(func() { r.bank.before = func(string) error { return errors.New("down") } })
+	forged := r.request("wrong")
+	forged.Body = make([]byte, MaxWebhookBody)
+	const flood = 2 * maxUnread / MaxWebhookBody
+	for i := range flood {
+		forged.Remote = fmt.Sprint("203.0.113.", i%250)
+		require.Equal(t, 503, r.Webhook(t.Context(), forged).Status)
+		r.pass(20 * time.Millisecond)
+	}
+	refs, err := r.s.Search(t.Context(), scope, store.Query{Kind: store.Notice, Limit: 1000})
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(refs), maxUnread/MaxWebhookBody+1)
+	r.bank.set(func() { r.bank.before = nil })
+	require.Equal(t, 200, r.hook(r.told("n1", a, proto.PaymentState_CONFIRMED, 1000, time.Hour)).Status)
+	require.Equal(t, Paid, r.state(claim).Phase)
 }
 
 func TestForeignNoticesTouchNothing(t *testing.T) {
