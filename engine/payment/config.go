@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -15,6 +16,9 @@ type Config struct {
 	WebhookBase string `toml:"webhook_base"`
 	// Renderer is the module that draws receipts. Default render/standard.
 	Renderer string `toml:"renderer"`
+	// Reports is a directory of agents' files (確報, settlements, statements), <tenant>/<agent>/<file>, read within a minute and
+	// moved to done or failed beside them, with what became of each line. Empty: none is read.
+	Reports string `toml:"reports"`
 	// CreateTimeout bounds a call that may move money. Default 15s.
 	CreateTimeout time.Duration `toml:"create_timeout"`
 	// CallTimeout bounds all other calls of a module. Default 10s.
@@ -71,6 +75,9 @@ func (c *Config) Validate() error {
 	}
 	if c.HookRate <= 0 || c.HookBurst < 1 || c.Unverified < 1 {
 		errs = append(errs, errors.New("hook_rate, hook_burst and unverified must be positive"))
+	}
+	if c.Reports != "" && !filepath.IsAbs(c.Reports) {
+		errs = append(errs, fmt.Errorf("reports: %q must be an absolute path", c.Reports))
 	}
 	if c.Renderer == "" {
 		errs = append(errs, errors.New("renderer: is required"))

@@ -230,7 +230,7 @@ type plugins struct {
 func (m *plugins) Payment(string) proto.PaymentAgentClient { return m.payment }
 func (m *plugins) Render(string) proto.RenderClient        { return m.render }
 func (m *plugins) Describe(module string) (*proto.DescribeResponse, bool) {
-	return &proto.DescribeResponse{PaymentMethods: m.methods}, module == "payment/sandbox"
+	return &proto.DescribeResponse{PaymentMethods: m.methods, Reports: true}, module == "payment/sandbox"
 }
 
 var sandboxMethods = []*proto.PaymentMethod{

@@ -26,6 +26,9 @@ func (p *Payments) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { p.follow(ctx, queueSettle, p.visit) })
 	wg.Go(func() { p.follow(ctx, queueNotice, p.retryNotice) })
+	if p.c.Reports != "" {
+		wg.Go(func() { p.pollReports(ctx) })
+	}
 	wg.Wait()
 	return ctx.Err()
 }
