@@ -220,8 +220,8 @@ func complete(p *proto.Page) *proto.Error {
 			return invalid("methods", "want a claim and the one method chosen")
 		}
 	case proto.View_VOUCHER:
-		if v := p.Voucher; v == nil || p.Claim == nil || v.Barcode == "" && v.PaymentNumber == "" {
-			return invalid("voucher", "want a claim and a number or a barcode")
+		if v := p.Voucher; v == nil || p.Claim == nil || v.Barcode == "" && v.PaymentNumber == "" && v.Account == nil && len(v.Stores) == 0 {
+			return invalid("voucher", "want a claim and a number, a barcode, an account, or stores with numbers of their own")
 		}
 	}
 	return nil

@@ -363,6 +363,22 @@ func TestWhatCannotBeDrawnIsRefused(t *testing.T) {
 	refuse("page", &proto.Page{View: proto.View_INFO, Lead: strings.Repeat("<", MaxBytes)})
 }
 
+// Each chain has a number of its own; a transfer has an account and no store.
+func TestVouchersWithoutANumberOfTheirOwn(t *testing.T) {
+	draw := func(v *proto.Voucher) string {
+		html, refused := Render(&proto.Page{View: proto.View_VOUCHER, Lang: "ja", Claim: claim(), Voucher: v, Brand: &proto.Brand{Name: "〇〇県水道局"}})
+		require.Nil(t, refused)
+		return string(html)
+	}
+	require.Contains(t, draw(&proto.Voucher{Stores: []*proto.Store{{Code: "lawson", LabelJa: "ローソン 123456", LabelEn: "Lawson 123456"}}}), "ローソン 123456")
+	html := draw(&proto.Voucher{Account: &proto.BankAccount{Bank: "〇〇銀行", Branch: "本店", Kind: "普通", Number: "1234567", Holder: "カ）スイドウ", Reference: "7654321"}})
+	for _, want := range []string{"〇〇銀行", "1234567", "カ）スイドウ", "7654321", "お振込みください"} {
+		require.Contains(t, html, want)
+	}
+	require.NotContains(t, html, "店内の端末")
+	require.Contains(t, draw(&proto.Voucher{Institution: "58191", PaymentNumber: "123", ConfirmationNumber: "4"}), "58191")
+}
+
 func TestExpiredVoucherShowsNothingToPayWith(t *testing.T) {
 	doc := string(render(t, everyView()["06-voucher-expired"], "ja"))
 	require.NotContains(t, doc, "<svg")
