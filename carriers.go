@@ -31,7 +31,6 @@ type reloaded struct {
 
 type carrierStatus struct {
 	Carrier string        `json:"carrier"`
-	Label   string        `json:"label"`
 	Hold    tenant.Hold   `json:"hold"`
 	Binds   []bind.Status `json:"binds"`
 }
@@ -57,7 +56,7 @@ func (d *operatorDoor) carrierStatus() []carrierStatus {
 	held, binds := d.directory.Now().Held, d.dispatch.Status()
 	var all []carrierStatus
 	for _, c := range d.carriers.Carriers() {
-		st := carrierStatus{Carrier: c.Name, Label: c.Label(), Hold: held[c.Name]}
+		st := carrierStatus{Carrier: c.Name, Hold: held[c.Name]}
 		for _, b := range binds {
 			if b.Carrier == c.Name {
 				st.Binds = append(st.Binds, b)

@@ -22,7 +22,7 @@ func (s *Server) canaryOf(v *visit, p *uploadPage) (err error) {
 			continue
 		}
 		if _, ok := v.Tenant.Seed(c.Name); !ok {
-			p.Missing = append(p.Missing, c.Label())
+			p.Missing = append(p.Missing, c.Label(v.Lang))
 		}
 	}
 	return nil
@@ -100,7 +100,7 @@ func (s *Server) seedsPage(v *visit) (*seedsPage, error) {
 	}
 	p := &seedsPage{Minutes: int(v.Tenant.Policy.CanaryTime().Minutes())}
 	for _, c := range s.Carriers.Carriers() {
-		row := seedRow{Carrier: c.Name, Label: c.Label()}
+		row := seedRow{Carrier: c.Name, Label: c.Label(v.Lang)}
 		for _, h := range have {
 			if h.Carrier == c.Name {
 				row.Masked = h.Masked

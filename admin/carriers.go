@@ -57,7 +57,7 @@ func (s *Server) carriersPage(v *visit) (carriersPage, error) {
 	p := carriersPage{At: v.now, Reloads: s.Reload != nil}
 	binds, held := s.Binds(), s.Directory.Now().Held
 	for _, c := range s.Carriers.Carriers() {
-		l := carrierLine{Name: c.Name, Label: c.Label(), Hold: held[c.Name]}
+		l := carrierLine{Name: c.Name, Label: c.Label(v.Lang), Hold: held[c.Name]}
 		l.By = whoWord(l.Hold.By, v.Lang)
 		if s.Dispatch != nil {
 			var err error
@@ -157,7 +157,7 @@ func (s *Server) hold(w http.ResponseWriter, r *http.Request, v *visit) error {
 	}
 	s.Dispatch.Recheck()
 	s.hub.ring(tenant.OperatorID)
-	return back(w, r, s.note(v, "/carriers", c.Label()+text.ja, c.Label()+text.en))
+	return back(w, r, s.note(v, "/carriers", c.Label("ja")+text.ja, c.Label("en")+text.en))
 }
 
 // reload puts the configuration file into use; what is wrong with it is shown and changes nothing.

@@ -174,9 +174,9 @@ func maskedURL(url string) string {
 	return url[:i+3] + strings.Repeat("*", len(url)-i-3)
 }
 
-func (s *Server) carrierLabel(name string) string {
+func (s *Server) carrierLabel(name, lang string) string {
 	if c, ok := s.Carriers.Carrier(name); ok {
-		return c.Label()
+		return c.Label(lang)
 	}
 	return name
 }
@@ -187,7 +187,7 @@ func (s *Server) steps(v *visit, p *detailPage) []step {
 	phase := st.PhaseAt(v.now)
 	field := func(ja, en, value string) condition { return condition{v.T(ja, en), value} }
 	steps := []step{{Title: v.T("SMS受付完了", "Accepted"), State: "is", Fields: []condition{
-		field("SMS受付日時", "Accepted", dateTime(st.AcceptedAt)), field("キャリア確認日時", "Carrier looked up", dateTime(st.LookedUpAt)), field("キャリア確認", "Carrier", s.carrierLabel(st.Carrier)),
+		field("SMS受付日時", "Accepted", dateTime(st.AcceptedAt)), field("キャリア確認日時", "Carrier looked up", dateTime(st.LookedUpAt)), field("キャリア確認", "Carrier", s.carrierLabel(st.Carrier, v.Lang)),
 	}}}
 	if h.Parts > 0 {
 		asked := ""
@@ -311,7 +311,7 @@ func (s *Server) eventDetail(v *visit, e message.Event) (string, error) {
 	case message.LookedUp:
 		var d message.Lookup
 		err := e.Decode(&d)
-		return pairs("", s.carrierLabel(d.Carrier), "", detailWord(d.By, v.Lang)), err
+		return pairs("", s.carrierLabel(d.Carrier, v.Lang), "", detailWord(d.By, v.Lang)), err
 	case message.Submitting, message.Submitted, message.Retrying, message.InDoubt, message.Refused:
 		var d message.Submission
 		err := e.Decode(&d)
@@ -319,12 +319,12 @@ func (s *Server) eventDetail(v *visit, e message.Event) (string, error) {
 		if d.Status != 0 {
 			status = fmt.Sprintf("0x%08X", d.Status)
 		}
-		return pairs("", s.carrierLabel(d.Carrier), v.T("接続", "bind"), d.Bind, v.T("分割", "part"), fmt.Sprint(d.Part), v.T("試行", "try"), fmt.Sprint(d.Attempt), "command_status", status,
+		return pairs("", s.carrierLabel(d.Carrier, v.Lang), v.T("接続", "bind"), d.Bind, v.T("分割", "part"), fmt.Sprint(d.Part), v.T("試行", "try"), fmt.Sprint(d.Attempt), "command_status", status,
 			"", reasonWord(d.Reason, v.Lang), v.T("対応", "then"), detailWord(string(d.Policy), v.Lang), v.T("次回", "until"), dateTimeMS(d.Until), "message_id", d.SMSCID), err
 	case message.Delivered, message.Undelivered:
 		var d message.Report
 		err := e.Decode(&d)
-		return pairs("", s.carrierLabel(d.Carrier), v.T("接続", "bind"), d.Bind, v.T("分割", "part"), fmt.Sprint(d.Part), "stat", d.State, "err", d.Err, v.T("携帯電話会社の時刻", "carrier's time"), dateTimeMS(d.Done)), err
+		return pairs("", s.carrierLabel(d.Carrier, v.Lang), v.T("接続", "bind"), d.Bind, v.T("分割", "part"), fmt.Sprint(d.Part), "stat", d.State, "err", d.Err, v.T("携帯電話会社の時刻", "carrier's time"), dateTimeMS(d.Done)), err
 	case message.Canceled, message.Revoked, message.Unlocked:
 		var d message.Act
 		err := e.Decode(&d)

@@ -60,7 +60,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if v.Tenant == nil {
 		p.Modules, p.Tenants, p.Labels = s.Modules(), len(v.snap.Tenants), map[string]string{}
 		for _, b := range p.Binds {
-			p.Labels[b.Carrier] = s.carrierLabel(b.Carrier)
+			p.Labels[b.Carrier] = s.carrierLabel(b.Carrier, v.Lang)
 		}
 		v.watch = interest{tenant: tenant.OperatorID}
 		return s.show(w, r, v, "operator", &p)
@@ -79,7 +79,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return err
 	}
 	for _, c := range s.Carriers.Carriers() {
-		up := carrierUp{Label: c.Label()}
+		up := carrierUp{Label: c.Label(v.Lang)}
 		for _, b := range p.Binds {
 			if b.Carrier == c.Name {
 				up.Binds++

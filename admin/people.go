@@ -120,7 +120,7 @@ type keysPage struct {
 func (s *Server) keysPage(v *visit) keysPage {
 	p := keysPage{Keys: s.Directory.Now().KeysOf(v.Tenant.ID), Allow: v.Tenant.Allow, Senders: v.Tenant.Senders}
 	for _, c := range s.Carriers.Carriers() {
-		p.Carriers = append(p.Carriers, field{c.Name, c.Label()})
+		p.Carriers = append(p.Carriers, field{c.Name, c.Label(v.Lang)})
 	}
 	return p
 }

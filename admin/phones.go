@@ -63,7 +63,7 @@ func (s *Server) received(w http.ResponseWriter, r *http.Request, v *visit) erro
 	for _, m := range all {
 		line := receivedLine{Message: m, Label: m.Carrier}
 		if c, ok := s.Carriers.Carrier(m.Carrier); ok {
-			line.Label = c.Label()
+			line.Label = c.Label(v.Lang)
 		}
 		p.Messages = append(p.Messages, line)
 	}

@@ -457,7 +457,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, v *visit) error {
 
 func (s *Server) showPreview(w http.ResponseWriter, r *http.Request, v *visit, p *sendPage, d *message.Draft) error {
 	if c, ok := s.Carriers.Carrier(p.Preview.Carrier); ok {
-		p.Carrier = c.Label()
+		p.Carrier = c.Label(v.Lang)
 	}
 	if d.WantsLink() {
 		html := s.Pages.Draft(r.Context(), v.Tenant, d, s.choices(v, d), v.Lang)

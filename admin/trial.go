@@ -63,7 +63,7 @@ func (s *Server) trialPage(v *visit, name string) (trialPage, error) {
 	if !ok || s.Dispatch == nil {
 		return trialPage{}, errNotFound
 	}
-	p := trialPage{Carrier: c.Name, Label: c.Label(), Rule: c.IDRule, Hold: s.Directory.Now().Held[c.Name], Form: trialForm{Text: v.T("Kakitome 接続試験", "Kakitome test")}}
+	p := trialPage{Carrier: c.Name, Label: c.Label(v.Lang), Rule: c.IDRule, Hold: s.Directory.Now().Held[c.Name], Form: trialForm{Text: v.T("Kakitome 接続試験", "Kakitome test")}}
 	for _, b := range s.Binds() {
 		if b.Carrier == c.Name {
 			p.Binds = append(p.Binds, b.Name)

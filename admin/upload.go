@@ -160,7 +160,7 @@ func (s *Server) uploadDetail(w http.ResponseWriter, r *http.Request, v *visit) 
 	v.watch = interest{tenant: v.Tenant.ID, kinds: map[store.Kind]bool{store.Campaign: true, store.Message: st.Accepted > 0}}
 	p := &uploadPage{State: st, At: v.now, labels: map[string]string{}}
 	for _, c := range s.Carriers.Carriers() {
-		p.labels[c.Name] = c.Label()
+		p.labels[c.Name] = c.Label(v.Lang)
 	}
 	if st.Phase == campaign.Staged {
 		if err := s.canaryOf(v, p); err != nil {

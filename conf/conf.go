@@ -132,7 +132,7 @@ func Sample() Config {
 	c.Listen = Listen{Links: ":443", API: ":8443", Console: ":9443", Operator: "127.0.0.1:9090"}
 	c.Links = Links{BaseURL: "https://kk.example.jp", TrustedProxies: []string{}}
 	c.Numbers = carrier.Config{Ranges: "/etc/kakitome/ranges.csv", Ported: "/etc/kakitome/ported.csv", MaxPorted: 20_000_000, Lookup: carrier.DefaultLookup(), Carriers: []carrier.Carrier{
-		{Name: "docomo", LabelJA: "NTTドコモ", Senders: []carrier.AddressForm{carrier.FormPhone, carrier.Form0005}, IDRule: "text", MaxSegments: 10},
+		{Name: "docomo", LabelJA: "NTTドコモ", LabelEN: "NTT docomo", Senders: []carrier.AddressForm{carrier.FormPhone, carrier.Form0005}, IDRule: "text", MaxSegments: 10},
 	}}
 	b := bind.Default()
 	b.Name, b.Carrier, b.Address, b.SystemID, b.PasswordFile = "docomo-1", "docomo", "smsc.example.jp:2775", "kakitome", "/etc/kakitome/docomo-1.password"

@@ -23,6 +23,7 @@ type Config struct {
 type Carrier struct {
 	Name    string `toml:"name"`     // docomo, au, softbank, rakuten: 1 to 16 of a-z, 0-9; in records and metric labels
 	LabelJA string `toml:"label_ja"` // as people know it; default the name
+	LabelEN string `toml:"label_en"` // on English screens; default label_ja
 	// Simulated carriers take only numbers of the unassigned blocks, all others only real ones.
 	Simulated bool `toml:"simulated"`
 	// Senders lists the forms of address that it permits: phone, individual, common, code0005. At least one.
@@ -51,8 +52,11 @@ var formPatterns = map[AddressForm]*regexp.Regexp{
 	Form0005:       regexp.MustCompile(`^0005[0-9]{4,6}$`),
 }
 
-// Label is the carrier's name for people.
-func (c *Carrier) Label() string {
+// Label is the carrier's name for people who read a language, ja or en.
+func (c *Carrier) Label(lang string) string {
+	if lang == "en" && c.LabelEN != "" {
+		return c.LabelEN
+	}
 	if c.LabelJA != "" {
 		return c.LabelJA
 	}
@@ -71,10 +75,10 @@ func (c *Carrier) Segments() int {
 func Box(ranges string) Config {
 	phone := []AddressForm{FormPhone, Form0005}
 	return Config{Ranges: ranges, MaxPorted: defaultMaxPorted, Carriers: []Carrier{
-		{Name: "docomo", LabelJA: "NTTドコモ", Simulated: true, Senders: phone},
+		{Name: "docomo", LabelJA: "NTTドコモ", LabelEN: "NTT docomo", Simulated: true, Senders: phone},
 		{Name: "au", LabelJA: "au", Simulated: true, Senders: phone},
 		{Name: "softbank", LabelJA: "SoftBank", Simulated: true, Senders: []AddressForm{FormIndividual, FormCommon, Form0005}},
-		{Name: "rakuten", LabelJA: "楽天モバイル", Simulated: true, Senders: phone},
+		{Name: "rakuten", LabelJA: "楽天モバイル", LabelEN: "Rakuten Mobile", Simulated: true, Senders: phone},
 	}}
 }
 

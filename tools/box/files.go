@@ -17,14 +17,14 @@ import (
 
 // carriers of the box: each with its own form of message ids and its own sender rule.
 var carriers = []struct {
-	name, label, senders, source string
-	messageID, receiptID, idRule string
-	latency, delay               string
+	name, ja, en, senders, source string
+	messageID, receiptID, idRule  string
+	latency, delay                string
 }{
-	{"docomo", "NTTドコモ", `["phone", "code0005"]`, "0312345678", "decimal", "", "decimal", "15ms", "800ms"},
-	{"au", "au", `["phone", "code0005"]`, "0312345678", "hex", "decimal", "hex/decimal", "25ms", "1200ms"},
-	{"softbank", "SoftBank", `["individual", "common", "code0005"]`, "21234", "uuid", "", "fold", "20ms", "1s"},
-	{"rakuten", "楽天モバイル", `["phone", "code0005"]`, "0312345678", "hex", "", "hex", "30ms", "1500ms"},
+	{"docomo", "NTTドコモ", "NTT docomo", `["phone", "code0005"]`, "0312345678", "decimal", "", "decimal", "15ms", "800ms"},
+	{"au", "au", "au", `["phone", "code0005"]`, "0312345678", "hex", "decimal", "hex/decimal", "25ms", "1200ms"},
+	{"softbank", "SoftBank", "SoftBank", `["individual", "common", "code0005"]`, "21234", "uuid", "", "fold", "20ms", "1s"},
+	{"rakuten", "楽天モバイル", "Rakuten Mobile", `["phone", "code0005"]`, "0312345678", "hex", "", "hex", "30ms", "1500ms"},
 }
 
 var modules = []string{"auth/knowledge", "auth/otp_sms", "number/simulated", "payment/sandbox", "render/standard"}
@@ -119,7 +119,7 @@ func (b *box) writeEngineConfig() error {
 	}
 	fmt.Fprintf(&s, "[numbers]\nranges = %q\n[numbers.lookup]\nmodule = \"number/simulated\"\n", ranges)
 	for _, c := range carriers {
-		fmt.Fprintf(&s, "[[numbers.carrier]]\nname = %q\nlabel_ja = %q\nsimulated = true\nsenders = %s\nid_rule = %q\n", c.name, c.label, c.senders, c.idRule)
+		fmt.Fprintf(&s, "[[numbers.carrier]]\nname = %q\nlabel_ja = %q\nlabel_en = %q\nsimulated = true\nsenders = %s\nid_rule = %q\n", c.name, c.ja, c.en, c.senders, c.idRule)
 	}
 	for i, c := range carriers {
 		fmt.Fprintf(&s, "[[bind]]\nname = %q\ncarrier = %q\naddress = %q\nsystem_id = \"kakitome\"\npassword_file = %q\n", c.name+"-1", c.name, b.port(portCarriers+i), b.secret("bind.password"))
