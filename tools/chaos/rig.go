@@ -184,9 +184,9 @@ func until(ctx context.Context, limit time.Duration, what string, so func() (boo
 	}
 }
 
-// bound waits until all binds are.
+// bound waits until all binds are. A bind that failed over and over waits up to a minute before it tries again.
 func (g *rig) bound(ctx context.Context) error {
-	return until(ctx, time.Minute, "all binds are up", func() (bool, error) {
+	return until(ctx, 2*time.Minute, "all binds are up", func() (bool, error) {
 		up, err := g.country.Metric(ctx, "kakitome_bind_up")
 		return up == float64(len(apptest.Carriers)), err
 	})
