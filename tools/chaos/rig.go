@@ -192,6 +192,12 @@ func (g *rig) bound(ctx context.Context) error {
 	})
 }
 
+// reload lets binds that wait try at once.
+func (g *rig) reload(ctx context.Context) error {
+	_, err := g.country.Command(ctx, "reload", "-config", g.country.File("kakitome.toml"))
+	return err
+}
+
 // recover starts the engine and measures how long it takes to the first 202 and until all binds are up. The time is that
 // from the start of the process.
 func (g *rig) recover(ctx context.Context) error {
