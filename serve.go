@@ -25,6 +25,7 @@ import (
 	"github.com/kakitome/kakitome/engine/api"
 	"github.com/kakitome/kakitome/engine/api/callbacks"
 	certificatesapi "github.com/kakitome/kakitome/engine/api/certificates"
+	followupsapi "github.com/kakitome/kakitome/engine/api/followups"
 	"github.com/kakitome/kakitome/engine/api/phones"
 	"github.com/kakitome/kakitome/engine/api/uploads"
 	"github.com/kakitome/kakitome/engine/audit"
@@ -37,6 +38,7 @@ import (
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/document"
+	"github.com/kakitome/kakitome/engine/followup"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/inbound"
 	"github.com/kakitome/kakitome/engine/inbound/donotsend"
@@ -117,6 +119,7 @@ type rooms struct {
 	links        *link.Links
 	pages        *page.Pages
 	campaigns    *campaign.Campaigns
+	followUps    *followup.FollowUps
 	dispatch     *dispatch.Dispatcher
 	history      *history.Keeper
 	callbacks    *callback.Callbacks
@@ -261,10 +264,16 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 		return err
 	}
 	r.background("campaigns", rm.campaigns.Run)
+	rm.followUps, err = followup.Open(followup.Options{Dir: filepath.Join(cfg.Data.Dir, "followup"), Store: rm.store, Directory: rm.directory.Now, Intake: rm.intake, Log: r.log})
+	if err != nil {
+		return err
+	}
+	r.onStop("follow-ups", func(context.Context) error { return rm.followUps.Close() })
+	r.background("follow-ups", rm.followUps.Run)
 	rm.inbound = inbound.New(inbound.Options{Store: rm.store, Directory: rm.directory, DoNotSend: rm.doNotSend, Log: r.log, Registry: rm.registry})
 	r.background("inbound", rm.inbound.Run)
 	rm.dispatch, err = dispatch.New(dispatch.Options{
-		Store: receivingStore{rm.store, rm.inbound}, Directory: rm.directory, Carriers: rm.carriers, Lookups: rm.lookups, Binds: cfg.Binds, Config: cfg.Dispatch, DoNotSend: rm.doNotSend, Campaigns: rm.campaigns, Log: r.log, Registerer: rm.registry,
+		Store: receivingStore{rm.store, rm.inbound}, Directory: rm.directory, Carriers: rm.carriers, Lookups: rm.lookups, Binds: cfg.Binds, Config: cfg.Dispatch, DoNotSend: rm.doNotSend, Campaigns: rm.campaigns, Claims: rm.followUps, Log: r.log, Registerer: rm.registry,
 	})
 	if err != nil {
 		return err
@@ -392,6 +401,7 @@ func apiDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context, net
 		Config: api.Config{TrustedProxies: cfg.Links.TrustedProxies}, Tenants: rm.directory, Intake: rm.intake, Store: rm.store,
 		Claims: apiClaims{rm.payments}, Documents: rm.documents, Extra: map[string]api.Handler{uploads.Path: uploads.Handler(rm.campaigns, rm.audit), uploads.SeedsPath: uploads.SeedsHandler(rm.campaigns, rm.audit), callbacks.Path: callbacks.Handler(rm.callbacks, rm.audit),
 			phones.ReceivedPath: phones.Handler(rm.inbound, rm.doNotSend, rm.audit), phones.DoNotSendPath: phones.Handler(rm.inbound, rm.doNotSend, rm.audit),
+			followupsapi.Path: followupsapi.Handler(rm.followUps, rm.audit), followupsapi.ListsPath: followupsapi.Handler(rm.followUps, rm.audit),
 			certificatesapi.Path: certificatesapi.Handler(rm.certificates, rm.audit)}, Log: r.log, Registry: rm.registry,
 	})
 	if err != nil {
@@ -406,7 +416,7 @@ func consoleDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context,
 		return nil, err
 	}
 	server, err := admin.New(admin.Options{
-		Store: rm.store, Directory: rm.directory, Intake: rm.intake, Payments: rm.payments, Campaigns: rm.campaigns, Callbacks: rm.callbacks, Inbound: rm.inbound, DoNotSend: rm.doNotSend, Pages: rm.pages,
+		Store: rm.store, Directory: rm.directory, Intake: rm.intake, Payments: rm.payments, Campaigns: rm.campaigns, FollowUps: rm.followUps, Callbacks: rm.callbacks, Inbound: rm.inbound, DoNotSend: rm.doNotSend, Pages: rm.pages,
 		Identity: rm.identity, Documents: rm.documents, Certificates: rm.certificates, Audit: rm.audit, Carriers: rm.carriers, Binds: rm.dispatch.Status, Modules: rm.modules.Status,
 		Dispatch: rm.dispatch, History: rm.history, Reload: rm.reloader.reload,
 		Simulated: cfg.Simulated(), TrustedProxies: cfg.Links.TrustedProxies, SessionKey: key, Log: r.log, Registry: rm.registry,

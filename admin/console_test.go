@@ -191,7 +191,7 @@ func TestNothingThatPeopleTypeBecomesMarkup(t *testing.T) {
 		event(message.Undelivered, message.Report{Part: 1, State: evil, Err: evil, Bind: evil}), event(message.Answered, message.SurveyAnswer{Sealed: box}), event(message.Revoked, message.Act{By: evil, Reason: evil}))
 	up := r.upload("mizu", evil[:30]+".csv", "to,text,reference\n"+strings.ReplaceAll(evil, ",", "")+",x,y\n")
 	b := r.enter("admin@mizu")
-	pages := []string{"/", "/messages", "/messages/" + id, "/send?from=" + id, "/uploads", "/uploads/" + up.ID.String(), "/users", "/keys", "/audit", "/account", "/alerts", "/messages?status=" + "%22%3E%3Cscript%3Ealert(1)",
+	pages := []string{"/", "/messages", "/messages/" + id, "/send?from=" + id, "/uploads", "/uploads/" + up.ID.String(), "/users", "/keys", "/audit", "/account", "/alerts", "/follow-ups?list=unopened", "/messages?status=" + "%22%3E%3Cscript%3Ealert(1)",
 		"/messages?campaign=%3Cscript%3Ealert(1)", "/messages?no=%3Cscript%3Ealert(1)&from=%3Cscript%3Ealert(1)", "/signin?next=%22%3E%3Cscript%3Ealert(1)", "/%3Cscript%3Ealert(1)"}
 	for _, path := range pages {
 		body := b.get(path).body

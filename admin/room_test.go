@@ -36,6 +36,7 @@ import (
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/certificate"
 	"github.com/kakitome/kakitome/engine/document"
+	"github.com/kakitome/kakitome/engine/followup"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/inbound"
 	"github.com/kakitome/kakitome/engine/inbound/donotsend"
@@ -231,10 +232,14 @@ func openRoom(t testing.TB) *room {
 	require.NoError(t, err)
 	uploads, err := campaign.New(campaign.Options{Store: st, Tenants: directory, Carriers: carriers, Intake: in, Log: quiet})
 	require.NoError(t, err)
+	followUps, err := followup.Open(followup.Options{Dir: t.TempDir(), Store: st, Directory: directory.Now, Intake: in, Log: quiet})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, followUps.Close()) })
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	t.Cleanup(func() { stop(); wg.Wait() })
 	wg.Go(func() { _ = uploads.Run(ctx) })
+	wg.Go(func() { _ = followUps.Run(ctx) })
 	callbacks, err := callback.New(callback.Options{Store: st, Directory: directory, Poster: echo{}, Log: quiet})
 	require.NoError(t, err)
 	stopped := donotsend.New(st)
@@ -243,7 +248,7 @@ func openRoom(t testing.TB) *room {
 	certificates, err := certificate.New(certificate.Options{Config: certificate.DefaultConfig(), Dir: t.TempDir(), Store: st, Directory: directory.Now, Renders: e})
 	require.NoError(t, err)
 	s, err := New(Options{
-		Store: st, Directory: directory, Intake: in, Payments: payments, Campaigns: uploads, Callbacks: callbacks, Inbound: received, DoNotSend: stopped, Pages: page.New(page.Options{Renders: e, Log: quiet}),
+		Store: st, Directory: directory, Intake: in, Payments: payments, Campaigns: uploads, FollowUps: followUps, Callbacks: callbacks, Inbound: received, DoNotSend: stopped, Pages: page.New(page.Options{Renders: e, Log: quiet}),
 		Identity:  identity.New(identity.Options{Store: st, Auths: e, Sender: e, LinkHost: "s.example.jp", Log: quiet}),
 		Documents: documents, Certificates: certificates, Audit: audit.New(st), Carriers: carriers, SessionKey: []byte(strings.Repeat("k", 32)), Simulated: true, Log: quiet,
 		Binds: func() []bind.Status {

@@ -79,6 +79,11 @@ var routes = []route{
 	{method: "GET", path: "/seeds", roles: admins, serve: (*Server).seeds},
 	{method: "POST", path: "/seeds", roles: admins, serve: (*Server).setSeed},
 
+	{method: "GET", path: "/follow-ups", roles: members, serve: (*Server).followUps},
+	{method: "POST", path: "/follow-ups", roles: senders, serve: (*Server).followUp},
+	{method: "POST", path: "/follow-ups/calls", roles: admins, serve: (*Server).callList},
+	{method: "POST", path: "/follow-ups/{id}/stop", roles: senders, serve: (*Server).stopFollowUp},
+
 	{method: "GET", path: "/received", roles: readers, serve: (*Server).received},
 	{method: "POST", path: "/received/{id}/stop", roles: senders, serve: (*Server).stopSender},
 	{method: "GET", path: "/do-not-send", roles: senders, serve: (*Server).doNotSend},

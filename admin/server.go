@@ -24,6 +24,7 @@ import (
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/document"
+	"github.com/kakitome/kakitome/engine/followup"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/inbound"
 	"github.com/kakitome/kakitome/engine/inbound/donotsend"
@@ -42,6 +43,7 @@ type Options struct {
 	Intake       *intake.Intake
 	Payments     *payment.Payments
 	Campaigns    *campaign.Campaigns
+	FollowUps    *followup.FollowUps
 	Callbacks    *callback.Callbacks
 	Inbound      *inbound.Inbound
 	DoNotSend    *donotsend.List
@@ -93,7 +95,7 @@ const exportsAtOnce = 4
 // New checks that all rooms are there and makes the console. Serve runs it.
 func New(o Options) (*Server, error) {
 	if o.Store == nil || o.Directory == nil || o.Intake == nil || o.Payments == nil || o.Pages == nil || o.Identity == nil ||
-		o.Documents == nil || o.Audit == nil || o.Carriers == nil || o.Campaigns == nil || o.Callbacks == nil || o.Inbound == nil || o.DoNotSend == nil {
+		o.Documents == nil || o.Audit == nil || o.Carriers == nil || o.Campaigns == nil || o.FollowUps == nil || o.Callbacks == nil || o.Inbound == nil || o.DoNotSend == nil {
 		return nil, errors.New("console: a room is missing")
 	}
 	if o.Log == nil {

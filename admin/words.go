@@ -98,6 +98,7 @@ var classWords = map[message.Class]words{
 // viaWords are 送信種別.
 var viaWords = map[message.Via]words{
 	message.ViaConsole: {"個別", "Single"}, message.ViaFile: {"一括", "Bulk"}, message.ViaAPI: {"API", "API"}, message.ViaEngine: {"自動", "Automatic"}, message.ViaCanary: {"カナリア", "Canary"},
+	message.ViaResend: {"再送", "Follow-up"},
 }
 
 var roleWords = map[string]words{
@@ -158,6 +159,7 @@ var eventWords = map[message.Type]words{
 	message.Opened: {"URLアクセス", "Link opened"}, message.Tried: {"認証入力", "Identification tried"}, message.CodeSent: {"認証番号送信", "Code sent"},
 	message.Identified: {"認証", "Identified"}, message.Viewed: {"ページ閲覧", "Page viewed"}, message.Answered: {"回答", "Answered"},
 	message.Locked: {"認証ロック", "Locked"}, message.Unlocked: {"ロック解除", "Unlocked"}, message.Kept: {"保存延長", "Kept beyond its term"},
+	message.Resent: {"再送", "Followed up"}, message.Promised: {"支払予定の申告", "Promise to pay"},
 }
 
 // claimEventWords name the steps of a claim.
@@ -177,7 +179,7 @@ var reasonWords = map[string]words{
 	"lookup_failed": {"番号の確認待ち", "the number could not be looked up yet"},
 	"no_sender":     {"承認済みの送信元なし", "no approved sender"}, "do_not_send": {"送信停止リストの番号", "on the do-not-send list"}, "unknown_carrier": {"携帯電話会社不明", "carrier unknown"}, "permanent": {"携帯電話会社が拒否", "refused by the carrier"},
 	"retries_spent": {"再送回数の上限", "retries used up"}, "temporary": {"携帯電話会社が一時的に受付不可", "carrier could not take it then"},
-	"validity": {"送信期限の経過", "its validity ended"}, "in_doubt": {"応答なし", "no response"},
+	"validity": {"送信期限の経過", "its validity ended"}, "paid_meanwhile": {"送信前に入金あり・請求終了", "paid or settled before it was sent"}, "in_doubt": {"応答なし", "no response"},
 	message.ReasonCampaignCanceled: {"一括送信の取消", "its upload was canceled"}, message.ReasonCarrierDropped: {"カナリア送信の結果により、この携帯電話会社への送信を除外", "its upload goes on without this carrier"},
 	"seed_moved": {"テスト番号の携帯電話会社が変わっています", "the seed number has moved to another carrier"}, "no_seed": {"テスト番号が登録されていません", "no seed number"}, "past": {"送信期限の経過", "its validity ended"},
 	"text_unencodable": {"送信できない文字を含む本文", "text that cannot be encoded"}, "unencodable": {"送信できない文字を含む本文", "text that cannot be encoded"},
@@ -189,6 +191,7 @@ var detailWords = map[string]words{
 	"early": {"送信直後のアクセス", "right after sending"}, "scanner": {"自動巡回プログラム", "a scanner"},
 	"identity": {"本人情報", "identification"}, "code": {"認証番号（SMS）", "one-time code"},
 	"create": {"決済の申込み", "our request"}, "get": {"決済代行への照会", "our query"}, "cancel": {"取消依頼", "our cancel"}, "notice": {"決済代行からの通知", "the agent's notice"}, "host": {"期限の経過", "our clock"},
+	message.PromisePaid: {"お支払い済みとの申告", "says it is paid"}, message.PromisePay: {"支払予定", "will pay"},
 	string(message.DoubtResend): {"再送", "sent again"}, string(message.DoubtWait): {"送達通知を待ってから再送", "a receipt is awaited, then sent again"}, string(message.DoubtFail): {"再送しない", "not sent again"},
 }
 
@@ -254,6 +257,7 @@ var actionWords = map[string]words{
 	"message.page": {"ページの確認", "page previewed"}, "message.resend_form": {"再送フォームの表示", "resend form opened"}, "results.export": {"送信結果のCSV出力", "results exported"}, "answers.export": {"アンケート回答のCSV出力", "answers exported"},
 	"audit.export": {"操作履歴のCSV出力", "audit log exported"}, "upload.begin": {"アップロード", "upload begun"}, "upload.release": {"一括送信の開始", "upload released"}, "upload.drop": {"アップロードの破棄", "upload dropped"},
 	"upload.pause": {"一括送信の一時停止", "upload paused"}, "upload.resume": {"一括送信の再開", "upload resumed"}, "upload.cancel": {"一括送信の取消", "upload canceled"}, "upload.retry_canary": {"カナリア送信の再試行", "canary tried again"}, "upload.continue": {"カナリア停止後の送信継続", "went on after the canary"}, "upload.drop_carrier": {"携帯電話会社の除外", "carrier dropped"},
+	"followup.start": {"リストへの再送", "list sent again"}, "followup.stop": {"再送の停止", "run stopped"}, "followup.calls": {"電話連絡リストのCSV出力", "call list exported"}, "followup.unmask": {"フォローの電話番号の閲覧", "numbers of a list viewed"},
 	"seed.set": {"テスト番号の登録", "seed number set"}, "seed.remove": {"テスト番号の削除", "seed number removed"},
 	"upload.faults": {"エラー一覧のCSV出力", "findings exported"}, "claim.resolve": {"要対応を完了", "alerts resolved"}, "claim.settle": {"消込", "claim settled"}, "claim.withdraw": {"請求取下げ", "claim withdrawn"}, "certificate.make": {"配達証明書の作成", "certificate of delivery made"}, "claim.receipt": {"領収書のダウンロード", "receipt downloaded"},
 	"user.add": {"ユーザー追加", "user added"}, "user.set": {"アカウント変更", "account changed"}, "user.role": {"権限変更", "role changed"}, "user.password": {"パスワード再発行", "password reissued"}, "user.totp": {"2段階認証解除", "second factor removed"},

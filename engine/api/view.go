@@ -88,8 +88,10 @@ type Message struct {
 	To            string        `json:"to"` // masked
 	Reference     string        `json:"reference,omitempty"`
 	Carrier       string        `json:"carrier,omitempty"`
-	Sender        string        `json:"sender,omitempty"` // sender profile
-	Campaign      string        `json:"campaign,omitempty"`
+	Sender        string        `json:"sender,omitempty"`   // sender profile
+	Campaign      string        `json:"campaign,omitempty"` // its upload, or the run of follow-ups that made it
+	Resends       string        `json:"resends,omitempty"`  // the message that it follows up
+	Resent        int           `json:"resent,omitempty"`   // messages that followed this one up
 	Parts         int           `json:"parts"`
 	URL           string        `json:"url,omitempty"`
 	AcceptedAt    time.Time     `json:"accepted_at"`
@@ -166,6 +168,10 @@ func (s *Server) view(c *Caller, id ulid.ULID, st *message.State, unmask bool) (
 	if !h.Campaign.IsZero() {
 		m.Campaign = h.Campaign.String()
 	}
+	if !h.Resends.IsZero() {
+		m.Resends = h.Resends.String()
+	}
+	m.Resent = st.Resends
 	if st.LockedAt(now) {
 		m.LockedUntil = some(st.LockedUntil)
 	}
@@ -255,6 +261,18 @@ func eventDetail(e message.Event) (map[string]string, error) {
 		var d message.Keeping
 		err := e.Decode(&d)
 		return map[string]string{"day": d.Day.In(message.Tokyo).Format(time.DateOnly)}, err
+	case message.Resent:
+		var d message.Resending
+		err := e.Decode(&d)
+		detail := map[string]string{"message": d.Message.String(), "run": d.Run.String()}
+		if d.Replaced {
+			detail["replaced"] = "true"
+		}
+		return detail, err
+	case message.Promised:
+		var d message.Promise
+		err := e.Decode(&d)
+		return map[string]string{"word": d.Word, "by": d.By}, err
 	}
 	return nil, nil
 }

@@ -149,6 +149,21 @@ func (f fields) message(e message.Event) error {
 			return err
 		}
 		f.time("day", d.Day)
+	case message.Resent:
+		var d message.Resending
+		if err := e.Decode(&d); err != nil {
+			return err
+		}
+		f.id("message", d.Message)
+		f.id("run", d.Run)
+		f.truth("replaced", d.Replaced)
+	case message.Promised:
+		var d message.Promise
+		if err := e.Decode(&d); err != nil {
+			return err
+		}
+		f.text("word", d.Word)
+		f.text("by", d.By)
 	}
 	return nil
 }
@@ -185,6 +200,8 @@ func (f fields) head(h *message.Head) {
 	f.truth("code", h.Code)
 	f.id("claim", h.Claim)
 	f.truth("survey", h.Survey)
+	f.id("resends", h.Resends)
+	f.id("answering", h.Answering)
 	if c := h.Commit; c != nil {
 		for part, of := range map[string][]byte{proof.PartText: c.Text, proof.PartPage: c.Page, proof.PartNumber: c.Number} {
 			f.text(proof.ContentField(part), hex.EncodeToString(of))

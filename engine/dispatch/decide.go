@@ -22,6 +22,7 @@ import (
 // plan is what is to be done with one due message: a change to commit, then requests to send.
 type plan struct {
 	change   store.Change
+	guard    *store.Change // committed with it: of the claim that a follow-up is about
 	requests []session.Request
 	passed   bool      // nothing is done, nothing written: its campaign is held
 	ask      *question // the same for now: whose number it is must be asked first
@@ -132,7 +133,26 @@ func (f *feed) decide(ctx context.Context, ref store.Ref, stored []store.Event, 
 			return refuse("do_not_send")
 		}
 	}
-	return f.record(ref, s, change, submission{source: source, number: number, text: sms.Text, now: now})
+	var guard *store.Change
+	if !s.Head.Resends.IsZero() && !s.Head.Claim.IsZero() && !s.HalfSent() {
+		var awaited bool
+		if guard, awaited, err = f.awaited(ctx, ref.Tenant, s.Head.Claim); err != nil { // looked at again soon
+			f.log.Error("claim of a follow-up cannot be read", "msg", ref.ID, "err", err)
+			change.Due = f.due(message.Queue(f.name, s.Head.Lane), now.Add(backOff[0]))
+			return plan{change: change}
+		}
+		if !awaited {
+			f.metrics.outcome(ReasonPaid)
+			for _, e := range s.Stop(message.Act{By: "engine", Reason: ReasonPaid}, now) {
+				f.event(&change, e.Type, e.At, e.Data)
+			}
+			change.Final = true
+			return clear()
+		}
+	}
+	pl := f.record(ref, s, change, submission{source: source, number: number, text: sms.Text, now: now})
+	pl.guard = guard
+	return pl
 }
 
 // nextPart is the first segment behind one that may be submitted now; 0: none. Segments count from 1.

@@ -12,6 +12,7 @@
 //	         must be asked it waits aside, see lookups; a number that changed hands or has no line: refused
 //	sender   no approved address: refused, never sent with another's
 //	list     the number asked for nothing more since intake: refused
+//	claim    what follows another message up is not sent when its claim was paid or settled meanwhile (claim.go)
 //	split    smpp/coding
 //	record   Submitting is committed, synced, BEFORE the first byte is written; the entry moves to "doubt/<carrier>"
 //	submit   on the bind with the most room
@@ -71,6 +72,7 @@ type Options struct {
 	Config     Config
 	DoNotSend  DoNotSend // nil: there is no list
 	Campaigns  Campaigns // nil: there are none
+	Claims     Claims    // nil: what follows up a claim is not sent
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }

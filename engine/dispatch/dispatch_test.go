@@ -40,6 +40,7 @@ type rig struct {
 	lookup    carrier.Lookup
 	log       *slog.Logger
 	said      Campaigns
+	claims    Claims
 	window    int
 	sends     *Dispatcher // of the last start
 	metrics   *prometheus.Registry
@@ -98,7 +99,7 @@ func (r *rig) bind(name string) bind.Config {
 func (r *rig) start() {
 	r.t.Helper()
 	r.metrics = prometheus.NewRegistry()
-	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: []bind.Config{r.bind("docomo-1")}, Config: r.config, DoNotSend: r.list, Lookups: r.chain(), Campaigns: r.said, Registerer: r.metrics, Log: r.log})
+	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: []bind.Config{r.bind("docomo-1")}, Config: r.config, DoNotSend: r.list, Lookups: r.chain(), Campaigns: r.said, Claims: r.claims, Registerer: r.metrics, Log: r.log})
 	require.NoError(r.t, err)
 	r.sends = d
 	ctx, cancel := context.WithCancel(context.Background())

@@ -279,7 +279,11 @@ func (f *feed) carryOut(ctx context.Context) (again []store.Ref, err error) {
 		f.changes = append(f.changes, plans[i].change)
 	}
 	for i := range plans {
-		f.txs = append(f.txs, store.Tx(f.changes[i:i+1:i+1]))
+		tx := store.Tx(f.changes[i : i+1 : i+1])
+		if plans[i].guard != nil {
+			tx = append(tx, *plans[i].guard)
+		}
+		f.txs = append(f.txs, tx)
 	}
 	recording := ctx
 	if f.urgent {

@@ -362,7 +362,11 @@ func (id *Identity) items(ctx context.Context, t *tenant.Tenant, ref store.Ref, 
 	case forms == nil:
 		return Incomplete, nil, nil
 	}
-	ok, err := id.compare(ref, answers, forms)
+	asked := ref
+	if first := rec.state.Head.Answering; !first.IsZero() { // it follows up another message, whose answers it has
+		asked.ID = first
+	}
+	ok, err := id.compare(asked, answers, forms)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -72,6 +72,13 @@ func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *pl
 		rec.content.Page = *d.Page
 	}
 	tx := store.Tx(rec.tx[:])
+	if p.resend != nil {
+		var problem *message.Problem
+		var err error
+		if tx, problem, err = p.follow(ctx, head, tx); problem != nil || err != nil {
+			return nil, problem, err
+		}
+	}
 	if d.Claim != nil {
 		id, changes, problem, err := in.Claims.Plan(ctx, t, p.id, d.Claim)
 		if problem != nil || err != nil {

@@ -54,6 +54,7 @@ type plan struct {
 	valid   time.Time
 	expires time.Time
 	answers []message.Answer
+	resend  *Resend // nil: it follows nothing up
 
 	guards   []guard       // against another message like this one
 	guardFor time.Duration // how long this one guards; 0: not at all
@@ -89,6 +90,9 @@ func (in *Intake) check(t *tenant.Tenant, p *plan) {
 		if p.class == message.OTP {
 			p.bad(message.Problem{Field: "class", Code: "mismatch", Detail: "a code is not sent with a page or a claim"})
 		}
+	}
+	if p.resend != nil && p.resend.URL != "" {
+		p.url = p.resend.URL
 	}
 	in.checkTimes(p)
 	in.checkRegistered(p)
@@ -292,13 +296,13 @@ func (in *Intake) checkText(t *tenant.Tenant, p *plan) {
 	case urls > 1:
 		p.bad(message.Problem{Field: field, Code: "too_many", Limit: 1, Got: int64(urls), Detail: "{url} may stand once"})
 		return
-	case urls == 1 && !d.WantsLink():
+	case urls == 1 && p.url == "":
 		p.bad(message.Problem{Field: field, Code: "mismatch", Detail: "there is no page or claim to link to"})
 		return
-	case urls == 0 && d.WantsLink():
+	case urls == 0 && p.url != "":
 		p.text.append(" ", urlMark)
 	}
-	if d.WantsLink() && p.text.linksElsewhere() {
+	if p.url != "" && p.text.linksElsewhere() {
 		p.warn(message.Problem{Field: field, Code: "mismatch", Detail: "holds another URL beside the link"})
 	}
 	in.checkLength(t, p, field)

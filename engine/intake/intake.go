@@ -164,6 +164,7 @@ type Request struct {
 	Batch    bool      // came with others: the bulk lane
 	DryRun   bool      // as Validate
 	Drafts   []message.Draft
+	Resends  []*Resend // nil, or one a draft: what it follows up; nil: nothing
 	purpose  ulid.ULID // Head.For
 }
 
@@ -264,7 +265,7 @@ func (in *Intake) each(ctx context.Context, r Request, do func(context.Context, 
 		room, plans := make([]plan, to-from), make([]*plan, to-from)
 		for i := range room {
 			p := &room[i]
-			p.draft, p.res, p.id, p.now = &r.Drafts[from+i], &results[from+i], newID(now), now
+			p.draft, p.res, p.id, p.now, p.resend = &r.Drafts[from+i], &results[from+i], newID(now), now, r.resends(from+i)
 			plans[i] = p
 		}
 		do(ctx, t, &r, plans)

@@ -54,10 +54,11 @@ const (
 	ViaFile    Via = "file"    // 一括
 	ViaEngine  Via = "engine"  // a code or a notice that the engine itself sends
 	ViaCanary  Via = "canary"  // カナリア: a file's words to the tenant's own phone, before the file
+	ViaResend  Via = "resend"  // 再送: follows up another message
 )
 
 // Vias lists them in the order in which they are shown.
-var Vias = []Via{ViaConsole, ViaFile, ViaAPI, ViaEngine, ViaCanary}
+var Vias = []Via{ViaConsole, ViaFile, ViaAPI, ViaEngine, ViaCanary, ViaResend}
 
 // LaneOf is the lane of a message of this class that came this way.
 func LaneOf(c Class, v Via, batch bool) Lane {

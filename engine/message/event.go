@@ -33,6 +33,8 @@ const (
 	Locked      Type = 19 // Lock: after too many tries
 	Unlocked    Type = 20 // Act
 	Kept        Type = 21 // Keeping: it outlives its term, its content was sealed anew
+	Resent      Type = 22 // Resending: another message followed it up (再送)
+	Promised    Type = 23 // Promise: what its recipient said of the payment
 )
 
 var typeNames = map[Type]string{
@@ -40,6 +42,7 @@ var typeNames = map[Type]string{
 	InDoubt: "in_doubt", Refused: "refused", Delivered: "delivered", Undelivered: "undelivered", Lapsed: "lapsed",
 	Canceled: "canceled", Revoked: "revoked", Opened: "opened", Tried: "tried", CodeSent: "code_sent",
 	Identified: "identified", Viewed: "viewed", Answered: "answered", Locked: "locked", Unlocked: "unlocked", Kept: "kept",
+	Resent: "resent", Promised: "promised",
 }
 
 func (t Type) String() string {
@@ -82,6 +85,9 @@ type Head struct {
 	Code        bool      `json:"code,omitempty"`       // then a one-time code
 	Claim       ulid.ULID `json:"claim,omitzero"`
 	Survey      bool      `json:"survey,omitempty"`
+
+	Resends   ulid.ULID `json:"resends,omitzero"`   // the message that this one follows up; without a token it carries its link
+	Answering ulid.ULID `json:"answering,omitzero"` // the message for which Answers were hashed; zero: this one
 
 	Commit *Commitment `json:"commit,omitempty"` // to what was accepted; nil: its class is not certified
 
@@ -196,6 +202,29 @@ type Lock struct {
 type SurveyAnswer struct {
 	Sealed []byte `json:"sealed"`
 }
+
+// Resending is the data of Resent.
+type Resending struct {
+	Message ulid.ULID `json:"message"`
+	Run     ulid.ULID `json:"run"` // of engine/followup
+	// Replaced: the link had ended, and the other message has a new one with the same content.
+	Replaced bool `json:"replaced,omitempty"`
+}
+
+// What a recipient can promise.
+const (
+	PromisePaid = "already_paid" // すでにお支払い済み
+	PromisePay  = "will_pay"     // 明日/明後日までにお支払い
+)
+
+// Promise is the data of Promised. The last one counts.
+type Promise struct {
+	Word string `json:"word"`
+	By   string `json:"by"` // YYYY-MM-DD in Asia/Tokyo: the last day on which it can be kept
+}
+
+// Broken reports whether the last day of the promise is over.
+func (p *Promise) Broken(now time.Time) bool { return now.In(Tokyo).Format(time.DateOnly) > p.By }
 
 // Encode gives the stored form of an event's data: the compact one (record.go) where the type has it, else JSON. It cannot
 // fail for the types of this package.

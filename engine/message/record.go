@@ -17,7 +17,8 @@ import (
 //	Head:       1 v · 2 no · 3 class · 4 via · 5 lane · 6 by · 7 for · 8 campaign · 9 sender · 10 carrier · 11 parts ·
 //	            12 send at · 13 window from · 14 window to · 15 valid until · 16 masked · 17 token · 18 url ·
 //	            19 link expires · 20 state until · 21 answer … (1 field · 2 label · 3 level · 4 hash) · 22 code ·
-//	            23 claim · 24 survey · 25 sms · 26 page · commitment to 27 text · 28 page · 29 number
+//	            23 claim · 24 survey · 25 sms · 26 page · commitment to 27 text · 28 page · 29 number · 30 resends ·
+//	            31 answering
 //	Submission: 1 part · 2 attempt · 3 carrier · 4 bind · 5 smsc id · 6 status · 7 reason · 8 policy · 9 until · 10 written
 //	Report:     1 part · 2 carrier · 3 bind · 4 state · 5 err · 6 done
 //	Keeping:    1 day · 2 sms · 3 page · 4 survey
@@ -183,7 +184,8 @@ func (h *Head) appendFields(dst []byte) []byte {
 		dst = appendText(dst, 28, h.Commit.Page)
 		dst = appendText(dst, 29, h.Commit.Number)
 	}
-	return dst
+	dst = appendID(dst, 30, h.Resends)
+	return appendID(dst, 31, h.Answering)
 }
 
 func (h *Head) set(num protowire.Number, f field) error {
@@ -249,6 +251,10 @@ func (h *Head) set(num protowire.Number, f field) error {
 		h.commit().Page = f.b
 	case 29:
 		h.commit().Number = f.b
+	case 30:
+		return f.id(&h.Resends)
+	case 31:
+		return f.id(&h.Answering)
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/oklog/ulid/v2"
 )
 
 // Phase is where the SMS of a message stands.
@@ -67,6 +69,13 @@ type State struct {
 	CodesSent       int   // since the last identification
 	LastCodeAt      time.Time
 	Survey          []byte // sealed answer
+
+	Resends  int       // messages that followed this one up
+	ResentAt time.Time // the last of them
+	ResentBy ulid.ULID // its run
+	ResentTo ulid.ULID // it
+	Replaced bool      // one of them has a link of its own in place of this one's
+	Promise  *Promise  // the last
 
 	borrows bool // strings alias the events' data
 }
@@ -192,6 +201,18 @@ func (s *State) Apply(e Event) error {
 			return err
 		}
 		s.keep(&k)
+	case Resent:
+		var r Resending
+		if err := e.decode(&r, s.borrows); err != nil {
+			return err
+		}
+		s.Resends, s.ResentAt, s.ResentBy, s.ResentTo, s.Replaced = s.Resends+1, e.At, r.Run, r.Message, s.Replaced || r.Replaced
+	case Promised:
+		var p Promise
+		if err := e.decode(&p, s.borrows); err != nil {
+			return err
+		}
+		s.Promise = &p
 	case Unlocked:
 		s.LockedUntil, s.Failures, s.CodeFailures, s.CodesSent, s.Code = time.Time{}, 0, 0, 0, nil
 	}

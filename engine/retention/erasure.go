@@ -21,7 +21,7 @@ func Erasure() store.Erasure {
 			store.Message: func(typ byte, data []byte, cut func([]byte) []byte) ([]byte, error) {
 				return message.Cut(message.Type(typ), data, cut)
 			},
-			store.Claim: plain, store.File: plain, store.Campaign: plain, store.Notice: plain,
+			store.Claim: plain, store.File: plain, store.Campaign: plain, store.Notice: plain, store.FollowUp: plain,
 		},
 		Term: func(kind store.Kind, field byte) bool {
 			personal := field == intake.FieldNumber || field == intake.FieldLast4 || field == intake.FieldReference

@@ -23,7 +23,7 @@ func (s Space) known() bool {
 
 func (k Kind) known() bool {
 	switch k {
-	case Message, Claim, Campaign, Verification, Tenant, Audit, Register, Notice, File, Callback, Day:
+	case Message, Claim, Campaign, Verification, Tenant, Audit, Register, Notice, File, Callback, Day, FollowUp:
 		return true
 	}
 	return false

@@ -24,6 +24,7 @@ const (
 	File         Kind = 'f' // one sealed document
 	Callback     Kind = 'b' // what one address of the sender's system has been told of one stream
 	Day          Kind = 'd' // one day of certificates: which streams it holds, and its signed root; the operator's
+	FollowUp     Kind = 'l' // one run of follow-ups: a list of messages that are sent again
 )
 
 // Ref names a stream. ID is time-ordered; it is unique over all kinds and tenants.

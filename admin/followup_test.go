@@ -1,0 +1,36 @@
+package admin
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestListIsSentAgainByOneAction(t *testing.T) {
+	r := openRoom(t)
+	r.fill()
+	b := r.enter("sender@mizu")
+	var body string
+	require.Eventually(t, func() bool {
+		body = b.get("/follow-ups?list=undelivered").body
+		return strings.Contains(body, "不達 (UNDELIV)") && strings.Contains(body, "携帯電話会社が拒否")
+	}, time.Minute, 20*time.Millisecond)
+	require.NotContains(t, body, "電話連絡リスト", "whole numbers are for administrators")
+	require.Equal(t, 422, b.post("/follow-ups", "list", "undelivered", "key", "k1", "words", "text", "text", "").status)
+	for range 2 { // pressed twice
+		require.Equal(t, 303, b.post("/follow-ups", "list", "undelivered", "key", "k1", "words", "text", "text", "〇〇県水道局からの再度のお知らせです。{url}").status)
+	}
+	require.Eventually(t, func() bool { return strings.Contains(b.get("/follow-ups").body, ">完了<") }, time.Minute, 20*time.Millisecond)
+	body = b.get("/follow-ups?list=undelivered").body
+	require.Equal(t, 1, strings.Count(body, ">完了<"))
+	require.NotContains(t, body, "不達 (UNDELIV)", "it is on its way again")
+
+	calls := r.enter("admin@mizu").post("/follow-ups/calls", "list", "unidentified")
+	require.Equal(t, 200, calls.status)
+	require.Contains(t, calls.body, "本人未確認")
+	require.Contains(t, calls.body, "090000")
+	require.Equal(t, 403, b.post("/follow-ups/calls", "list", "unidentified").status)
+	require.Equal(t, 404, b.get("/follow-ups?class=x").status)
+}

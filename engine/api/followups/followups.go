@@ -1,0 +1,345 @@
+// Package followups is the part of the sender's HTTP API about messages that are followed up (engine/followup). It is mounted
+// behind engine/api's door, which knows the tenant by then.
+//
+//	GET    /v1/follow-up-lists/{list}            ?cursor &limit &numbers &class &campaign &from &to → Page, newest first
+//	GET    /v1/follow-up-lists/{list}/calls.csv  ?class &campaign &from &to: the call list, with whole numbers
+//	GET    /v1/follow-ups                        ?cursor &limit → Runs, newest first
+//	POST   /v1/follow-ups                        Order → 202 Run: the list is sent again
+//	GET    /v1/follow-ups/{id}                   → Run
+//	DELETE /v1/follow-ups/{id}                   → Run: it makes no more messages
+//
+// Lists are undelivered, unopened, unidentified, unpaid, broken_promise. Numbers are masked unless numbers=true asks for them, and
+// that is in the audit log first, as every run and call list is.
+package followups
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"errors"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/valyala/fasthttp"
+
+	"github.com/kakitome/kakitome/engine/api"
+	"github.com/kakitome/kakitome/engine/audit"
+	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/clock"
+	"github.com/kakitome/kakitome/engine/followup"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+)
+
+// Path and ListsPath are where the handler is to be mounted.
+const (
+	Path      = "/v1/follow-ups"
+	ListsPath = "/v1/follow-up-lists"
+)
+
+const (
+	maxJSON  = 16 << 10
+	patience = 30 * time.Second
+	fileTime = 10 * time.Minute // of a call list, from its first byte to its last
+	maxPage  = 100
+)
+
+// Handler serves both paths and all below them.
+func Handler(f *followup.FollowUps, log *audit.Log) api.Handler {
+	return func(ctx *fasthttp.RequestCtx, caller *api.Caller) {
+		work, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		r := &request{RequestCtx: ctx, followUps: f, audit: log, caller: caller, work: work}
+		ways := r.ways(string(ctx.Path()))
+		method := string(ctx.Method())
+		if method == fasthttp.MethodHead {
+			method = fasthttp.MethodGet
+		}
+		switch do := ways[method]; {
+		case len(ways) == 0:
+			caller.Refuse(ctx, api.NotFound)
+		case do == nil:
+			caller.RefuseMethod(ctx, maps.Keys(ways))
+		default:
+			do()
+		}
+	}
+}
+
+// request is one request on its way.
+type request struct {
+	*fasthttp.RequestCtx
+	followUps *followup.FollowUps
+	audit     *audit.Log
+	caller    *api.Caller
+	work      context.Context
+	id        ulid.ULID
+	list      followup.List
+}
+
+func (r *request) ways(path string) map[string]func() {
+	if path == Path {
+		return map[string]func(){"GET": r.runs, "POST": r.start}
+	}
+	if id, below := strings.CutPrefix(path, Path+"/"); below {
+		var err error
+		if r.id, err = ulid.ParseStrict(id); err != nil {
+			return nil
+		}
+		return map[string]func(){"GET": r.run, "DELETE": r.stop}
+	}
+	name, ok := strings.CutPrefix(path, ListsPath+"/")
+	name, file := strings.CutSuffix(name, "/calls.csv")
+	var err error
+	if r.list, err = followup.ParseList(name); !ok || err != nil {
+		return nil
+	}
+	if file {
+		return map[string]func(){"GET": r.calls}
+	}
+	return map[string]func(){"GET": r.page}
+}
+
+// record writes the audit log; without it nothing is done.
+func (r *request) record(action, target, detail string) bool {
+	err := r.audit.Record(r.work, r.caller.Tenant.ID, audit.Entry{By: "key:" + r.caller.KeyID, From: r.caller.Address.String(), Action: action, Target: target, Detail: detail})
+	if err != nil {
+		r.refuse(err)
+	}
+	return err == nil
+}
+
+func (r *request) refuse(err error) {
+	var ps message.Problems
+	switch {
+	case errors.As(err, &ps):
+		r.caller.Refuse(r.RequestCtx, api.Invalid, ps...)
+	case errors.Is(err, store.ErrNotFound):
+		r.caller.Refuse(r.RequestCtx, api.NotFound)
+	default:
+		r.caller.Fail(r.RequestCtx, "follow-ups", err)
+	}
+}
+
+func (r *request) bad(field string) {
+	r.caller.Refuse(r.RequestCtx, api.BadRequest, message.Problem{Field: field, Code: "pattern"})
+}
+
+// filter reads what a list is narrowed by; the field that cannot be read.
+func filter(class, campaign, from, to string) (f followup.Filter, fault string) {
+	var err error
+	if class != "" {
+		if f.Class, err = message.ParseClass(class); err != nil {
+			return f, "class"
+		}
+	}
+	if campaign != "" {
+		if f.Campaign, err = ulid.ParseStrict(campaign); err != nil {
+			return f, "campaign"
+		}
+	}
+	if from != "" {
+		if f.From, err = time.Parse(time.RFC3339, from); err != nil {
+			return f, "from"
+		}
+	}
+	if to != "" {
+		if f.To, err = time.Parse(time.RFC3339, to); err != nil {
+			return f, "to"
+		}
+	}
+	return f, ""
+}
+
+func (r *request) cursor(q map[string]string) (before ulid.ULID, limit int, ok bool) {
+	limit = 50
+	var err error
+	if q["limit"] != "" {
+		if limit, err = strconv.Atoi(q["limit"]); err != nil || limit < 1 || limit > maxPage {
+			r.bad("limit")
+			return before, 0, false
+		}
+	}
+	if q["cursor"] != "" {
+		if before, err = ulid.ParseStrict(q["cursor"]); err != nil {
+			r.bad("cursor")
+			return before, 0, false
+		}
+	}
+	return before, limit, true
+}
+
+func (r *request) page() {
+	q, ok := r.caller.Query(r.RequestCtx, "cursor", "limit", "numbers", "class", "campaign", "from", "to")
+	if !ok {
+		return
+	}
+	f, fault := filter(q["class"], q["campaign"], q["from"], q["to"])
+	if fault != "" {
+		r.bad(fault)
+		return
+	}
+	before, limit, ok := r.cursor(q)
+	if !ok {
+		return
+	}
+	numbers := false
+	if q["numbers"] != "" {
+		var err error
+		if numbers, err = strconv.ParseBool(q["numbers"]); err != nil {
+			r.bad("numbers")
+			return
+		}
+	}
+	if numbers && !r.record("followup.unmask", string(r.list), "") {
+		return
+	}
+	p, err := r.followUps.List(r.work, r.caller.Tenant.ID, r.list, f, before, limit)
+	if err != nil {
+		r.refuse(err)
+		return
+	}
+	out, now := Page{Items: []Item{}}, clock.Now()
+	for i := range p.Items {
+		out.Items = append(out.Items, itemOf(&p.Items[i], r.list, now, numbers, r.caller.Lang))
+	}
+	if !p.Next.IsZero() {
+		out.Next = p.Next.String()
+	}
+	r.caller.Answer(r.RequestCtx, fasthttp.StatusOK, out)
+}
+
+// calls streams the call list: memory does not grow with it.
+func (r *request) calls() {
+	q, ok := r.caller.Query(r.RequestCtx, "class", "campaign", "from", "to")
+	if !ok {
+		return
+	}
+	f, fault := filter(q["class"], q["campaign"], q["from"], q["to"])
+	if fault != "" {
+		r.bad(fault)
+		return
+	}
+	if !r.record("followup.calls", string(r.list), "") {
+		return
+	}
+	id, list, lang, ups := r.caller.Tenant.ID, r.list, r.caller.Lang, r.followUps
+	r.SetContentType("text/csv")
+	r.Response.Header.Set("Content-Disposition", `attachment; filename="calls-`+string(list)+`.csv"`)
+	r.SetBodyStreamWriter(func(w *bufio.Writer) {
+		ctx, cancel := context.WithTimeout(context.Background(), fileTime)
+		defer cancel()
+		now := clock.Now()
+		_, _ = w.WriteString("\ufeff") // told by the writer below
+		sheet := csv.NewWriter(w)
+		sheet.UseCRLF = true
+		_ = sheet.Write(followup.CallHeader(lang))
+		err := ups.Each(ctx, id, list, f, func(it *followup.Item) error {
+			row := it.CallRow(list, now, lang)
+			for i, c := range row {
+				row[i] = followup.SafeCell(c)
+			}
+			return sheet.Write(row)
+		})
+		sheet.Flush()
+		if err != nil { // the client sees a file that ends without its last line
+			ups.Log.Error("call list was cut off", "tenant", id, "list", list, "err", err)
+			panic(errCutOff)
+		}
+	})
+}
+
+var errCutOff = errors.New("call list was cut off")
+
+func (r *request) start() {
+	var body Order
+	if _, ok := r.caller.Query(r.RequestCtx); !ok || !r.caller.ReadJSON(r.RequestCtx, maxJSON, &body) {
+		return
+	}
+	f, fault := filter(body.Filter.Class, body.Filter.Campaign, body.Filter.From, body.Filter.To)
+	if fault != "" {
+		r.caller.Refuse(r.RequestCtx, api.Invalid, message.Problem{Field: "filter." + fault, Code: "pattern"})
+		return
+	}
+	if !r.record("followup.start", body.List, "") {
+		return
+	}
+	s, err := r.followUps.Start(r.work, r.caller.Tenant, followup.Order{
+		Key: body.Key, List: followup.List(body.List), Filter: f, Text: body.Text, Template: body.Template, Class: message.Class(body.Class), Sender: body.Sender, By: r.caller.By(),
+	})
+	if err != nil {
+		r.refuse(err)
+		return
+	}
+	r.caller.Answer(r.RequestCtx, fasthttp.StatusAccepted, runOf(&s))
+}
+
+func (r *request) runs() {
+	q, ok := r.caller.Query(r.RequestCtx, "cursor", "limit")
+	if !ok {
+		return
+	}
+	before, limit, ok := r.cursor(q)
+	if !ok {
+		return
+	}
+	all, err := r.followUps.Runs(r.work, r.caller.Tenant.ID, before, limit)
+	if errors.Is(err, store.ErrNotFound) {
+		r.caller.Refuse(r.RequestCtx, api.BadRequest, message.Problem{Field: "cursor", Code: "unknown"})
+		return
+	}
+	if err != nil {
+		r.refuse(err)
+		return
+	}
+	out := Runs{Items: []Run{}}
+	for i := range all {
+		out.Items = append(out.Items, runOf(&all[i]))
+	}
+	if n := len(all); n == limit {
+		out.Next = all[n-1].ID.String()
+	}
+	r.caller.Answer(r.RequestCtx, fasthttp.StatusOK, out)
+}
+
+func (r *request) run() {
+	if _, ok := r.caller.Query(r.RequestCtx); !ok {
+		return
+	}
+	s, err := r.followUps.State(r.work, r.caller.Tenant.ID, r.id)
+	if err != nil {
+		r.refuse(err)
+		return
+	}
+	r.caller.Answer(r.RequestCtx, fasthttp.StatusOK, runOf(&s))
+}
+
+func (r *request) stop() {
+	if _, ok := r.caller.Query(r.RequestCtx); !ok {
+		return
+	}
+	if _, err := r.followUps.State(r.work, r.caller.Tenant.ID, r.id); err != nil {
+		r.refuse(err)
+		return
+	}
+	if !r.record("followup.stop", r.id.String(), "") {
+		return
+	}
+	s, err := r.followUps.Stop(r.work, r.caller.Tenant.ID, r.id, r.caller.By())
+	if err != nil {
+		r.refuse(err)
+		return
+	}
+	r.caller.Answer(r.RequestCtx, fasthttp.StatusOK, runOf(&s))
+}
+
+// shownNumber is masked, or whole in its national form.
+func shownNumber(it *followup.Item, numbers bool) string {
+	if n, err := carrier.ParseNumber(it.SMS.Number); numbers && err == nil {
+		return n.National()
+	}
+	return it.State.Head.Masked
+}

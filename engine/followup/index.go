@@ -1,0 +1,244 @@
+package followup
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/oklog/ulid/v2"
+
+	"github.com/kakitome/kakitome/engine/clock"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+)
+
+const (
+	// syncEvery is the least time between two synced batches of the index: it lies on the disk of the log.
+	syncEvery = 200 * time.Millisecond
+	// horizon is how long a message can be followed up: links live 400 days at the most.
+	horizon = 500 * 24 * time.Hour
+	// readerKey holds the name of the reader that fills this directory. It is shorter than any other key.
+	readerKey = "\x00"
+)
+
+// index is which messages may belong to lists. Safe for concurrent use.
+type index struct {
+	db     *pebble.DB
+	reader string // of store.Follow
+	synced time.Time
+}
+
+func openIndex(dir string, log *slog.Logger) (*index, error) {
+	db, err := pebble.Open(dir, &pebble.Options{FormatMajorVersion: pebble.FormatNewest, Logger: quiet{log}})
+	if err != nil {
+		return nil, fmt.Errorf("open the lists in %s (the directory can be deleted: it fills again from the store): %w", dir, err)
+	}
+	ix := &index{db: db}
+	name, closer, err := db.Get([]byte(readerKey))
+	switch {
+	case err == nil:
+		ix.reader = string(name)
+		err = closer.Close()
+	case errors.Is(err, pebble.ErrNotFound):
+		ix.reader = "followup " + rand.Text()[:10]
+		err = db.Set([]byte(readerKey), []byte(ix.reader), pebble.Sync)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the lists in %s: %w", dir, err), db.Close())
+	}
+	return ix, nil
+}
+
+func key(t tenant.ID, l List, id ulid.ULID) []byte {
+	return append(append(append(make([]byte, 0, len(t)+18), t...), 0, keys[l]), id[:]...)
+}
+
+// apply takes what happened to messages. It waits for its turn, so that a busy store does not have the disk synced all the time.
+func (ix *index) apply(ctx context.Context, batch []store.Event) error {
+	b := ix.db.NewBatch()
+	defer b.Close()
+	for i := range batch {
+		if err := ix.event(b, &batch[i]); err != nil {
+			return err
+		}
+	}
+	if b.Empty() {
+		return nil
+	}
+	if wait := syncEvery - clock.Now().Sub(ix.synced); wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if err := b.Commit(pebble.Sync); err != nil {
+		return fmt.Errorf("keep the lists: %w", err)
+	}
+	ix.synced = clock.Now()
+	return nil
+}
+
+func (ix *index) event(b *pebble.Batch, e *store.Event) error {
+	if e.Ref.Kind != store.Message {
+		return nil
+	}
+	var errs []error
+	put := func(lists ...List) {
+		for _, l := range lists {
+			errs = append(errs, b.Set(key(e.Ref.Tenant, l, e.Ref.ID), nil, nil))
+		}
+	}
+	drop := func(lists ...List) {
+		for _, l := range lists {
+			errs = append(errs, b.Delete(key(e.Ref.Tenant, l, e.Ref.ID), nil))
+		}
+	}
+	ev := message.Event{Type: message.Type(e.Type), At: e.At, Data: e.Data}
+	switch ev.Type {
+	case message.Accepted:
+		put(Undelivered, Unopened)
+	case message.Delivered:
+		drop(Undelivered)
+	case message.Undelivered, message.Refused, message.Lapsed: // it stays when another segment is delivered after it
+		put(failed)
+	case message.Opened:
+		var o message.Opening
+		if err := ev.Decode(&o); err == nil && o.Doubtful == "" {
+			drop(Undelivered, failed, Unopened)
+			put(Unidentified, Unpaid)
+		}
+	case message.Identified:
+		drop(Undelivered, failed, Unopened, Unidentified)
+		put(Unpaid)
+	case message.Promised:
+		drop(Unpaid)
+		put(BrokenPromise)
+	case message.Canceled:
+		drop(slices.Concat(Lists, []List{failed})...)
+	case message.Revoked:
+		drop(Unopened, Unidentified, Unpaid, BrokenPromise)
+	case message.Resent:
+		drop(Undelivered, failed)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("keep the lists: %w", err)
+	}
+	return nil
+}
+
+// walk gives candidates of a list, newest first, older than before (zero: all) and not older than from, at most limit.
+func (ix *index) walk(ctx context.Context, t tenant.ID, l List, before ulid.ULID, from time.Time, limit int) (ids []ulid.ULID, err error) {
+	for _, l := range partsOf(l) {
+		it, err := ix.iterate(ctx, t, l, before, from)
+		if err != nil {
+			return nil, err
+		}
+		for ok, n := it.Last(), 0; ok && n < limit; ok, n = it.Prev(), n+1 {
+			var id ulid.ULID
+			copy(id[:], it.Key()[len(t)+2:])
+			ids = append(ids, id)
+		}
+		if err := errors.Join(it.Error(), it.Close()); err != nil {
+			return nil, fmt.Errorf("read a list: %w", err)
+		}
+	}
+	slices.SortFunc(ids, func(a, b ulid.ULID) int { return b.Compare(a) })
+	ids = slices.Compact(ids)
+	return ids[:min(limit, len(ids))], nil
+}
+
+// partsOf is what a list is kept as.
+func partsOf(l List) []List {
+	if l == Undelivered {
+		return []List{Undelivered, failed}
+	}
+	return []List{l}
+}
+
+// count counts the candidates that walk would give, some perhaps twice.
+func (ix *index) count(ctx context.Context, t tenant.ID, l List, before ulid.ULID, from time.Time) (n int64, err error) {
+	for _, l := range partsOf(l) {
+		it, err := ix.iterate(ctx, t, l, before, from)
+		if err != nil {
+			return 0, err
+		}
+		for ok := it.First(); ok && ctx.Err() == nil; ok = it.Next() {
+			n++
+		}
+		if err := errors.Join(it.Error(), it.Close(), ctx.Err()); err != nil {
+			return 0, fmt.Errorf("count a list: %w", err)
+		}
+	}
+	return n, nil
+}
+
+func (ix *index) iterate(ctx context.Context, t tenant.ID, l List, before ulid.ULID, from time.Time) (*pebble.Iterator, error) {
+	var least ulid.ULID
+	if !from.IsZero() {
+		if err := least.SetTime(ulid.Timestamp(from)); err != nil {
+			return nil, fmt.Errorf("read a list: %w", err)
+		}
+	}
+	o := &pebble.IterOptions{LowerBound: key(t, l, least), UpperBound: key(t, l, before)}
+	if before.IsZero() {
+		o.UpperBound = append(key(t, l, ulid.ULID{})[:len(t)+1], keys[l]+1)
+	}
+	it, err := ix.db.NewIterWithContext(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("read a list: %w", err)
+	}
+	return it, nil
+}
+
+// forget takes messages out of a list for good.
+func (ix *index) forget(t tenant.ID, l List, ids []ulid.ULID) error {
+	b := ix.db.NewBatch()
+	defer b.Close()
+	for _, l := range partsOf(l) {
+		for _, id := range ids {
+			if err := b.Delete(key(t, l, id), nil); err != nil {
+				return fmt.Errorf("keep the lists: %w", err)
+			}
+		}
+	}
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return fmt.Errorf("keep the lists: %w", err)
+	}
+	return nil
+}
+
+// sweep drops what is older than anything can be followed up.
+func (ix *index) sweep(tenants []tenant.ID, now time.Time) error {
+	var end ulid.ULID
+	if err := end.SetTime(ulid.Timestamp(now.Add(-horizon))); err != nil {
+		return fmt.Errorf("sweep the lists: %w", err)
+	}
+	for _, t := range tenants {
+		for _, l := range slices.Concat(Lists, []List{failed}) {
+			if err := ix.db.DeleteRange(key(t, l, ulid.ULID{}), key(t, l, end), pebble.NoSync); err != nil {
+				return fmt.Errorf("sweep the lists: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// quiet passes on what Pebble says of faults.
+type quiet struct{ log *slog.Logger }
+
+func (quiet) Infof(string, ...any) {}
+func (q quiet) Errorf(format string, args ...any) {
+	q.log.Error("follow-up directory", "err", fmt.Sprintf(format, args...))
+}
+func (q quiet) Fatalf(format string, args ...any) {
+	panic(fmt.Sprintf("follow-up directory: "+format, args...))
+}

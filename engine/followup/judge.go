@@ -1,0 +1,140 @@
+package followup
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/payment"
+)
+
+// List is a state in which a message is followed up. The words are part of the API.
+type List string
+
+const (
+	Undelivered   List = "undelivered"    // 不達・送達不明・送信不可
+	Unopened      List = "unopened"       // delivered, the link was not opened
+	Unidentified  List = "unidentified"   // opened, but nobody identified
+	Unpaid        List = "unpaid"         // identified (or nothing was asked), but unpaid, and no promise was given
+	BrokenPromise List = "broken_promise" // the promised day is over, and it is unpaid
+)
+
+// Lists are in the order of a message's life.
+var Lists = []List{Undelivered, Unopened, Unidentified, Unpaid, BrokenPromise}
+
+// failed is the part of Undelivered of which a segment surely was not delivered; the other part is what is on its way.
+const failed List = "failed"
+
+// keys are the bytes of lists in the index.
+var keys = map[List]byte{Undelivered: 1, Unopened: 2, Unidentified: 3, Unpaid: 4, BrokenPromise: 5, failed: 6}
+
+// ParseList accepts exactly the words.
+func ParseList(s string) (List, error) {
+	if !slices.Contains(Lists, List(s)) {
+		return "", fmt.Errorf("there is no list %q", s)
+	}
+	return List(s), nil
+}
+
+// Filter narrows a list. Zero fields do not.
+type Filter struct {
+	Class    message.Class `json:"class,omitempty"`
+	Campaign ulid.ULID     `json:"campaign,omitzero"` // of an upload
+	From     time.Time     `json:"from,omitzero"`     // accepted, inclusive
+	To       time.Time     `json:"to,omitzero"`       // exclusive
+}
+
+func (f *Filter) takes(st *message.State) bool {
+	return (f.Class == "" || st.Head.Class == f.Class) && (f.Campaign.IsZero() || st.Head.Campaign == f.Campaign)
+}
+
+// subject is a message with what decides about it.
+type subject struct {
+	id    ulid.ULID
+	st    message.State
+	claim *payment.State // nil: none
+	last  *message.State // the newest message that followed this one up; nil: none
+	first *message.State // the message that this one follows up; nil: none
+}
+
+// awaited reports whether money is still to come.
+func awaited(p payment.Phase) bool {
+	switch p {
+	case payment.Unpaid, payment.InProgress, payment.AwaitingMoney, payment.PartlyPaid, payment.Overdue:
+		return true
+	}
+	return false
+}
+
+// over reports whether the message is out of the list for good.
+func (s *subject) over(l List) bool {
+	h := &s.st.Head
+	switch {
+	case s.st.Version == 0, h.Class == message.OTP, h.Via == message.ViaCanary, s.st.Phase == message.Withdrawn, s.st.Replaced:
+		return true
+	case l == Undelivered && s.st.Resends > 0, l != Undelivered && (h.Token == "" || !s.st.RevokedAt.IsZero()):
+		return true
+	case h.Claim.IsZero():
+		return l == Unpaid || l == BrokenPromise
+	case s.claim == nil:
+		return true
+	}
+	switch s.claim.Phase {
+	case payment.Paid, payment.PartRefunded, payment.AllRefunded, payment.SettledElse, payment.IsWithdrawn:
+		return true
+	}
+	return false
+}
+
+// in reports whether the message belongs to the list now.
+func (s *subject) in(l List, now time.Time) bool {
+	if s.over(l) || s.claim != nil && !awaited(s.claim.PhaseAt(now)) {
+		return false
+	}
+	arrived := arrivedAt(&s.st, now)
+	if s.last != nil { // the newest SMS counts; while it is on its way nothing more is sent
+		if arrived = arrivedAt(s.last, now); !arrived {
+			return false
+		}
+	}
+	opened := !s.st.OpenedAt.IsZero() && s.st.DoubtfulOpening == ""
+	asked := len(s.st.Head.Answers) > 0 || s.st.Head.Code
+	identified := !s.st.IdentifiedAt.IsZero() || opened && !asked
+	switch l {
+	case Undelivered:
+		return !opened && failedAt(&s.st, now)
+	case Unopened:
+		return !opened && arrived
+	case Unidentified:
+		return opened && !identified
+	case Unpaid:
+		return identified && s.st.Promise == nil
+	case BrokenPromise:
+		return s.st.Promise != nil && s.st.Promise.Broken(now)
+	}
+	return false
+}
+
+func arrivedAt(st *message.State, now time.Time) bool {
+	p := st.PhaseAt(now)
+	return p == message.Arrived || p == message.LinkOnly
+}
+
+func failedAt(st *message.State, now time.Time) bool {
+	switch st.PhaseAt(now) {
+	case message.NotDelivered, message.Unknown, message.Rejected, message.Expired:
+		return true
+	case message.Doubtful:
+		return st.RetryAt.IsZero()
+	}
+	return false
+}
+
+// linked reports whether the message's link can still be opened.
+func (s *subject) linked(now time.Time) bool {
+	h := &s.st.Head
+	return h.Token != "" && s.st.RevokedAt.IsZero() && now.Before(h.LinkExpires)
+}
