@@ -213,6 +213,7 @@ func (j *Journey) claim(v *visit, s *Screen, content *message.Content, c *paymen
 	p, now := s.Page, j.Now()
 	a := c.Current()
 	p.Claim = j.claimOf(c, a, v.Lang)
+	p.Promise = j.promise(v, c)
 	overdue := now.After(c.Due)
 	if a != nil && (a.Received > 0 || (a.Lives() && !a.Void)) {
 		p.Methods = []*proto.MethodChoice{{Code: a.Method, Label: j.Claims.MethodLabel(a.Module, a.Method, v.Lang)}}

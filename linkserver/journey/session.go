@@ -31,6 +31,7 @@ const (
 	NoteDeclined    // the agent refused
 	NoteUnavailable // nothing was done: try again
 	NoteUnreadable  // what was typed is not in its form; of the questions, Unreadable says which
+	NotePromised    // what was said of the payment is on record
 )
 
 // A session ends when it was idle for so long, and in any case when it is so old.

@@ -356,6 +356,8 @@ func (s *Server) act(work context.Context, v *journey.Visit, name string, args *
 		return j.Pay(work, v, one("method"), one("store"))
 	case "redirect":
 		return j.Redirect(work, v)
+	case "promise":
+		return j.Promise(work, v, one("promise"))
 	case "state":
 		return j.State(work, v)
 	case "cancel":

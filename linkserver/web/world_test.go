@@ -320,6 +320,7 @@ type draft struct {
 	until   time.Duration // default two hours
 	parts   int
 	class   message.Class // default notice
+	after   *sent         // follows it up, with its questions
 }
 
 type sent struct {
@@ -366,6 +367,9 @@ func (w *world) send(d draft) *sent {
 		V: 1, No: w.store.NextNo(now), Class: d.class, Parts: d.parts, Masked: "080-****-9008", Token: token, URL: w.base + "/" + token,
 		LinkExpires: now.Add(d.expires), StateUntil: now.Add(d.until), Answers: answers[0], Code: d.code, Survey: d.page.Survey != nil,
 		SMS: seal("sms", message.SMS{Number: ownNumber, Text: "x"}), Page: seal("page", message.Content{Page: d.page}),
+	}
+	if d.after != nil {
+		h.Resends, h.Answers, h.Answering = d.after.ref.ID, d.after.head.Answers, d.after.ref.ID
 	}
 	tx := store.Tx{}
 	if d.claim != nil {

@@ -4098,7 +4098,7 @@ func (x *Claim) GetReceiptNumber() string {
 
 // Page is the whole model of one view. It holds nothing of one request: the renderer writes the placeholders
 // __LINK__ (the link's own path, "/a/xxxxxxxxxx") and __FORM__ (the form token) literally and the host fills them.
-// Forms are POST to __LINK__/open, /identify, /code, /resend, /answer, /checkout, /pay, /cancel, /state or /redirect, with a
+// Forms are POST to __LINK__/open, /identify, /code, /resend, /answer, /checkout, /pay, /cancel, /state, /redirect or /promise, with a
 // hidden input "form" of value __FORM__. Links of the page's own go to __LINK__, __LINK__?lang=ja, __LINK__?lang=en and
 // __LINK__/documents/{name}. No script, no foreign resource; styles in one <style> element.
 type Page struct {
@@ -4132,6 +4132,7 @@ type Page struct {
 	Identify        bool                   `protobuf:"varint,27,opt,name=identify,proto3" json:"identify,omitempty"`                                        // LANDING: an identity check follows
 	Unreadable      bool                   `protobuf:"varint,28,opt,name=unreadable,proto3" json:"unreadable,omitempty"`                                    // CODE: what was typed is no code; IDENTIFY: some of fields are
 	StaysLocked     bool                   `protobuf:"varint,29,opt,name=stays_locked,json=staysLocked,proto3" json:"stays_locked,omitempty"`               // LOCKED: it does not end by itself; only the sender can end it
+	Promise         *Promise               `protobuf:"bytes,40,opt,name=promise,proto3" json:"promise,omitempty"`                                           // INFO: what the payer may say, or said, of the payment; none: nothing is asked
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -4369,6 +4370,74 @@ func (x *Page) GetStaysLocked() bool {
 	return false
 }
 
+func (x *Page) GetPromise() *Promise {
+	if x != nil {
+		return x.Promise
+	}
+	return nil
+}
+
+// Promise is offered as POST __LINK__/promise with a control "promise" of value paid, tomorrow or day_after.
+type Promise struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Word          string                 `protobuf:"bytes,1,opt,name=word,proto3" json:"word,omitempty"`                                  // already_paid, will_pay; empty: nothing was said
+	By            *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`                                      // the last day of what was said
+	KeptInMind    bool                   `protobuf:"varint,3,opt,name=kept_in_mind,json=keptInMind,proto3" json:"kept_in_mind,omitempty"` // it was said just now
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Promise) Reset() {
+	*x = Promise{}
+	mi := &file_kakitome_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Promise) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Promise) ProtoMessage() {}
+
+func (x *Promise) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Promise.ProtoReflect.Descriptor instead.
+func (*Promise) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *Promise) GetWord() string {
+	if x != nil {
+		return x.Word
+	}
+	return ""
+}
+
+func (x *Promise) GetBy() *timestamppb.Timestamp {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *Promise) GetKeptInMind() bool {
+	if x != nil {
+		return x.KeptInMind
+	}
+	return false
+}
+
 type RenderPageRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Call          *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
@@ -4379,7 +4448,7 @@ type RenderPageRequest struct {
 
 func (x *RenderPageRequest) Reset() {
 	*x = RenderPageRequest{}
-	mi := &file_kakitome_proto_msgTypes[50]
+	mi := &file_kakitome_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4391,7 +4460,7 @@ func (x *RenderPageRequest) String() string {
 func (*RenderPageRequest) ProtoMessage() {}
 
 func (x *RenderPageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[50]
+	mi := &file_kakitome_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4404,7 +4473,7 @@ func (x *RenderPageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderPageRequest.ProtoReflect.Descriptor instead.
 func (*RenderPageRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{50}
+	return file_kakitome_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *RenderPageRequest) GetCall() *Call {
@@ -4431,7 +4500,7 @@ type RenderPageResponse struct {
 
 func (x *RenderPageResponse) Reset() {
 	*x = RenderPageResponse{}
-	mi := &file_kakitome_proto_msgTypes[51]
+	mi := &file_kakitome_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4443,7 +4512,7 @@ func (x *RenderPageResponse) String() string {
 func (*RenderPageResponse) ProtoMessage() {}
 
 func (x *RenderPageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[51]
+	mi := &file_kakitome_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4456,7 +4525,7 @@ func (x *RenderPageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderPageResponse.ProtoReflect.Descriptor instead.
 func (*RenderPageResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{51}
+	return file_kakitome_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *RenderPageResponse) GetHtml() []byte {
@@ -4485,7 +4554,7 @@ type Issuer struct {
 
 func (x *Issuer) Reset() {
 	*x = Issuer{}
-	mi := &file_kakitome_proto_msgTypes[52]
+	mi := &file_kakitome_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4497,7 +4566,7 @@ func (x *Issuer) String() string {
 func (*Issuer) ProtoMessage() {}
 
 func (x *Issuer) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[52]
+	mi := &file_kakitome_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4510,7 +4579,7 @@ func (x *Issuer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Issuer.ProtoReflect.Descriptor instead.
 func (*Issuer) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{52}
+	return file_kakitome_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Issuer) GetName() string {
@@ -4556,7 +4625,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_kakitome_proto_msgTypes[53]
+	mi := &file_kakitome_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4568,7 +4637,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[53]
+	mi := &file_kakitome_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4581,7 +4650,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{53}
+	return file_kakitome_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Receipt) GetNumber() string {
@@ -4647,7 +4716,7 @@ type CertificateStep struct {
 
 func (x *CertificateStep) Reset() {
 	*x = CertificateStep{}
-	mi := &file_kakitome_proto_msgTypes[54]
+	mi := &file_kakitome_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4659,7 +4728,7 @@ func (x *CertificateStep) String() string {
 func (*CertificateStep) ProtoMessage() {}
 
 func (x *CertificateStep) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[54]
+	mi := &file_kakitome_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4672,7 +4741,7 @@ func (x *CertificateStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateStep.ProtoReflect.Descriptor instead.
 func (*CertificateStep) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{54}
+	return file_kakitome_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *CertificateStep) GetNumber() uint32 {
@@ -4721,7 +4790,7 @@ type CertificatePart struct {
 
 func (x *CertificatePart) Reset() {
 	*x = CertificatePart{}
-	mi := &file_kakitome_proto_msgTypes[55]
+	mi := &file_kakitome_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4733,7 +4802,7 @@ func (x *CertificatePart) String() string {
 func (*CertificatePart) ProtoMessage() {}
 
 func (x *CertificatePart) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[55]
+	mi := &file_kakitome_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4746,7 +4815,7 @@ func (x *CertificatePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificatePart.ProtoReflect.Descriptor instead.
 func (*CertificatePart) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{55}
+	return file_kakitome_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *CertificatePart) GetTitle() string {
@@ -4776,7 +4845,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_kakitome_proto_msgTypes[56]
+	mi := &file_kakitome_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4788,7 +4857,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[56]
+	mi := &file_kakitome_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4801,7 +4870,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{56}
+	return file_kakitome_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Certificate) GetProvisional() bool {
@@ -4853,7 +4922,7 @@ type Document struct {
 
 func (x *Document) Reset() {
 	*x = Document{}
-	mi := &file_kakitome_proto_msgTypes[57]
+	mi := &file_kakitome_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4865,7 +4934,7 @@ func (x *Document) String() string {
 func (*Document) ProtoMessage() {}
 
 func (x *Document) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[57]
+	mi := &file_kakitome_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4878,7 +4947,7 @@ func (x *Document) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Document.ProtoReflect.Descriptor instead.
 func (*Document) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{57}
+	return file_kakitome_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Document) GetKind() DocumentKind {
@@ -4982,7 +5051,7 @@ type RenderDocumentRequest struct {
 
 func (x *RenderDocumentRequest) Reset() {
 	*x = RenderDocumentRequest{}
-	mi := &file_kakitome_proto_msgTypes[58]
+	mi := &file_kakitome_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4994,7 +5063,7 @@ func (x *RenderDocumentRequest) String() string {
 func (*RenderDocumentRequest) ProtoMessage() {}
 
 func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[58]
+	mi := &file_kakitome_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5007,7 +5076,7 @@ func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentRequest.ProtoReflect.Descriptor instead.
 func (*RenderDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{58}
+	return file_kakitome_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *RenderDocumentRequest) GetCall() *Call {
@@ -5034,7 +5103,7 @@ type RenderDocumentResponse struct {
 
 func (x *RenderDocumentResponse) Reset() {
 	*x = RenderDocumentResponse{}
-	mi := &file_kakitome_proto_msgTypes[59]
+	mi := &file_kakitome_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5046,7 +5115,7 @@ func (x *RenderDocumentResponse) String() string {
 func (*RenderDocumentResponse) ProtoMessage() {}
 
 func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[59]
+	mi := &file_kakitome_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5059,7 +5128,7 @@ func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentResponse.ProtoReflect.Descriptor instead.
 func (*RenderDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{59}
+	return file_kakitome_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *RenderDocumentResponse) GetPdf() []byte {
@@ -5088,7 +5157,7 @@ type NumberQuery struct {
 
 func (x *NumberQuery) Reset() {
 	*x = NumberQuery{}
-	mi := &file_kakitome_proto_msgTypes[60]
+	mi := &file_kakitome_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5100,7 +5169,7 @@ func (x *NumberQuery) String() string {
 func (*NumberQuery) ProtoMessage() {}
 
 func (x *NumberQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[60]
+	mi := &file_kakitome_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5113,7 +5182,7 @@ func (x *NumberQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberQuery.ProtoReflect.Descriptor instead.
 func (*NumberQuery) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{60}
+	return file_kakitome_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *NumberQuery) GetNumber() string {
@@ -5144,7 +5213,7 @@ type NumberResult struct {
 
 func (x *NumberResult) Reset() {
 	*x = NumberResult{}
-	mi := &file_kakitome_proto_msgTypes[61]
+	mi := &file_kakitome_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5156,7 +5225,7 @@ func (x *NumberResult) String() string {
 func (*NumberResult) ProtoMessage() {}
 
 func (x *NumberResult) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[61]
+	mi := &file_kakitome_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5169,7 +5238,7 @@ func (x *NumberResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberResult.ProtoReflect.Descriptor instead.
 func (*NumberResult) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{61}
+	return file_kakitome_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *NumberResult) GetCarrier() string {
@@ -5218,7 +5287,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_kakitome_proto_msgTypes[62]
+	mi := &file_kakitome_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5230,7 +5299,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[62]
+	mi := &file_kakitome_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5243,7 +5312,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{62}
+	return file_kakitome_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *LookupRequest) GetCall() *Call {
@@ -5270,7 +5339,7 @@ type LookupResponse struct {
 
 func (x *LookupResponse) Reset() {
 	*x = LookupResponse{}
-	mi := &file_kakitome_proto_msgTypes[63]
+	mi := &file_kakitome_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5282,7 +5351,7 @@ func (x *LookupResponse) String() string {
 func (*LookupResponse) ProtoMessage() {}
 
 func (x *LookupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[63]
+	mi := &file_kakitome_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5295,7 +5364,7 @@ func (x *LookupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupResponse.ProtoReflect.Descriptor instead.
 func (*LookupResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{63}
+	return file_kakitome_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *LookupResponse) GetResults() []*NumberResult {
@@ -5614,7 +5683,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x05lines\x18\x05 \x03(\v2\x1c.kakitome.plugin.v0.LineItemR\x05lines\x12\"\n" +
 	"\rpaid_at_store\x18\x06 \x01(\tR\vpaidAtStore\x123\n" +
 	"\apaid_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06paidAt\x12%\n" +
-	"\x0ereceipt_number\x18\b \x01(\tR\rreceiptNumber\"\xe4\b\n" +
+	"\x0ereceipt_number\x18\b \x01(\tR\rreceiptNumber\"\x9b\t\n" +
 	"\x04Page\x12,\n" +
 	"\x04view\x18\x01 \x01(\x0e2\x18.kakitome.plugin.v0.ViewR\x04view\x12\x12\n" +
 	"\x04lang\x18\x02 \x01(\tR\x04lang\x12/\n" +
@@ -5649,7 +5718,13 @@ const file_kakitome_proto_rawDesc = "" +
 	"\n" +
 	"unreadable\x18\x1c \x01(\bR\n" +
 	"unreadable\x12!\n" +
-	"\fstays_locked\x18\x1d \x01(\bR\vstaysLocked\"o\n" +
+	"\fstays_locked\x18\x1d \x01(\bR\vstaysLocked\x125\n" +
+	"\apromise\x18( \x01(\v2\x1b.kakitome.plugin.v0.PromiseR\apromise\"k\n" +
+	"\aPromise\x12\x12\n" +
+	"\x04word\x18\x01 \x01(\tR\x04word\x12*\n" +
+	"\x02by\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02by\x12 \n" +
+	"\fkept_in_mind\x18\x03 \x01(\bR\n" +
+	"keptInMind\"o\n" +
 	"\x11RenderPageRequest\x12,\n" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12,\n" +
 	"\x04page\x18\x02 \x01(\v2\x18.kakitome.plugin.v0.PageR\x04page\"Y\n" +
@@ -5844,7 +5919,7 @@ func file_kakitome_proto_rawDescGZIP() []byte {
 }
 
 var file_kakitome_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
-var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
 var file_kakitome_proto_goTypes = []any{
 	(ErrorClass)(0),                // 0: kakitome.plugin.v0.ErrorClass
 	(Kind)(0),                      // 1: kakitome.plugin.v0.Kind
@@ -5905,25 +5980,26 @@ var file_kakitome_proto_goTypes = []any{
 	(*MethodChoice)(nil),           // 56: kakitome.plugin.v0.MethodChoice
 	(*Claim)(nil),                  // 57: kakitome.plugin.v0.Claim
 	(*Page)(nil),                   // 58: kakitome.plugin.v0.Page
-	(*RenderPageRequest)(nil),      // 59: kakitome.plugin.v0.RenderPageRequest
-	(*RenderPageResponse)(nil),     // 60: kakitome.plugin.v0.RenderPageResponse
-	(*Issuer)(nil),                 // 61: kakitome.plugin.v0.Issuer
-	(*Receipt)(nil),                // 62: kakitome.plugin.v0.Receipt
-	(*CertificateStep)(nil),        // 63: kakitome.plugin.v0.CertificateStep
-	(*CertificatePart)(nil),        // 64: kakitome.plugin.v0.CertificatePart
-	(*Certificate)(nil),            // 65: kakitome.plugin.v0.Certificate
-	(*Document)(nil),               // 66: kakitome.plugin.v0.Document
-	(*RenderDocumentRequest)(nil),  // 67: kakitome.plugin.v0.RenderDocumentRequest
-	(*RenderDocumentResponse)(nil), // 68: kakitome.plugin.v0.RenderDocumentResponse
-	(*NumberQuery)(nil),            // 69: kakitome.plugin.v0.NumberQuery
-	(*NumberResult)(nil),           // 70: kakitome.plugin.v0.NumberResult
-	(*LookupRequest)(nil),          // 71: kakitome.plugin.v0.LookupRequest
-	(*LookupResponse)(nil),         // 72: kakitome.plugin.v0.LookupResponse
-	(*timestamppb.Timestamp)(nil),  // 73: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 74: google.protobuf.Duration
+	(*Promise)(nil),                // 59: kakitome.plugin.v0.Promise
+	(*RenderPageRequest)(nil),      // 60: kakitome.plugin.v0.RenderPageRequest
+	(*RenderPageResponse)(nil),     // 61: kakitome.plugin.v0.RenderPageResponse
+	(*Issuer)(nil),                 // 62: kakitome.plugin.v0.Issuer
+	(*Receipt)(nil),                // 63: kakitome.plugin.v0.Receipt
+	(*CertificateStep)(nil),        // 64: kakitome.plugin.v0.CertificateStep
+	(*CertificatePart)(nil),        // 65: kakitome.plugin.v0.CertificatePart
+	(*Certificate)(nil),            // 66: kakitome.plugin.v0.Certificate
+	(*Document)(nil),               // 67: kakitome.plugin.v0.Document
+	(*RenderDocumentRequest)(nil),  // 68: kakitome.plugin.v0.RenderDocumentRequest
+	(*RenderDocumentResponse)(nil), // 69: kakitome.plugin.v0.RenderDocumentResponse
+	(*NumberQuery)(nil),            // 70: kakitome.plugin.v0.NumberQuery
+	(*NumberResult)(nil),           // 71: kakitome.plugin.v0.NumberResult
+	(*LookupRequest)(nil),          // 72: kakitome.plugin.v0.LookupRequest
+	(*LookupResponse)(nil),         // 73: kakitome.plugin.v0.LookupResponse
+	(*timestamppb.Timestamp)(nil),  // 74: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 75: google.protobuf.Duration
 }
 var file_kakitome_proto_depIdxs = []int32{
-	73,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
+	74,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
 	0,   // 1: kakitome.plugin.v0.Error.class:type_name -> kakitome.plugin.v0.ErrorClass
 	1,   // 2: kakitome.plugin.v0.DescribeResponse.kind:type_name -> kakitome.plugin.v0.Kind
 	19,  // 3: kakitome.plugin.v0.DescribeResponse.auth_fields:type_name -> kakitome.plugin.v0.AuthField
@@ -5939,21 +6015,21 @@ var file_kakitome_proto_depIdxs = []int32{
 	21,  // 13: kakitome.plugin.v0.CanonicalRequest.items:type_name -> kakitome.plugin.v0.CanonicalItem
 	22,  // 14: kakitome.plugin.v0.CanonicalResponse.forms:type_name -> kakitome.plugin.v0.CanonicalForm
 	9,   // 15: kakitome.plugin.v0.ChallengeRequest.call:type_name -> kakitome.plugin.v0.Call
-	74,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
+	75,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
 	10,  // 17: kakitome.plugin.v0.ChallengeResponse.error:type_name -> kakitome.plugin.v0.Error
 	2,   // 18: kakitome.plugin.v0.PaymentMethod.kind:type_name -> kakitome.plugin.v0.MethodKind
 	28,  // 19: kakitome.plugin.v0.PaymentMethod.stores:type_name -> kakitome.plugin.v0.Store
 	9,   // 20: kakitome.plugin.v0.CreateRequest.call:type_name -> kakitome.plugin.v0.Call
-	73,  // 21: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
+	74,  // 21: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
 	29,  // 22: kakitome.plugin.v0.CreateRequest.lines:type_name -> kakitome.plugin.v0.LineItem
 	28,  // 23: kakitome.plugin.v0.Voucher.stores:type_name -> kakitome.plugin.v0.Store
-	73,  // 24: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
+	74,  // 24: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
 	32,  // 25: kakitome.plugin.v0.Voucher.account:type_name -> kakitome.plugin.v0.BankAccount
 	3,   // 26: kakitome.plugin.v0.Payment.state:type_name -> kakitome.plugin.v0.PaymentState
-	73,  // 27: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
-	73,  // 28: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
+	74,  // 27: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
+	74,  // 28: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
 	31,  // 29: kakitome.plugin.v0.Payment.voucher:type_name -> kakitome.plugin.v0.Voucher
-	73,  // 30: kakitome.plugin.v0.Payment.refunded_at:type_name -> google.protobuf.Timestamp
+	74,  // 30: kakitome.plugin.v0.Payment.refunded_at:type_name -> google.protobuf.Timestamp
 	33,  // 31: kakitome.plugin.v0.CreateResponse.payment:type_name -> kakitome.plugin.v0.Payment
 	10,  // 32: kakitome.plugin.v0.CreateResponse.error:type_name -> kakitome.plugin.v0.Error
 	9,   // 33: kakitome.plugin.v0.GetRequest.call:type_name -> kakitome.plugin.v0.Call
@@ -5965,7 +6041,7 @@ var file_kakitome_proto_depIdxs = []int32{
 	9,   // 39: kakitome.plugin.v0.WebhookRequest.call:type_name -> kakitome.plugin.v0.Call
 	39,  // 40: kakitome.plugin.v0.WebhookRequest.headers:type_name -> kakitome.plugin.v0.Header
 	33,  // 41: kakitome.plugin.v0.PaymentNotice.payment:type_name -> kakitome.plugin.v0.Payment
-	73,  // 42: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
+	74,  // 42: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
 	41,  // 43: kakitome.plugin.v0.WebhookResponse.notices:type_name -> kakitome.plugin.v0.PaymentNotice
 	39,  // 44: kakitome.plugin.v0.WebhookResponse.reply_headers:type_name -> kakitome.plugin.v0.Header
 	10,  // 45: kakitome.plugin.v0.WebhookResponse.error:type_name -> kakitome.plugin.v0.Error
@@ -5975,7 +6051,7 @@ var file_kakitome_proto_depIdxs = []int32{
 	9,   // 49: kakitome.plugin.v0.ReportRequest.call:type_name -> kakitome.plugin.v0.Call
 	33,  // 50: kakitome.plugin.v0.ReportRow.payment:type_name -> kakitome.plugin.v0.Payment
 	47,  // 51: kakitome.plugin.v0.ReportRow.deposit:type_name -> kakitome.plugin.v0.Deposit
-	73,  // 52: kakitome.plugin.v0.Deposit.at:type_name -> google.protobuf.Timestamp
+	74,  // 52: kakitome.plugin.v0.Deposit.at:type_name -> google.protobuf.Timestamp
 	46,  // 53: kakitome.plugin.v0.ReportResponse.rows:type_name -> kakitome.plugin.v0.ReportRow
 	48,  // 54: kakitome.plugin.v0.ReportResponse.faults:type_name -> kakitome.plugin.v0.ReportFault
 	10,  // 55: kakitome.plugin.v0.ReportResponse.error:type_name -> kakitome.plugin.v0.Error
@@ -5983,82 +6059,84 @@ var file_kakitome_proto_depIdxs = []int32{
 	8,   // 57: kakitome.plugin.v0.SurveyItem.type:type_name -> kakitome.plugin.v0.SurveyItem.Type
 	53,  // 58: kakitome.plugin.v0.Survey.items:type_name -> kakitome.plugin.v0.SurveyItem
 	28,  // 59: kakitome.plugin.v0.MethodChoice.stores:type_name -> kakitome.plugin.v0.Store
-	73,  // 60: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
+	74,  // 60: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
 	29,  // 61: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
-	73,  // 62: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
+	74,  // 62: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
 	4,   // 63: kakitome.plugin.v0.Page.view:type_name -> kakitome.plugin.v0.View
 	50,  // 64: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
 	51,  // 65: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
 	52,  // 66: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
-	73,  // 67: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
+	74,  // 67: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
 	54,  // 68: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
 	55,  // 69: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
 	57,  // 70: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
 	56,  // 71: kakitome.plugin.v0.Page.methods:type_name -> kakitome.plugin.v0.MethodChoice
 	31,  // 72: kakitome.plugin.v0.Page.voucher:type_name -> kakitome.plugin.v0.Voucher
-	9,   // 73: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
-	58,  // 74: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
-	10,  // 75: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
-	73,  // 76: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
-	73,  // 77: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
-	73,  // 78: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
-	63,  // 79: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
-	64,  // 80: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
-	51,  // 81: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
-	5,   // 82: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
-	61,  // 83: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
-	51,  // 84: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
-	57,  // 85: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
-	62,  // 86: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
-	73,  // 87: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
-	65,  // 88: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
-	31,  // 89: kakitome.plugin.v0.Document.voucher:type_name -> kakitome.plugin.v0.Voucher
-	9,   // 90: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
-	66,  // 91: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
-	10,  // 92: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
-	7,   // 93: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
-	7,   // 94: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
-	7,   // 95: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
-	10,  // 96: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 97: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
-	69,  // 98: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
-	70,  // 99: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
-	10,  // 100: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
-	11,  // 101: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
-	13,  // 102: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
-	15,  // 103: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
-	17,  // 104: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
-	23,  // 105: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
-	25,  // 106: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
-	30,  // 107: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
-	35,  // 108: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
-	37,  // 109: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
-	40,  // 110: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
-	43,  // 111: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
-	45,  // 112: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
-	59,  // 113: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
-	67,  // 114: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
-	71,  // 115: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
-	12,  // 116: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
-	14,  // 117: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
-	16,  // 118: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
-	18,  // 119: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
-	24,  // 120: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
-	26,  // 121: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
-	34,  // 122: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
-	36,  // 123: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
-	38,  // 124: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
-	42,  // 125: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
-	44,  // 126: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
-	49,  // 127: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
-	60,  // 128: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
-	68,  // 129: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
-	72,  // 130: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
-	116, // [116:131] is the sub-list for method output_type
-	101, // [101:116] is the sub-list for method input_type
-	101, // [101:101] is the sub-list for extension type_name
-	101, // [101:101] is the sub-list for extension extendee
-	0,   // [0:101] is the sub-list for field type_name
+	59,  // 73: kakitome.plugin.v0.Page.promise:type_name -> kakitome.plugin.v0.Promise
+	74,  // 74: kakitome.plugin.v0.Promise.by:type_name -> google.protobuf.Timestamp
+	9,   // 75: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
+	58,  // 76: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
+	10,  // 77: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
+	74,  // 78: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
+	74,  // 79: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
+	74,  // 80: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
+	64,  // 81: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
+	65,  // 82: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
+	51,  // 83: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
+	5,   // 84: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
+	62,  // 85: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
+	51,  // 86: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
+	57,  // 87: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
+	63,  // 88: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
+	74,  // 89: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
+	66,  // 90: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
+	31,  // 91: kakitome.plugin.v0.Document.voucher:type_name -> kakitome.plugin.v0.Voucher
+	9,   // 92: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
+	67,  // 93: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
+	10,  // 94: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
+	7,   // 95: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
+	7,   // 96: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
+	7,   // 97: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
+	10,  // 98: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 99: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
+	70,  // 100: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
+	71,  // 101: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
+	10,  // 102: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
+	11,  // 103: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
+	13,  // 104: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
+	15,  // 105: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
+	17,  // 106: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
+	23,  // 107: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
+	25,  // 108: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
+	30,  // 109: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
+	35,  // 110: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
+	37,  // 111: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
+	40,  // 112: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
+	43,  // 113: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
+	45,  // 114: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
+	60,  // 115: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
+	68,  // 116: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
+	72,  // 117: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
+	12,  // 118: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
+	14,  // 119: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
+	16,  // 120: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
+	18,  // 121: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
+	24,  // 122: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
+	26,  // 123: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
+	34,  // 124: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
+	36,  // 125: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
+	38,  // 126: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
+	42,  // 127: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
+	44,  // 128: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
+	49,  // 129: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
+	61,  // 130: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
+	69,  // 131: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
+	73,  // 132: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
+	118, // [118:133] is the sub-list for method output_type
+	103, // [103:118] is the sub-list for method input_type
+	103, // [103:103] is the sub-list for extension type_name
+	103, // [103:103] is the sub-list for extension extendee
+	0,   // [0:103] is the sub-list for field type_name
 }
 
 func init() { file_kakitome_proto_init() }
@@ -6072,7 +6150,7 @@ func file_kakitome_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kakitome_proto_rawDesc), len(file_kakitome_proto_rawDesc)),
 			NumEnums:      9,
-			NumMessages:   64,
+			NumMessages:   65,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

@@ -25,6 +25,7 @@
 //	RETURNED, WAITING,
 //	ACCEPTED                /state      –
 //	REDIRECT                /redirect   –
+//	INFO                    /promise    promise: paid, tomorrow or day_after
 //
 // Links (GET) go to __LINK__ (back, try again), to __LINK__?lang=ja and ?lang=en at the foot of a page whose sender is
 // known, and to __LINK__/documents/{name}.
@@ -78,6 +79,7 @@ func parse(lang wording.Lang) *template.Template {
 		"yen":     lang.Yen,
 		"number":  wording.Number,
 		"moment":  lang.Moment,
+		"date":    lang.Date,
 		"until":   lang.Until,
 		"kind":    func(t proto.SurveyItem_Type) string { return t.String() },
 		"store":   func(s *proto.Store) string { return label(lang, s) },
