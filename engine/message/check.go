@@ -9,7 +9,7 @@ import (
 	"unicode"
 	"unicode/utf16"
 
-	"golang.org/x/text/unicode/norm"
+	"github.com/rivo/uniseg"
 )
 
 // Problem is one fault of something that a person or program gave. It names the field and never holds a whole value,
@@ -60,7 +60,7 @@ func Mask(v string) string {
 	return string(r[:2]) + "****" + string(r[len(r)-2:])
 }
 
-// Limits of a draft, in the characters that a reader counts after NFC (a base with its combining marks is one).
+// Limits of a draft, in the characters that a reader counts (Length).
 const (
 	MaxTitle         = 50
 	MaxLead          = 800
@@ -84,12 +84,12 @@ const (
 	SingleSegment    = 70  // UTF-16 units
 )
 
-// Length counts s as its readers do: NFC, combining marks and variation selectors count with what they modify.
+// Length counts s as its readers do: grapheme clusters (UAX #29), so that が of two code points, 👨‍👩‍👧, 🇯🇵 and 葛󠄀 are one each.
 func Length(s string) int {
 	n := 0
 	for _, r := range s {
 		if !lone(r) {
-			return graphemes(s)
+			return uniseg.GraphemeClusterCount(s)
 		}
 		n++
 	}
@@ -98,21 +98,7 @@ func Length(s string) int {
 
 // lone: nothing combines with r, nor r with anything: Latin, kana, kanji, full-width forms, as almost all texts have.
 func lone(r rune) bool {
-	return r < 0x300 || r >= 0x3041 && r <= 0x3096 || r >= 0x30a0 && r < 0xa000 || r >= 0x3000 && r < 0x302a || r >= 0xff01 && r < 0xff9e
-}
-
-func graphemes(s string) int {
-	if !norm.NFC.IsNormalString(s) {
-		s = norm.NFC.String(s)
-	}
-	n := 0
-	for _, r := range s {
-		if unicode.Is(unicode.Mn, r) || unicode.Is(unicode.Variation_Selector, r) || r == '\u200d' {
-			continue
-		}
-		n++
-	}
-	return n
+	return r >= 0x20 && r < 0x300 && r != 0xad || r == '\n' || r >= 0x3041 && r <= 0x3096 || r >= 0x30a0 && r < 0xa000 || r >= 0x3000 && r < 0x302a || r >= 0xff01 && r < 0xff9e
 }
 
 // Units is the length of s in UTF-16 units, in which an SMS is counted (emoji and 𠮷 are 2).
@@ -239,11 +225,11 @@ func (c *checker) textAt(p place, v string, limit int, required bool) {
 	}
 }
 
-// plainLength is the Length of a text in which nothing combines and nothing is a control character but line ends and tabs;
+// plainLength is the Length of a text in which nothing combines and nothing is a control character but line feeds;
 // false for another.
 func plainLength(s string) (n int, ok bool) {
 	for _, r := range s {
-		if !lone(r) || r < ' ' && r != '\n' && r != '\r' && r != '\t' || r >= 0x7f && r < 0xa0 {
+		if !lone(r) || r >= 0x7f && r < 0xa0 {
 			return 0, false
 		}
 		n++

@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/rivo/uniseg"
 	"github.com/stretchr/testify/require"
 )
 
@@ -112,13 +113,13 @@ func TestProblemsWithADetailSayIt(t *testing.T) {
 }
 
 func TestLengthCountsWhatReadersSee(t *testing.T) {
-	for s, n := range map[string]int{"": 0, "か゛": 2, "が": 1, "葛󠄀": 1, "𠮷野": 2, "abc": 3, "👨‍👩‍👧": 3} {
+	for s, n := range map[string]int{"": 0, "か゛": 2, "が": 1, "葛󠄀": 1, "𠮷野": 2, "abc": 3, "👨‍👩‍👧": 1, "🇯🇵": 1, "👍🏽": 1, "ｶﾞ": 1, "a\r\nb": 3, "1️⃣": 1, "か\u3099": 1} {
 		require.Equal(t, n, Length(s), "%q", s)
 	}
 	require.Equal(t, 3, Units("𠮷野"))
 	for r := rune(0); r < 0x20000; r++ { // the short way counts as the long one does
 		if lone(r) {
-			require.Equal(t, 1, graphemes("か"+string(r))-1, "%U", r)
+			require.Equal(t, 3, uniseg.GraphemeClusterCount("か"+string(r)+"1"), "%U", r)
 		}
 	}
 }
