@@ -7,6 +7,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/bind"
 	"github.com/kakitome/kakitome/engine/campaign"
+	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
@@ -41,6 +42,7 @@ type homePage struct {
 	Bars      []bar
 	Hours     []hour
 	Alerts    []payment.State
+	Codes     identity.Budget // one-time codes of today
 	Uploads   []*campaign.State
 	Carriers  []carrierUp
 	Binds     []bind.Status
@@ -75,6 +77,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request, v *visit) error {
 			return err
 		}
 	}
+	p.Codes = s.Identity.Budget(v.Tenant)
 	if p.Uploads, err = s.Campaigns.List(r.Context(), v.scope, ulid.ULID{}, 5); err != nil {
 		return err
 	}

@@ -160,6 +160,7 @@ var eventWords = map[message.Type]words{
 	message.Identified: {"認証", "Identified"}, message.Viewed: {"ページ閲覧", "Page viewed"}, message.Answered: {"回答", "Answered"},
 	message.Locked: {"認証ロック", "Locked"}, message.Unlocked: {"ロック解除", "Unlocked"}, message.Kept: {"保存延長", "Kept beyond its term"},
 	message.Resent: {"再送", "Followed up"}, message.Promised: {"支払予定の申告", "Promise to pay"},
+	message.CodeHeld: {"認証番号の送信見送り", "Code not sent"},
 }
 
 // claimEventWords name the steps of a claim.

@@ -35,7 +35,7 @@ var stepWords = map[string]word{
 	"message undelivered": {"不達", "Not delivered"}, "message lapsed": {"有効期限切れ（未送信）", "Lapsed, not sent"},
 	"message canceled": {"送信取消", "Canceled"}, "message revoked": {"URL無効化", "Link closed"},
 	"message opened": {"期限付URL開封", "Link opened"}, "message tried": {"本人認証の入力", "Identity answer"},
-	"message code_sent": {"認証番号送信", "One-time code sent"}, "message identified": {"本人認証完了", "Identified"},
+	"message code_sent": {"認証番号送信", "One-time code sent"}, "message code_held": {"認証番号の送信見送り", "One-time code not sent"}, "message identified": {"本人認証完了", "Identified"},
 	"message viewed": {"内容の閲覧", "Content viewed"}, "message answered": {"回答", "Answered"},
 	"message locked": {"認証ロック", "Identification locked"}, "message unlocked": {"認証ロック解除", "Identification unlocked"},
 	"message kept": {"内容の保存期間延長", "Content kept on"}, "message resent": {"別のSMSで再送", "Followed up by another SMS"}, "message promised": {"お支払いについての申告", "Word on the payment"},

@@ -16,16 +16,24 @@ import (
 	"github.com/kakitome/kakitome/plugins/proto"
 )
 
-// SendCode sends a fresh code to the message's own number. The caller has seen all items match in this session; session
-// is how many codes it has sent before. The result is Sent, TooSoon, TooMany or Locked. ErrUnavailable: no module made
-// one; nothing was counted.
-func (id *Identity) SendCode(ctx context.Context, t *tenant.Tenant, ref store.Ref, session int) (Result, error) {
-	r, err := id.sendCode(ctx, t, ref, session)
+// Asking is one wish for a code.
+type Asking struct {
+	Session int // how many codes the session has asked for before
+	// Held: not all items matched. All is done, counted and answered as if they had, but nothing goes out.
+	Held bool
+	// Asked: the questions were answered just now, perhaps after a mistake. It waits only as long as a double click takes.
+	Asked bool
+}
+
+// SendCode sends a fresh code to the message's own number. The caller has seen all items match in this session, or says
+// Held. The result is Sent, TooSoon, TooMany or Locked. ErrUnavailable: no module made one; nothing was counted.
+func (id *Identity) SendCode(ctx context.Context, t *tenant.Tenant, ref store.Ref, a Asking) (Result, error) {
+	r, err := id.sendCode(ctx, t, ref, a)
 	id.metrics.count("send", r)
 	return r, err
 }
 
-func (id *Identity) sendCode(ctx context.Context, t *tenant.Tenant, ref store.Ref, session int) (Result, error) {
+func (id *Identity) sendCode(ctx context.Context, t *tenant.Tenant, ref store.Ref, a Asking) (Result, error) {
 	one := &id.sending[ref.ID[len(ref.ID)-1]%sendingLocks] // a double click sends one code
 	one.Lock()
 	defer one.Unlock()
@@ -34,15 +42,21 @@ func (id *Identity) sendCode(ctx context.Context, t *tenant.Tenant, ref store.Re
 		return 0, err
 	}
 	now := id.o.Now()
-	if rec.state.LockedAt(now) {
+	if rec.state.CodeLockedAt(now) {
 		return Locked, nil
 	}
-	if session >= CodesSession || within(rec.codes, now, time.Hour) >= codesHour || within(rec.codes, now, 24*time.Hour) >= codesDay {
+	if a.Session >= CodesSession || within(rec.codes, now, time.Hour) >= codesHour || within(rec.codes, now, 24*time.Hour) >= codesDay {
 		return TooMany, nil
 	}
 	// A code that is used or was sent long ago delays nothing.
-	if n := within(rec.codes, now, CodeValid); n > 0 && rec.state.Code != nil && now.Sub(rec.codes[len(rec.codes)-1]) < firstResend<<(n-1) {
-		return TooSoon, nil
+	if n := within(rec.codes[len(rec.codes)-rec.unused:], now, CodeValid); n > 0 {
+		wait := firstResend << (n - 1)
+		if a.Asked {
+			wait = doubleClick
+		}
+		if now.Sub(rec.codes[len(rec.codes)-1]) < wait {
+			return TooSoon, nil
+		}
 	}
 	sms, err := id.sms(ref, &rec.state)
 	if err != nil {
@@ -56,6 +70,9 @@ func (id *Identity) sendCode(ctx context.Context, t *tenant.Tenant, ref store.Re
 	if err != nil {
 		return 0, err
 	}
+	if !id.takeBudget(t, now) {
+		return TooMany, nil
+	}
 	if !id.numbers.take(string(ref.Tenant)+string(number[:]), now) { // last: what was not sent takes no share
 		return TooMany, nil
 	}
@@ -64,13 +81,18 @@ func (id *Identity) sendCode(ctx context.Context, t *tenant.Tenant, ref store.Re
 		return 0, fmt.Errorf("hash a code: %w", err)
 	}
 	until := now.Add(CodeValid)
-	carrier, err := id.o.Sender.SendCode(ctx, CodeSMS{Tenant: ref.Tenant, To: sms.Number, Registered: sms.Registered, Text: text, For: ref.ID, Until: until})
-	if err != nil {
-		return 0, fmt.Errorf("send a code for message %s: %w", ref.ID, err)
+	what := event(now, message.CodeHeld, nil)
+	if !a.Held {
+		carrier, err := id.o.Sender.SendCode(ctx, CodeSMS{Tenant: ref.Tenant, To: sms.Number, Registered: sms.Registered, Text: text, For: ref.ID, Until: until})
+		if err != nil { // a fault here would tell a match from a mismatch
+			id.metrics.unsent.Inc()
+			id.o.Log.Error("one-time code was not accepted for sending", "tenant", ref.Tenant, "msg", ref.ID, "err", err)
+		} else {
+			// Whatever else happened to the message meanwhile, this is the code that arrives.
+			what = event(now, message.CodeSent, message.Code{Hash: hash[:], Until: until, Message: carrier})
+		}
 	}
-	// Whatever else happened to the message meanwhile, this is the code that arrives.
-	err = id.append(ctx, ref, store.Any, []store.NewEvent{event(now, message.CodeSent, message.Code{Hash: hash[:], Until: until, Message: carrier})})
-	if err != nil {
+	if err = id.append(ctx, ref, store.Any, []store.NewEvent{what}); err != nil {
 		return 0, fmt.Errorf("record a code of message %s: %w", ref.ID, err)
 	}
 	return Sent, nil
@@ -107,7 +129,7 @@ func (id *Identity) challenge(ctx context.Context, t *tenant.Tenant) (answer, te
 	defer cancel()
 	res, err := client.Challenge(ctx, &proto.ChallengeRequest{
 		Call: id.call(t.ID), Field: f.Name, Digits: uint32(t.Policy.Digits()), ValidFor: durationpb.New(CodeValid),
-		SenderName: t.Name, LinkHost: host,
+		SenderName: t.Name, LinkHost: host, Segments: uint32(min(t.Policy.Segments(), 2)),
 	})
 	if err != nil {
 		id.metrics.unavailable.Inc()
@@ -123,19 +145,20 @@ func (id *Identity) challenge(ctx context.Context, t *tenant.Tenant) (answer, te
 }
 
 // Code compares a typed code with the live one. The result is Incomplete, Unreadable, Mismatch (wrong, too old, or none
-// was sent), Locked or Passed. ErrUnavailable: no module answered, nothing was counted.
-func (id *Identity) Code(ctx context.Context, t *tenant.Tenant, ref store.Ref, typed string) (Result, error) {
-	r, err := id.code(ctx, t, ref, typed)
+// was sent), Locked or Passed. held: no code went out to this session, so that whatever is typed is wrong, and counted.
+// ErrUnavailable: no module answered, nothing was counted.
+func (id *Identity) Code(ctx context.Context, t *tenant.Tenant, ref store.Ref, typed string, held bool) (Result, error) {
+	r, err := id.code(ctx, t, ref, typed, held)
 	id.metrics.count("code", r)
 	return r, err
 }
 
-func (id *Identity) code(ctx context.Context, t *tenant.Tenant, ref store.Ref, typed string) (Result, error) {
+func (id *Identity) code(ctx context.Context, t *tenant.Tenant, ref store.Ref, typed string, held bool) (Result, error) {
 	rec, err := id.load(ctx, ref)
 	if err != nil {
 		return 0, err
 	}
-	if rec.state.LockedAt(id.o.Now()) {
+	if rec.state.CodeLockedAt(id.o.Now()) {
 		return Locked, nil
 	}
 	_, f := id.challenger()
@@ -166,8 +189,9 @@ func (id *Identity) code(ctx context.Context, t *tenant.Tenant, ref store.Ref, t
 		if r.state.Code != nil {
 			live = *r.state.Code
 		}
+		id.metrics.compared.Inc()
 		same := subtle.ConstantTimeCompare(hash[:], live.Hash) == 1
-		return same && r.state.CodeFailures < MaxTries && id.o.Now().Before(live.Until)
+		return same && !held && r.state.CodeFailures < MaxTries && id.o.Now().Before(live.Until)
 	})
 }
 

@@ -13,11 +13,12 @@
 //	Unlock     by somebody of the tenant
 //
 // What is learned from a wrong answer. All items are hashed and compared whatever the first ones gave, and the answer is
-// one word for all of them: the recipient is shown the same screen again, told that something did not match, and not
-// what; the code screen is shown only when everything matched, and only then a code goes out. So somebody who knows all
-// items learns that (the code would tell them anyway, by not coming), and somebody who knows some of them learns
-// nothing, neither from the page nor from the time. Going on to a code screen after a mismatch would hide one bit more
-// and leave an honest person waiting for an SMS that never comes.
+// one word for all of them. Where a code follows, a mismatch looks as a match does: the code's screen, which says that an SMS
+// comes only if the answers were right, and leads back to the questions. Behind a mismatch all goes on as behind a match (the
+// code is minted, the same limits are counted, typed codes are compared, counted and lock), but nothing is sent and no code
+// is right (Asking.Held, CodeHeld). So the screen does not show the number either, and an answer takes as long: the one commit
+// that a match costs more, of the SMS, lies behind a least time in linkserver/web. Where no code follows, a match shows the
+// page, and a mismatch the questions again.
 //
 // Tries are events (message.Tried) appended with the version that was read. Of two at the same moment one commits and
 // the other reads again, so each is counted, and no try is answered before it is on disk. Every fifth
@@ -26,10 +27,14 @@
 // chance to guess is 15 in 10,000. A form with an empty or malformed item is no try. Which item is malformed is told: its
 // module says so by what was typed alone (kanji in a field for kana), and nothing was compared.
 //
+// Where a code follows the questions, right answers are counted as wrong ones are, and the fifth closes the questions but not
+// the code, until somebody has passed both: else the lock would tell which was which.
+//
 // A code is valid for five minutes; only its keyed hash is kept (CodeSent). A new one can be had after 30 s, then 60 s,
 // 120 s …; at most 3 in a session, and 5 an hour and 10 a day for one number over all messages of the tenant. The last
 // two are counted in the message's own stream, which survives a restart, and for the number in memory: that one only keeps
-// a phone with many links from being flooded, and a restart gives it no more than another share.
+// a phone with many links from being flooded, and a restart gives it no more than another share. So does the tenant's budget
+// for the day (budget.go): past four fifths it is said in the log and the console, past all of it nothing is sent.
 //
 // After a crash between the acceptance of a code's SMS and CodeSent, the SMS arrives and its code does not match; a new
 // one can be asked for.

@@ -55,6 +55,7 @@ const (
 
 	CodeValid    = 5 * time.Minute
 	firstResend  = 30 * time.Second // then doubled
+	doubleClick  = 5 * time.Second
 	CodesSession = 3
 	codesHour    = 5
 	codesDay     = 10
@@ -81,6 +82,7 @@ type Identity struct {
 	o       Options
 	metrics *metrics
 	numbers *numbers
+	budgets budgets
 	sending [sendingLocks]sync.Mutex // by message: one code at a time
 }
 
@@ -337,7 +339,8 @@ func (id *Identity) Enroll(ctx context.Context, t *tenant.Tenant, messages []uli
 }
 
 // Items compares what was typed, by field, with all items of the message. The result is Incomplete, Unreadable, Mismatch,
-// Locked, NeedCode or Passed. With Unreadable come the indexes of the items that are not in their form: their modules
+// Locked, NeedCode or Passed. Where a code follows, Mismatch must be shown as NeedCode is: the code's screen, and SendCode
+// with held. With Unreadable come the indexes of the items that are not in their form: their modules
 // tell by what was typed alone, before anything is compared. ErrUnavailable: no module answered, nothing was counted.
 func (id *Identity) Items(ctx context.Context, t *tenant.Tenant, ref store.Ref, typed map[string]string) (r Result, unreadable []int, err error) {
 	r, unreadable, err = id.items(ctx, t, ref, typed)
@@ -420,6 +423,7 @@ func (id *Identity) compare(ref store.Ref, answers []message.Answer, forms []str
 		if err != nil {
 			return false, fmt.Errorf("hash a typed answer: %w", err)
 		}
+		id.metrics.compared.Inc()
 		match &= subtle.ConstantTimeCompare(hash[:], a.Hash)
 	}
 	return match == 1, nil
@@ -429,29 +433,36 @@ func (id *Identity) compare(ref store.Ref, answers []message.Answer, forms []str
 func (id *Identity) count(ctx context.Context, ref store.Ref, rec *record, step string, matches func(*record) bool) (Result, error) {
 	for {
 		now := id.o.Now()
-		if rec.state.LockedAt(now) {
+		if rec.lockedAt(step, now) {
 			return Locked, nil
 		}
 		ok := matches(rec)
 		events := []store.NewEvent{event(now, message.Tried, message.Try{Step: step, OK: ok})}
 		result := Mismatch
+		lock := message.Lock{Until: now.Add(LockFor)}
+		if rec.state.Locks+1 >= locksToStay {
+			lock.Until = UntilUnlocked
+		}
+		last := (rec.wrong[step]+1)%MaxTries == 0
 		switch {
-		case ok && step == "identity" && rec.state.Head.Code:
-			result = NeedCode
+		case step == "identity" && rec.state.Head.Code: // a match is counted as well: whoever tries cannot tell them apart
+			if ok {
+				result = NeedCode
+			}
+			if last {
+				lock.Step = step
+				events = append(events, event(now, message.Locked, lock))
+			}
 		case ok:
 			result = Passed
 			events = append(events, event(now, message.Identified, nil))
-		case (rec.wrong[step]+1)%MaxTries == 0:
+		case last:
 			result = Locked
-			until := now.Add(LockFor)
-			if rec.state.Locks+1 >= locksToStay {
-				until = UntilUnlocked
-			}
-			events = append(events, event(now, message.Locked, message.Lock{Until: until}))
+			events = append(events, event(now, message.Locked, lock))
 		}
 		err := id.append(ctx, ref, rec.state.Version, events)
 		if err == nil {
-			if result == Locked {
+			if len(events) > 1 && result != Passed {
 				id.o.Log.Warn("identity locked", "tenant", ref.Tenant, "msg", ref.ID, "step", step, "locks", rec.state.Locks+1)
 			}
 			return result, nil
@@ -489,8 +500,18 @@ func (id *Identity) append(ctx context.Context, ref store.Ref, expect int, event
 // record is a message with what its identity needs besides its state.
 type record struct {
 	state message.State
-	wrong map[string]int // by step, since the last success of that step or unlock
-	codes []time.Time    // when codes were sent
+	// wrong ones by step, since the last success of that step or unlock. Where a code follows the questions, all answers to
+	// them since the last identification.
+	wrong  map[string]int
+	codes  []time.Time // when codes were sent, or withheld
+	unused int         // of them, since the last identification
+}
+
+func (r *record) lockedAt(step string, now time.Time) bool {
+	if step == "code" {
+		return r.state.CodeLockedAt(now)
+	}
+	return r.state.LockedAt(now)
 }
 
 func (id *Identity) load(ctx context.Context, ref store.Ref) (*record, error) {
@@ -510,13 +531,15 @@ func (id *Identity) load(ctx context.Context, ref store.Ref) (*record, error) {
 			if err := m.Decode(&try); err != nil {
 				return nil, fmt.Errorf("message %s: %w", ref.ID, err)
 			}
-			if r.wrong[try.Step]++; try.OK {
+			if r.wrong[try.Step]++; try.OK && !(try.Step == "identity" && r.state.Head.Code) {
 				r.wrong[try.Step] = 0
 			}
-		case message.Unlocked:
+		case message.Unlocked, message.Identified:
 			clear(r.wrong)
-		case message.CodeSent:
+			r.unused = 0
+		case message.CodeSent, message.CodeHeld:
 			r.codes = append(r.codes, e.At)
+			r.unused++
 		}
 	}
 	return r, nil

@@ -43,11 +43,11 @@ func (m *module) Describe(name string) (*proto.DescribeResponse, bool) {
 	switch name {
 	case "auth/knowledge":
 		return &proto.DescribeResponse{AuthFields: []*proto.AuthField{
-			{Name: "birth_date", LabelJa: "生年月日", LabelEn: "Date of birth", HintJa: "例）19980101", MaxLength: 20},
+			{Name: "birth_date", LabelJa: "生年月日", LabelEn: "Date of birth", HintJa: "例）19980101", MaxLength: 20, OneIn: 15_000},
 			{Name: "kana_name", LabelJa: "お名前（カナ）", LabelEn: "Name in kana", Levels: []string{"L2", "L1", "L3"}, Parts: []*proto.AuthPart{{LabelJa: "姓", HintJa: "例）ヤマダ"}, {LabelJa: "名", HintJa: "例）タロウ"}}},
 			{Name: "free", LabelJa: "質問", OwnLabel: true},
 			{Name: "customer_number", LabelJa: "お客様番号"},
-			{Name: "postcode", LabelJa: "郵便番号"},
+			{Name: "postcode", LabelJa: "郵便番号", OneIn: 20},
 		}}, true
 	case "auth/otp_sms":
 		return &proto.DescribeResponse{AuthFields: []*proto.AuthField{{Name: "code", Challenge: true}}}, true
@@ -193,14 +193,14 @@ func (b *bench) items(ref store.Ref, typed map[string]string) Result {
 
 func (b *bench) code(ref store.Ref, typed string) Result {
 	b.t.Helper()
-	r, err := b.Code(b.t.Context(), water, ref, typed)
+	r, err := b.Code(b.t.Context(), water, ref, typed, false)
 	require.NoError(b.t, err)
 	return r
 }
 
 func (b *bench) send(ref store.Ref, session int) Result {
 	b.t.Helper()
-	r, err := b.SendCode(b.t.Context(), water, ref, session)
+	r, err := b.SendCode(b.t.Context(), water, ref, Asking{Session: session})
 	require.NoError(b.t, err)
 	return r
 }
@@ -435,7 +435,7 @@ func TestDoubleClickSendsOneCode(t *testing.T) {
 	ref := b.message(nil, true)
 	var wg sync.WaitGroup
 	for range 10 {
-		wg.Go(func() { b.SendCode(context.Background(), water, ref, 0) })
+		wg.Go(func() { b.SendCode(context.Background(), water, ref, Asking{}) })
 	}
 	wg.Wait()
 	require.Len(t, b.out.sent, 1)
@@ -449,14 +449,14 @@ func TestDeadModuleCountsNothing(t *testing.T) {
 	b.module.mu.Unlock()
 	_, _, err := b.Items(t.Context(), water, ref, right())
 	require.ErrorIs(t, err, ErrUnavailable)
-	_, err = b.Code(t.Context(), water, ref, "123456")
+	_, err = b.Code(t.Context(), water, ref, "123456", false)
 	require.ErrorIs(t, err, ErrUnavailable)
 	_, _, err = b.Enroll(t.Context(), water, []ulid.ULID{newID()}, [][]message.IdentityItem{secrets})
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.Equal(t, 1, b.state(ref).Version)
 	require.NotContains(t, b.log.String(), "C-778899")
 	for range codesDay {
-		_, err = b.SendCode(t.Context(), water, ref, 0)
+		_, err = b.SendCode(t.Context(), water, ref, Asking{})
 		require.ErrorIs(t, err, ErrUnavailable)
 	}
 	b.module.mu.Lock()

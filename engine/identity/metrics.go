@@ -5,6 +5,9 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	steps       *prometheus.CounterVec // step: identity, code, send; result: the names of Result, or failed
 	unavailable prometheus.Counter
+	compared    prometheus.Counter
+	unsent      prometheus.Counter
+	overBudget  prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -16,8 +19,17 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "kakitome_identity_module_failures_total", Help: "Calls of identity modules that gave nothing.",
 		}),
 	}
+	m.compared = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "kakitome_identity_compared_total", Help: "Answers and codes that were hashed and compared.",
+	})
+	m.unsent = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "kakitome_identity_codes_unsent_total", Help: "One-time codes that were due and could not be accepted for sending.",
+	})
+	m.overBudget = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "kakitome_identity_codes_over_budget_total", Help: "One-time codes that were not sent because their tenant had used up its day's budget.",
+	})
 	if reg != nil {
-		reg.MustRegister(m.steps, m.unavailable)
+		reg.MustRegister(m.steps, m.unavailable, m.compared, m.unsent, m.overBudget)
 	}
 	return m
 }

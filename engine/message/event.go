@@ -35,6 +35,7 @@ const (
 	Kept        Type = 21 // Keeping: it outlives its term, its content was sealed anew
 	Resent      Type = 22 // Resending: another message followed it up (再送)
 	Promised    Type = 23 // Promise: what its recipient said of the payment
+	CodeHeld    Type = 24 // a code was asked for and none went out: what was answered before did not match, or it could not be sent
 )
 
 var typeNames = map[Type]string{
@@ -43,6 +44,7 @@ var typeNames = map[Type]string{
 	Canceled: "canceled", Revoked: "revoked", Opened: "opened", Tried: "tried", CodeSent: "code_sent",
 	Identified: "identified", Viewed: "viewed", Answered: "answered", Locked: "locked", Unlocked: "unlocked", Kept: "kept",
 	Resent: "resent", Promised: "promised",
+	CodeHeld: "code_held",
 }
 
 func (t Type) String() string {
@@ -196,6 +198,9 @@ type Code struct {
 // Lock is the data of Locked.
 type Lock struct {
 	Until time.Time `json:"until"` // zero: until somebody unlocks it
+	// Step is identity where a one-time code follows the questions: then only they are closed, and whoever has come to the code
+	// goes on. Empty: all is closed.
+	Step string `json:"step,omitempty"`
 }
 
 // Answer to a survey: sealed JSON of map item index → answers, aad "<id>/answer".

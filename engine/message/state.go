@@ -63,6 +63,7 @@ type State struct {
 	DoubtfulOpening string
 	Failures        int       // wrong identity answers since the last success or unlock
 	LockedUntil     time.Time // zero: not locked
+	LockedStep      string    // as in Lock
 	Locks           int
 	Code            *Code // the live one-time code
 	CodeFailures    int   // wrong codes since the code was sent
@@ -173,6 +174,9 @@ func (s *State) Apply(e Event) error {
 		s.CodesSent++
 	case Identified:
 		s.CodesSent, s.Code = 0, nil
+		if s.LockedStep != "" { // whoever it was that tried, this one had come to the code before
+			s.LockedUntil, s.LockedStep = time.Time{}, ""
+		}
 		if s.IdentifiedAt.IsZero() {
 			s.IdentifiedAt = e.At
 		}
@@ -193,7 +197,7 @@ func (s *State) Apply(e Event) error {
 		if err := e.decode(&l, s.borrows); err != nil {
 			return err
 		}
-		s.LockedUntil = l.Until
+		s.LockedUntil, s.LockedStep = l.Until, l.Step
 		s.Locks++
 	case Kept:
 		var k Keeping
@@ -214,6 +218,7 @@ func (s *State) Apply(e Event) error {
 		}
 		s.Promise = &p
 	case Unlocked:
+		s.LockedStep = ""
 		s.LockedUntil, s.Failures, s.CodeFailures, s.CodesSent, s.Code = time.Time{}, 0, 0, 0, nil
 	}
 	return nil
@@ -361,3 +366,6 @@ func (s *State) MaySubmit(part int, now time.Time) bool {
 
 // LockedAt reports whether identity is locked at a time.
 func (s *State) LockedAt(now time.Time) bool { return now.Before(s.LockedUntil) }
+
+// CodeLockedAt reports whether the code cannot be entered either.
+func (s *State) CodeLockedAt(now time.Time) bool { return s.LockedAt(now) && s.LockedStep == "" }

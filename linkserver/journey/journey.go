@@ -178,7 +178,7 @@ func (j *Journey) Open(ctx context.Context, v *Visit) (Next, error) {
 	case in.state.Head.Code:
 		v.Session.promote(Code)
 		if doubt == "" {
-			return again, j.sendCode(ctx, in)
+			return again, j.sendCode(ctx, in, false)
 		}
 	default:
 		v.Session.promote(In)
@@ -231,11 +231,14 @@ func (j *Journey) Identify(ctx context.Context, v *Visit, control func(name stri
 	switch result {
 	case identity.Passed:
 		v.Session.promote(In)
-	case identity.NeedCode:
-		v.Session.promote(Code)
-		return again, j.sendCode(ctx, in)
-	case identity.Mismatch:
-		v.Session.Note = NoteMismatch
+	case identity.NeedCode, identity.Mismatch:
+		if !in.state.Head.Code {
+			v.Session.Note = NoteMismatch
+			break
+		}
+		v.Session.promote(Code) // whether all matched, nobody sees
+		v.Session.Held = held(result == identity.Mismatch)
+		return again, j.sendCode(ctx, in, true)
 	case identity.Incomplete:
 		v.Session.Note = NoteIncomplete
 	case identity.Unreadable:
@@ -244,8 +247,9 @@ func (j *Journey) Identify(ctx context.Context, v *Visit, control func(name stri
 	return again, nil
 }
 
-func (j *Journey) sendCode(ctx context.Context, v *visit) error {
-	result, err := j.Identity.SendCode(ctx, v.t, v.Link.Ref(), v.Session.Codes)
+// sendCode asks for a code. asked: behind the questions that were answered just now.
+func (j *Journey) sendCode(ctx context.Context, v *visit, asked bool) error {
+	result, err := j.Identity.SendCode(ctx, v.t, v.Link.Ref(), identity.Asking{Session: v.Session.Codes, Held: v.Session.Held == codeHeld, Asked: asked})
 	if err != nil {
 		return err
 	}
@@ -257,13 +261,22 @@ func (j *Journey) sendCode(ctx context.Context, v *visit) error {
 	return nil // what is too soon or too many shows the same screen: the code that was sent may still come
 }
 
+// Again leads back from the code to the questions.
+func (j *Journey) Again(ctx context.Context, v *Visit) (Next, error) {
+	in, err := j.load(ctx, v)
+	if err == nil && v.Standing >= StateOnly && v.Session.Step == Code && len(in.state.Head.Answers) > 0 {
+		v.Session.promote(Identify)
+	}
+	return again, err
+}
+
 // Resend sends another code.
 func (j *Journey) Resend(ctx context.Context, v *Visit) (Next, error) {
 	in, err := j.load(ctx, v)
 	if err != nil || v.Standing < StateOnly || v.Session.Step != Code {
 		return again, err
 	}
-	return again, j.sendCode(ctx, in)
+	return again, j.sendCode(ctx, in, false)
 }
 
 // Code takes the one-time code.
@@ -277,7 +290,7 @@ func (j *Journey) Code(ctx context.Context, v *Visit, typed string) (Next, error
 		v.Session.promote(In)
 		return again, nil
 	}
-	result, err := j.Identity.Code(ctx, in.t, v.Link.Ref(), typed)
+	result, err := j.Identity.Code(ctx, in.t, v.Link.Ref(), typed, v.Session.Held == codeHeld)
 	if err != nil {
 		return again, err
 	}

@@ -88,7 +88,7 @@ func (j *Journey) Show(ctx context.Context, v *Visit) (*Screen, error) {
 			return nil, err
 		}
 		return screen, j.viewed(ctx, in)
-	case in.state.LockedAt(j.Now()):
+	case in.state.CodeLockedAt(j.Now()), in.state.LockedAt(j.Now()) && v.Session.Step != Code:
 		s := j.view(v, proto.View_LOCKED)
 		s.Page.StaysLocked = !in.state.LockedUntil.Before(identity.UntilUnlocked)
 		return s, nil
@@ -96,7 +96,10 @@ func (j *Journey) Show(ctx context.Context, v *Visit) (*Screen, error) {
 	s := j.view(v, proto.View_IDENTIFY)
 	if v.Session.Step == Code {
 		s.Page.View = proto.View_CODE
-		s.Page.PhoneMasked, s.Page.Digits = in.state.Head.Masked, uint32(in.t.Policy.Digits())
+		s.Page.Digits = uint32(in.t.Policy.Digits())
+		if s.Page.CanAskAgain = len(in.state.Head.Answers) > 0; !s.Page.CanAskAgain { // who got here may have known nothing
+			s.Page.PhoneMasked = in.state.Head.Masked
+		}
 		s.Page.ValidMinutes = uint32(identity.CodeValid / time.Minute)
 		s.Page.Resent = note == NoteResent
 	} else {

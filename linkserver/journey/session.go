@@ -48,13 +48,26 @@ type Session struct {
 	Since int64    `json:"b"` // Unix seconds
 	Seen  int64    `json:"s"`
 
-	Codes      int    `json:"c,omitempty"` // one-time codes sent
+	Codes      int    `json:"c,omitempty"` // one-time codes asked for
+	Held       byte   `json:"h,omitempty"` // at Code: whether they go out. A byte long either way, for a cookie's length is seen
 	Viewed     bool   `json:"v,omitempty"` // Viewed was recorded
 	Note       Note   `json:"n,omitempty"`
 	Unreadable []int  `json:"u,omitempty"` // indexes of the questions, with NoteUnreadable
 	Method     string `json:"m,omitempty"` // chosen, not yet started
 	Yen        int64  `json:"y,omitempty"` // the amount that was shown with it
 	Return     string `json:"r,omitempty"` // what the agent brings back
+}
+
+const (
+	codeGoesOut = 1
+	codeHeld    = 2 // not all items matched
+)
+
+func held(yes bool) byte {
+	if yes {
+		return codeHeld
+	}
+	return codeGoesOut
 }
 
 // NewSession begins at the landing page.

@@ -56,6 +56,10 @@ type Server struct {
 // cannot be told from the time.
 const goneAfter = 20 * time.Millisecond
 
+// alikeAfter is the least time after which answers to the questions, and a wish for another code, are answered. A match
+// costs a commit more than a mismatch, the one of the SMS; behind this time it cannot be seen.
+const alikeAfter = 150 * time.Millisecond
+
 // New checks the options.
 func New(o Options) (*Server, error) {
 	if err := o.Config.Validate(); err != nil {
@@ -307,7 +311,11 @@ func (s *Server) step(ctx *fasthttp.RequestCtx, work context.Context, c client, 
 		s.show(ctx, v, s.o.Journey.Fault(v, message), fasthttp.StatusForbidden)
 		return
 	}
+	came := clock.Now()
 	next, err := s.act(work, v, name, args)
+	if name == "identify" || name == "resend" {
+		time.Sleep(alikeAfter - time.Since(came))
+	}
 	switch {
 	case errors.Is(err, errNoStep):
 		s.bare(ctx, fasthttp.StatusNotFound)
@@ -342,6 +350,8 @@ func (s *Server) act(work context.Context, v *journey.Visit, name string, args *
 		return j.Code(work, v, one("code"))
 	case "resend":
 		return j.Resend(work, v)
+	case "again":
+		return j.Again(work, v)
 	case "answer":
 		typed := map[string][]string{}
 		for key, value := range args.All() {

@@ -1641,6 +1641,7 @@ type ChallengeRequest struct {
 	ValidFor      *durationpb.Duration   `protobuf:"bytes,4,opt,name=valid_for,json=validFor,proto3" json:"valid_for,omitempty"`
 	SenderName    string                 `protobuf:"bytes,5,opt,name=sender_name,json=senderName,proto3" json:"sender_name,omitempty"` // the company, for the text
 	LinkHost      string                 `protobuf:"bytes,6,opt,name=link_host,json=linkHost,proto3" json:"link_host,omitempty"`       // for the bound line "@host #code"; empty: without it
+	Segments      uint32                 `protobuf:"varint,7,opt,name=segments,proto3" json:"segments,omitempty"`                      // SMS segments that the text may have, 1 or 2; 0 means 1
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1715,6 +1716,13 @@ func (x *ChallengeRequest) GetLinkHost() string {
 		return x.LinkHost
 	}
 	return ""
+}
+
+func (x *ChallengeRequest) GetSegments() uint32 {
+	if x != nil {
+		return x.Segments
+	}
+	return 0
 }
 
 type ChallengeResponse struct {
@@ -4098,7 +4106,7 @@ func (x *Claim) GetReceiptNumber() string {
 
 // Page is the whole model of one view. It holds nothing of one request: the renderer writes the placeholders
 // __LINK__ (the link's own path, "/a/xxxxxxxxxx") and __FORM__ (the form token) literally and the host fills them.
-// Forms are POST to __LINK__/open, /identify, /code, /resend, /answer, /checkout, /pay, /cancel, /state, /redirect or /promise, with a
+// Forms are POST to __LINK__/open, /identify, /code, /resend, /again, /answer, /checkout, /pay, /cancel, /state, /redirect or /promise, with a
 // hidden input "form" of value __FORM__. Links of the page's own go to __LINK__, __LINK__?lang=ja, __LINK__?lang=en and
 // __LINK__/documents/{name}. No script, no foreign resource; styles in one <style> element.
 type Page struct {
@@ -4131,6 +4139,7 @@ type Page struct {
 	Message         string                 `protobuf:"bytes,26,opt,name=message,proto3" json:"message,omitempty"`                                           // FAULT: what to do, in lang
 	Identify        bool                   `protobuf:"varint,27,opt,name=identify,proto3" json:"identify,omitempty"`                                        // LANDING: an identity check follows
 	Unreadable      bool                   `protobuf:"varint,28,opt,name=unreadable,proto3" json:"unreadable,omitempty"`                                    // CODE: what was typed is no code; IDENTIFY: some of fields are
+	CanAskAgain     bool                   `protobuf:"varint,30,opt,name=can_ask_again,json=canAskAgain,proto3" json:"can_ask_again,omitempty"`             // CODE: questions came before; a form to __LINK__/again leads back to them, for who got no code
 	StaysLocked     bool                   `protobuf:"varint,29,opt,name=stays_locked,json=staysLocked,proto3" json:"stays_locked,omitempty"`               // LOCKED: it does not end by itself; only the sender can end it
 	Promise         *Promise               `protobuf:"bytes,40,opt,name=promise,proto3" json:"promise,omitempty"`                                           // INFO: what the payer may say, or said, of the payment; none: nothing is asked
 	unknownFields   protoimpl.UnknownFields
@@ -4359,6 +4368,13 @@ func (x *Page) GetIdentify() bool {
 func (x *Page) GetUnreadable() bool {
 	if x != nil {
 		return x.Unreadable
+	}
+	return false
+}
+
+func (x *Page) GetCanAskAgain() bool {
+	if x != nil {
+		return x.CanAskAgain
 	}
 	return false
 }
@@ -5466,7 +5482,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x127\n" +
 	"\x05items\x18\x02 \x03(\v2!.kakitome.plugin.v0.CanonicalItemR\x05items\"L\n" +
 	"\x11CanonicalResponse\x127\n" +
-	"\x05forms\x18\x01 \x03(\v2!.kakitome.plugin.v0.CanonicalFormR\x05forms\"\xe4\x01\n" +
+	"\x05forms\x18\x01 \x03(\v2!.kakitome.plugin.v0.CanonicalFormR\x05forms\"\x80\x02\n" +
 	"\x10ChallengeRequest\x12,\n" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x16\n" +
@@ -5474,7 +5490,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"\tvalid_for\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\bvalidFor\x12\x1f\n" +
 	"\vsender_name\x18\x05 \x01(\tR\n" +
 	"senderName\x12\x1b\n" +
-	"\tlink_host\x18\x06 \x01(\tR\blinkHost\"p\n" +
+	"\tlink_host\x18\x06 \x01(\tR\blinkHost\x12\x1a\n" +
+	"\bsegments\x18\a \x01(\rR\bsegments\"p\n" +
 	"\x11ChallengeResponse\x12\x16\n" +
 	"\x06answer\x18\x01 \x01(\tR\x06answer\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12/\n" +
@@ -5683,7 +5700,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x05lines\x18\x05 \x03(\v2\x1c.kakitome.plugin.v0.LineItemR\x05lines\x12\"\n" +
 	"\rpaid_at_store\x18\x06 \x01(\tR\vpaidAtStore\x123\n" +
 	"\apaid_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06paidAt\x12%\n" +
-	"\x0ereceipt_number\x18\b \x01(\tR\rreceiptNumber\"\x9b\t\n" +
+	"\x0ereceipt_number\x18\b \x01(\tR\rreceiptNumber\"\xbf\t\n" +
 	"\x04Page\x12,\n" +
 	"\x04view\x18\x01 \x01(\x0e2\x18.kakitome.plugin.v0.ViewR\x04view\x12\x12\n" +
 	"\x04lang\x18\x02 \x01(\tR\x04lang\x12/\n" +
@@ -5717,7 +5734,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"\bidentify\x18\x1b \x01(\bR\bidentify\x12\x1e\n" +
 	"\n" +
 	"unreadable\x18\x1c \x01(\bR\n" +
-	"unreadable\x12!\n" +
+	"unreadable\x12\"\n" +
+	"\rcan_ask_again\x18\x1e \x01(\bR\vcanAskAgain\x12!\n" +
 	"\fstays_locked\x18\x1d \x01(\bR\vstaysLocked\x125\n" +
 	"\apromise\x18( \x01(\v2\x1b.kakitome.plugin.v0.PromiseR\apromise\"k\n" +
 	"\aPromise\x12\x12\n" +

@@ -1,7 +1,7 @@
 // Otp_sms is the identity module for a one-time code by SMS. It mints the code and writes the text; the host sends it
 // to the message's own number, keeps the keyed hash, counts tries and lets it expire. Nothing of it is kept here.
 //
-// The text always fits one segment of 70 UTF-16 units, so that no code arrives in halves:
+// The text fits one segment of 70 UTF-16 units, so that no code arrives in halves, or two where the host allows two:
 //
 //	「1234」お客様の認証番号です。認証番号は5分間有効です。他の方と共有することはお控えください。〇〇県水道局
 //	@xx.jp #1234
@@ -52,6 +52,7 @@ const (
 	minDigits = 4
 	maxDigits = 8
 	maxUnits  = 70 // of UTF-16 in one SMS segment
+	twoUnits  = 67 * 2
 	minValid  = time.Minute
 	maxValid  = time.Hour
 )
@@ -86,7 +87,7 @@ func (otp) Challenge(_ context.Context, in *proto.ChallengeRequest) (*proto.Chal
 	if err != nil {
 		return nil, fmt.Errorf("mint a code: %w", err)
 	}
-	return &proto.ChallengeResponse{Answer: code, Text: text(code, int(valid/time.Minute), name, in.LinkHost)}, nil
+	return &proto.ChallengeResponse{Answer: code, Text: text(code, int(valid/time.Minute), name, in.LinkHost, in.Segments)}, nil
 }
 
 var hostname = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`)
@@ -112,14 +113,17 @@ var fallbacks = []string{
 	"「%s」認証番号（%d分間有効）",
 }
 
-// text is the SMS for code: the fullest words that fit, and the bound line where there is room for it.
-func text(code string, minutes int, name, host string) string {
+// text is the SMS for code: the fullest words that fit, and the bound line where there is room for it, or a second segment.
+func text(code string, minutes int, name, host string, segments uint32) string {
 	bound := ""
 	if host != "" {
 		bound = "\n@" + host + " #" + code
 	}
 	for _, words := range fallbacks {
 		s := fmt.Sprintf(words, code, minutes) + name
+		if segments >= 2 && units(s)+units(bound) <= twoUnits {
+			return s + bound
+		}
 		switch n := units(s); {
 		case n+units(bound) <= maxUnits:
 			return s + bound

@@ -30,7 +30,7 @@ func TestTextOfACode(t *testing.T) {
 		{"123456", strings.Repeat("〇", 60), "", "「123456」認証番号（5分間有効）" + strings.Repeat("〇", 50) + "…"},
 		{"123456", strings.Repeat("𠮷", 60), "", "「123456」認証番号（5分間有効）" + strings.Repeat("𠮷", 25) + "…"},
 	} {
-		require.Equal(t, c.want, text(c.code, 5, c.name, c.host))
+		require.Equal(t, c.want, text(c.code, 5, c.name, c.host, 1))
 	}
 }
 
@@ -103,4 +103,13 @@ func TestTypedCodeIsFolded(t *testing.T) {
 	}
 	require.Equal(t, "unknown_field", canonical(&proto.CanonicalItem{Field: "phone", Value: "1234"}).Error.GetCode())
 	require.Equal(t, "unknown_level", canonical(&proto.CanonicalItem{Field: "code", Level: "L1", Value: "1234"}).Error.GetCode())
+}
+
+func TestSecondSegmentTakesTheBoundLine(t *testing.T) {
+	name := "〇〇県〇〇市上下水道局お客様センター"
+	one := text("123456", 5, name, "pay.example.jp", 1)
+	require.NotContains(t, one, "@")
+	two := text("123456", 5, name, "pay.example.jp", 2)
+	require.Equal(t, "「123456」お客様の認証番号です。認証番号は5分間有効です。他の方と共有することはお控えください。"+name+"\n@pay.example.jp #123456", two)
+	require.LessOrEqual(t, units(text("12345678", 60, strings.Repeat("𠮷", 60), strings.Repeat("a", 63)+".example.jp", 2)), twoUnits)
 }

@@ -105,6 +105,8 @@ func everyView() map[string]*proto.Page {
 		"02-identify-unreadable": {View: proto.View_IDENTIFY, Fields: unreadable(questions()), Unreadable: true},
 		"03-code-unreadable":     {View: proto.View_CODE, PhoneMasked: "080-****-9008", Digits: 4, ValidMinutes: 5, Unreadable: true},
 		"03-code":                {View: proto.View_CODE, PhoneMasked: "080-****-9008", Digits: 6, ValidMinutes: 5},
+		"03-code-again":          {View: proto.View_CODE, CanAskAgain: true, Digits: 6, ValidMinutes: 5},
+		"03-code-again-resent":   {View: proto.View_CODE, CanAskAgain: true, Digits: 6, ValidMinutes: 5, Resent: true},
 		"03-code-mismatch":       {View: proto.View_CODE, PhoneMasked: "080-****-9008", Digits: 6, ValidMinutes: 5, Mismatch: true},
 		"03-code-incomplete":     {View: proto.View_CODE, PhoneMasked: "080-****-9008", Digits: 4, ValidMinutes: 5, Incomplete: true},
 		"03-code-resent":         {View: proto.View_CODE, PhoneMasked: "080-****-9008", Digits: 4, ValidMinutes: 5, Resent: true},
