@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -98,7 +99,11 @@ func syncFails(ctx context.Context, g *rig) error {
 	if g.result.Skipped = straces(); g.result.Skipped != "" {
 		return nil
 	}
-	if err := g.begin(ctx, apptest.Options{}); err != nil {
+	if err := g.open(ctx, apptest.Options{}); err != nil {
+		return err
+	}
+	g.load.Expect = []int{http.StatusServiceUnavailable} // by an engine that is about to end
+	if err := g.startLoad(ctx); err != nil {
 		return err
 	}
 	kinds := []string{"msync", "fsync", "fsync,msync,fdatasync", "fdatasync"}
