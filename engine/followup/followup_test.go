@@ -203,6 +203,14 @@ func (r *room) order(o Order) State {
 	return s
 }
 
+// Single messages wait for one another, what stands for many does not wait.
+func TestBusyStoreIsKeptUpWith(t *testing.T) {
+	require.Equal(t, syncEvery, pause(1, 0))
+	require.Equal(t, syncEvery/4, pause(crowd-1, 3*syncEvery/4))
+	require.Zero(t, pause(1, 2*syncEvery))
+	require.Zero(t, pause(crowd, 0))
+}
+
 func TestMessagesStandInTheListOfTheirState(t *testing.T) {
 	r := open(t)
 	r.run()

@@ -19,8 +19,10 @@ import (
 )
 
 const (
-	// syncEvery is the least time between two synced batches of the index: it lies on the disk of the log.
+	// syncEvery is the least time between two synced batches of the index: it lies on the disk of the log. Batches of crowd
+	// events and more go at once, or the lists would fall behind a busy store, and take hours to fill anew.
 	syncEvery = 200 * time.Millisecond
+	crowd     = 500
 	// horizon is how long a message can be followed up: links live 400 days at the most.
 	horizon = 500 * 24 * time.Hour
 	// readerKey holds the name of the reader that fills this directory. It is shorter than any other key.
@@ -59,7 +61,16 @@ func key(t tenant.ID, l List, id ulid.ULID) []byte {
 	return append(append(append(make([]byte, 0, len(t)+18), t...), 0, keys[l]), id[:]...)
 }
 
-// apply takes what happened to messages. It waits for its turn, so that a busy store does not have the disk synced all the time.
+// pause is how long a batch of n events waits when the one before was synced a time ago.
+func pause(n int, ago time.Duration) time.Duration {
+	if n >= crowd {
+		return 0
+	}
+	return max(syncEvery-ago, 0)
+}
+
+// apply takes what happened to messages. A small batch waits for its turn, so that single messages do not have the disk synced
+// all the time.
 func (ix *index) apply(ctx context.Context, batch []store.Event) error {
 	b := ix.db.NewBatch()
 	defer b.Close()
@@ -71,7 +82,7 @@ func (ix *index) apply(ctx context.Context, batch []store.Event) error {
 	if b.Empty() {
 		return nil
 	}
-	if wait := syncEvery - clock.Now().Sub(ix.synced); wait > 0 {
+	if wait := pause(len(batch), clock.Now().Sub(ix.synced)); wait > 0 {
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
 		select {
