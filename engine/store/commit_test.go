@@ -171,6 +171,35 @@ func TestFullQueueAnswersBusy(t *testing.T) {
 	require.ErrorIs(t, q.put(&request{txs: make([]Tx, 1), size: 1}), ErrClosed)
 }
 
+// Names that lie in the lowest level are found, and those that do not are not, with and without its filters.
+func TestNamesOfTheLowestLevel(t *testing.T) {
+	s := open(t, testOptions(t))
+	const n = 2000
+	name := func(i int) string { return fmt.Sprintf("name-%05d", i) }
+	var txs []Tx
+	for i := range n {
+		txs = append(txs, Tx{{Ref: newRef(acme, Message), Events: event(1, "head"), Names: []Name{{Space: ByToken, Key: name(i), Exclusive: true}}}})
+	}
+	errs, err := s.Commit(t.Context(), txs...)
+	require.NoError(t, errors.Join(append(errs, err)...))
+	require.NoError(t, s.index.writeOut())
+	require.NoError(t, s.index.db.Compact(t.Context(), []byte{0}, []byte{0xff}, false))
+	require.False(t, s.index.deep.Load(), "little is there")
+	for _, from := range []int64{deepFrom, 1} {
+		s.index.deepFrom = from
+		s.index.measure()
+		require.Equal(t, from == 1, s.index.deep.Load())
+		for i := range n {
+			_, _, err := s.Lookup(t.Context(), tenant.Operator(), ByToken, name(i))
+			require.NoError(t, err)
+			_, _, err = s.Lookup(t.Context(), tenant.Operator(), ByToken, name(i)+"x")
+			require.ErrorIs(t, err, ErrNotFound)
+		}
+		var taken *TakenError
+		require.ErrorAs(t, commit1(t, s, Change{Ref: newRef(acme, Message), Events: event(1, "head"), Names: []Name{{Space: ByToken, Key: name(7), Exclusive: true}}}), &taken)
+	}
+}
+
 // Bulk that fills the queue leaves an eighth of it, in bytes and in transactions, to what is urgent.
 func TestBulkLeavesRoomForUrgent(t *testing.T) {
 	for name, of := range map[string]func(share int) *request{

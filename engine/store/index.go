@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -42,6 +43,9 @@ import (
 type index struct {
 	db    *pebble.DB
 	store ulid.ULID
+
+	deepFrom int64       // deepFrom, but for tests
+	deep     atomic.Bool // see storedName
 
 	writing sync.Mutex // held by who writes out a stage, or lives; taken before applying
 
@@ -82,7 +86,7 @@ const (
 func openIndex(dir string, store ulid.ULID, o Options, fatal func(error)) (*index, error) {
 	log := o.Log
 	ix := &index{
-		store: store, young: map[ulid.ULID]*life{}, tenants: map[string]tenant.ID{}, queues: map[string]string{}, stage: newStage(1),
+		store: store, deepFrom: deepFrom, young: map[ulid.ULID]*life{}, tenants: map[string]tenant.ID{}, queues: map[string]string{}, stage: newStage(1),
 	}
 	opt := &pebble.Options{
 		DisableWAL:                  true,
@@ -110,6 +114,7 @@ func openIndex(dir string, store ulid.ULID, o Options, fatal func(error)) (*inde
 	if ix.db, err = pebble.Open(dir, opt); err != nil {
 		return nil, fmt.Errorf("open index in %s (it is derived: move it away and it is rebuilt): %w", dir, err)
 	}
+	ix.measure()
 	if ix.next, err = ix.readMark(); err == nil {
 		err = ix.readNewest()
 	}
@@ -447,6 +452,7 @@ func (ix *index) finish(mark uint64, lives []*life) error {
 	ix.mu.Lock()
 	ix.old = nil
 	ix.mu.Unlock()
+	ix.measure()
 	return nil
 }
 
@@ -562,16 +568,48 @@ func (ix *index) name(key []byte) (name, bool, error) {
 	if n, there, err := ix.stagedName(key); there || err != nil {
 		return n, there, err
 	}
-	v, closer, err := ix.db.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return name{}, false, nil
-	}
+	n, there, err := ix.storedName(key)
 	if err != nil {
-		return name{}, false, fmt.Errorf("read a name in the index: %w", err)
+		err = fmt.Errorf("read a name in the index: %w", err)
 	}
-	defer closer.Close()
-	n, err := parseName(v)
+	return n, there, err
+}
+
+// storedName reads a name from Pebble. Most names that are asked for are new, and in none of its files. Get does not look at
+// the filters of the lowest level, which has nearly all that is old: it would read a block from there, for nothing. An
+// iterator does, but costs more to make than a Get of what is in memory.
+func (ix *index) storedName(key []byte) (n name, there bool, err error) {
+	if !ix.deep.Load() {
+		v, closer, err := ix.db.Get(key)
+		if errors.Is(err, pebble.ErrNotFound) {
+			return name{}, false, nil
+		}
+		if err != nil {
+			return name{}, false, err
+		}
+		defer closer.Close()
+		n, err = parseName(v)
+		return n, err == nil, err
+	}
+	it, err := ix.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
+	if err != nil {
+		return name{}, false, err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	if !it.SeekPrefixGE(key) || !bytes.Equal(it.Key(), key) {
+		return name{}, false, it.Error()
+	}
+	n, err = parseName(it.Value())
 	return n, err == nil, err
+}
+
+// deepFrom is the size of Pebble's lowest level from which names are looked up through its filters, in bytes.
+const deepFrom = 64 << 20
+
+// measure sees whether the lowest level is large.
+func (ix *index) measure() {
+	levels := ix.db.Metrics().Levels
+	ix.deep.Store(levels[len(levels)-1].TablesSize >= ix.deepFrom)
 }
 
 func (ix *index) stagedName(key []byte) (n name, there bool, err error) {
