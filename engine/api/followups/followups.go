@@ -13,10 +13,11 @@
 package followups
 
 import (
-	"bufio"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
+	"io"
 	"maps"
 	"strconv"
 	"strings"
@@ -223,20 +224,22 @@ func (r *request) calls() {
 		r.bad(fault)
 		return
 	}
-	if !r.record("followup.calls", string(r.list), "") {
+	if !r.IsHead() && !r.record("followup.calls", string(r.list), "") {
 		return
 	}
 	id, list, lang, ups := r.caller.Tenant.ID, r.list, r.caller.Lang, r.followUps
 	r.SetContentType("text/csv")
 	r.Response.Header.Set("Content-Disposition", `attachment; filename="calls-`+string(list)+`.csv"`)
-	r.SetBodyStreamWriter(func(w *bufio.Writer) {
+	r.caller.Stream(r.RequestCtx, func(to io.Writer) error {
 		ctx, cancel := context.WithTimeout(context.Background(), fileTime)
 		defer cancel()
 		now := clock.Now()
-		_, _ = w.WriteString("\ufeff") // told by the writer below
-		sheet := csv.NewWriter(w)
+		if _, err := io.WriteString(to, "\ufeff"); err != nil {
+			return err
+		}
+		sheet := csv.NewWriter(to)
 		sheet.UseCRLF = true
-		_ = sheet.Write(followup.CallHeader(lang))
+		_ = sheet.Write(followup.CallHeader(lang)) // sticks until Flush
 		err := ups.Each(ctx, id, list, f, func(it *followup.Item) error {
 			row := it.CallRow(list, now, lang)
 			for i, c := range row {
@@ -245,14 +248,11 @@ func (r *request) calls() {
 			return sheet.Write(row)
 		})
 		sheet.Flush()
-		if err != nil { // the client sees a file that ends without its last line
-			ups.Log.Error("call list was cut off", "tenant", id, "list", list, "err", err)
-			panic(errCutOff)
-		}
+		return cmp.Or(err, sheet.Error())
+	}, func(err error) {
+		ups.Log.Error("call list was cut off", "tenant", id, "list", list, "err", err)
 	})
 }
-
-var errCutOff = errors.New("call list was cut off")
 
 func (r *request) start() {
 	var body Order

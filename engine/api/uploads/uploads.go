@@ -29,7 +29,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -412,36 +411,14 @@ func (r *request) export() {
 	r.ctx.SetContentType("text/csv; charset=utf-8")
 	r.ctx.Response.Header.Set("Content-Language", r.caller.Lang)
 	r.ctx.Response.Header.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="kakitome-%s.csv"`, r.id))
-	if r.ctx.IsHead() {
-		return
-	}
 	campaigns, scope, id, lang := r.campaigns, r.scope, r.id, r.caller.Lang
-	from, to := io.Pipe()
-	e := &export{from: from}
-	e.writing.Go(func() {
+	r.caller.Stream(r.ctx, func(to io.Writer) error {
 		work, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		err := campaigns.WriteCSV(work, scope, id, lang, to)
-		if err != nil && !errors.Is(err, io.ErrClosedPipe) {
-			campaigns.Log.Error("export of findings ended early", "campaign", id, "err", err)
-		}
-		to.CloseWithError(err)
+		return campaigns.WriteCSV(work, scope, id, lang, to)
+	}, func(err error) {
+		campaigns.Log.Error("export of findings ended early", "campaign", id, "err", err)
 	})
-	r.ctx.SetBodyStream(e, -1)
-}
-
-// export is a body that is being written. The server closes it behind the answer, whole or not.
-type export struct {
-	from    *io.PipeReader
-	writing sync.WaitGroup
-}
-
-func (e *export) Read(p []byte) (int, error) { return e.from.Read(p) }
-
-func (e *export) Close() error {
-	err := e.from.Close()
-	e.writing.Wait()
-	return err
 }
 
 // parameters refuses those that the path does not know, and what is given twice.
