@@ -200,5 +200,5 @@ func (s *Server) callList(w http.ResponseWriter, r *http.Request, v *visit) erro
 		return err
 	}
 	err = s.FollowUps.Each(r.Context(), v.Tenant.ID, l, f, func(it *followup.Item) error { return sh.write(it.CallRow(l, v.now, v.Lang)...) })
-	return errors.Join(err, sh.close())
+	return s.finish(r, v, sh, err)
 }
