@@ -69,6 +69,11 @@ type Caller struct {
 // By names the caller in records.
 func (c *Caller) By() string { return "key:" + c.Key }
 
+// Record puts into the tenant's audit log what the caller does to what.
+func (c *Caller) Record(ctx context.Context, log *audit.Log, action, target, detail string) error {
+	return log.Record(ctx, c.Tenant.ID, audit.Entry{By: "key:" + c.KeyID, From: c.Address.String(), Action: action, Target: target, Detail: detail})
+}
+
 // Server is the API. Safe for concurrent use.
 type Server struct {
 	Options

@@ -10,7 +10,6 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/valyala/fasthttp"
 
-	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/intake"
@@ -159,8 +158,7 @@ func (s *Server) getMessage(ctx *fasthttp.RequestCtx, c *Caller, id string) {
 	}
 	unmask := q["unmask"] == "1"
 	if unmask {
-		entry := audit.Entry{By: "key:" + c.KeyID, From: c.Address.String(), Action: "message.unmask", Target: ref.ID.String()}
-		if err := s.audit.Record(work, c.Tenant.ID, entry); err != nil {
+		if err := c.Record(work, s.audit, "message.unmask", ref.ID.String(), ""); err != nil {
 			c.Fail(ctx, "unmask message", err)
 			return
 		}

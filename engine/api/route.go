@@ -63,6 +63,22 @@ func (s *Server) route(ctx *fasthttp.RequestCtx, c *Caller, path string) string 
 	return "unknown"
 }
 
+// Do does what a path has for the request's method; GET serves HEAD too. No ways: there is no such path.
+func (c *Caller) Do(ctx *fasthttp.RequestCtx, ways map[string]func()) {
+	method := string(ctx.Method())
+	if method == fasthttp.MethodHead {
+		method = fasthttp.MethodGet
+	}
+	switch do := ways[method]; {
+	case len(ways) == 0:
+		c.Refuse(ctx, NotFound)
+	case do == nil:
+		c.RefuseMethod(ctx, maps.Keys(ways))
+	default:
+		do()
+	}
+}
+
 // RefuseMethod answers to a method that is not among those of the path.
 func (c *Caller) RefuseMethod(ctx *fasthttp.RequestCtx, methods iter.Seq[string]) {
 	var allow []string

@@ -15,7 +15,6 @@ package callbacks
 import (
 	"context"
 	"errors"
-	"maps"
 	"strings"
 	"time"
 
@@ -98,20 +97,14 @@ func (h *handler) serve(ctx *fasthttp.RequestCtx, caller *api.Caller) {
 		r.name, what, deeper = strings.Cut(rest, "/")
 		way = r.ways(what, deeper)
 	}
-	method := string(ctx.Method())
-	if method == fasthttp.MethodHead {
-		method = fasthttp.MethodGet
-	}
-	switch do := way[method]; {
-	case len(way) == 0:
-		caller.Refuse(ctx, api.NotFound)
-	case do == nil:
-		caller.RefuseMethod(ctx, maps.Keys(way))
-	default:
-		if _, ok := caller.Query(ctx); ok {
-			do()
+	for method, do := range way {
+		way[method] = func() {
+			if _, ok := caller.Query(ctx); ok { // none is known
+				do()
+			}
 		}
 	}
+	caller.Do(ctx, way)
 }
 
 func (r *request) ways(what string, deeper bool) map[string]func() {
@@ -149,7 +142,7 @@ func (r *request) now() (*tenant.Callback, bool) {
 
 // record writes the audit log; without it nothing is done.
 func (r *request) record(action, detail string) bool {
-	err := r.audit.Record(r.work, r.id, audit.Entry{By: "key:" + r.caller.KeyID, From: r.caller.Address.String(), Action: action, Target: r.name, Detail: detail})
+	err := r.caller.Record(r.work, r.audit, action, r.name, detail)
 	if err != nil {
 		r.refuse(err)
 	}

@@ -74,7 +74,7 @@ func give(ctx *fasthttp.RequestCtx, caller *api.Caller, c *certificate.Certifica
 	}
 	work, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	err = log.Record(work, caller.Tenant.ID, audit.Entry{By: "key:" + caller.KeyID, From: caller.Address.String(), Action: certificate.Action, Target: text, Detail: certificate.Detail(pdf, content)})
+	err = caller.Record(work, log, certificate.Action, text, certificate.Detail(pdf, content))
 	if err != nil {
 		caller.Fail(ctx, "certificate", err)
 		return

@@ -18,7 +18,6 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
-	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -54,19 +53,7 @@ func Handler(f *followup.FollowUps, log *audit.Log) api.Handler {
 		work, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		r := &request{RequestCtx: ctx, followUps: f, audit: log, caller: caller, work: work}
-		ways := r.ways(string(ctx.Path()))
-		method := string(ctx.Method())
-		if method == fasthttp.MethodHead {
-			method = fasthttp.MethodGet
-		}
-		switch do := ways[method]; {
-		case len(ways) == 0:
-			caller.Refuse(ctx, api.NotFound)
-		case do == nil:
-			caller.RefuseMethod(ctx, maps.Keys(ways))
-		default:
-			do()
-		}
+		caller.Do(ctx, r.ways(string(ctx.Path())))
 	}
 }
 
@@ -106,7 +93,7 @@ func (r *request) ways(path string) map[string]func() {
 
 // record writes the audit log; without it nothing is done.
 func (r *request) record(action, target, detail string) bool {
-	err := r.audit.Record(r.work, r.caller.Tenant.ID, audit.Entry{By: "key:" + r.caller.KeyID, From: r.caller.Address.String(), Action: action, Target: target, Detail: detail})
+	err := r.caller.Record(r.work, r.audit, action, target, detail)
 	if err != nil {
 		r.refuse(err)
 	}

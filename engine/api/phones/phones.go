@@ -16,7 +16,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -121,19 +120,7 @@ func (h *handler) serve(ctx *fasthttp.RequestCtx, caller *api.Caller) {
 	work, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	r := &request{handler: h, RequestCtx: ctx, caller: caller, work: work}
-	way := r.ways(string(ctx.Path()))
-	method := string(ctx.Method())
-	if method == fasthttp.MethodHead {
-		method = fasthttp.MethodGet
-	}
-	switch do := way[method]; {
-	case len(way) == 0:
-		caller.Refuse(ctx, api.NotFound)
-	case do == nil:
-		caller.RefuseMethod(ctx, maps.Keys(way))
-	default:
-		do()
-	}
+	caller.Do(ctx, r.ways(string(ctx.Path())))
 }
 
 func (r *request) ways(path string) map[string]func() {
@@ -185,7 +172,7 @@ func (r *request) page(action string, known ...string) (before ulid.ULID, limit 
 
 // record writes the audit log; without it nothing is done.
 func (r *request) record(action, target string) bool {
-	err := r.audit.Record(r.work, r.caller.Tenant.ID, audit.Entry{By: "key:" + r.caller.KeyID, From: r.caller.Address.String(), Action: action, Target: target})
+	err := r.caller.Record(r.work, r.audit, action, target, "")
 	if err != nil {
 		r.refuse(err)
 	}

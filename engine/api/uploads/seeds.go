@@ -56,7 +56,7 @@ func (h *handler) serveSeeds(ctx *fasthttp.RequestCtx, caller *api.Caller) {
 			way = map[string]func(){"GET": func() { r.getSeed(name) }, "PUT": func() { r.putSeed(name) }, "DELETE": func() { r.deleteSeed(name) }}
 		}
 	}
-	r.run(way)
+	caller.Do(ctx, way)
 }
 
 func (r *request) listSeeds() {
@@ -127,7 +127,7 @@ func (r *request) deleteSeed(name string) {
 // setSeed sets or takes away a seed, on record in the audit log before it is done.
 func (r *request) setSeed(action, name, number string) error {
 	id := r.caller.Tenant.ID
-	if err := r.audit.Record(r.work, id, audit.Entry{By: "key:" + r.caller.KeyID, From: r.caller.Address.String(), Action: action, Target: name}); err != nil {
+	if err := r.caller.Record(r.work, r.audit, action, name, ""); err != nil {
 		return err
 	}
 	return r.campaigns.SetSeed(r.work, id, name, number)

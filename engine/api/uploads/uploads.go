@@ -25,7 +25,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -138,23 +137,7 @@ func (h *handler) serve(ctx *fasthttp.RequestCtx, caller *api.Caller) {
 			way = r.ways(what, deeper)
 		}
 	}
-	r.run(way)
-}
-
-// run does what the method has; no methods: there is no such path.
-func (r *request) run(methods map[string]func()) {
-	method := string(r.ctx.Method())
-	if method == fasthttp.MethodHead {
-		method = fasthttp.MethodGet
-	}
-	switch do := methods[method]; {
-	case len(methods) == 0:
-		r.caller.Refuse(r.ctx, api.NotFound)
-	case do == nil:
-		r.caller.RefuseMethod(r.ctx, maps.Keys(methods))
-	default:
-		do()
-	}
+	caller.Do(ctx, way)
 }
 
 // ways are the methods of the path of an upload, or of what is below it; nil: there is no such path.
@@ -208,7 +191,7 @@ func (r *request) say(action string, body any, do func(context.Context, tenant.S
 		if b, ok := body.(*Without); ok && st.Canary != nil && slices.Contains(st.Canary.Failed, b.Carrier) {
 			detail = b.Carrier
 		}
-		err = r.audit.Record(r.work, r.caller.Tenant.ID, audit.Entry{By: "key:" + r.caller.KeyID, From: r.caller.Address.String(), Action: action, Target: r.id.String(), Detail: detail})
+		err = r.caller.Record(r.work, r.audit, action, r.id.String(), detail)
 	}
 	if err == nil {
 		st, err = do(r.work, r.scope, r.id, r.caller.By())
@@ -402,7 +385,7 @@ func (r *request) export() {
 	}
 	st, err := r.campaigns.State(r.work, r.scope, r.id)
 	if err == nil && !r.ctx.IsHead() {
-		err = r.audit.Record(r.work, r.caller.Tenant.ID, audit.Entry{By: "key:" + r.caller.KeyID, From: r.caller.Address.String(), Action: "upload.findings.export", Target: st.ID.String()})
+		err = r.caller.Record(r.work, r.audit, "upload.findings.export", st.ID.String(), "")
 	}
 	if err != nil {
 		r.refuse(err)
