@@ -26,18 +26,6 @@ import (
 
 const exportBatch = 500
 
-// safeCell makes a cell that a spreadsheet takes as text: what begins like a formula gets an apostrophe in front.
-func safeCell(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	// full-width forms are folded to the same by some programs
-	if r, _ := utf8.DecodeRuneInString(s); strings.ContainsRune("＝＋－＠", r) {
-		return "'" + s
-	}
-	return s
-}
-
 // cp932 writes text as Windows-31J. What that has under another code point is mapped to it; what it has not becomes 〓.
 type cp932 struct {
 	w io.Writer
@@ -125,7 +113,7 @@ func (u *wholeRunes) Write(p []byte) (int, error) {
 
 func (sh *sheet) write(cells ...string) error {
 	for i, c := range cells {
-		cells[i] = safeCell(c)
+		cells[i] = message.Cell(c)
 	}
 	sh.n++
 	return sh.csv.Write(cells)

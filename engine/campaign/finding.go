@@ -194,7 +194,7 @@ func (c *Campaigns) WriteCSV(ctx context.Context, scope tenant.Scope, id ulid.UL
 	var failed error
 	for _, l := range []List{ListFaults, ListRefusals, ListWarnings} {
 		err := c.each(ctx, scope, st, l, 0, func(f *Finding) bool {
-			failed = out.Write([]string{kinds[l], strconv.FormatInt(f.Line, 10), strconv.FormatInt(f.Row, 10), harmless(f.Column), harmless(f.Value), f.Code, harmless(f.Text(lang))})
+			failed = out.Write([]string{kinds[l], strconv.FormatInt(f.Line, 10), strconv.FormatInt(f.Row, 10), message.Cell(f.Column), message.Cell(f.Value), f.Code, message.Cell(f.Text(lang))})
 			return failed == nil
 		})
 		if err != nil || failed != nil {
@@ -203,12 +203,4 @@ func (c *Campaigns) WriteCSV(ctx context.Context, scope tenant.Scope, id ulid.UL
 	}
 	out.Flush()
 	return out.Error()
-}
-
-// harmless puts a quote before what a spreadsheet would take for a formula.
-func harmless(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r＝＋－＠", []rune(s)[0]) {
-		return "'" + s
-	}
-	return s
 }

@@ -1,13 +1,10 @@
 package followup
 
 import (
-	"strconv"
-	"strings"
-	"time"
-	"unicode/utf8"
-
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/message"
+	"strconv"
+	"time"
 )
 
 type words struct{ ja, en string }
@@ -72,14 +69,6 @@ func (it *Item) CallRow(l List, now time.Time, lang string) []string {
 		copy(row[12:], []string{c.Number, strconv.FormatInt(c.Amount, 10), strconv.FormatInt(c.Received, 10), c.Due.In(message.Tokyo).Format("2006/01/02")})
 	}
 	return row
-}
-
-// SafeCell makes a cell that a spreadsheet takes as text: what begins like a formula gets an apostrophe in front.
-func SafeCell(s string) string {
-	if r, _ := utf8.DecodeRuneInString(s); s != "" && strings.ContainsRune("=+-@\t\r＝＋－＠", r) {
-		return "'" + s
-	}
-	return s
 }
 
 func moment(t time.Time) string {

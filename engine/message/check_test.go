@@ -146,3 +146,12 @@ func TestPlainTextIsCheckedAsAnyOther(t *testing.T) {
 	_, ok := plainLength("a\xff")
 	require.False(t, ok)
 }
+
+func TestCellsOfSpreadsheetsAreHarmless(t *testing.T) {
+	for _, v := range []string{"=1+1", "+81", "-1", "@x", "＝x", "\tx"} {
+		require.Equal(t, "'"+v, Cell(v))
+	}
+	require.Empty(t, Cell(""))
+	require.Equal(t, "\xff=", Cell("\xff="))
+	require.Equal(t, "電話番号", Cell("電話番号"))
+}

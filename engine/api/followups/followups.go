@@ -230,7 +230,7 @@ func (r *request) calls() {
 		err := ups.Each(ctx, id, list, f, func(it *followup.Item) error {
 			row := it.CallRow(list, now, lang)
 			for i, c := range row {
-				row[i] = followup.SafeCell(c)
+				row[i] = message.Cell(c)
 			}
 			return sheet.Write(row)
 		})
