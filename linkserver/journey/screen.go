@@ -242,7 +242,7 @@ func (j *Journey) claim(v *visit, s *Screen, content *message.Content, c *paymen
 	case c.Phase == payment.AwaitingMoney:
 		if p.Voucher = payment.VoucherOf(a); p.Voucher != nil {
 			p.View, p.ExpiredPayment = proto.View_VOUCHER, overdue
-			if !overdue {
+			if !overdue && printable(p.Voucher) {
 				p.Documents = append(p.Documents, &proto.DocumentLink{Name: sheetName, Title: say(v.Lang, "お支払いシート（印刷用）", "Payment sheet to print")})
 			}
 			p.CanChangeMethod = !overdue && v.Standing == Open && len(j.methods(v, content, c)) > 1
@@ -385,14 +385,24 @@ func (j *Journey) Document(ctx context.Context, v *Visit, name string) (pdf []by
 	return nil, "", none
 }
 
+// printable reports whether a payment sheet can be made of a voucher: of a barcode, or one number for stores. Accounts, Pay-easy
+// and numbers that differ by store have none.
+func printable(v *proto.Voucher) bool {
+	return v.Barcode != "" || v.PaymentNumber != "" && v.Institution == "" && v.Account == nil
+}
+
 // sheet is what the claim is paid with now, to print: there as long as the page shows it.
 func (j *Journey) sheet(ctx context.Context, in *visit) (pdf []byte, filename string, err error) {
 	c, err := j.Claims.Claim(ctx, tenant.Only(in.t.ID), in.state.Head.Claim)
 	if err != nil {
 		return nil, "", err
 	}
+	if c.Phase != payment.AwaitingMoney || j.Now().After(c.Due) {
+		return nil, "", fmt.Errorf("payment sheet: %w", store.ErrNotFound)
+	}
 	a := c.Current()
-	if c.Phase != payment.AwaitingMoney || j.Now().After(c.Due) || payment.VoucherOf(a) == nil {
+	voucher := payment.VoucherOf(a)
+	if voucher == nil || !printable(voucher) {
 		return nil, "", fmt.Errorf("payment sheet: %w", store.ErrNotFound)
 	}
 	title := ""
@@ -402,7 +412,7 @@ func (j *Journey) sheet(ctx context.Context, in *visit) (pdf []byte, filename st
 	case !errors.Is(err, store.ErrErased): // the claim's facts are kept longer
 		return nil, "", err
 	}
-	d := page.PaymentSheet(in.t, title, c.Content.Payer, j.claimOf(&c, a, in.Lang), payment.VoucherOf(a), in.Lang, a.IssuedAt)
+	d := page.PaymentSheet(in.t, title, c.Content.Payer, j.claimOf(&c, a, in.Lang), voucher, in.Lang, a.IssuedAt)
 	pdf, err = j.Pages.Document(ctx, in.t.ID, d)
 	return pdf, "sheet-" + c.Number + ".pdf", err
 }

@@ -155,6 +155,31 @@ func TestWholeJourney(t *testing.T) {
 	require.Contains(t, other.shown.body, `/open">`)
 }
 
+// A sheet is offered of what a store can take from paper, and of nothing else.
+func TestSheetIsOfferedOfWhatCanBePrinted(t *testing.T) {
+	for name, v := range map[string]struct {
+		voucher   *proto.Voucher
+		printable bool
+	}{
+		"barcode":          {&proto.Voucher{Barcode: "91912345000000000000004520875004013100295004"}, true},
+		"Pay-easy":         {&proto.Voucher{Institution: "12345", PaymentNumber: "111", ConfirmationNumber: "222"}, false},
+		"account":          {&proto.Voucher{Account: &proto.BankAccount{Bank: "〇〇銀行", Branch: "本店", Kind: "普通", Number: "1234567", Holder: "スイドウキョク"}}, false},
+		"numbers by store": {&proto.Voucher{Stores: []*proto.Store{{Code: "cvs1", LabelJa: "〇〇マート 123", LabelEn: "Mart 123"}}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, DefaultConfig())
+			w.modules.voucher = v.voucher
+			m := w.send(draft{claim: bill(w, "S-1")})
+			b := w.opened(m)
+			b.submit("checkout", url.Values{"method": {"konbini_number"}})
+			b.submit("pay", url.Values{"method": {"konbini_number"}, "store": {"cvs1"}})
+			require.True(t, strings.Contains(b.shown.body, "お支払い金額<b>7,440円"), "the voucher is shown")
+			require.Equal(t, v.printable, strings.Contains(b.shown.body, "sheet.pdf"))
+			require.Equal(t, v.printable, strings.Contains(b.get(w.path(m)+"/documents/sheet.pdf").body, "PAYMENT_SHEET"))
+		})
+	}
+}
+
 func TestCardIsPaidOnTheAgentsPageAndComesBack(t *testing.T) {
 	w := newWorld(t, DefaultConfig())
 	m := w.send(draft{claim: bill(w, "A-2")})

@@ -53,6 +53,7 @@ type modules struct {
 	codes    int
 	payments map[string]*proto.Payment
 	returns  map[string]string // attempt → return URL
+	voucher  *proto.Voucher    // that Create gives; nil: a number
 }
 
 func (m *modules) Auth(string) proto.AuthClient     { return proto.NewAuthClient(m.conn) }
@@ -121,6 +122,9 @@ func (m *modules) Create(_ context.Context, in *proto.CreateRequest) (*proto.Cre
 		p.State, p.RedirectUrl = proto.PaymentState_REQUIRES_ACTION, "https://pay.example.jp/p/"+in.AttemptId
 	} else {
 		p.State, p.Voucher = proto.PaymentState_AWAITING, &proto.Voucher{PaymentNumber: "9988776655", ConfirmationNumber: "4321"}
+		if m.voucher != nil {
+			p.Voucher = m.voucher
+		}
 	}
 	m.payments[in.AttemptId], m.returns[in.AttemptId] = p, in.ReturnUrl
 	return &proto.CreateResponse{Payment: p}, nil
