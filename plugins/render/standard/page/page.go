@@ -255,6 +255,9 @@ func heading(m *model) string {
 		if m.Voucher.GetBarcode() != "" {
 			return say("お支払いバーコード", "Payment barcode")
 		}
+		if m.Voucher.GetAccount() != nil {
+			return say("お振込先のご案内", "Where to transfer the money")
+		}
 		return say("お支払い番号のご案内", "Payment number")
 	case proto.View_REDIRECT:
 		return say("決済会社のページへの移動", "To the payment page")

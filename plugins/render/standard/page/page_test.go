@@ -376,6 +376,7 @@ func TestVouchersWithoutANumberOfTheirOwn(t *testing.T) {
 		require.Contains(t, html, want)
 	}
 	require.NotContains(t, html, "店内の端末")
+	require.NotContains(t, html, "お支払い番号", "there is none")
 	require.Contains(t, draw(&proto.Voucher{Institution: "58191", PaymentNumber: "123", ConfirmationNumber: "4"}), "58191")
 }
 
