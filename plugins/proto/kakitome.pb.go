@@ -2030,22 +2030,19 @@ func (x *LineItem) GetYen() int64 {
 }
 
 type CreateRequest struct {
-	state       protoimpl.MessageState `protogen:"open.v1"`
-	Call        *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
-	AttemptId   string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"` // Get must find the payment by this alone
-	Method      string                 `protobuf:"bytes,3,opt,name=method,proto3" json:"method,omitempty"`
-	ClaimNumber string                 `protobuf:"bytes,4,opt,name=claim_number,json=claimNumber,proto3" json:"claim_number,omitempty"`
-	Yen         int64                  `protobuf:"varint,5,opt,name=yen,proto3" json:"yen,omitempty"`
-	TaxYen      int64                  `protobuf:"varint,6,opt,name=tax_yen,json=taxYen,proto3" json:"tax_yen,omitempty"` // included in yen; -1: not shown separately
-	Due         *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=due,proto3" json:"due,omitempty"`                      // the last moment to pay
-	Description string                 `protobuf:"bytes,8,opt,name=description,proto3" json:"description,omitempty"`
-	Lines       []*LineItem            `protobuf:"bytes,9,rep,name=lines,proto3" json:"lines,omitempty"`
-	Store       string                 `protobuf:"bytes,10,opt,name=store,proto3" json:"store,omitempty"`
-	ReturnUrl   string                 `protobuf:"bytes,11,opt,name=return_url,json=returnUrl,proto3" json:"return_url,omitempty"`    // where the agent sends the browser back; GET, shows a button
-	WebhookUrl  string                 `protobuf:"bytes,12,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"` // where the agent tells the host
-	// variant is how many of this attempt's earlier answers named an agent_payment_id that another payment has: a module
-	// that draws from a pool gives another one, or DECLINED when there is none. Nothing of those answers was shown.
-	Variant       uint32 `protobuf:"varint,13,opt,name=variant,proto3" json:"variant,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Call          *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	AttemptId     string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"` // Get must find the payment by this alone
+	Method        string                 `protobuf:"bytes,3,opt,name=method,proto3" json:"method,omitempty"`
+	ClaimNumber   string                 `protobuf:"bytes,4,opt,name=claim_number,json=claimNumber,proto3" json:"claim_number,omitempty"`
+	Yen           int64                  `protobuf:"varint,5,opt,name=yen,proto3" json:"yen,omitempty"`
+	TaxYen        int64                  `protobuf:"varint,6,opt,name=tax_yen,json=taxYen,proto3" json:"tax_yen,omitempty"` // included in yen; -1: not shown separately
+	Due           *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=due,proto3" json:"due,omitempty"`                      // the last moment to pay
+	Description   string                 `protobuf:"bytes,8,opt,name=description,proto3" json:"description,omitempty"`
+	Lines         []*LineItem            `protobuf:"bytes,9,rep,name=lines,proto3" json:"lines,omitempty"`
+	Store         string                 `protobuf:"bytes,10,opt,name=store,proto3" json:"store,omitempty"`
+	ReturnUrl     string                 `protobuf:"bytes,11,opt,name=return_url,json=returnUrl,proto3" json:"return_url,omitempty"`    // where the agent sends the browser back; GET, shows a button
+	WebhookUrl    string                 `protobuf:"bytes,12,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"` // where the agent tells the host
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2162,13 +2159,6 @@ func (x *CreateRequest) GetWebhookUrl() string {
 		return x.WebhookUrl
 	}
 	return ""
-}
-
-func (x *CreateRequest) GetVariant() uint32 {
-	if x != nil {
-		return x.Variant
-	}
-	return 0
 }
 
 type Voucher struct {
@@ -5516,7 +5506,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bquantity\x18\x02 \x01(\x03R\bquantity\x12\x19\n" +
 	"\bunit_yen\x18\x03 \x01(\x03R\aunitYen\x12\x10\n" +
-	"\x03yen\x18\x04 \x01(\x03R\x03yen\"\xb6\x03\n" +
+	"\x03yen\x18\x04 \x01(\x03R\x03yen\"\x9c\x03\n" +
 	"\rCreateRequest\x12,\n" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12\x1d\n" +
 	"\n" +
@@ -5533,8 +5523,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\n" +
 	"return_url\x18\v \x01(\tR\treturnUrl\x12\x1f\n" +
 	"\vwebhook_url\x18\f \x01(\tR\n" +
-	"webhookUrl\x12\x18\n" +
-	"\avariant\x18\r \x01(\rR\avariant\"\xc1\x02\n" +
+	"webhookUrl\"\xc1\x02\n" +
 	"\aVoucher\x12%\n" +
 	"\x0epayment_number\x18\x01 \x01(\tR\rpaymentNumber\x12/\n" +
 	"\x13confirmation_number\x18\x02 \x01(\tR\x12confirmationNumber\x12\x18\n" +
