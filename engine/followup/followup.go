@@ -123,9 +123,7 @@ const (
 func (f *FollowUps) List(ctx context.Context, id tenant.ID, l List, by Filter, before ulid.ULID, limit int) (Page, error) {
 	var p Page
 	if !by.To.IsZero() && before.IsZero() {
-		if err := before.SetTime(ulid.Timestamp(by.To)); err != nil {
-			return p, fmt.Errorf("read list %s: %w", l, err)
-		}
+		before = firstID(by.To)
 	}
 	for looked := 0; looked < lookMost && len(p.Items) < limit; {
 		ids, err := f.index.walk(ctx, id, l, before, by.From, walkBatch)

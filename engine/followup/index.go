@@ -69,6 +69,16 @@ func pause(n int, ago time.Duration) time.Duration {
 	return max(syncEvery-ago, 0)
 }
 
+// firstID is the id with which those of a time begin. A time that no id can have, as somebody may type it, is taken as the next
+// one that an id can have; the id is never zero.
+func firstID(at time.Time) (id ulid.ULID) {
+	ms := uint64(min(max(at.UnixMilli(), 1), int64(ulid.MaxTime())))
+	if err := id.SetTime(ms); err != nil {
+		panic("BUG: time of an id: " + err.Error())
+	}
+	return id
+}
+
 // apply takes what happened to messages. A small batch waits for its turn, so that single messages do not have the disk synced
 // all the time.
 func (ix *index) apply(ctx context.Context, batch []store.Event) error {
@@ -193,13 +203,7 @@ func (ix *index) count(ctx context.Context, t tenant.ID, l List, before ulid.ULI
 }
 
 func (ix *index) iterate(ctx context.Context, t tenant.ID, l List, before ulid.ULID, from time.Time) (*pebble.Iterator, error) {
-	var least ulid.ULID
-	if !from.IsZero() {
-		if err := least.SetTime(ulid.Timestamp(from)); err != nil {
-			return nil, fmt.Errorf("read a list: %w", err)
-		}
-	}
-	o := &pebble.IterOptions{LowerBound: key(t, l, least), UpperBound: key(t, l, before)}
+	o := &pebble.IterOptions{LowerBound: key(t, l, firstID(from)), UpperBound: key(t, l, before)}
 	if before.IsZero() {
 		o.UpperBound = append(key(t, l, ulid.ULID{})[:len(t)+1], keys[l]+1)
 	}
@@ -229,10 +233,7 @@ func (ix *index) forget(t tenant.ID, l List, ids []ulid.ULID) error {
 
 // sweep drops what is older than anything can be followed up.
 func (ix *index) sweep(tenants []tenant.ID, now time.Time) error {
-	var end ulid.ULID
-	if err := end.SetTime(ulid.Timestamp(now.Add(-horizon))); err != nil {
-		return fmt.Errorf("sweep the lists: %w", err)
-	}
+	end := firstID(now.Add(-horizon))
 	for _, t := range tenants {
 		for _, l := range slices.Concat(Lists, []List{failed}) {
 			if err := ix.db.DeleteRange(key(t, l, ulid.ULID{}), key(t, l, end), pebble.NoSync); err != nil {

@@ -23,11 +23,11 @@ func (f *FollowUps) working(ctx context.Context) {
 	wake := f.Store.Wake(queue)
 	for ctx.Err() == nil {
 		items, err := f.Store.Due(nil, queue, store.Cursor{}, f.now(), 1000)
-		if err != nil {
-			if !errors.Is(err, store.ErrClosed) {
-				f.Log.Error("runs of follow-ups cannot be found", "err", err)
-			}
+		if errors.Is(err, store.ErrClosed) {
 			return
+		}
+		if err != nil { // looked again in a minute
+			f.Log.Error("runs of follow-ups cannot be found", "err", err)
 		}
 		wait := time.Minute
 		for _, it := range items {
@@ -60,10 +60,7 @@ func (f *FollowUps) step(ctx context.Context, ref store.Ref) error {
 	before := s.Before
 	if before.IsZero() {
 		if before = s.ID; !s.Filter.To.IsZero() && s.Filter.To.Before(s.BegunAt) {
-			before = ulid.ULID{}
-			if err := before.SetTime(ulid.Timestamp(s.Filter.To)); err != nil {
-				return err
-			}
+			before = firstID(s.Filter.To)
 		}
 	}
 	ids, err := f.index.walk(ctx, ref.Tenant, s.List, before, s.Filter.From, walkBatch)

@@ -130,6 +130,16 @@ func TestFollowUpsByAPI(t *testing.T) {
 	for _, query := range []string{"?limit=0", "?cursor=x", "?numbers=x", "?from=x", "?to=x", "?class=x", "?campaign=x", "?x=1"} {
 		ask("mizu", 400, "GET", list, at+query, "", nil)
 	}
+	// Times that no message can have, and the end before the beginning, are times: they select all or nothing.
+	const before, after = "0001-01-02T00:00:00Z", "9999-12-31T23:59:59Z"
+	for query, want := range map[string]int{
+		"?from=" + before: 3, "?to=" + after: 3, "?from=" + before + "&to=" + after: 3,
+		"?to=" + before: 0, "?from=" + after: 0, "?to=1970-01-01T00:00:00Z": 0, "?from=" + after + "&to=" + before: 0,
+	} {
+		page = Page{}
+		ask("mizu", 200, "GET", list, at+query, "", &page)
+		require.Len(t, page.Items, want, query)
+	}
 	page = Page{}
 	ask("gasu", 200, "GET", list, at, "", &page)
 	require.Empty(t, page.Items)
