@@ -93,15 +93,23 @@ func (p *Payments) applyRow(ctx context.Context, id tenant.ID, agent string, r *
 		return line, nil
 	}
 	line.Claim = before.Number
+	unreadable := func(why string) (ReportLine, error) {
+		line.Result, line.Detail = reportUnreadable, why
+		return line, nil
+	}
 	var after State
-	if d := r.Deposit; d != nil {
+	switch d := r.Deposit; {
+	case d == nil && r.Payment == nil:
+		return unreadable("neither a payment nor a deposit")
+	case d != nil && (d.Yen < 1 || d.Yen > maxYen || d.Id == "" || len(d.Id) > maxVoucherField || timeOf(d.At).IsZero()):
+		return unreadable(fmt.Sprintf("a deposit of %d yen is out of range, or has no id of 1 to %d bytes or no time", d.Yen, maxVoucherField))
+	case d != nil:
 		after, err = p.receive(ctx, ref, Deposit{Attempt: attempt, ID: d.Id, Yen: d.Yen, Paid: timeOf(d.At)})
-	} else {
+	default:
 		r.Payment.AttemptId = attempt.String()
 		view, bad := parseView(r.Payment)
 		if bad != nil {
-			line.Result, line.Detail = reportUnreadable, bad.Error()
-			return line, nil
+			return unreadable(bad.Error())
 		}
 		after, err = p.record(ctx, ref, Fact{Attempt: attempt, View: view, Seen: seenByAsking(&view, p.now()), From: sourceReport})
 	}

@@ -112,3 +112,27 @@ func TestReportsAreReadFromADirectory(t *testing.T) {
 	require.FileExists(t, filepath.Join(dir, "failed", "bad.json"))
 	require.NoError(t, r.readReports(t.Context()), "what was read is not read again")
 }
+
+// What a module makes of a file is looked at like everything that it says: a line that cannot be is told, and changes nothing.
+func TestLinesThatCannotBeChangeNothing(t *testing.T) {
+	r := newRig(t)
+	ref := r.claim("A-1", 1000)
+	a := r.mustStart(ref, "konbini_barcode").ID.String()
+	at := timestamppb.New(day0.Add(time.Hour))
+	body := rows(t,
+		&proto.ReportRow{Line: 1, AttemptId: a},
+		&proto.ReportRow{Line: 2, AttemptId: a, Deposit: &proto.Deposit{Id: "x", Yen: -1000, At: at}},
+		&proto.ReportRow{Line: 3, AttemptId: a, Deposit: &proto.Deposit{Id: "x", Yen: maxYen + 1, At: at}},
+		&proto.ReportRow{Line: 4, AttemptId: a, Deposit: &proto.Deposit{Yen: 1000, At: at}},
+		&proto.ReportRow{Line: 5, AttemptId: a, Deposit: &proto.Deposit{Id: "x", Yen: 1000}},
+	)
+	before := r.state(ref)
+	lines, err := r.Report(t.Context(), r.tenant, "sandbox", "x.json", body)
+	require.NoError(t, err)
+	require.Len(t, lines, 5)
+	for _, l := range lines {
+		require.Equal(t, reportUnreadable, l.Result, "line %d", l.Line)
+		require.NotEmpty(t, l.Detail)
+	}
+	require.Equal(t, before.Version, r.state(ref).Version)
+}
