@@ -34,9 +34,9 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-	"github.com/makiuchi-d/gozxing"
-	"github.com/makiuchi-d/gozxing/oned"
 	"github.com/stretchr/testify/require"
+
+	"github.com/kakitome/kakitome/plugins/render/standard/gs1128/gs1128test"
 )
 
 var (
@@ -201,11 +201,7 @@ func (p *phone) scan(selector string) string {
 	at := value[[]int](p, fmt.Sprintf(`(r => [r.left, r.top + scrollY, r.right, r.bottom + scrollY].map(v => Math.round(v * devicePixelRatio)))(document.querySelector(%q).getBoundingClientRect())`, selector))
 	cut := image.NewGray(image.Rect(0, 0, at[2]-at[0], at[3]-at[1]))
 	draw.Draw(cut, cut.Bounds(), screen, image.Pt(at[0], at[1]), draw.Src)
-	bitmap, err := gozxing.NewBinaryBitmapFromImage(cut)
-	require.NoError(p.t, err)
-	read, err := oned.NewCode128Reader().Decode(bitmap, map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_ASSUME_GS1: true})
-	require.NoError(p.t, err)
-	return read.GetText()
+	return gs1128test.Scan(p.t, cut, false)
 }
 
 // tap touches what the selector finds and waits for the page that follows.
