@@ -13,6 +13,8 @@ import (
 
 	"github.com/oklog/ulid/v2"
 	"golang.org/x/sys/unix"
+
+	"github.com/kakitome/kakitome/engine/private"
 )
 
 // A backup is a directory of segments (segment.go) and of records. A record is a small file that says: these segments, and
@@ -229,12 +231,8 @@ func privateEmpty(dir, mark string) error {
 	} else if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	info, err := os.Stat(dir)
-	if err != nil {
+	if err := private.Check(dir); err != nil {
 		return err
-	}
-	if perm := info.Mode().Perm(); perm&0o077 != 0 {
-		return fmt.Errorf("%s has mode %04o, others can read it; make it 0700", dir, perm)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -225,7 +225,7 @@ func TestBackupRefuses(t *testing.T) {
 		require.NoError(t, os.Mkdir(b.Dir, 0o700))
 		require.NoError(t, os.WriteFile(filepath.Join(b.Dir, "letters"), nil, 0o600))
 	})
-	refuse("a directory that others read", "others can read it", func(t *testing.T, b *BackupOptions) {
+	refuse("a directory that others read", "may be read by others", func(t *testing.T, b *BackupOptions) {
 		require.NoError(t, os.Mkdir(b.Dir, 0o750))
 	})
 	refuse("a file of something else", "it is not replaced", func(t *testing.T, b *BackupOptions) {

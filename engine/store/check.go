@@ -190,7 +190,7 @@ func (b *builder) name(key []byte) (name, bool, error) {
 	if o, ok := b.names[string(key)]; ok {
 		return o.value, true, nil
 	}
-	return b.s.index.name(key)
+	return b.indexed.get(key)
 }
 
 func (b *builder) stage(st state) {

@@ -236,6 +236,7 @@ type builder struct {
 	urgent  time.Time // when there last was an urgent request
 	streams map[ulid.ULID]overlaid[state]
 	names   map[string]overlaid[name]
+	indexed names    // what the index says of names, while a group is built
 	flying  []*group // built, perhaps not yet applied, oldest first
 	applied *atomic.Uint64
 	checking
@@ -251,7 +252,7 @@ func (s *Store) build(out chan<- *group) {
 	defer close(out)
 	b := &builder{
 		s: s, seq: s.index.next, applied: &s.applied,
-		streams: map[ulid.ULID]overlaid[state]{}, names: map[string]overlaid[name]{},
+		streams: map[ulid.ULID]overlaid[state]{}, names: map[string]overlaid[name]{}, indexed: s.index.names(),
 	}
 	timer := time.NewTimer(0)
 	<-timer.C
@@ -277,6 +278,9 @@ func (s *Store) build(out chan<- *group) {
 		}
 		last = clock.Now()
 		g := b.group()
+		if err := b.indexed.close(); err != nil {
+			s.fail(err)
+		}
 		if g.txs <= 1 {
 			last = time.Time{}
 		}

@@ -171,7 +171,7 @@ func TestFullQueueAnswersBusy(t *testing.T) {
 	require.ErrorIs(t, q.put(&request{txs: make([]Tx, 1), size: 1}), ErrClosed)
 }
 
-// Names that lie in the lowest level are found, and those that do not are not, with and without its filters.
+// Names that lie in the lowest level are found, and those that do not are not.
 func TestNamesOfTheLowestLevel(t *testing.T) {
 	s := open(t, testOptions(t))
 	const n = 2000
@@ -184,20 +184,45 @@ func TestNamesOfTheLowestLevel(t *testing.T) {
 	require.NoError(t, errors.Join(append(errs, err)...))
 	require.NoError(t, s.index.writeOut())
 	require.NoError(t, s.index.db.Compact(t.Context(), []byte{0}, []byte{0xff}, false))
-	require.False(t, s.index.deep.Load(), "little is there")
-	for _, from := range []int64{deepFrom, 1} {
-		s.index.deepFrom = from
-		s.index.measure()
-		require.Equal(t, from == 1, s.index.deep.Load())
-		for i := range n {
-			_, _, err := s.Lookup(t.Context(), tenant.Operator(), ByToken, name(i))
-			require.NoError(t, err)
-			_, _, err = s.Lookup(t.Context(), tenant.Operator(), ByToken, name(i)+"x")
-			require.ErrorIs(t, err, ErrNotFound)
-		}
-		var taken *TakenError
-		require.ErrorAs(t, commit1(t, s, Change{Ref: newRef(acme, Message), Events: event(1, "head"), Names: []Name{{Space: ByToken, Key: name(7), Exclusive: true}}}), &taken)
+	var keys []string
+	for i := range n {
+		keys = append(keys, name(i), name(i)+"x")
 	}
+	for i, f := range s.LookupMany(t.Context(), tenant.Operator(), ByToken, keys) {
+		if i%2 == 0 {
+			require.NoError(t, f.Err)
+		} else {
+			require.ErrorIs(t, f.Err, ErrNotFound)
+		}
+	}
+	var taken *TakenError
+	require.ErrorAs(t, commit1(t, s, Change{Ref: newRef(acme, Message), Events: event(1, "head"), Names: []Name{{Space: ByToken, Key: name(7), Exclusive: true}}}), &taken)
+}
+
+// A reader of names sees what has gone to Pebble, and out of it, since it began.
+func TestNamesAreSeenAsTheyMove(t *testing.T) {
+	s := open(t, testOptions(t))
+	r := s.index.names()
+	key := appendNameKey(nil, ByToken, acme, "name")
+	_, there, err := r.get(key)
+	require.NoError(t, err)
+	require.False(t, there)
+	m := newRef(acme, Message)
+	require.NoError(t, commit1(t, s, Change{Ref: m, Events: event(1, "head"), Names: []Name{{Space: ByToken, Key: "name", Exclusive: true}}}))
+	for range 2 { // staged, stored
+		n, there, err := r.get(key)
+		require.NoError(t, err)
+		require.True(t, there)
+		require.Equal(t, m, n.holder)
+		require.NoError(t, s.index.writeOut())
+	}
+	p := &purge{s: s, batch: s.index.db.NewBatch()}
+	require.NoError(t, p.dropName(key, m.ID))
+	require.NoError(t, p.finish())
+	_, there, err = r.get(key)
+	require.NoError(t, err)
+	require.False(t, there)
+	require.NoError(t, r.close())
 }
 
 // Bulk that fills the queue leaves an eighth of it, in bytes and in transactions, to what is urgent.

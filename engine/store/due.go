@@ -9,8 +9,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/oklog/ulid/v2"
-
-	"github.com/kakitome/kakitome/engine/tenant"
 )
 
 // DueItem is one entry of a queue. Cursor orders the entries of a queue.
@@ -230,7 +228,7 @@ func parseDue(key, value []byte) (duePut, error) {
 	return duePut{
 		at:    fromOrdered(binary.BigEndian.Uint64(key)),
 		place: place{binary.BigEndian.Uint64(key[8:]), binary.BigEndian.Uint32(key[16:])},
-		ref:   Ref{tenant.ID(t), kind, id},
+		ref:   Ref{tenantOf(t), kind, id},
 	}, nil
 }
 

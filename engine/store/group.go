@@ -344,7 +344,7 @@ func (e *storedEvent) event(t tenant.ID) Event {
 // eventOf is event with the data given, which is e's or a copy.
 func (e *storedEvent) eventOf(t tenant.ID, data []byte) Event {
 	if string(t) != string(e.tenant) {
-		t = tenant.ID(e.tenant)
+		t = tenantOf(e.tenant)
 	}
 	return Event{
 		Ref: Ref{Tenant: t, Kind: e.kind, ID: e.id}, Seq: e.seq, Type: e.typ,

@@ -9,14 +9,11 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/oklog/ulid/v2"
-
-	"github.com/kakitome/kakitome/engine/tenant"
 )
 
 // The index is a Pebble without a write-ahead log. All of it follows from the log: apply does the same with a group that
@@ -44,9 +41,6 @@ type index struct {
 	db    *pebble.DB
 	store ulid.ULID
 
-	deepFrom int64       // deepFrom, but for tests
-	deep     atomic.Bool // see storedName
-
 	writing sync.Mutex // held by who writes out a stage, or lives; taken before applying
 
 	// applying is held while a group goes in, and during each step of writing out: who deletes in Pebble what no longer
@@ -55,9 +49,8 @@ type index struct {
 	next     uint64 // the next group to apply; guarded by applying
 	live     bool   // no longer replaying: a head is of a stream that the index does not know
 	scratch  storedFacts
-	key, val []byte               // scratch; guarded by applying
-	tenants  map[string]tenant.ID // guarded by applying; spares a string per event
-	queues   map[string]string    // the same
+	key, val []byte            // scratch; guarded by applying
+	queues   map[string]string // guarded by applying; spares a string per event
 
 	mu      sync.RWMutex // guards what follows, every life in it, and the stages
 	young   map[ulid.ULID]*life
@@ -65,6 +58,7 @@ type index struct {
 	old     map[ulid.ULID]*life
 	stage   *stage    // the young one
 	stage0  *stage    // the old one, while it is written out; else nil
+	moves   uint64    // how often names went from a stage to Pebble, or out of it
 	newest  ulid.ULID // no stream in Pebble has a later id, but for files and what lies decades ahead (see fresh)
 }
 
@@ -86,7 +80,7 @@ const (
 func openIndex(dir string, store ulid.ULID, o Options, fatal func(error)) (*index, error) {
 	log := o.Log
 	ix := &index{
-		store: store, deepFrom: deepFrom, young: map[ulid.ULID]*life{}, tenants: map[string]tenant.ID{}, queues: map[string]string{}, stage: newStage(1),
+		store: store, young: map[ulid.ULID]*life{}, queues: map[string]string{}, stage: newStage(1),
 	}
 	opt := &pebble.Options{
 		DisableWAL:                  true,
@@ -114,7 +108,6 @@ func openIndex(dir string, store ulid.ULID, o Options, fatal func(error)) (*inde
 	if ix.db, err = pebble.Open(dir, opt); err != nil {
 		return nil, fmt.Errorf("open index in %s (it is derived: move it away and it is rebuilt): %w", dir, err)
 	}
-	ix.measure()
 	if ix.next, err = ix.readMark(); err == nil {
 		err = ix.readNewest()
 	}
@@ -327,12 +320,7 @@ func (ix *index) touch(kind Kind, id ulid.ULID, t []byte, head bool) (*life, err
 		if !head {
 			return nil, fmt.Errorf("%w: stream %s has no head", errDamaged, id)
 		}
-		name, ok := ix.tenants[string(t)]
-		if !ok {
-			name = tenant.ID(t)
-			ix.tenants[string(name)] = name
-		}
-		l = &life{ref: Ref{Tenant: name, Kind: kind, ID: id}, tail: make([]place, 0, 5)}
+		l = &life{ref: Ref{Tenant: tenantOf(t), Kind: kind, ID: id}, tail: make([]place, 0, 5)}
 	}
 	ix.young[id], ix.touched = l, l
 	return l, nil
@@ -383,9 +371,9 @@ func (ix *index) state(id ulid.ULID) (state, bool, error) {
 	return l.state(), true, nil
 }
 
-// places returns where the events of a stream from event from on are; nil when it is not there.
-func (ix *index) places(dst []place, id ulid.ULID, from uint32) ([]place, *Ref, error) {
-	var ref Ref
+// places appends to dst where the events of a stream from event from on are, and returns whose it is; false when it is not
+// there.
+func (ix *index) places(dst []place, id ulid.ULID, from uint32) (_ []place, ref Ref, there bool, err error) {
 	var version uint32
 	var tail []place
 	ix.mu.RLock()
@@ -393,14 +381,20 @@ func (ix *index) places(dst []place, id ulid.ULID, from uint32) ([]place, *Ref, 
 	if l == nil {
 		l = ix.old[id]
 	}
-	if l != nil {
+	switch {
+	case l == nil:
+	case l.version < chunkLen: // all are in the tail
+		dst, ref = append(dst, l.tail[min(int(from), len(l.tail)):]...), l.ref
+		ix.mu.RUnlock()
+		return dst, ref, true, nil
+	default:
 		ref, version, tail = l.ref, l.version, append([]place(nil), l.tail...)
 	}
 	ix.mu.RUnlock()
 	if l == nil {
 		l, err := ix.stored(id)
 		if err != nil || l == nil {
-			return dst, nil, err
+			return dst, Ref{}, false, err
 		}
 		ref, version, tail = l.ref, l.version, l.tail
 	}
@@ -408,19 +402,19 @@ func (ix *index) places(dst []place, id ulid.ULID, from uint32) ([]place, *Ref, 
 	for c := from / chunkLen; c < full; c++ {
 		v, closer, err := ix.db.Get(chunkKey(id, c))
 		if err != nil {
-			return dst, nil, fmt.Errorf("read places of stream %s: %w", id, err)
+			return dst, Ref{}, false, fmt.Errorf("read places of stream %s: %w", id, err)
 		}
 		chunk, err := parsePlaces(v, chunkLen)
 		closer.Close()
 		if err != nil {
-			return dst, nil, fmt.Errorf("places of stream %s: %w", id, err)
+			return dst, Ref{}, false, fmt.Errorf("places of stream %s: %w", id, err)
 		}
 		dst = append(dst, chunk[max(from, c*chunkLen)-c*chunkLen:]...)
 	}
 	if skip := max(from, full*chunkLen) - full*chunkLen; skip < uint32(len(tail)) {
 		dst = append(dst, tail[skip:]...)
 	}
-	return dst, &ref, nil
+	return dst, ref, true, nil
 }
 
 // writeOut writes the lives of the young generation, behind all that is staged, and then the mark, to Pebble's memory;
@@ -452,7 +446,6 @@ func (ix *index) finish(mark uint64, lives []*life) error {
 	ix.mu.Lock()
 	ix.old = nil
 	ix.mu.Unlock()
-	ix.measure()
 	return nil
 }
 
@@ -507,8 +500,23 @@ func (ix *index) writeStage() error {
 	}
 	ix.mu.Lock()
 	ix.stage0 = nil
+	ix.moves++
 	ix.mu.Unlock()
 	return nil
+}
+
+// forget makes durable a batch that deletes names and terms, of which none is staged.
+func (ix *index) forget(b *pebble.Batch) error {
+	ix.applying.Lock()
+	err := b.Commit(pebble.NoSync)
+	ix.applying.Unlock()
+	if err != nil {
+		return err
+	}
+	ix.mu.Lock()
+	ix.moves++
+	ix.mu.Unlock()
+	return ix.db.Flush()
 }
 
 // staged is how much publish would write.
@@ -563,57 +571,73 @@ type name struct {
 	value     []byte
 }
 
-// name returns false when nobody ever had the name.
+// names reads names in the index, many of them with one iterator. It sees at each call all that has been applied by then.
+// It is for one goroutine at a time. Close lets go of the files that it holds; it may be used again afterwards.
+type names struct {
+	ix    *index
+	it    *pebble.Iterator // over Pebble as it was at moves; nil when closed
+	moves uint64
+}
+
+// names returns a reader that is closed.
+func (ix *index) names() names { return names{ix: ix} }
+
+// name reads one name. It returns false when nobody ever had it.
 func (ix *index) name(key []byte) (name, bool, error) {
-	if n, there, err := ix.stagedName(key); there || err != nil {
+	r := ix.names()
+	n, there, err := r.get(key)
+	if e := r.close(); err == nil {
+		err = e
+	}
+	return n, there, err
+}
+
+// get returns false when nobody ever had the name.
+func (r *names) get(key []byte) (name, bool, error) {
+	n, there, moves, err := r.ix.stagedName(key)
+	if there || err != nil {
 		return n, there, err
 	}
-	n, there, err := ix.storedName(key)
-	if err != nil {
+	if r.it != nil && r.moves != moves {
+		if err := r.close(); err != nil {
+			return name{}, false, err
+		}
+	}
+	if n, there, err = r.stored(key, moves); err != nil {
 		err = fmt.Errorf("read a name in the index: %w", err)
 	}
 	return n, there, err
 }
 
-// storedName reads a name from Pebble. Most names that are asked for are new, and in none of its files. Get does not look at
+// stored reads a name in Pebble. Most names that are asked for are new, and in none of its files. Pebble's Get does not look at
 // the filters of the lowest level, which has nearly all that is old: it would read a block from there, for nothing. An
-// iterator does, but costs more to make than a Get of what is in memory.
-func (ix *index) storedName(key []byte) (n name, there bool, err error) {
-	if !ix.deep.Load() {
-		v, closer, err := ix.db.Get(key)
-		if errors.Is(err, pebble.ErrNotFound) {
-			return name{}, false, nil
-		}
-		if err != nil {
+// iterator does, but takes as long to make as some ten names to read: hence one for many.
+func (r *names) stored(key []byte, moves uint64) (n name, there bool, err error) {
+	if r.it == nil {
+		if r.it, err = r.ix.db.NewIter(&pebble.IterOptions{UseL6Filters: true}); err != nil {
 			return name{}, false, err
 		}
-		defer closer.Close()
-		n, err = parseName(v)
-		return n, err == nil, err
+		r.moves = moves
 	}
-	it, err := ix.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
-	if err != nil {
-		return name{}, false, err
+	if !r.it.SeekPrefixGE(key) || !bytes.Equal(r.it.Key(), key) {
+		return name{}, false, r.it.Error()
 	}
-	defer func() { err = errors.Join(err, it.Close()) }()
-	if !it.SeekPrefixGE(key) || !bytes.Equal(it.Key(), key) {
-		return name{}, false, it.Error()
-	}
-	n, err = parseName(it.Value())
+	n, err = parseName(r.it.Value())
 	return n, err == nil, err
 }
 
-// deepFrom is the size of Pebble's lowest level from which names are looked up through its filters, in bytes. Below it most of
-// its blocks are in memory, and making the iterators costs a quarter of row 2 of bench.
-const deepFrom = 1 << 30
-
-// measure sees whether the lowest level is large.
-func (ix *index) measure() {
-	levels := ix.db.Metrics().Levels
-	ix.deep.Store(levels[len(levels)-1].TablesSize >= ix.deepFrom)
+// close lets go of what the reader holds.
+func (r *names) close() error {
+	if r.it == nil {
+		return nil
+	}
+	err := r.it.Close()
+	r.it = nil
+	return err
 }
 
-func (ix *index) stagedName(key []byte) (n name, there bool, err error) {
+// stagedName also returns how often names have moved: who sees that number sees them in Pebble from then on.
+func (ix *index) stagedName(key []byte) (n name, there bool, moves uint64, err error) {
 	ix.mu.RLock()
 	defer ix.mu.RUnlock()
 	v, there := ix.stage.name(key)
@@ -623,7 +647,7 @@ func (ix *index) stagedName(key []byte) (n name, there bool, err error) {
 	if there {
 		n, err = parseName(v)
 	}
-	return n, there, err
+	return n, there, ix.moves, err
 }
 
 // parseName reads: version 1 | while open 1 | until 8 | kind, id, tenant of the holder | value (the rest).
@@ -634,7 +658,7 @@ func parseName(v []byte) (name, error) {
 	if r.bad || version != indexVersion {
 		return name{}, fmt.Errorf("%w: name in the index", errDamaged)
 	}
-	n := name{holder: Ref{tenant.ID(t), kind, id}, until: until, whileOpen: open != 0}
+	n := name{holder: Ref{tenantOf(t), kind, id}, until: until, whileOpen: open != 0}
 	if len(r.b) > 0 {
 		n.value = append([]byte(nil), r.b...)
 	}

@@ -102,8 +102,8 @@ func (s *Store) GroupsOf(ref Ref) ([]uint64, error) {
 		return nil, err
 	}
 	defer s.exit()
-	places, have, err := s.index.places(nil, ref.ID, 0)
-	if err != nil || have == nil || *have != ref {
+	places, have, there, err := s.index.places(nil, ref.ID, 0)
+	if err != nil || !there || have != ref {
 		return nil, err
 	}
 	var groups []uint64

@@ -6,8 +6,6 @@ import (
 	"math"
 
 	"github.com/oklog/ulid/v2"
-
-	"github.com/kakitome/kakitome/engine/tenant"
 )
 
 // place is where an entry lies in the log: its group, and its offset in it (for an event) or its number (for facts).
@@ -64,7 +62,7 @@ func parseLife(id ulid.ULID, b []byte) (*life, error) {
 	}
 	l := &life{}
 	l.ref.ID, l.ref.Kind, l.final = id, Kind(r.byte()), r.byte() != 0
-	l.ref.Tenant = tenant.ID(r.take(int(r.byte())))
+	l.ref.Tenant = tenantOf(r.take(int(r.byte())))
 	version := r.uvarint()
 	l.headAt, l.lastAt = r.int64(), r.int64()
 	l.version = uint32(version)

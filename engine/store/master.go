@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/kakitome/kakitome/engine/private"
 )
 
 // The master key file is text: a first line with the version of the format, then one line per key, id (16 hex digits),
@@ -84,9 +86,6 @@ func readMasterKeys(path, dir string) (*masterKeys, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("master key %s is not a regular file", path)
 	}
-	if perm := info.Mode().Perm(); perm&0o077 != 0 {
-		return nil, fmt.Errorf("master key %s has mode %04o, others can read it; make it 0600", path, perm)
-	}
 	if dir != "" {
 		inside, err := within(path, dir)
 		if err != nil {
@@ -96,7 +95,7 @@ func readMasterKeys(path, dir string) (*masterKeys, error) {
 			return nil, fmt.Errorf("master key %s lies inside the store %s; keep it elsewhere", path, dir)
 		}
 	}
-	b, err := os.ReadFile(path)
+	b, err := private.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("read master key: %w", err)
 	}

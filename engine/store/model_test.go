@@ -148,7 +148,6 @@ func TestStoreKeepsThePromisesOfItsModel(t *testing.T) {
 		}
 		m := &model{now: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), streams: map[ulid.ULID]*modelStream{}, names: map[string]modelName{}}
 		o := optionsIn(t, dir)
-		deep := rapid.Bool().Draw(rt, "deep")
 		o.Now = func() time.Time { return m.now }
 		o.Pace = -1
 		var s *Store
@@ -160,10 +159,6 @@ func TestStoreKeepsThePromisesOfItsModel(t *testing.T) {
 			}
 			if s, err = Open(o); err != nil {
 				rt.Fatal(err)
-			}
-			if deep { // names are looked up as in an index of many gigabytes
-				s.index.deepFrom = 0
-				s.index.measure()
 			}
 		}
 		reopen()

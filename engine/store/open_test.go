@@ -83,7 +83,7 @@ func TestOpenRefuses(t *testing.T) {
 		edit(t, filepath.Join(o.Dir, formatFile), func(b []byte) []byte { return b[:len(b)/2] })
 	})
 	refuse("master key missing", "is missing", func(t *testing.T, o *Options) { os.Remove(o.MasterKey) })
-	refuse("master key readable by others", "has mode 0640", func(t *testing.T, o *Options) { os.Chmod(o.MasterKey, 0o640) })
+	refuse("master key readable by others", "may be read by others (mode 0640", func(t *testing.T, o *Options) { os.Chmod(o.MasterKey, 0o640) })
 	refuse("master key of another store", "is not this store's", func(t *testing.T, o *Options) {
 		o.MasterKey = newKey(t, filepath.Join(t.TempDir(), "key"))
 	})

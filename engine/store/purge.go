@@ -127,7 +127,7 @@ func (c *purge) event(gone map[ulid.ULID]bool, body []byte) ([]byte, error) {
 		return body, nil
 	}
 	erased, cuts := 0, 0
-	t := tenant.ID(ev.tenant)
+	t := tenantOf(ev.tenant)
 	data, err := cut(ev.typ, ev.data, func(box []byte) []byte {
 		switch {
 		case isStub(box):
@@ -217,11 +217,11 @@ func (s *Store) sourceGone(ctx context.Context, e *Erasure, ref Ref, head []byte
 	if err != nil || !ok {
 		return false, err
 	}
-	places, have, err := s.index.places(nil, source.ID, 0)
+	places, have, there, err := s.index.places(nil, source.ID, 0)
 	if err != nil {
 		return false, err
 	}
-	if have == nil || *have != source {
+	if !there || have != source {
 		return true, nil
 	}
 	wants := make([]want, len(places))
@@ -302,13 +302,7 @@ func (c *purge) finish() error {
 		if err := ix.publish(); err != nil { // else what is staged would bring it back
 			return fmt.Errorf("purge the index: %w", err)
 		}
-		ix.applying.Lock()
-		err := c.batch.Commit(pebble.NoSync)
-		ix.applying.Unlock()
-		if err == nil {
-			err = ix.db.Flush()
-		}
-		if err != nil {
+		if err := ix.forget(c.batch); err != nil {
 			return fmt.Errorf("purge the index: %w", err)
 		}
 	}

@@ -28,11 +28,11 @@ func (s *Store) LoadFrom(ctx context.Context, scope tenant.Scope, ref Ref, seq u
 	if !scope.Sees(ref.Tenant) {
 		return nil, ErrNotFound
 	}
-	places, have, err := s.index.places(nil, ref.ID, seq)
+	places, have, there, err := s.index.places(nil, ref.ID, seq)
 	if err != nil {
 		return nil, err
 	}
-	if have == nil || *have != ref {
+	if !there || have != ref {
 		return nil, ErrNotFound
 	}
 	wants := make([]want, len(places))
@@ -70,13 +70,14 @@ func (s *Store) LoadInto(ctx context.Context, scope tenant.Scope, refs []Ref, in
 		if !scope.Sees(ref.Tenant) {
 			continue
 		}
-		var have *Ref
+		var have Ref
+		var there bool
 		var err error
-		into.places, have, err = s.index.places(into.places[:0], ref.ID, 0)
+		into.places, have, there, err = s.index.places(into.places[:0], ref.ID, 0)
 		if err != nil {
 			return nil, err
 		}
-		if have == nil || *have != ref {
+		if !there || have != ref {
 			continue
 		}
 		for seq, p := range into.places {
@@ -180,37 +181,58 @@ type Found struct {
 // LookupMany is Lookup for many names of a space; the results stand in the order of the keys.
 func (s *Store) LookupMany(ctx context.Context, scope tenant.Scope, space Space, keys []string) []Found {
 	found := make([]Found, len(keys))
-	var buf []byte
-	for i, key := range keys {
-		f := &found[i]
-		f.Ref, f.Value, f.Err = s.lookup(ctx, scope, space, key, &buf)
+	err := s.lookups(ctx, scope, space, func(r *names, t tenant.ID) error {
+		var buf []byte
+		for i, key := range keys {
+			f := &found[i]
+			f.Ref, f.Value, f.Err = s.lookup(r, scope, appendNameKey(buf[:0], space, t, key))
+		}
+		return nil
+	})
+	if err != nil {
+		for i := range found {
+			found[i] = Found{Err: err}
+		}
 	}
 	return found
 }
 
 // Lookup finds a stream by a name. Spaces that are a tenant's need a scope of one tenant.
-func (s *Store) Lookup(ctx context.Context, scope tenant.Scope, space Space, key string) (Ref, []byte, error) {
-	return s.lookup(ctx, scope, space, key, new([]byte))
+func (s *Store) Lookup(ctx context.Context, scope tenant.Scope, space Space, key string) (ref Ref, value []byte, err error) {
+	err = s.lookups(ctx, scope, space, func(r *names, t tenant.ID) error {
+		ref, value, err = s.lookup(r, scope, appendNameKey(nil, space, t, key))
+		return err
+	})
+	return ref, value, err
 }
 
-// lookup is Lookup that makes the index's key in buf.
-func (s *Store) lookup(ctx context.Context, scope tenant.Scope, space Space, key string, buf *[]byte) (Ref, []byte, error) {
+// lookups calls do with a reader of names, and the tenant whose the space is, if it is one's.
+func (s *Store) lookups(ctx context.Context, scope tenant.Scope, space Space, do func(*names, tenant.ID) error) (err error) {
 	if err := s.enter(); err != nil {
-		return Ref{}, nil, err
+		return err
 	}
 	defer s.exit()
 	if err := ctx.Err(); err != nil {
-		return Ref{}, nil, err
+		return err
 	}
 	if !space.known() {
-		return Ref{}, nil, fmt.Errorf("lookup: unknown name space %q", space)
+		return fmt.Errorf("lookup: unknown name space %q", space)
 	}
 	t, one := scope.Tenant()
 	if space.ofTenant() && !one {
-		return Ref{}, nil, fmt.Errorf("lookup in space %c: %w", space, errScope)
+		return fmt.Errorf("lookup in space %c: %w", space, errScope)
 	}
-	*buf = appendNameKey((*buf)[:0], space, t, key)
-	n, there, err := s.index.name(*buf)
+	r := s.index.names()
+	defer func() {
+		if e := r.close(); err == nil {
+			err = e
+		}
+	}()
+	return do(&r, t)
+}
+
+func (s *Store) lookup(r *names, scope tenant.Scope, key []byte) (Ref, []byte, error) {
+	n, there, err := r.get(key)
 	if err != nil {
 		return Ref{}, nil, err
 	}

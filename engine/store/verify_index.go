@@ -135,19 +135,19 @@ func (v *verifier) forgotten(key, value []byte) bool {
 
 // logged loads a stream by the second index.
 func (v *verifier) logged(id ulid.ULID) (ref Ref, events []Event) {
-	places, have, err := v.fresh.places(nil, id, 0)
-	if err != nil || have == nil {
+	places, have, there, err := v.fresh.places(nil, id, 0)
+	if err != nil || !there {
 		return ref, nil
 	}
 	wants := make([]want, len(places))
 	for i, p := range places {
-		wants[i] = want{place: p, ref: *have, seq: uint32(i), at: i}
+		wants[i] = want{place: p, ref: have, seq: uint32(i), at: i}
 	}
 	events = make([]Event, len(places))
 	if err := v.store.fetch(v.ctx, wants, func(w want, e Event) { events[w.at] = e }); err != nil {
 		return ref, nil
 	}
-	return *have, events
+	return have, events
 }
 
 // erased reports whether a stream has a box whose key has been destroyed.
@@ -300,7 +300,7 @@ func (v *verifier) together(some []*life, inspect func(Inspected) error) {
 // long reads a stream of many events in pieces; nobody looks at it as a whole.
 func (v *verifier) long(l *life) {
 	of := "stream " + l.ref.String()
-	places, _, err := v.store.index.places(nil, l.ref.ID, 0)
+	places, _, _, err := v.store.index.places(nil, l.ref.ID, 0)
 	if err == nil && uint32(len(places)) != l.version {
 		err = fmt.Errorf("%w: %d places of %d events", errDamaged, len(places), l.version)
 	}
