@@ -1,5 +1,6 @@
-// Package private is the rule for files that hold a password, a key or a contract's data: only their owner may read them,
-// mode 0600 or less. Whoever reads such a file does it here, so that the rule and its words stand once.
+// Package private is the rule for files and directories that hold a password, a key or a contract's data: only their owner may
+// read them, mode 0600 or less, 0700 of a directory. Whoever reads such a file does it here, so that the rule and its words
+// stand once.
 package private
 
 import (
@@ -13,7 +14,7 @@ import (
 // ErrReadable is in the error of a file whose mode lets others read, write or run it.
 var ErrReadable = errors.New("may be read by others")
 
-// Check looks at a file's mode without opening it. Errors: ErrReadable with path and mode, else those of os.Stat.
+// Check looks at the mode of a file or directory without opening it. Errors: ErrReadable with path and mode, else those of os.Stat.
 func Check(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -51,8 +52,12 @@ func Read(path string) ([]byte, error) {
 }
 
 func own(path string, info fs.FileInfo) error {
+	needs := 0o600
+	if info.IsDir() {
+		needs = 0o700
+	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return fmt.Errorf("%s %w (mode %04o, needs 0600)", path, ErrReadable, mode)
+		return fmt.Errorf("%s %w (mode %04o, needs %04o)", path, ErrReadable, mode, needs)
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ var rooms = map[string][]string{
 	"engine/private":  {},
 	"engine/tenant":   {},
 	"engine/message":  {},
-	"engine/store":    {"engine/message", "engine/tenant"},
+	"engine/store":    {"engine/private", "engine/message", "engine/tenant"},
 	"engine/carrier":  {"engine/private", "engine/tenant", "engine/message", "plugins/host", "plugins/proto"},
 	"engine/document": {"engine/store", "engine/tenant", "engine/message"},
 	"engine/page":     {"engine/store", "engine/tenant", "engine/message", "engine/document", "engine/payment", "plugins/host", "plugins/proto"},
