@@ -1,16 +1,12 @@
 package callbacks
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -21,16 +17,11 @@ import (
 
 	"github.com/kakitome/kakitome/engine/api"
 	"github.com/kakitome/kakitome/engine/api/internal/edge"
-	"github.com/kakitome/kakitome/engine/api/internal/openapitest"
-	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/callback"
 	"github.com/kakitome/kakitome/engine/callback/egress"
 	"github.com/kakitome/kakitome/engine/campaign"
-	"github.com/kakitome/kakitome/engine/carrier"
-	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
-	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
 
@@ -70,65 +61,21 @@ func (w *receiver) Post(_ context.Context, _ string, _ http.Header, body []byte)
 	return egress.Reply{Status: 200, Body: []byte(b.Data.Challenge)}, nil
 }
 
-// room is the served API with callbacks over a real store, directory and intake; its answers are held against openapi.json.
+// room is a site with callbacks, which go to world.
 type room struct {
-	t       testing.TB
-	store   *store.Store
-	tenants *tenant.Directory
-	intake  *intake.Intake
-	audit   *audit.Log
-	world   *receiver
-	doc     *openapitest.Document
-	address string
-	keys    map[tenant.ID]string
+	*edge.Site
+	t     testing.TB
+	world *receiver
 }
 
 func openRoom(t testing.TB) *room {
 	t.Helper()
-	dir := t.TempDir()
-	key := filepath.Join(dir, "master.key")
-	require.NoError(t, store.NewMasterKey(key))
-	r := &room{t: t, doc: openapitest.Read(t, api.OpenAPI), keys: map[tenant.ID]string{}, world: &receiver{came: make(chan struct{}, 1)}}
-	var err error
-	r.store, err = store.Open(store.Options{Dir: filepath.Join(dir, "data"), MasterKey: key, MinFree: 1, Cache: 8 << 20, ValueLogSize: 32 << 20, Fatal: func(err error) { t.Error(err) }})
+	r := &room{Site: edge.Open(t), t: t, world: &receiver{came: make(chan struct{}, 1)}}
+	c, err := callback.New(callback.Options{Store: r.Store, Directory: r.Tenants, Poster: r.world, Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, r.store.Close()) })
-	r.tenants, err = tenant.OpenDirectory(t.Context(), r.store.DirectoryLog())
-	require.NoError(t, err)
-	for _, id := range []tenant.ID{"mizu", "gasu"} {
-		require.NoError(t, r.tenants.Apply(t.Context(), tenant.Tenant{
-			ID: id, Name: "〇〇県水道局", Allow: []string{"192.0.2.0/24"}, Brand: tenant.Brand{Phone: "000-000-0000"},
-			Senders: []tenant.SenderProfile{{Name: "default", Addresses: map[string]string{"docomo": "0312345678"}}},
-		}))
-		r.keys[id], _, err = r.tenants.IssueKey(t.Context(), id, "erp")
-		require.NoError(t, err)
-	}
-	carriers, err := carrier.Open(carrier.Box("../../../conf/data/ranges.csv"))
-	require.NoError(t, err)
-	log := slog.New(slog.DiscardHandler)
-	docs := document.New(r.store, nil)
-	r.intake, err = intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: r.store, Tenants: r.tenants, Carriers: carriers, Identity: edge.Rooms{}, Claims: edge.Rooms{}, Documents: docs, Links: edge.Rooms{}, Log: log})
-	require.NoError(t, err)
-	c, err := callback.New(callback.Options{Store: r.store, Directory: r.tenants, Poster: r.world, Log: log})
-	require.NoError(t, err)
-	r.audit = audit.New(r.store)
-	server, err := api.New(api.Options{
-		Config: api.Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: r.tenants, Intake: r.intake, Store: r.store, Claims: edge.Rooms{}, Documents: docs, Log: log,
-		Extra: map[string]api.Handler{Path: Handler(c, r.audit)},
-	})
-	require.NoError(t, err)
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	require.NoError(t, err)
-	r.address = ln.Addr().String()
-	ctx, cancel := context.WithCancel(context.Background())
-	served, worked := make(chan error, 1), make(chan error, 1)
-	go func() { served <- server.Run(ctx, ln) }()
-	go func() { worked <- c.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, <-served)
-		require.ErrorIs(t, <-worked, context.Canceled)
-	})
+	r.Serve(map[string]api.Handler{Path: Handler(c, r.Audit)})
+	stop := r.Run(c.Run)
+	t.Cleanup(func() { require.ErrorIs(t, stop(), context.Canceled) })
 	return r
 }
 
@@ -146,37 +93,14 @@ type call struct {
 	header                              map[string]string
 }
 
-// ask makes the request and holds the answer's status and body against what is described.
 func (r *room) ask(status int, c call, into any) {
 	r.t.Helper()
-	if c.tenant == "" {
-		c.tenant = "mizu"
-	}
 	if c.as == "" {
 		c.as = strings.ToUpper(c.method)
 	}
-	req, err := http.NewRequestWithContext(context.Background(), c.as, "http://"+r.address+strings.ReplaceAll(c.path, "{name}", c.name)+c.query, strings.NewReader(c.body))
-	require.NoError(r.t, err)
-	header := map[string]string{"Authorization": "Bearer " + r.keys[c.tenant], "X-Forwarded-For": "192.0.2.10"}
-	if c.body != "" {
-		header["Content-Type"] = "application/json"
-	}
-	for _, set := range []map[string]string{header, c.header} {
-		for k, v := range set {
-			req.Header.Set(k, v)
-		}
-	}
-	res, err := http.DefaultClient.Do(req)
-	require.NoError(r.t, err)
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	require.NoError(r.t, err)
-	require.Equal(r.t, status, res.StatusCode, "%s %s %s: %s", c.as, c.path, c.name, body)
-	r.doc.Answered(c.path, c.method, fmt.Sprint(status), res.Header, body)
+	a := r.Ask(status, edge.Call{Method: c.as, Like: c.method, Path: c.path, At: strings.ReplaceAll(c.path, "{name}", c.name) + c.query, Body: c.body, Tenant: c.tenant, Header: c.header})
 	if into != nil {
-		dec := json.NewDecoder(bytes.NewReader(body))
-		dec.DisallowUnknownFields()
-		require.NoError(r.t, dec.Decode(into), "%s", body)
+		a.Into(r.t, into)
 	}
 }
 
@@ -184,7 +108,7 @@ func (r *room) ask(status int, c call, into any) {
 func TestDocumentSaysWhatTheCallbackHandlersDo(t *testing.T) {
 	r := openRoom(t)
 	spec := `{"url":"https://erp.example.com/hook","events":["message.*","claim.alert"],"numbers":true}`
-	r.doc.Valid("CallbackSpec", []byte(spec))
+	r.Doc.Valid("CallbackSpec", []byte(spec))
 	text := map[string]string{"Content-Type": "text/plain"}
 	long := `{"url":"` + strings.Repeat("x", maxJSON) + `"}`
 
@@ -240,7 +164,7 @@ func TestDocumentSaysWhatTheCallbackHandlersDo(t *testing.T) {
 	r.ask(413, call{method: "post", path: replay, name: "erp", body: long}, nil)
 	r.ask(415, call{method: "post", path: replay, name: "erp", body: `{}`, header: text}, nil)
 
-	for path, methods := range r.doc.Paths {
+	for path, methods := range r.Doc.Paths {
 		if path != all && !strings.HasPrefix(path, all+"/") {
 			continue
 		}
@@ -266,9 +190,9 @@ func TestDocumentSaysWhatTheCallbackHandlersDo(t *testing.T) {
 	}
 	r.ask(204, call{method: "delete", path: one, name: "erp"}, nil)
 	// 409 needs two at the same moment; its schema is the problem's, checked above. 503 as everywhere.
-	require.Empty(t, r.doc.Unasked(func(path string) bool { return strings.HasPrefix(path, all) }, "409", "503"))
+	require.Empty(t, r.Doc.Unasked(func(path string) bool { return strings.HasPrefix(path, all) }, "409", "503"))
 
-	entries, err := r.audit.Day(t.Context(), tenant.Only("mizu"), "mizu", time.Now())
+	entries, err := r.Audit.Day(t.Context(), tenant.Only("mizu"), "mizu", time.Now())
 	require.NoError(t, err)
 	actions := map[string]bool{}
 	for _, e := range entries {
@@ -284,7 +208,7 @@ func TestDocumentSaysWhatTheCallbackHandlersDo(t *testing.T) {
 func TestNoticesAreAsDescribed(t *testing.T) {
 	r := openRoom(t)
 	r.ask(201, call{method: "put", path: one, name: "erp", body: `{"url":"https://erp.example.com/hook","numbers":true,"answers":true}`}, nil)
-	results, err := r.intake.Accept(t.Context(), intake.Request{Tenant: "mizu", Via: message.ViaAPI, By: "key:erp", Drafts: []message.Draft{{To: "09000010001", Text: "お知らせ", Reference: "C-1"}}})
+	results, err := r.Intake.Accept(t.Context(), intake.Request{Tenant: "mizu", Via: message.ViaAPI, By: "key:erp", Drafts: []message.Draft{{To: "09000010001", Text: "お知らせ", Reference: "C-1"}}})
 	require.NoError(t, err)
 	require.Empty(t, results[0].Problems)
 	r.ask(200, call{method: "post", path: test, name: "erp"}, nil)
@@ -299,32 +223,25 @@ func TestNoticesAreAsDescribed(t *testing.T) {
 			var head struct{ Type string }
 			require.NoError(t, json.Unmarshal(b, &head))
 			seen[head.Type] = true
-			r.doc.Valid(map[string]string{"callback.challenge": "ChallengeNotice", "callback.test": "TestNotice", "message.accepted": "MessageNotice"}[head.Type], b)
+			r.Doc.Valid(map[string]string{"callback.challenge": "ChallengeNotice", "callback.test": "TestNotice", "message.accepted": "MessageNotice"}[head.Type], b)
 		}
 	}
 	claim := callback.Body{Type: callback.ClaimAccepted, Timestamp: time.Now(), Tenant: "mizu", Data: callback.ClaimData{ID: ulid.Make(), Number: "C-1", Status: "accepted", Amount: 1, Messages: []ulid.ULID{ulid.Make()}, Alerts: []string{"second_payment"}}}
 	b, err := json.Marshal(claim)
 	require.NoError(t, err)
-	r.doc.Valid("ClaimNotice", b)
+	r.Doc.Valid("ClaimNotice", b)
 	upload := callback.Body{Type: callback.UploadStopped, Timestamp: time.Now(), Tenant: "mizu", Data: campaign.NoticeData{ID: ulid.Make(), Phase: campaign.Stopped, By: "key:erp", Reason: "x", Carriers: []string{"au"}, Without: []string{"docomo"}, Rows: 1, Accepted: 1, Sequence: 1}}
 	b, err = json.Marshal(upload)
 	require.NoError(t, err)
-	r.doc.Valid("UploadNotice", b)
+	r.Doc.Valid("UploadNotice", b)
 	for _, typ := range callback.Types {
-		r.doc.Valid("CallbackSpec", fmt.Appendf(nil, `{"url":"x","events":[%q]}`, typ))
+		r.Doc.Valid("CallbackSpec", fmt.Appendf(nil, `{"url":"x","events":[%q]}`, typ))
 	}
 }
 
 func TestHostilePathsAreNotFound(t *testing.T) {
 	r := openRoom(t)
 	for _, path := range []string{"/v1/callbacks/", "/v1/callbacks/erp/", "/v1/callbacks/erp/x", "/v1/callbacks/erp/secret/", "/v1/callbacks/erp/SECRET", "/v1/callbacks/" + strings.Repeat("a", 5000), "/v1/callbacks/%00"} {
-		req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+r.address+path, nil)
-		require.NoError(t, err)
-		req.Header.Set("Authorization", "Bearer "+r.keys["mizu"])
-		req.Header.Set("X-Forwarded-For", "192.0.2.10")
-		res, err := http.DefaultClient.Do(req)
-		require.NoError(t, err)
-		require.NoError(t, res.Body.Close())
-		require.Equal(t, 404, res.StatusCode, path)
+		require.Equal(t, 404, r.Do(edge.Call{At: path}).Status, path)
 	}
 }

@@ -1,13 +1,7 @@
 package followups
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,10 +12,6 @@ import (
 
 	"github.com/kakitome/kakitome/engine/api"
 	"github.com/kakitome/kakitome/engine/api/internal/edge"
-	"github.com/kakitome/kakitome/engine/api/internal/openapitest"
-	"github.com/kakitome/kakitome/engine/audit"
-	"github.com/kakitome/kakitome/engine/carrier"
-	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/followup"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
@@ -30,84 +20,35 @@ import (
 )
 
 func TestFollowUpsByAPI(t *testing.T) {
-	doc, keys := openapitest.Read(t, api.OpenAPI), map[tenant.ID]string{}
-	dir := t.TempDir()
-	key := filepath.Join(dir, "master.key")
-	require.NoError(t, store.NewMasterKey(key))
-	s, err := store.Open(store.Options{Dir: filepath.Join(dir, "data"), MasterKey: key, MinFree: 1, Cache: 8 << 20, ValueLogSize: 16 << 20, Fatal: func(err error) { t.Error(err) }})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, s.Close()) })
-	tenants, err := tenant.OpenDirectory(t.Context(), s.DirectoryLog())
-	require.NoError(t, err)
-	for id, address := range map[tenant.ID]string{"mizu": "0312345678", "gasu": "0312345679"} {
-		require.NoError(t, tenants.Apply(t.Context(), tenant.Tenant{ID: id, Name: "〇〇局", Allow: []string{"192.0.2.0/24"}, Brand: tenant.Brand{Phone: "000-000-0000"},
-			Senders: []tenant.SenderProfile{{Name: "default", Addresses: map[string]string{"docomo": address}}}}))
-		keys[id], _, err = tenants.IssueKey(t.Context(), id, "erp")
-		require.NoError(t, err)
-	}
-	carriers, err := carrier.Open(carrier.Box("../../../conf/data/ranges.csv"))
-	require.NoError(t, err)
-	docs := document.New(s, nil)
-	take, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: s, Tenants: tenants, Carriers: carriers, Identity: edge.Rooms{}, Claims: edge.Rooms{}, Documents: docs, Links: edge.Rooms{}})
-	require.NoError(t, err)
-	ups, err := followup.Open(followup.Options{Dir: filepath.Join(dir, "followup"), Store: s, Directory: tenants.Now, Intake: take})
+	site := edge.Open(t)
+	ups, err := followup.Open(followup.Options{Dir: filepath.Join(site.Dir, "followup"), Store: site.Store, Directory: site.Tenants.Now, Intake: site.Intake})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, ups.Close()) })
-	ctx, cancel := context.WithCancel(context.Background())
-	ran := make(chan error, 2)
-	go func() { ran <- ups.Run(ctx) }()
-	h := Handler(ups, audit.New(s))
-	server, err := api.New(api.Options{Config: api.Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: take, Store: s, Claims: edge.Rooms{}, Documents: docs, Extra: map[string]api.Handler{Path: h, ListsPath: h}})
-	require.NoError(t, err)
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	require.NoError(t, err)
-	go func() { ran <- server.Run(ctx, ln) }()
-	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, <-ran)
-		require.NoError(t, <-ran)
-	})
+	stop := site.Run(ups.Run)
+	t.Cleanup(func() { require.NoError(t, stop()) })
+	h := Handler(ups, site.Audit)
+	site.Serve(map[string]api.Handler{Path: h, ListsPath: h})
 	ask := func(id tenant.ID, status int, method, path, at, body string, into any) string {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+ln.Addr().String()+at, strings.NewReader(body))
-		require.NoError(t, err)
-		req.Header.Set("Authorization", "Bearer "+keys[id])
-		req.Header.Set("X-Forwarded-For", "192.0.2.10")
-		if body != "" {
-			req.Header.Set("Content-Type", "application/json")
-		}
+		c := edge.Call{Method: method, Path: path, At: at, Body: body, Tenant: id}
 		if strings.HasPrefix(body, "text:") {
-			req.Header.Set("Content-Type", "text/plain")
+			c.Type = "text/plain"
 		}
 		if id == "away" {
-			req.Header.Set("X-Forwarded-For", "198.51.100.1")
-			req.Header.Set("Authorization", "Bearer "+keys["mizu"])
+			c.Tenant, c.Header = "mizu", map[string]string{"X-Forwarded-For": "198.51.100.1"}
 		}
-		res, err := http.DefaultClient.Do(req)
-		require.NoError(t, err)
-		defer res.Body.Close()
-		got, err := io.ReadAll(res.Body)
-		require.NoError(t, err)
-		require.Equal(t, status, res.StatusCode, "%s %s: %s", method, at, got)
-		described := strings.ToLower(method)
-		if _, ok := doc.Paths[path][described]; !ok {
-			for described = range doc.Paths[path] {
-				doc.Answered(path, described, fmt.Sprint(status), res.Header, got)
-			}
-		} else {
-			doc.Answered(path, described, fmt.Sprint(status), res.Header, got)
-		}
+		a := site.Ask(status, c)
 		if into != nil {
-			require.NoError(t, json.NewDecoder(bytes.NewReader(got)).Decode(into))
+			a.Into(t, into)
 		}
-		return string(got)
+		return string(a.Body)
 	}
 	for i := range 3 {
-		res, err := take.Accept(t.Context(), intake.Request{Tenant: "mizu", Via: message.ViaAPI, By: "key:erp",
+		res, err := site.Intake.Accept(t.Context(), intake.Request{Tenant: "mizu", Via: message.ViaAPI, By: "key:erp",
 			Drafts: []message.Draft{{To: fmt.Sprintf("090-0001-000%d", i), Text: "お知らせ {url}", Reference: fmt.Sprintf("=C-%d", i), Page: &message.Page{Title: "お知らせ"}}}})
 		require.NoError(t, err)
 		require.Empty(t, res[0].Problems)
-		errs, err := s.Commit(t.Context(), store.Tx{{Ref: store.Ref{Tenant: "mizu", Kind: store.Message, ID: res[0].ID}, Expect: store.Any, Events: []store.NewEvent{
+		errs, err := site.Store.Commit(t.Context(), store.Tx{{Ref: store.Ref{Tenant: "mizu", Kind: store.Message, ID: res[0].ID}, Expect: store.Any, Events: []store.NewEvent{
 			{Type: byte(message.Submitted), Data: message.Encode(message.Submission{Part: 1})}, {Type: byte(message.Delivered), Data: message.Encode(message.Report{Part: 1})}}}})
 		require.NoError(t, err)
 		require.NoError(t, errs[0])
@@ -186,8 +127,8 @@ func TestFollowUpsByAPI(t *testing.T) {
 	}
 	ask("mizu", 404, "GET", one, Path+"/x", "", nil)
 	ask("mizu", 405, "PUT", one, Path+"/"+run.ID, "{}", nil)
-	keys["none"] = "kk_x_y"
-	for path, methods := range doc.Paths {
+	site.Keys["none"] = "kk_x_y"
+	for path, methods := range site.Doc.Paths {
 		if !strings.HasPrefix(path, Path) && !strings.HasPrefix(path, ListsPath) {
 			continue
 		}
@@ -195,5 +136,5 @@ func TestFollowUpsByAPI(t *testing.T) {
 			ask("none", 401, strings.ToUpper(method), path, strings.NewReplacer("{id}", run.ID, "{list}", "unopened").Replace(path), "", nil)
 		}
 	}
-	require.Empty(t, doc.Unasked(func(path string) bool { return strings.HasPrefix(path, Path) || strings.HasPrefix(path, ListsPath) }, "503"))
+	require.Empty(t, site.Doc.Unasked(func(path string) bool { return strings.HasPrefix(path, Path) || strings.HasPrefix(path, ListsPath) }, "503"))
 }

@@ -1,15 +1,7 @@
 package phones
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"log/slog"
-	"net"
-	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,94 +10,35 @@ import (
 
 	"github.com/kakitome/kakitome/engine/api"
 	"github.com/kakitome/kakitome/engine/api/internal/edge"
-	"github.com/kakitome/kakitome/engine/api/internal/openapitest"
-	"github.com/kakitome/kakitome/engine/audit"
-	"github.com/kakitome/kakitome/engine/carrier"
-	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/inbound"
-	"github.com/kakitome/kakitome/engine/inbound/donotsend"
-	"github.com/kakitome/kakitome/engine/intake"
-	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/smpp/pdu"
 	"github.com/kakitome/kakitome/smpp/session"
 )
 
-// room is the door of the API with these handlers, over a real store.
+// room is a site with these handlers.
 type room struct {
-	t       *testing.T
-	doc     *openapitest.Document
-	in      *inbound.Inbound
-	address string
-	keys    map[tenant.ID]string
+	*edge.Site
+	t  *testing.T
+	in *inbound.Inbound
 }
 
 func openRoom(t *testing.T) *room {
 	t.Helper()
-	r := &room{t: t, doc: openapitest.Read(t, api.OpenAPI), keys: map[tenant.ID]string{}}
-	dir := t.TempDir()
-	key := filepath.Join(dir, "master.key")
-	require.NoError(t, store.NewMasterKey(key))
-	s, err := store.Open(store.Options{Dir: filepath.Join(dir, "data"), MasterKey: key, MinFree: 1, Cache: 8 << 20, ValueLogSize: 16 << 20, Fatal: func(err error) { t.Error(err) }})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, s.Close()) })
-	tenants, err := tenant.OpenDirectory(t.Context(), s.DirectoryLog())
-	require.NoError(t, err)
-	for id, address := range map[tenant.ID]string{"mizu": "0312345678", "gasu": "0312345679"} {
-		require.NoError(t, tenants.Apply(t.Context(), tenant.Tenant{ID: id, Name: "〇〇局", Allow: []string{"192.0.2.0/24"}, Brand: tenant.Brand{Phone: "000-000-0000"},
-			Senders: []tenant.SenderProfile{{Name: "default", Addresses: map[string]string{"docomo": address}}}}))
-		r.keys[id], _, err = tenants.IssueKey(t.Context(), id, "erp")
-		require.NoError(t, err)
-	}
-	carriers, err := carrier.Open(carrier.Box("../../../conf/data/ranges.csv"))
-	require.NoError(t, err)
-	log, docs, list := slog.New(slog.DiscardHandler), document.New(s, nil), donotsend.New(s)
-	take, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: s, Tenants: tenants, Carriers: carriers, Identity: edge.Rooms{}, Claims: edge.Rooms{}, Documents: docs, Links: edge.Rooms{}, DoNotSend: list, Log: log})
-	require.NoError(t, err)
-	r.in = inbound.New(inbound.Options{Store: s, Directory: tenants, DoNotSend: list, Log: log})
-	h := Handler(r.in, list, audit.New(s))
-	server, err := api.New(api.Options{Config: api.Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: take, Store: s, Claims: edge.Rooms{}, Documents: docs, Log: log,
-		Extra: map[string]api.Handler{ReceivedPath: h, DoNotSendPath: h}})
-	require.NoError(t, err)
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	require.NoError(t, err)
-	r.address = ln.Addr().String()
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- server.Run(ctx, ln) }()
-	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, <-served)
-	})
+	r := &room{Site: edge.Open(t), t: t}
+	r.in = inbound.New(inbound.Options{Store: r.Store, Directory: r.Tenants, DoNotSend: r.DoNotSend, Log: slog.New(slog.DiscardHandler)})
+	h := Handler(r.in, r.DoNotSend, r.Audit)
+	r.Serve(map[string]api.Handler{ReceivedPath: h, DoNotSendPath: h})
 	return r
 }
 
-// ask makes the request and holds the answer against the description of the path.
 func (r *room) ask(id tenant.ID, status int, method, path, at, kind, body string, into any) []byte {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), method, "http://"+r.address+at, strings.NewReader(body))
-	require.NoError(r.t, err)
-	req.Header.Set("Authorization", "Bearer "+r.keys[id])
-	req.Header.Set("X-Forwarded-For", "192.0.2.10")
-	if body != "" {
-		req.Header.Set("Content-Type", kind)
-	}
-	res, err := http.DefaultClient.Do(req)
-	require.NoError(r.t, err)
-	defer res.Body.Close()
-	got, err := io.ReadAll(res.Body)
-	require.NoError(r.t, err)
-	require.Equal(r.t, status, res.StatusCode, "%s %s: %s", method, at, got)
-	described := strings.ToLower(method)
-	if _, ok := r.doc.Paths[path][described]; !ok {
-		for described = range r.doc.Paths[path] {
-		}
-	}
-	r.doc.Answered(path, described, fmt.Sprint(status), res.Header, got)
+	a := r.Ask(status, edge.Call{Method: method, Path: path, At: at, Body: body, Type: kind, Tenant: id})
 	if into != nil {
-		require.NoError(r.t, json.NewDecoder(bytes.NewReader(got)).Decode(into))
+		a.Into(r.t, into)
 	}
-	return got
+	return a.Body
 }
 
 func TestReceivedMessagesAndTheListByAPI(t *testing.T) {

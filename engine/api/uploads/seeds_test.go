@@ -20,25 +20,25 @@ func TestSeedsAreSetByAPIAsDocumented(t *testing.T) {
 		return r.ask(status, call{method: "put", path: seed, id: carrier, body: body, header: json})
 	}
 	var none Seeds
-	r.ask(200, call{method: "get", path: list}).into(t, &none)
+	r.ask(200, call{method: "get", path: list}).Into(t, &none)
 	require.Empty(t, none.Seeds)
 	r.ask(404, call{method: "get", path: seed, id: "docomo"})
 	number := `{"number":"090-0001-9999"}`
-	r.doc.Valid("SeedNumber", []byte(number))
+	r.Doc.Valid("SeedNumber", []byte(number))
 	var s Seed
-	put(200, "docomo", number).into(t, &s)
+	put(200, "docomo", number).Into(t, &s)
 	require.Equal(t, Seed{"docomo", "090-****-9999"}, s)
 	put(200, "docomo", number) // the same again
 	put(200, "au", `{"number":"090-0002-9999"}`)
 	var two Seeds
-	r.ask(200, call{method: "get", path: list}).into(t, &two)
+	r.ask(200, call{method: "get", path: list}).Into(t, &two)
 	require.Equal(t, Seeds{[]Seed{{"docomo", "090-****-9999"}, {"au", "090-****-9999"}}}, two)
 	r.ask(200, call{method: "get", path: seed, id: "au"})
 	for body, code := range map[string]string{`{}`: "required", `{"number":"090-0002-9999"}`: "mismatch", `{"number":"0312345678"}`: "landline"} {
 		a := put(422, "docomo", body)
 		require.Equal(t, "number", a.field(t).Field)
 		require.Equal(t, code, a.field(t).Code)
-		require.NotContains(t, string(a.body), "0002-9999")
+		require.NotContains(t, string(a.Body), "0002-9999")
 	}
 	put(400, "docomo", "{")
 	put(413, "docomo", `{"number":"`+strings.Repeat("0", maxJSON)+`"}`)
@@ -46,19 +46,19 @@ func TestSeedsAreSetByAPIAsDocumented(t *testing.T) {
 	for _, method := range []string{"get", "put", "delete"} {
 		r.ask(400, call{method: method, path: seed, id: "docomo", query: "?x=1", body: map[string]string{"put": number}[method], header: json})
 		r.ask(404, call{method: method, path: seed, id: "nobody"})
-		require.Equal(t, "DELETE, GET, HEAD, PUT", r.ask(405, call{method: method, path: seed, id: "docomo", as: "POST"}).header.Get("Allow"))
+		require.Equal(t, "DELETE, GET, HEAD, PUT", r.ask(405, call{method: method, path: seed, id: "docomo", as: "POST"}).Header.Get("Allow"))
 	}
 	r.ask(400, call{method: "get", path: list, query: "?x=1"})
 	r.ask(405, call{method: "get", path: list, as: "POST"})
 
-	r.ask(200, call{method: "get", path: list, tenant: "gasu"}).into(t, &none)
+	r.ask(200, call{method: "get", path: list, tenant: "gasu"}).Into(t, &none)
 	require.Empty(t, none.Seeds)
 	r.ask(204, call{method: "delete", path: seed, id: "docomo", tenant: "gasu"})
 	r.ask(200, call{method: "get", path: seed, id: "docomo"})
 	r.ask(204, call{method: "delete", path: seed, id: "docomo"})
 	r.ask(204, call{method: "delete", path: seed, id: "docomo"})
 	r.ask(404, call{method: "get", path: seed, id: "docomo"})
-	audited, err := r.audit.Day(t.Context(), tenant.Only("mizu"), "mizu", time.Now())
+	audited, err := r.Audit.Day(t.Context(), tenant.Only("mizu"), "mizu", time.Now())
 	require.NoError(t, err)
 	actions := map[string]int{}
 	for _, e := range audited {
@@ -80,5 +80,5 @@ func TestSeedsAreSetByAPIAsDocumented(t *testing.T) {
 	r.ask(503, call{method: "delete", path: seed, id: "au"})
 	r.ask(503, call{method: "get", path: seed, id: "au"})
 	r.ask(503, call{method: "get", path: list})
-	require.Empty(t, r.doc.Unasked(func(path string) bool { return path == SeedsPath || path == seed }, "429", "507"))
+	require.Empty(t, r.Doc.Unasked(func(path string) bool { return path == SeedsPath || path == seed }, "429", "507"))
 }

@@ -13,13 +13,14 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kakitome/kakitome/engine/api/internal/edge"
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
 
 // each calls fn with every described operation on an upload, with a body that it would take.
 func (r *room) each(id string, fn func(call)) {
-	for path, methods := range r.doc.Paths {
+	for path, methods := range r.Doc.Paths {
 		for method := range methods {
 			if ours(path) && path != all {
 				c := call{method: method, path: path, id: id, list: "faults"}
@@ -47,13 +48,13 @@ func TestTenantsAreApart(t *testing.T) {
 	})
 	require.Equal(t, 13, asked)
 	after := r.ask(200, call{method: "get", path: one, id: id})
-	require.Equal(t, string(before.body), string(after.body))
-	entries, err := r.audit.Day(t.Context(), tenant.Only("mizu"), "mizu", time.Now())
+	require.Equal(t, string(before.Body), string(after.Body))
+	entries, err := r.Audit.Day(t.Context(), tenant.Only("mizu"), "mizu", time.Now())
 	require.NoError(t, err)
 	require.Empty(t, entries)
 
 	var list List
-	r.ask(200, call{method: "get", path: all, tenant: "gasu"}).into(t, &list)
+	r.ask(200, call{method: "get", path: all, tenant: "gasu"}).Into(t, &list)
 	require.Empty(t, list.Uploads)
 	theirs := r.ask(400, call{method: "get", path: all, tenant: "gasu", query: "?before=" + id}).field(t)
 	nobodys := r.ask(400, call{method: "get", path: all, tenant: "gasu", query: "?before=" + ulid.Make().String()}).field(t)
@@ -72,11 +73,11 @@ func TestTenantsAreApart(t *testing.T) {
 func TestNoRequestPassesTheDoorWithoutKeyAndAddress(t *testing.T) {
 	r := openRoom(t)
 	id := r.begin("mizu")
-	revoked, key, err := r.tenants.IssueKey(t.Context(), "mizu", "old")
+	revoked, key, err := r.Tenants.IssueKey(t.Context(), "mizu", "old")
 	require.NoError(t, err)
-	require.NoError(t, r.tenants.RevokeKey(t.Context(), "mizu", key.ID))
+	require.NoError(t, r.Tenants.RevokeKey(t.Context(), "mizu", key.ID))
 	for _, header := range []map[string]string{
-		{"Authorization": ""}, {"Authorization": "Bearer " + revoked}, {"Authorization": "Basic " + r.keys["mizu"]}, {"Authorization": r.keys["mizu"]},
+		{"Authorization": ""}, {"Authorization": "Bearer " + revoked}, {"Authorization": "Basic " + r.Keys["mizu"]}, {"Authorization": r.Keys["mizu"]},
 	} {
 		r.each(id, func(c call) {
 			c.header = header
@@ -89,11 +90,11 @@ func TestNoRequestPassesTheDoorWithoutKeyAndAddress(t *testing.T) {
 			r.ask(403, c)
 		})
 	}
-	closed := sender("mizu")
+	closed := edge.Tenant("mizu")
 	closed.Allow = nil
-	require.NoError(t, r.tenants.Apply(t.Context(), closed))
+	require.NoError(t, r.Tenants.Apply(t.Context(), closed))
 	r.each(id, func(c call) { r.ask(403, c) })
-	require.NoError(t, r.tenants.Apply(t.Context(), sender("mizu")))
+	require.NoError(t, r.Tenants.Apply(t.Context(), edge.Tenant("mizu")))
 	u := r.ask(200, call{method: "get", path: one, id: id}).upload(t)
 	require.Equal(t, campaign.Receiving, u.Phase)
 	require.Zero(t, u.Offset)
@@ -109,7 +110,7 @@ func TestHostilePathsAreNotFound(t *testing.T) {
 		"/v1/uploads/" + id + "/..%2f" + id + "/x", "/v1/uploads/%E4%BD%8F" + id[3:],
 	} {
 		for _, method := range []string{"get", "post", "put", "delete"} {
-			require.Equal(t, 404, r.do(call{method: method, path: path}).status, "%s %s", method, path)
+			require.Equal(t, 404, r.do(call{method: method, path: path}).Status, "%s %s", method, path)
 		}
 	}
 	r.each(strings.Repeat("0", 26), func(c call) { r.ask(404, c) })
@@ -131,7 +132,7 @@ func TestHostileParametersAreRefusedByName(t *testing.T) {
 	// A place far behind the end is no fault of the request, but there is nothing.
 	require.Zero(t, r.ask(409, call{method: "put", path: one, id: id, query: "?offset=1125899906842624", body: "x"}).field(t).Limit)
 	var page Findings
-	r.ask(200, call{method: "get", path: findings, id: id, list: "faults", query: "?offset=1125899906842624"}).into(t, &page)
+	r.ask(200, call{method: "get", path: findings, id: id, list: "faults", query: "?offset=1125899906842624"}).Into(t, &page)
 	require.Empty(t, page.Findings)
 }
 
@@ -152,10 +153,10 @@ func TestHostileBodiesAreRefusedByField(t *testing.T) {
 	} {
 		a := r.ask(c.status, call{method: "post", path: all, body: c.body})
 		require.Equal(t, c.field, a.field(t).Field, "%.60s", c.body)
-		require.NotContains(t, string(a.body), "09000010001")
+		require.NotContains(t, string(a.Body), "09000010001")
 	}
 	var list List
-	r.ask(200, call{method: "get", path: all}).into(t, &list)
+	r.ask(200, call{method: "get", path: all}).Into(t, &list)
 	require.Empty(t, list.Uploads)
 	require.Equal(t, "body", r.ask(413, call{method: "post", path: all, body: strings.Repeat(" ", maxJSON+1), chunked: true}).field(t).Field)
 }
@@ -163,11 +164,11 @@ func TestHostileBodiesAreRefusedByField(t *testing.T) {
 // raw sends a request as it stands, then ends the sending side, and reads the answer.
 func (r *room) raw(head, body string) (*http.Response, error) {
 	r.t.Helper()
-	conn, err := net.Dial("tcp4", r.address)
+	conn, err := net.Dial("tcp4", r.Address)
 	require.NoError(r.t, err)
 	r.t.Cleanup(func() { conn.Close() })
 	require.NoError(r.t, conn.SetDeadline(time.Now().Add(time.Minute)))
-	_, err = io.WriteString(conn, head+"\r\nHost: s.example.jp\r\nX-Forwarded-For: 192.0.2.10\r\nAuthorization: Bearer "+r.keys["mizu"]+"\r\n\r\n"+body)
+	_, err = io.WriteString(conn, head+"\r\nHost: s.example.jp\r\nX-Forwarded-For: 192.0.2.10\r\nAuthorization: Bearer "+r.Keys["mizu"]+"\r\n\r\n"+body)
 	require.NoError(r.t, err)
 	require.NoError(r.t, conn.(*net.TCPConn).CloseWrite())
 	return http.ReadResponse(bufio.NewReader(conn), nil)
@@ -190,7 +191,7 @@ func TestPieceThatDoesNotEndIsKeptUpToItsLimit(t *testing.T) {
 	id := r.begin("mizu")
 	a := r.ask(413, call{method: "put", path: one, id: id, body: strings.Repeat("x", maxPart+1), chunked: true})
 	require.Equal(t, "body", a.field(t).Field)
-	require.Equal(t, fmt.Sprint(maxPart), a.header.Get("Upload-Offset"))
+	require.Equal(t, fmt.Sprint(maxPart), a.Header.Get("Upload-Offset"))
 	u := r.ask(200, call{method: "put", path: one, id: id, query: fmt.Sprintf("?offset=%d", maxPart), body: strings.Repeat("x", maxPart), chunked: true}).upload(t)
 	require.EqualValues(t, 2*maxPart, u.Offset)
 }
@@ -205,8 +206,8 @@ func TestBodyMayBeAbsent(t *testing.T) {
 	r.until(id, campaign.Staged)
 	r.ask(405, call{method: "get", path: one, id: id, as: "PATCH"})
 	head := r.do(call{method: "get", path: one, id: id, as: "HEAD"})
-	require.Equal(t, 200, head.status)
-	require.Equal(t, fmt.Sprint(len(bills)), head.header.Get("Upload-Offset"))
+	require.Equal(t, 200, head.Status)
+	require.Equal(t, fmt.Sprint(len(bills)), head.Header.Get("Upload-Offset"))
 }
 
 func TestExportIsAuditedBeforeItBegins(t *testing.T) {
@@ -215,9 +216,9 @@ func TestExportIsAuditedBeforeItBegins(t *testing.T) {
 	export := call{method: "get", path: csvPath, id: id}
 	head := export
 	head.as = "HEAD"
-	require.Equal(t, 200, r.do(head).status) // nothing was given out
+	require.Equal(t, 200, r.do(head).Status) // nothing was given out
 	r.ask(200, export)
-	entries, err := r.audit.Day(t.Context(), tenant.Only("mizu"), "mizu", time.Now())
+	entries, err := r.Audit.Day(t.Context(), tenant.Only("mizu"), "mizu", time.Now())
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
 	require.Equal(t, "upload.findings.export", entries[0].Action)
@@ -243,7 +244,7 @@ func TestOneReleaseOfManyWins(t *testing.T) {
 	statuses := make(chan int, 8)
 	for range cap(statuses) {
 		go func() {
-			statuses <- r.do(call{method: "post", path: release, id: id, body: `{"good_only":true}`}).status
+			statuses <- r.do(call{method: "post", path: release, id: id, body: `{"good_only":true}`}).Status
 		}()
 	}
 	count := map[int]int{}
