@@ -151,6 +151,11 @@ func (s *Server) patience(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 }
 
 func (s *Server) broken(ctx *fasthttp.RequestCtx, err error) {
+	var slow net.Error
+	if errors.As(err, &slow) && slow.Timeout() { // see ReadTimeout
+		_ = ctx.Conn().Close()
+		return
+	}
 	c := &Caller{Lang: "ja", Request: rand.Text()}
 	code := BadRequest
 	var small *fasthttp.ErrSmallBuffer

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -369,6 +370,20 @@ func TestUntoldLengthIsBoundedToo(t *testing.T) {
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	require.NoError(t, err)
 	require.Contains(t, line, "413")
+}
+
+// A client that dials a connection to have one at hand, and asks nothing, is told nothing when it ends.
+func TestAConnectionWithoutARequestEndsWithoutAWord(t *testing.T) {
+	r := openRoom(t)
+	synctest.Test(t, func(t *testing.T) {
+		client, conn := net.Pipe()
+		served := make(chan error, 1)
+		go func() { served <- r.http.ServeConn(conn) }()
+		answer, err := io.ReadAll(client)
+		require.NoError(t, err)
+		require.Empty(t, string(answer))
+		<-served
+	})
 }
 
 func (r *room) batch(body string, h map[string]string) (answer, []Line) {

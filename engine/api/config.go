@@ -20,7 +20,9 @@ type Config struct {
 	// MaxBatchBody and MaxBatchLines bound a batch. Defaults 67,108,864 bytes and 10,000 lines.
 	MaxBatchBody  int `toml:"max_batch_body"`
 	MaxBatchLines int `toml:"max_batch_lines"`
-	// ReadTimeout bounds reading a request, BatchTimeout that of a batch or an upload, WriteTimeout the answer.
+	// ReadTimeout bounds reading a request, BatchTimeout that of a batch or an upload, WriteTimeout the answer. A connection on
+	// which a request does not come in time is closed without a word: clients dial one to have it at hand, and would take what
+	// it says for the answer to their next request.
 	// Defaults 10s, 120s, 30s.
 	ReadTimeout  time.Duration `toml:"read_timeout"`
 	BatchTimeout time.Duration `toml:"batch_timeout"`

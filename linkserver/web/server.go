@@ -101,7 +101,8 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// unreadable answers what is no request, or too large or too slow a one.
+// unreadable answers what is no request, or too large a one. A connection on which none comes in time is closed without a word:
+// phones open some to have one at hand, and would take what it says for the answer to their next request.
 func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	status := fasthttp.StatusBadRequest
 	var small *fasthttp.ErrSmallBuffer
@@ -112,7 +113,8 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		status = fasthttp.StatusRequestEntityTooLarge
 	case errors.As(err, &slow) && slow.Timeout():
-		status = fasthttp.StatusRequestTimeout
+		_ = ctx.Conn().Close()
+		return
 	}
 	s.bare(ctx, status)
 }

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -754,6 +755,26 @@ func TestWhatIsNoRequestIsRefused(t *testing.T) {
 		require.NoError(t, conn.Close())
 	}
 	require.Equal(t, 1, w.version(m))
+}
+
+// A phone that opens a connection to have one at hand, and asks nothing or only half of something, is told nothing when it ends.
+func TestAConnectionWithoutARequestEndsWithoutAWord(t *testing.T) {
+	w := newWorld(t, DefaultConfig())
+	for _, request := range []string{"", "GET /a/x", "POST /a/x/open HTTP/1.1\r\nHost: kk.example.jp\r\nContent-Length: 7\r\n\r\nc"} {
+		synctest.Test(t, func(t *testing.T) {
+			client, conn := net.Pipe()
+			served := make(chan error, 1)
+			go func() { served <- w.server.http.ServeConn(conn) }()
+			if request != "" {
+				_, err := io.WriteString(client, request)
+				require.NoError(t, err)
+			}
+			answer, err := io.ReadAll(client)
+			require.NoError(t, err)
+			require.Empty(t, string(answer))
+			<-served
+		})
+	}
 }
 
 // ear hears webhooks.
