@@ -57,11 +57,11 @@ type Options struct {
 // Journey is safe for concurrent use.
 type Journey struct {
 	Options
-	titles titles
-	passes passes
+	titles  titles
+	presses presses
 }
 
-// New keeps no state but the titles of documents and the last passes.
+// New keeps no state but the titles of documents and what was pressed a moment ago.
 func New(o Options) *Journey {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -224,7 +224,10 @@ func (j *Journey) Identify(ctx context.Context, v *Visit, control func(name stri
 	default:
 		return again, nil
 	}
-	result, unreadable, err := j.Identity.Items(ctx, in.t, v.Link.Ref(), j.Identity.Join(in.state.Head.Answers, control))
+	typed := j.Identity.Join(in.state.Head.Answers, control)
+	result, unreadable, err := j.presses.once(pressOf(v.Session, "identify", typed), j.Now, func() (identity.Result, []int, error) {
+		return j.Identity.Items(context.WithoutCancel(ctx), in.t, v.Link.Ref(), typed)
+	})
 	if err != nil {
 		return again, err
 	}
@@ -285,24 +288,18 @@ func (j *Journey) Code(ctx context.Context, v *Visit, typed string) (Next, error
 	if err != nil || v.Standing < StateOnly || v.Session.Step != Code {
 		return again, err
 	}
-	of := v.Session.ID
-	if j.passes.has(of, j.Now()) {
-		v.Session.promote(In)
-		return again, nil
-	}
-	result, err := j.Identity.Code(ctx, in.t, v.Link.Ref(), typed, v.Session.Held == codeHeld)
+	of := pressOf(v.Session, "code", map[string]string{"": typed})
+	result, _, err := j.presses.once(of, j.Now, func() (identity.Result, []int, error) {
+		result, err := j.Identity.Code(context.WithoutCancel(ctx), in.t, v.Link.Ref(), typed, v.Session.Held == codeHeld)
+		return result, nil, err
+	})
 	if err != nil {
 		return again, err
 	}
 	switch result {
 	case identity.Passed:
-		j.passes.put(of, j.Now())
 		v.Session.promote(In)
 	case identity.Mismatch:
-		if j.passes.has(of, j.Now()) { // at the same moment
-			v.Session.promote(In)
-			return again, nil
-		}
 		v.Session.Note = NoteMismatch
 	case identity.Incomplete:
 		v.Session.Note = NoteIncomplete

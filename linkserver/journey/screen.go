@@ -15,6 +15,7 @@ import (
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/linkserver/link"
 	"github.com/kakitome/kakitome/plugins/proto"
 )
 
@@ -132,14 +133,19 @@ func (j *Journey) view(v *Visit, view proto.View) *Screen {
 	t := j.Directory().Tenants[v.Link.Tenant]
 	s := &Screen{Tenant: v.Link.Tenant, Page: page.View(t, view, v.Lang)}
 	if v.Standing == Open {
-		s.Page.LinkExpires = timestamppb.New(v.Link.Expires)
+		s.Page.LinkExpires = expires(v.Link)
 	}
 	return s
 }
 
+// expires is the minute in which a link ends. Pages show no more of it, and those that are the same are drawn once.
+func expires(l link.Link) *timestamppb.Timestamp {
+	return timestamppb.New(l.Expires.Truncate(time.Minute))
+}
+
 func (j *Journey) expired(v *Visit) *Screen {
 	s := j.view(v, proto.View_EXPIRED_VIEW)
-	s.Page.LinkExpires = timestamppb.New(v.Link.Expires)
+	s.Page.LinkExpires = expires(v.Link)
 	return s
 }
 

@@ -2,7 +2,6 @@ package journey
 
 import (
 	"crypto/rand"
-	"sync"
 	"time"
 
 	"github.com/kakitome/kakitome/linkserver/link"
@@ -87,36 +86,4 @@ func (s *Session) Holds(l link.Link, now time.Time) bool {
 func (s *Session) promote(to Step) {
 	s.Step, s.Note = to, NoNote
 	rand.Read(s.ID[:])
-}
-
-// secondPress is how long after a pass the same button can be pressed once more: on a slow network people do, the browser
-// drops the first answer, and the code is used up.
-const secondPress = 10 * time.Second
-
-// passes are the ids that sessions had when their code was right. Only the browser that passed knows its id, which no
-// later session has. What is lost at a restart costs a person another code.
-type passes struct {
-	mu   sync.Mutex // guards byID
-	byID map[[16]byte]time.Time
-}
-
-func (p *passes) has(id [16]byte, now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	at, ok := p.byID[id]
-	return ok && now.Sub(at) < secondPress
-}
-
-func (p *passes) put(id [16]byte, now time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.byID == nil {
-		p.byID = map[[16]byte]time.Time{}
-	}
-	for old, at := range p.byID {
-		if now.Sub(at) >= secondPress {
-			delete(p.byID, old)
-		}
-	}
-	p.byID[id] = now
 }
