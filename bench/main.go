@@ -4,7 +4,9 @@
 //	go run ./bench [flags] [scenario …]
 //
 //	rows       whole lives of messages by batch and one a request, with and without a page, also on a slower disk; codes
-//	           among them; allocations of dispatch; landing pages (rows.go)
+//	           among them; allocations of dispatch (rows.go)
+//	pages      landing page and the page behind the questions, beside a bare handler (pages.go)
+//	links      ten million live links: bytes each, start, reading (links.go)
 //	session    smpp/session alone, beside go-smpp (session.go)
 //	lanes      how many messages of a large bulk go before a code (lanes.go)
 //	campaign   what still goes out after a campaign was paused, and canceled (campaign.go)
@@ -35,12 +37,13 @@ import (
 
 // settings are what a run may change.
 type settings struct {
-	Long    time.Duration `json:"long_ns"`     // of each load of rows, stored, backup and retention
+	Long    time.Duration `json:"long_ns"`     // of each load of rows, pages, stored, backup and retention
 	Window  int           `json:"window"`      // of each of the four binds
 	Batch   int           `json:"batch_lines"` // of a batch request
 	Session int           `json:"session"`     // messages of session
 	Bulk    int           `json:"bulk"`        // messages of lanes
 	Rows    int           `json:"rows"`        // of campaign
+	Links   int           `json:"links"`       // of links
 	Live    int           `json:"live"`        // messages of memory
 	Stored  int           `json:"stored"`      // finished messages of stored
 	Queued  int           `json:"queued"`      // queued messages of stored
@@ -63,7 +66,7 @@ var scenarios = []struct {
 	run   func(ctx context.Context, s settings) ([]figure, error)
 	limit time.Duration
 }{
-	{"rows", rows, usual}, {"session", sessionAlone, usual}, {"lanes", lanes, usual}, {"campaign", campaign, usual}, {"memory", memory, usual},
+	{"rows", rows, usual}, {"pages", pages, usual}, {"links", links, usual}, {"session", sessionAlone, usual}, {"lanes", lanes, usual}, {"campaign", campaign, usual}, {"memory", memory, usual},
 	{"stored", stored, usual}, {"backlog", backlog, usual}, {"backup", backup, usual}, {"retention", retention, 3 * time.Hour},
 }
 
@@ -71,12 +74,13 @@ const usual = 30 * time.Minute
 
 func main() {
 	var s settings
-	flag.DurationVar(&s.Long, "long", time.Minute, "how long each load of rows, stored, backup and retention is sent")
+	flag.DurationVar(&s.Long, "long", time.Minute, "how long each load of rows, pages, stored, backup and retention is sent")
 	flag.IntVar(&s.Window, "window", 500, "outstanding PDUs of each bind (session: twice as many)")
 	flag.IntVar(&s.Batch, "batch", 1000, "lines of a batch request")
 	flag.IntVar(&s.Session, "session", 1_500_000, "messages of session")
 	flag.IntVar(&s.Bulk, "bulk", 1_000_000, "messages of lanes, at most 900,000 of a carrier's million numbers twice")
 	flag.IntVar(&s.Rows, "rows", 1_000_000, "rows of campaign")
+	flag.IntVar(&s.Links, "links", 10_000_000, "live links of links")
 	flag.IntVar(&s.Live, "live", 1_000_000, "messages of memory")
 	flag.IntVar(&s.Stored, "stored", 10_000_000, "finished messages of stored")
 	flag.IntVar(&s.Queued, "queued", 1_000_000, "queued messages of stored")

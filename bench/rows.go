@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -9,8 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -84,8 +81,8 @@ func rows(ctx context.Context, s settings) (figures []figure, err error) {
 	return figures, nil
 }
 
-// row measures one load in a country of its own; with codes, one-time codes are sent among it, and landing pages and
-// dispatch's allocations are looked at too.
+// row measures one load in a country of its own; with codes, one-time codes are sent among it, and dispatch's
+// allocations are looked at too.
 func row(ctx context.Context, s settings, l load, e engine, codes bool, add func(name string, value float64, unit, reach string)) (m *measured, err error) {
 	o := apptest.Options{Window: s.Window, NoLedger: true}
 	if o.Engine, err = e.program(); err != nil {
@@ -115,10 +112,7 @@ func row(ctx context.Context, s settings, l load, e engine, codes bool, add func
 			return nil, err
 		}
 	}
-	if err := c.report(ctx, add); err != nil {
-		return nil, err
-	}
-	return m, st.pages(ctx, add)
+	return m, c.report(ctx, add)
 }
 
 // engine is how the engine is run.
@@ -214,46 +208,4 @@ func (c *codeClient) report(ctx context.Context, add func(name string, value flo
 	add("6 a code under row 1, request begun → on the wire: p50", quantile(took, 0.50), "ms", "")
 	add("6 a code under row 1, request begun → on the wire: p99", quantile(took, 0.99), "ms", "under 20")
 	return nil
-}
-
-// pages gets landing pages over connections that stay open, for five seconds.
-func (s *site) pages(ctx context.Context, add func(name string, value float64, unit, reach string)) error {
-	const long, conns = 5 * time.Second, 64
-	t, err := s.send(ctx, load{name: "links", draft: whole(), batch: 1, conns: 8, long: time.Second})
-	if err != nil {
-		return err
-	}
-	cpu, err := s.cpu()
-	if err != nil {
-		return err
-	}
-	began := time.Now()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var count atomic.Int64
-	var clients sync.WaitGroup
-	for c := range conns {
-		clients.Go(func() {
-			req, res := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
-			defer fasthttp.ReleaseRequest(req)
-			defer fasthttp.ReleaseResponse(res)
-			for i := c; time.Since(began) < long && ctx.Err() == nil; i += conns {
-				req.SetRequestURI(t.links[i%len(t.links)])
-				if err := s.client.Do(req, res); err != nil {
-					cancel(err)
-				} else if res.StatusCode() != fasthttp.StatusOK || !bytes.Contains(res.Body(), []byte("〇〇県水道局")) {
-					cancel(fmt.Errorf("landing page: status %d: %.300s", res.StatusCode(), res.Body()))
-				}
-				count.Add(1)
-			}
-		})
-	}
-	clients.Wait()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	after, err := s.cpu()
-	add("landing pages", float64(count.Load())/time.Since(began).Seconds(), "pages/s", "")
-	add("landing pages: the engine's CPU", float64((after-cpu).Microseconds())/float64(count.Load()), "µs a page", "")
-	return err
 }

@@ -33,6 +33,18 @@ func NewBrowser() *Browser {
 	return &Browser{client: &http.Client{Jar: jar, Timeout: 30 * time.Second}}
 }
 
+// Cookie is what the browser would send to an address as its Cookie header.
+func (b *Browser) Cookie(address string) string {
+	req, err := http.NewRequest(http.MethodGet, address, nil)
+	if err != nil {
+		panic("BUG: address of a page that was shown: " + err.Error())
+	}
+	for _, c := range b.client.Jar.Cookies(req.URL) {
+		req.AddCookie(c)
+	}
+	return req.Header.Get("Cookie")
+}
+
 // Page is what a browser shows.
 type Page struct {
 	URL    *url.URL
