@@ -13,7 +13,7 @@ FLAGS   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 export GOFLAGS := -trimpath
 export CGO_ENABLED := 0
 
-.PHONY: all build run test check generate bench chaos fuzz clean go-new-enough
+.PHONY: all build run test axe check generate bench chaos fuzz clean go-new-enough
 
 all: build
 
@@ -34,6 +34,10 @@ run: build
 
 test: go-new-enough
 	GOFLAGS= CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 10m ./...
+
+# What checks pages in the tests with a browser besides our own rules; without it they run without it.
+axe:
+	npm ci --prefix tools/look --ignore-scripts --no-audit --no-fund --silent
 
 # Everything that must hold before a commit, but for the tests.
 check: go-new-enough

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/tools/apptest"
+	"github.com/kakitome/kakitome/tools/look"
 )
 
 // world is a country with the page of its phones.
@@ -83,7 +84,7 @@ func bill(number, claim string) *message.Draft {
 }
 
 func TestAClaimIsPaidInABrowser(t *testing.T) {
-	chromium(t)
+	look.Chromium(t)
 	w := newWorld(t)
 	for i, scripted := range []bool{true, false} {
 		name := map[bool]string{true: "js", false: "nojs"}[scripted]
@@ -103,30 +104,30 @@ func (w *world) phone(t *testing.T, number, claim, name string, scripted bool) *
 	p.open(w.handsets, "phones")
 	row := fmt.Sprintf(`[...document.querySelectorAll(".phones a")].findIndex(a => a.querySelector(".number").textContent.replaceAll("-", "") === %q)`, number)
 	p.await(row + " >= 0")
-	p.tap(fmt.Sprintf(".phones li:nth-child(%d) a", value[int](p, row)+1), "phone")
+	p.tap(fmt.Sprintf(".phones li:nth-child(%d) a", look.Value[int](p.Window, row)+1), "phone")
 	return p
 }
 
 // identify goes from the phone to the page behind the link.
 func (p *phone) identify() (link string) {
 	p.t.Helper()
-	handset := p.place()
+	handset := p.Place()
 	p.await(`document.querySelector(".sms a") !== null`)
-	link = value[string](p, `document.querySelector(".sms a").href`)
+	link = look.Value[string](p.Window, `document.querySelector(".sms a").href`)
 	p.tap(".sms a", "landing")
 	require.Contains(p.t, p.text(), "このSMSは〇〇県水道局から発信しております。")
 	p.submit("open", "identify")
 	p.fill("birth_date", "19800102", "kana_name", "スイドウタロウ")
 	p.submit("identify", "mismatch")
 	require.Contains(p.t, p.text(), "入力した内容が登録と異なるときは、SMSは送信されません。", "as after a match")
-	p.await(fmt.Sprintf("Date.now() > %.0f", value[float64](p, "Date.now()")+6000)) // sooner it would be a double click
+	p.await(fmt.Sprintf("Date.now() > %.0f", look.Value[float64](p.Window, "Date.now()")+6000)) // sooner it would be a double click
 	p.submit("again", "identify-again")
 	p.fill("birth_date", "昭和55年1月1日", "kana_name", "すいどう　たろう")
 	p.submit("identify", "code")
 	require.Contains(p.t, p.text(), "認証番号を送信しました")
 	p.open(handset, "code-sms")
 	p.await(`document.querySelector("strong.code") !== null`)
-	code := value[string](p, `[...document.querySelectorAll("strong.code")].at(-1).textContent`)
+	code := look.Value[string](p.Window, `[...document.querySelectorAll("strong.code")].at(-1).textContent`)
 	p.open(link, "code-again")
 	p.fill("code", code)
 	p.submit("code", "information")
@@ -143,7 +144,7 @@ func (w *world) barcode(t *testing.T, number, claim, name string, scripted bool)
 	p.submit("checkout", "checkout")
 	p.submit("pay", "voucher")
 	require.Contains(t, p.text(), "バーコード発行は完了しておりますが、お支払いが完了していません。")
-	digits := value[string](p, `document.querySelector(".barcode p").textContent.replace(/\D/g, "")`)
+	digits := look.Value[string](p.Window, `document.querySelector(".barcode p").textContent.replace(/\D/g, "")`)
 	require.Len(t, digits, 44)
 	require.Equal(t, digits, p.scan(".barcode"), "what a till reads from the screen")
 
@@ -156,7 +157,7 @@ func (w *world) barcode(t *testing.T, number, claim, name string, scripted bool)
 	require.Contains(t, p.text(), "お支払いを受け付けました")
 
 	p.openUntil(link, "お支払情報（受付）", "state")
-	require.Zero(t, value[int](p, `document.querySelectorAll('a[href$="receipt.pdf"]').length`), "no receipt before 確報")
+	require.Zero(t, look.Value[int](p.Window, `document.querySelectorAll('a[href$="receipt.pdf"]').length`), "no receipt before 確報")
 
 	p.open(w.TillURL()+"/till/list?q="+claim, "till-list")
 	p.tap(`form[action="/till/confirm"]:has([name=payment_id]) button`, "till-confirmed")
@@ -192,13 +193,13 @@ func (w *world) card(t *testing.T, number, claim, name string, scripted bool) {
 	p.submit("pay", "redirect")
 	require.Contains(t, p.text(), "決済会社のページで行います")
 	p.submit("redirect", "agent")
-	require.Contains(t, p.place(), w.TillURL()+"/pay/")
+	require.Contains(t, p.Place(), w.TillURL()+"/pay/")
 	p.tap(`button[value="approved"]`, "agent-done")
 	require.Contains(t, p.text(), "お支払いが完了しました")
 	p.tap(`a[href*="/return"]`, "returned")
 	require.Contains(t, p.text(), "決済会社のページから戻りました。")
 	p.submit("state", "result")
 	p.await(`document.body.innerText.includes("お支払情報（確定）")`)
-	require.True(t, strings.HasPrefix(p.place(), link))
+	require.True(t, strings.HasPrefix(p.Place(), link))
 	p.confirmed(claim)
 }
