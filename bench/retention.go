@@ -66,6 +66,9 @@ func retention(ctx context.Context, s settings) (figures []figure, err error) {
 	if gone > 0 || found != len(looked) {
 		return nil, fmt.Errorf("before the sweep %d of %d messages are without content, %d are found", gone, len(looked), found)
 	}
+	if _, err := st.idle(ctx); err != nil {
+		return nil, err
+	}
 	l := load{name: "alone", draft: bare(), batch: s.Batch, conns: 4, long: s.Long}
 	before, err := st.measure(ctx, l, "")
 	if err != nil {
