@@ -156,15 +156,14 @@ func (r *room) upload(id tenant.ID, name, csv string) *campaign.State {
 
 const sampleCSV = "to,text,reference\n090-0001-0101,〇〇県水道局です。断水のお知らせ,C-1\n090-0002-0102,〇〇県水道局です。断水のお知らせ,C-2\n03-1234-5678,〇〇県水道局です。断水のお知らせ,C-3\n090-0003-0103,,C-4\n"
 
-func TestGallery(t *testing.T) {
-	if *gallery == "" {
-		t.Skip("needs -args -gallery ADDRESS")
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
+// openGallery is a console with sample data; /as/{login}?to=… signs in. Its messages and uploads have the names of what became
+// of them.
+func openGallery(t *testing.T) (h http.Handler, messages map[string]string, uploads map[string]*campaign.State) {
+	t.Helper()
+	ctx := t.Context()
 	r := openRoom(t)
-	ids := r.fill()
-	uploads := r.campaigns()
+	messages = r.fill()
+	uploads = r.campaigns()
 	r.phones()
 	r.notified(ctx)
 	r.past.set(curves)
@@ -191,15 +190,25 @@ func TestGallery(t *testing.T) {
 		_ = back(w, req, req.URL.Query().Get("to"))
 	})
 	mux.Handle("/", r.Handler())
+	return mux, messages, uploads
+}
+
+func TestGallery(t *testing.T) {
+	if *gallery == "" {
+		t.Skip("needs -args -gallery ADDRESS")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	h, messages, uploads := openGallery(t)
 	ln, err := net.Listen("tcp", *gallery)
 	require.NoError(t, err)
-	for name, id := range ids {
+	for name, id := range messages {
 		fmt.Println(name, id)
 	}
 	for name, st := range uploads {
 		fmt.Println(name, st.ID)
 	}
-	srv := &http.Server{Handler: mux}
+	srv := &http.Server{Handler: h}
 	go srv.Serve(ln)
 	<-ctx.Done()
 	require.NoError(t, srv.Close())

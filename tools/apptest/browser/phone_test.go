@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,7 +141,7 @@ func (p *phone) await(expression string) {
 func (p *phone) look(shot string) {
 	p.t.Helper()
 	p.shown++
-	bad := append(p.Faults(), p.Cramped()...)
+	bad := slices.Concat(p.Faults(), p.Violations(), p.Cramped())
 	if len(bad) > 0 {
 		p.t.Errorf("%s, %s: %s\n%s", shot, p.Place(), look.Value[string](p.Window, `document.title`), strings.Join(bad, "\n"))
 	}

@@ -1,0 +1,67 @@
+package admin
+
+import (
+	"maps"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/tools/look"
+)
+
+// Every screen that can be asked for is looked at in a browser, on a desk and on a phone, with data in every state.
+func TestEveryScreenIsFitToBeUsed(t *testing.T) {
+	h, messages, uploads := openGallery(t)
+	server := httptest.NewServer(h)
+	defer server.Close()
+	named := map[string][]string{"/binds/{name}": {"docomo-1"}, "/carriers/{name}/try": {"docomo"}, "/messages/{id}": slices.Sorted(maps.Values(messages))}
+	for _, st := range uploads {
+		named["/uploads/{id}"] = append(named["/uploads/{id}"], st.ID.String())
+	}
+	elsewhere := []string{
+		"/signin/code", "/signin/enrol", // between password and second factor
+		"/messages/{id}/page", "/send/preview/{id}", // the recipient's, which plugins/render/standard/page looks at
+	}
+	w := look.Open(t, look.Desk, true, server.URL)
+	signedIn := ""
+	for _, rt := range routes {
+		if rt.method != "GET" || slices.Contains(elsewhere, rt.path) {
+			continue
+		}
+		path := strings.TrimSuffix(rt.path, "{$}")
+		paths := []string{path}
+		if before, after, ok := strings.Cut(path, "{"); ok {
+			require.Contains(t, named, path, "name one to look at")
+			_, after, _ = strings.Cut(after, "}")
+			paths = nil
+			for _, name := range named[path] {
+				paths = append(paths, before+name+after)
+			}
+		}
+		login := "admin@mizu"
+		if rt.roles != nil && !slices.Contains(rt.roles, tenant.RoleAdmin) {
+			login = "operator"
+		}
+		for i, path := range paths {
+			to := path
+			if login != signedIn && rt.roles != nil {
+				to, signedIn = "/as/"+login+"?to="+url.QueryEscape(path), login
+			}
+			w.Resize(look.Desk)
+			w.Go(server.URL + to)
+			assert.Equal(t, path, strings.TrimPrefix(w.Place(), server.URL))
+			assert.Empty(t, w.Faults(), "%s on a desk", path)
+			if i == 0 { // the others of the route have the same elements
+				assert.Empty(t, w.Violations(), path)
+			}
+			w.Resize(look.Phone)
+			assert.Empty(t, w.Faults(), "%s on a phone", path)
+		}
+	}
+}
