@@ -425,7 +425,8 @@ func (s *Server) show(ctx *fasthttp.RequestCtx, v *journey.Visit, screen *journe
 	if v.Session.Token != "" {
 		form = s.seal.formToken(v.Session)
 	}
-	ctx.Response.SetBodyRaw(html.Append(make([]byte, 0, html.Len()+256), "/"+v.Link.Token, form))
+	body := ctx.Response.SwapBody(nil) // memory of an earlier answer
+	ctx.Response.SwapBody(html.Append(body[:0], "/"+v.Link.Token, form))
 }
 
 func (s *Server) document(ctx *fasthttp.RequestCtx, work context.Context, v *journey.Visit, name string) {
