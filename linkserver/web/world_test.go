@@ -26,6 +26,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
+	pb "google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/kakitome/kakitome/engine/document"
@@ -127,14 +128,14 @@ func (m *modules) Create(_ context.Context, in *proto.CreateRequest) (*proto.Cre
 		}
 	}
 	m.payments[in.AttemptId], m.returns[in.AttemptId] = p, in.ReturnUrl
-	return &proto.CreateResponse{Payment: p}, nil
+	return &proto.CreateResponse{Payment: pb.CloneOf(p)}, nil
 }
 
 func (m *modules) Get(_ context.Context, in *proto.GetRequest) (*proto.GetResponse, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if p, ok := m.payments[in.AttemptId]; ok {
-		return &proto.GetResponse{Payment: p}, nil
+		return &proto.GetResponse{Payment: pb.CloneOf(p)}, nil
 	}
 	return &proto.GetResponse{Error: &proto.Error{Class: proto.ErrorClass_NOT_FOUND}}, nil
 }
@@ -144,7 +145,7 @@ func (m *modules) Cancel(_ context.Context, in *proto.CancelRequest) (*proto.Can
 	defer m.mu.Unlock()
 	p := m.payments[in.AttemptId]
 	p.State = proto.PaymentState_CANCELED
-	return &proto.CancelResponse{Payment: p}, nil
+	return &proto.CancelResponse{Payment: pb.CloneOf(p)}, nil
 }
 
 // pay makes all payments of the agent stand so.
