@@ -87,7 +87,7 @@ func main() {
 	flag.IntVar(&s.Due, "due", 5_000_000, "due messages of backlog")
 	flag.IntVar(&s.Swept, "swept", 5_000_000, "messages of the day of retention")
 	limit := flag.Duration("limit", 0, "longest time of a scenario; 0: half an hour, retention's three hours")
-	flag.StringVar(&s.Profile, "profile", "", "directory for CPU profiles of the engine under the loads of rows; empty: none")
+	flag.StringVar(&s.Profile, "profile", "", "directory for CPU profiles of the engine under the loads of rows and pages; empty: none")
 	out := flag.String("out", "bench/results", "directory of the reports; empty: none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -103,7 +103,9 @@ func (s *site) beside(ctx context.Context, set settings, program, name, reach st
 		if err != nil {
 			return err
 		}
+		profiled := s.profile(ctx, set.Profile, name)
 		rate, count, err := s.visit(ctx, v, set.Long/turns)
+		profiled()
 		if err != nil {
 			return err
 		}

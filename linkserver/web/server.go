@@ -91,7 +91,8 @@ func New(o Options) (*Server, error) {
 		ErrorHandler:          s.unreadable,
 		NoDefaultServerHeader: true, NoDefaultContentType: true, CloseOnShutdown: true,
 		ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
-		ReadBufferSize: 32 << 10, MaxRequestBodySize: payment.MaxWebhookBody + 1,
+		WriteBufferSize: 16 << 10, // a page goes out in one write
+		ReadBufferSize:  32 << 10, MaxRequestBodySize: payment.MaxWebhookBody + 1,
 		// A form in parts would be read and written anew: an agent signs the bytes that it sent.
 		DisablePreParseMultipartForm: true,
 		// Phones hold connections on which they say nothing: these take no buffer, and a stop does not wait for them.
