@@ -28,6 +28,7 @@ import (
 	followupsapi "github.com/kakitome/kakitome/engine/api/followups"
 	"github.com/kakitome/kakitome/engine/api/phones"
 	"github.com/kakitome/kakitome/engine/api/uploads"
+	"github.com/kakitome/kakitome/engine/api/verifications"
 	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/bind/history"
 	"github.com/kakitome/kakitome/engine/callback"
@@ -402,7 +403,8 @@ func apiDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context, net
 		Claims: apiClaims{rm.payments}, Documents: rm.documents, Extra: map[string]api.Handler{uploads.Path: uploads.Handler(rm.campaigns, rm.audit), uploads.SeedsPath: uploads.SeedsHandler(rm.campaigns, rm.audit), callbacks.Path: callbacks.Handler(rm.callbacks, rm.audit),
 			phones.ReceivedPath: phones.Handler(rm.inbound, rm.doNotSend, rm.audit), phones.DoNotSendPath: phones.Handler(rm.inbound, rm.doNotSend, rm.audit),
 			followupsapi.Path: followupsapi.Handler(rm.followUps, rm.audit), followupsapi.ListsPath: followupsapi.Handler(rm.followUps, rm.audit),
-			certificatesapi.Path: certificatesapi.Handler(rm.certificates, rm.audit)}, Log: r.log, Registry: rm.registry,
+			certificatesapi.Path: certificatesapi.Handler(rm.certificates, rm.audit),
+			verifications.Path:   verifications.Handler(rm.identity, rm.store)}, Log: r.log, Registry: rm.registry,
 	})
 	if err != nil {
 		return nil, err

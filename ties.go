@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,10 @@ import (
 type codeSender struct{ intake *intake.Intake }
 
 func (c *codeSender) SendCode(ctx context.Context, s identity.CodeSMS) (ulid.ULID, error) {
-	return c.intake.SendCode(ctx, intake.CodeRequest{Tenant: s.Tenant, To: s.To, Registered: s.Registered, Text: s.Text, ForMessage: s.For, ValidUntil: s.Until, By: "engine"})
+	return c.intake.SendCode(ctx, intake.CodeRequest{
+		Tenant: s.Tenant, To: s.To, Registered: s.Registered, Text: s.Text, ForMessage: s.For, ValidUntil: s.Until,
+		By: cmp.Or(s.By, "engine"), Sender: s.Profile, Reference: s.Reference, With: s.With,
+	})
 }
 
 // configureLookup gives the module that is asked about numbers its configuration, which is the operator's.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kakitome/kakitome/conf"
 	"github.com/kakitome/kakitome/engine/document"
+	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/retention"
@@ -44,6 +45,8 @@ func (i inspector) stream(ctx context.Context, in store.Inspected) error {
 		return i.message(ctx, in)
 	case store.Claim:
 		return i.claim(ctx, in)
+	case store.Verification:
+		return identity.CheckVerification(in.Events)
 	case store.Register:
 		return payment.CheckRegister(ctx, i.s, in.Ref, in.Events)
 	case store.File:

@@ -77,7 +77,9 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request, v *visit) error {
 			return err
 		}
 	}
-	p.Codes = s.Identity.Budget(v.Tenant)
+	if p.Codes, err = s.Identity.Budget(r.Context(), v.Tenant); err != nil {
+		return err
+	}
 	if p.Uploads, err = s.Campaigns.List(r.Context(), v.scope, ulid.ULID{}, 5); err != nil {
 		return err
 	}

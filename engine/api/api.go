@@ -64,7 +64,11 @@ type Caller struct {
 	Address netip.Addr // the client's
 	Lang    string     // ja, en
 	Request string     // id of the request, as in the X-Request-Id of the answer
+	server  *Server
 }
+
+// Allow takes n messages from the tenant's rate; false: there are too many in this second.
+func (c *Caller) Allow(n int) bool { return c.server.allow(c.Tenant, n) }
 
 // By names the caller in records.
 func (c *Caller) By() string { return "key:" + c.Key }
@@ -171,7 +175,7 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // serve is the door. Steps as in the package comment.
 func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	started := clock.Now()
-	c := &Caller{Lang: language(string(ctx.Request.Header.Peek("Accept-Language"))), Request: string(ctx.Request.Header.Peek("X-Request-Id"))}
+	c := &Caller{Lang: language(string(ctx.Request.Header.Peek("Accept-Language"))), Request: string(ctx.Request.Header.Peek("X-Request-Id")), server: s}
 	if !requestID.MatchString(c.Request) {
 		c.Request = rand.Text()
 	}

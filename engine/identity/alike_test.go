@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -92,21 +93,52 @@ func TestHeldCodeIsNeverRight(t *testing.T) {
 
 func TestBudgetOfATenantEndsItsCodesForTheDay(t *testing.T) {
 	b := setup(t)
+	b.now = midnight(b.now).Add(9 * time.Hour)
 	poor := &tenant.Tenant{ID: "water", Name: "〇〇県水道局", Policy: tenant.Policy{CodesPerDay: 5}}
-	send := func() Result {
-		b.numbers = newNumbers()
-		r, err := b.SendCode(t.Context(), poor, b.message(nil, true), Asking{})
+	budget := func() Budget {
+		t.Helper()
+		used, err := b.Budget(t.Context(), poor)
+		require.NoError(t, err)
+		return used
+	}
+	n := 0
+	send := func(held bool) Result {
+		t.Helper()
+		n++
+		r, err := b.SendCode(t.Context(), poor, b.messageTo(fmt.Sprintf("+8190123400%02d", n), nil, true), Asking{Held: held})
 		require.NoError(t, err)
 		return r
 	}
 	for i := range 5 {
-		require.Equal(t, i >= 4, b.Budget(poor).Low())
-		require.Equal(t, Sent, send())
+		require.Equal(t, i >= 4, budget().Low())
+		require.Equal(t, Sent, send(i == 2), "one that is held back counts: else the budget would tell it apart")
+		b.restart()
+		require.Equal(t, Budget{i + 1, 5}, budget(), "a restart forgets nothing")
 	}
-	require.Contains(t, b.log.String(), "come to their day's budget")
-	require.Equal(t, TooMany, send())
-	require.Equal(t, Budget{5, 5}, b.Budget(poor))
-	require.EqualValues(t, 1, testutil.ToFloat64(b.metrics.overBudget))
+	require.Equal(t, TooMany, send(false))
+	require.Equal(t, Budget{5, 5}, budget())
+	require.EqualValues(t, 1, testutil.ToFloat64(b.metrics.overBudget.WithLabelValues(OfTenant)))
+	require.Contains(t, b.log.String(), "come to a budget of the day")
 	b.now = b.now.Add(24 * time.Hour)
-	require.Equal(t, Sent, send(), "a new day")
+	require.Equal(t, Budget{0, 5}, budget())
+	require.Equal(t, Sent, send(false), "a new day")
+}
+
+func TestSharesOfANumberHoldOverARestart(t *testing.T) {
+	b := setup(t)
+	for i := range codesHour {
+		require.Equal(t, Sent, b.send(b.message(nil, true), 0), i)
+		b.restart()
+	}
+	require.Equal(t, TooMany, b.send(b.message(nil, true), 0))
+	require.Equal(t, Budget{codesHour, water.Policy.DailyCodes()}, must(b.Budget(t.Context(), water)), "what is refused takes no share of the tenant")
+	b.now = b.now.Add(time.Hour)
+	require.Equal(t, Sent, b.send(b.message(nil, true), 0))
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }

@@ -3,9 +3,9 @@ package identity
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -66,15 +66,17 @@ func (id *Identity) sendCode(ctx context.Context, t *tenant.Tenant, ref store.Re
 	if err != nil {
 		return 0, fmt.Errorf("hash a number: %w", err)
 	}
-	answer, text, err := id.challenge(ctx, t)
+	answer, text, err := id.challenge(ctx, t, t.Policy.Digits(), CodeValid, id.linkHost(t))
 	if err != nil {
 		return 0, err
 	}
-	if !id.takeBudget(t, now) {
+	c := share{tenant: t, number: string(number[:])}
+	var over *LimitError
+	switch _, err := id.takeShare(ctx, c, now); {
+	case errors.As(err, &over):
 		return TooMany, nil
-	}
-	if !id.numbers.take(string(ref.Tenant)+string(number[:]), now) { // last: what was not sent takes no share
-		return TooMany, nil
+	case err != nil:
+		return 0, err
 	}
 	hash, err := id.o.Store.Keyed(ref.Tenant, codePurpose(ref.ID), answer)
 	if err != nil {
@@ -92,7 +94,11 @@ func (id *Identity) sendCode(ctx context.Context, t *tenant.Tenant, ref store.Re
 			what = event(now, message.CodeSent, message.Code{Hash: hash[:], Until: until, Message: carrier})
 		}
 	}
-	if err = id.append(ctx, ref, store.Any, []store.NewEvent{what}); err != nil {
+	asked, err := id.asked(newVerification(t.ID, now), now, c, &verification{V: 1, Message: ref.ID}, personal{Masked: rec.state.Head.Masked})
+	if err != nil {
+		return 0, err
+	}
+	if err = id.commit(ctx, store.Change{Ref: ref, Expect: store.Any, Events: []store.NewEvent{what}}, asked); err != nil {
 		return 0, fmt.Errorf("record a code of message %s: %w", ref.ID, err)
 	}
 	return Sent, nil
@@ -111,8 +117,16 @@ func (id *Identity) sms(ref store.Ref, s *message.State) (message.SMS, error) {
 	return sms, nil
 }
 
-// challenge has a module make a code and its text.
-func (id *Identity) challenge(ctx context.Context, t *tenant.Tenant) (answer, text string, err error) {
+// linkHost is the host that codes are bound to.
+func (id *Identity) linkHost(t *tenant.Tenant) string {
+	if t.LinkHost != "" {
+		return t.LinkHost
+	}
+	return id.o.LinkHost
+}
+
+// challenge has a module make a code and its text. Without a host the text has no line that binds the code to one.
+func (id *Identity) challenge(ctx context.Context, t *tenant.Tenant, digits int, valid time.Duration, host string) (answer, text string, err error) {
 	module, f := id.challenger()
 	if f == nil {
 		return "", "", ErrUnavailable
@@ -121,14 +135,10 @@ func (id *Identity) challenge(ctx context.Context, t *tenant.Tenant) (answer, te
 	if client == nil {
 		return "", "", ErrUnavailable
 	}
-	host := t.LinkHost
-	if host == "" {
-		host = id.o.LinkHost
-	}
 	ctx, cancel := context.WithTimeout(ctx, id.o.Timeout)
 	defer cancel()
 	res, err := client.Challenge(ctx, &proto.ChallengeRequest{
-		Call: id.call(t.ID), Field: f.Name, Digits: uint32(t.Policy.Digits()), ValidFor: durationpb.New(CodeValid),
+		Call: id.call(t.ID), Field: f.Name, Digits: uint32(digits), ValidFor: durationpb.New(valid),
 		SenderName: t.Name, LinkHost: host, Segments: uint32(min(t.Policy.Segments(), 2)),
 	})
 	if err != nil {
@@ -161,26 +171,11 @@ func (id *Identity) code(ctx context.Context, t *tenant.Tenant, ref store.Ref, t
 	if rec.state.CodeLockedAt(id.o.Now()) {
 		return Locked, nil
 	}
-	_, f := id.challenger()
-	if f == nil {
-		return 0, ErrUnavailable
+	form, r, err := id.codeForm(ctx, t.ID, typed)
+	if form == "" {
+		return r, err
 	}
-	switch {
-	case strings.TrimSpace(typed) == "":
-		return Incomplete, nil
-	case len(typed) > 64:
-		return Unreadable, nil
-	}
-	forms, err := id.canonical(ctx, t.ID, []*proto.CanonicalItem{{Field: f.Name, Value: strings.ToValidUTF8(typed, "\ufffd")}})
-	switch {
-	case err != nil:
-		return 0, err
-	case forms[0] == nil:
-		return 0, ErrUnavailable
-	case forms[0].Error != nil || forms[0].Form == "":
-		return Unreadable, nil
-	}
-	hash, err := id.o.Store.Keyed(ref.Tenant, codePurpose(ref.ID), forms[0].Form)
+	hash, err := id.o.Store.Keyed(ref.Tenant, codePurpose(ref.ID), form)
 	if err != nil {
 		return 0, fmt.Errorf("hash a typed code: %w", err)
 	}
@@ -195,6 +190,30 @@ func (id *Identity) code(ctx context.Context, t *tenant.Tenant, ref store.Ref, t
 	})
 }
 
+// codeForm is the canonical form of a typed code. Empty: it is Incomplete or Unreadable, or no module answered.
+func (id *Identity) codeForm(ctx context.Context, t tenant.ID, typed string) (string, Result, error) {
+	_, f := id.challenger()
+	if f == nil {
+		return "", 0, ErrUnavailable
+	}
+	switch {
+	case strings.TrimSpace(typed) == "":
+		return "", Incomplete, nil
+	case len(typed) > 64:
+		return "", Unreadable, nil
+	}
+	forms, err := id.canonical(ctx, t, []*proto.CanonicalItem{{Field: f.Name, Value: strings.ToValidUTF8(typed, "\ufffd")}})
+	switch {
+	case err != nil:
+		return "", 0, err
+	case forms[0] == nil:
+		return "", 0, ErrUnavailable
+	case forms[0].Error != nil || forms[0].Form == "":
+		return "", Unreadable, nil
+	}
+	return forms[0].Form, 0, nil
+}
+
 // within counts the times of the last d.
 func within(times []time.Time, now time.Time, d time.Duration) int {
 	n := 0
@@ -204,41 +223,4 @@ func within(times []time.Time, now time.Time, d time.Duration) int {
 		}
 	}
 	return n
-}
-
-// numbers counts the codes of the last day by number, over all messages. It is lost at a restart, and need not be kept: it
-// bounds the nuisance to a phone that has many links, and a restart gives no more than another share. What bounds
-// guessing, the codes and tries of each message and its locks, is in the message's stream.
-type numbers struct {
-	mu    sync.Mutex // guards what follows
-	sent  map[string][]time.Time
-	swept time.Time
-}
-
-// When so many numbers are counted, those of more than a day ago are dropped, at most once an hour.
-const manyNumbers = 100_000
-
-func newNumbers() *numbers { return &numbers{sent: map[string][]time.Time{}} }
-
-// take counts a code for the number, unless it had its share.
-func (n *numbers) take(number string, now time.Time) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.sent) >= manyNumbers && now.Sub(n.swept) >= time.Hour {
-		n.swept = now
-		for k, times := range n.sent {
-			if within(times, now, 24*time.Hour) == 0 {
-				delete(n.sent, k)
-			}
-		}
-	}
-	times := n.sent[number]
-	if within(times, now, time.Hour) >= codesHour || within(times, now, 24*time.Hour) >= codesDay {
-		return false
-	}
-	if len(times) >= codesDay {
-		times = append(times[:0:0], times[1:]...)
-	}
-	n.sent[number] = append(times, now)
-	return true
 }

@@ -31,10 +31,21 @@
 // the code, until somebody has passed both: else the lock would tell which was which.
 //
 // A code is valid for five minutes; only its keyed hash is kept (CodeSent). A new one can be had after 30 s, then 60 s,
-// 120 s …; at most 3 in a session, and 5 an hour and 10 a day for one number over all messages of the tenant. The last
-// two are counted in the message's own stream, which survives a restart, and for the number in memory: that one only keeps
-// a phone with many links from being flooded, and a restart gives it no more than another share. So does the tenant's budget
-// for the day (budget.go): past four fifths it is said in the log and the console, past all of it nothing is sent.
+// 120 s …; at most 3 in a session, and 5 an hour and 10 a day for one message, and for one number over all that the tenant
+// asks it. The tenant has a budget for the day: past four fifths it is said in the log and the console, past all of it nothing
+// is sent. Codes that were held back count as those that were sent: else a limit would tell them apart. Each code that is
+// asked for is a stream of kind Verification, by which they are counted, also after a restart (shares.go).
+//
+// # Codes for the sender's own pages
+//
+//	Verify        a fresh code to a number → Verification, on disk together with its SMS
+//	Check         a typed code → Approved (once) | Pending (wrong, counted) | Shut | Expired
+//	Verification  as it stands
+//
+// The sender's system asks and checks by API (engine/api/verifications). Five tries a code, each on disk before it is answered
+// (verification.go draws the stream); of right codes at the same moment one is Approved. The same limits hold as for pages, and
+// further budgets of the day for each API key and for the numbers of one prefix: whoever lets codes be sent for money (toll
+// pumping) has many numbers, but few prefixes.
 //
 // After a crash between the acceptance of a code's SMS and CodeSent, the SMS arrives and its code does not match; a new
 // one can be asked for.

@@ -33,13 +33,20 @@ type CodeSMS struct {
 	Tenant tenant.ID
 	To     string    // E.164: the message's own number
 	Text   string    // final
-	For    ulid.ULID // the message whose recipient is asked
+	For    ulid.ULID // the message whose recipient is asked; zero: it is of a verification
 	Until  time.Time // not sent after this time
 	// Registered is the day, YYYY-MM-DD, since which the number must not have changed hands; empty: not known.
 	Registered string
+	// What follows is of a verification.
+	By        string // who asked for it: "key:<name>"
+	Profile   string // sender profile; empty: that of codes
+	Reference string
+	// With gives what is committed together with the SMS, whose id it is told. It may be asked more than once.
+	With func(sms ulid.ULID) []store.Change
 }
 
-// Sender accepts one-time codes for sending, durably. engine/intake implements it (SendCode).
+// Sender accepts one-time codes for sending, durably. engine/intake implements it (SendCode). Its error is, or has in it,
+// message.Problems where the SMS is refused, also where a name of With's changes is taken (field "key", code "conflict").
 type Sender interface {
 	SendCode(ctx context.Context, c CodeSMS) (ulid.ULID, error)
 }
@@ -57,8 +64,6 @@ const (
 	firstResend  = 30 * time.Second // then doubled
 	doubleClick  = 5 * time.Second
 	CodesSession = 3
-	codesHour    = 5
-	codesDay     = 10
 )
 
 // UntilUnlocked is the end of a lock that only Unlock ends.
@@ -81,8 +86,7 @@ type Options struct {
 type Identity struct {
 	o       Options
 	metrics *metrics
-	numbers *numbers
-	budgets budgets
+	shares  *shares
 	sending [sendingLocks]sync.Mutex // by message: one code at a time
 }
 
@@ -102,7 +106,7 @@ func New(o Options) *Identity {
 	if o.Now == nil {
 		o.Now = clock.Now
 	}
-	return &Identity{o: o, metrics: newMetrics(o.Metrics), numbers: newNumbers()}
+	return &Identity{o: o, metrics: newMetrics(o.Metrics), shares: newShares(o.Store)}
 }
 
 // Result is the outcome of a step.
@@ -490,7 +494,12 @@ func event(at time.Time, typ message.Type, data any) store.NewEvent {
 }
 
 func (id *Identity) append(ctx context.Context, ref store.Ref, expect int, events []store.NewEvent) error {
-	errs, err := id.o.Store.Commit(ctx, store.Tx{{Ref: ref, Expect: expect, Events: events}})
+	return id.commit(ctx, store.Change{Ref: ref, Expect: expect, Events: events})
+}
+
+// commit makes the changes together or not at all.
+func (id *Identity) commit(ctx context.Context, changes ...store.Change) error {
+	errs, err := id.o.Store.Commit(ctx, store.Tx(changes))
 	if err != nil {
 		return err
 	}

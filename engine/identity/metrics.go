@@ -3,11 +3,11 @@ package identity
 import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
-	steps       *prometheus.CounterVec // step: identity, code, send; result: the names of Result, or failed
+	steps       *prometheus.CounterVec // step: identity, code, send, verify, check; result: the names of Result or Status, refused, or failed
 	unavailable prometheus.Counter
 	compared    prometheus.Counter
 	unsent      prometheus.Counter
-	overBudget  prometheus.Counter
+	overBudget  *prometheus.CounterVec // budget: number, prefix, key, tenant
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -25,17 +25,18 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m.unsent = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "kakitome_identity_codes_unsent_total", Help: "One-time codes that were due and could not be accepted for sending.",
 	})
-	m.overBudget = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "kakitome_identity_codes_over_budget_total", Help: "One-time codes that were not sent because their tenant had used up its day's budget.",
-	})
+	m.overBudget = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "kakitome_identity_codes_over_budget_total", Help: "One-time codes that were not sent because a number, prefix, API key or tenant had its share.",
+	}, []string{"budget"})
 	if reg != nil {
 		reg.MustRegister(m.steps, m.unavailable, m.compared, m.unsent, m.overBudget)
 	}
 	return m
 }
 
-func (m *metrics) count(step string, r Result) {
-	name := r.String()
+func (m *metrics) count(step string, r Result) { m.named(step, r.String()) }
+
+func (m *metrics) named(step, name string) {
 	if name == "" {
 		name = "failed"
 	}

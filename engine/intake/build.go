@@ -87,6 +87,9 @@ func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *pl
 		head.Claim, head.StateUntil, rec.content.Methods = id, p.expires.Add(stateAfter), d.Claim.Methods
 		tx = append(tx, changes...)
 	}
+	if r.with != nil {
+		tx = append(tx, r.with(p.id)...)
+	}
 	certified := in.Commits != nil && in.Commits.Certifies(p.class)
 	var err error
 	w.plain = w.plain[:0]

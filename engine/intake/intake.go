@@ -166,6 +166,7 @@ type Request struct {
 	Drafts   []message.Draft
 	Resends  []*Resend // nil, or one a draft: what it follows up; nil: nothing
 	purpose  ulid.ULID // Head.For
+	with     func(id ulid.ULID) []store.Change
 }
 
 // Claim is the claim that a message carries.
@@ -279,22 +280,31 @@ type CodeRequest struct {
 	To         string    // E.164
 	Registered string    // YYYY-MM-DD: it must not have changed hands since; empty: not known
 	Text       string    // final
-	ForMessage ulid.ULID // whose recipient is asked
+	ForMessage ulid.ULID // whose recipient is asked; zero: the sender asks by the API
 	ValidUntil time.Time // zero: five minutes
 	By         string
+	Sender     string // profile; empty: "otp", else "default"
+	Reference  string
+	// With gives changes that are committed together with the message, whose id it is told; nil: none. It may be asked again. A
+	// name in them that is taken is a problem of field "key", code "conflict".
+	With func(id ulid.ULID) []store.Change
 }
 
-// SendCode accepts a one-time code: class otp, before all else, without a link. The error is message.Problems when the
-// number or the sender profile does not allow it.
+// SendCode accepts a one-time code: class otp, before all else, without a link. One that the sender asks for counts against
+// the tenant's limits as its messages do. The error is message.Problems when the number or the sender profile does not allow it.
 func (in *Intake) SendCode(ctx context.Context, c CodeRequest) (ulid.ULID, error) {
-	d := message.Draft{To: c.To, Class: string(message.OTP), Text: c.Text}
+	d := message.Draft{To: c.To, Class: string(message.OTP), Text: c.Text, Sender: c.Sender, Reference: c.Reference}
+	via := message.ViaEngine
+	if c.ForMessage.IsZero() {
+		via = message.ViaAPI
+	}
 	if c.Registered != "" {
 		d.Recipient = &message.Recipient{RegisteredOn: c.Registered}
 	}
 	if !c.ValidUntil.IsZero() {
 		d.ValidUntil = &c.ValidUntil
 	}
-	results, err := in.Accept(ctx, Request{Tenant: c.Tenant, Via: message.ViaEngine, By: c.By, Drafts: []message.Draft{d}, purpose: c.ForMessage})
+	results, err := in.Accept(ctx, Request{Tenant: c.Tenant, Via: via, By: c.By, Drafts: []message.Draft{d}, purpose: c.ForMessage, with: c.With})
 	if err == nil {
 		err = errors.Join(results[0].Err, results[0].Problems.Err())
 	}

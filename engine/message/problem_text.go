@@ -109,6 +109,17 @@ var detailJA = map[string]string{
 	"a character that has no place in it":                               "使用できない文字があります",
 	"not a Japanese mobile number":                                      "日本の携帯電話番号ではありません",
 	"a postcode has seven digits":                                       "郵便番号は7桁の数字です",
+	// verifications
+	"4 to 8 digits":                "4〜8桁の数字で指定してください",
+	"1 to 60 minutes":              "1〜60分で指定してください",
+	"{code} must stand in it once": "{code} を1か所だけ指定してください",
+	"{code}, {minutes} and {name} are put in, nothing else":        "差し込めるのは {code}、{minutes}、{name} だけです",
+	"the code was used before":                                     "この認証番号はすでに使用されています",
+	"no more codes to this number today":                           "この番号へ本日送信できる認証番号の上限に達しました",
+	"no more codes to this number in this hour":                    "この番号へ1時間に送信できる認証番号の上限に達しました",
+	"no more codes to numbers of this prefix today, in Asia/Tokyo": "この番号帯へ本日送信できる認証番号の上限に達しました",
+	"no more codes by this API key today, in Asia/Tokyo":           "このAPIキーで本日送信できる認証番号の上限に達しました",
+	"no more codes today, in Asia/Tokyo":                           "本日送信できる認証番号の上限に達しました",
 	// engine/api
 	"there is no such parameter": "このパラメーターはありません",
 	"there is no such field":     "この項目はありません",

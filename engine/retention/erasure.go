@@ -21,11 +21,11 @@ func Erasure() store.Erasure {
 			store.Message: func(typ byte, data []byte, cut func([]byte) []byte) ([]byte, error) {
 				return message.Cut(message.Type(typ), data, cut)
 			},
-			store.Claim: plain, store.File: plain, store.Campaign: plain, store.Notice: plain, store.FollowUp: plain,
+			store.Claim: plain, store.File: plain, store.Campaign: plain, store.Notice: plain, store.FollowUp: plain, store.Verification: plain,
 		},
 		Term: func(kind store.Kind, field byte) bool {
 			personal := field == intake.FieldNumber || field == intake.FieldLast4 || field == intake.FieldReference
-			return personal && (kind == store.Message || kind == store.Notice)
+			return personal && (kind == store.Message || kind == store.Notice) || kind == store.Verification
 		},
 		Name:   func(kind store.Kind, space store.Space) bool { return kind == store.Message && space != store.ByNo },
 		Source: source,

@@ -89,10 +89,15 @@ type Policy struct {
 	KanaLevel   string `json:"kana_level,omitempty" toml:"kana_level,omitempty"`       // L1, L2 (default), L3
 	CodeDigits  int    `json:"code_digits,omitempty" toml:"code_digits,omitempty"`     // 4 to 8, default 6
 	CodesPerDay int    `json:"codes_per_day,omitempty" toml:"codes_per_day,omitempty"` // one-time codes a day in Asia/Tokyo, 1 to 10,000,000; default 10,000. From four fifths on it is told
-	MaxSegments int    `json:"max_segments,omitempty" toml:"max_segments,omitempty"`   // SMS segments a message may have, default 1, at most 10
-	RatePerSec  int    `json:"rate_per_sec,omitempty" toml:"rate_per_sec,omitempty"`   // API messages a second; 0: no limit of its own
-	SplitName   bool   `json:"split_name,omitempty" toml:"split_name,omitempty"`       // a name is asked as family name and given name, side by side
-	TokenLength int    `json:"token_length,omitempty" toml:"token_length,omitempty"`   // 8 to 16, default 10
+	// Of these codes, those that the API sends (/v1/verifications): for one of the tenant's keys, default four fifths of
+	// codes_per_day, so that whoever misuses a key leaves the pages theirs; and to numbers of one prefix (090-123…), default a
+	// fiftieth, at least 20.
+	CodesPerKey    int  `json:"codes_per_key,omitempty" toml:"codes_per_key,omitempty"`
+	CodesPerPrefix int  `json:"codes_per_prefix,omitempty" toml:"codes_per_prefix,omitempty"`
+	MaxSegments    int  `json:"max_segments,omitempty" toml:"max_segments,omitempty"` // SMS segments a message may have, default 1, at most 10
+	RatePerSec     int  `json:"rate_per_sec,omitempty" toml:"rate_per_sec,omitempty"` // API messages a second; 0: no limit of its own
+	SplitName      bool `json:"split_name,omitempty" toml:"split_name,omitempty"`     // a name is asked as family name and given name, side by side
+	TokenLength    int  `json:"token_length,omitempty" toml:"token_length,omitempty"` // 8 to 16, default 10
 	// Quiet adds hours and days at which classes are not sent to those of the law and of the operator.
 	Quiet []Quiet `json:"quiet,omitempty" toml:"quiet,omitempty"`
 	// Duplicates hold back messages like another to the same number. Where nothing is said, collection is held for an hour.
@@ -118,12 +123,28 @@ func (p Policy) Digits() int {
 	return p.CodeDigits
 }
 
-// DailyCodes is how many one-time codes go out in a day.
+// DailyCodes is how many one-time codes can be asked for in a day.
 func (p Policy) DailyCodes() int {
 	if p.CodesPerDay == 0 {
 		return 10_000
 	}
 	return p.CodesPerDay
+}
+
+// KeyCodes is how many of them one API key can ask for.
+func (p Policy) KeyCodes() int {
+	if p.CodesPerKey == 0 {
+		return p.DailyCodes() - p.DailyCodes()/5
+	}
+	return p.CodesPerKey
+}
+
+// PrefixCodes is how many of them can be asked for by API to numbers of one prefix.
+func (p Policy) PrefixCodes() int {
+	if p.CodesPerPrefix == 0 {
+		return max(p.DailyCodes()/50, 20)
+	}
+	return p.CodesPerPrefix
 }
 
 // Segments is the number of SMS segments that a message may have.
@@ -273,8 +294,10 @@ func (t *Tenant) Validate() []error {
 	if p.CodeDigits != 0 && (p.CodeDigits < 4 || p.CodeDigits > 8) {
 		bad("policy.code_digits", "%d must be 4 to 8", p.CodeDigits)
 	}
-	if p.CodesPerDay < 0 || p.CodesPerDay > 10_000_000 {
-		bad("policy.codes_per_day", "%d must be 1 to 10,000,000", p.CodesPerDay)
+	for field, n := range map[string]int{"codes_per_day": p.CodesPerDay, "codes_per_key": p.CodesPerKey, "codes_per_prefix": p.CodesPerPrefix} {
+		if n < 0 || n > 10_000_000 {
+			bad("policy."+field, "%d must be 1 to 10,000,000", n)
+		}
 	}
 	if p.MaxSegments < 0 || p.MaxSegments > 10 {
 		bad("policy.max_segments", "%d must be 1 to 10", p.MaxSegments)

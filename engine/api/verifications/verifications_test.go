@@ -1,0 +1,277 @@
+package verifications
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+
+	"github.com/kakitome/kakitome/engine/api"
+	"github.com/kakitome/kakitome/engine/api/internal/edge"
+	"github.com/kakitome/kakitome/engine/api/internal/openapitest"
+	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/document"
+	"github.com/kakitome/kakitome/engine/identity"
+	"github.com/kakitome/kakitome/engine/intake"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/plugins/proto"
+)
+
+// module makes codes as auth/otp_sms does, but one after the other.
+type module struct {
+	proto.AuthClient
+	next atomic.Int64
+}
+
+func (m *module) Auth(string) proto.AuthClient { return m }
+
+func (m *module) Describe(name string) (*proto.DescribeResponse, bool) {
+	return &proto.DescribeResponse{AuthFields: []*proto.AuthField{{Name: "code", Challenge: true}}}, name == "auth/otp_sms"
+}
+
+func (m *module) Challenge(_ context.Context, in *proto.ChallengeRequest, _ ...grpc.CallOption) (*proto.ChallengeResponse, error) {
+	code := fmt.Sprintf("%0*d", in.Digits, m.next.Add(1))
+	return &proto.ChallengeResponse{Answer: code, Text: "「" + code + "」お客様の認証番号です。" + in.SenderName}, nil
+}
+
+func (m *module) Canonical(_ context.Context, in *proto.CanonicalRequest, _ ...grpc.CallOption) (*proto.CanonicalResponse, error) {
+	f := &proto.CanonicalForm{Form: in.Items[0].Value}
+	if strings.Trim(f.Form, "0123456789") != "" {
+		f = &proto.CanonicalForm{Error: &proto.Error{Class: proto.ErrorClass_INVALID}}
+	}
+	return &proto.CanonicalResponse{Forms: []*proto.CanonicalForm{f}}, nil
+}
+
+// sender is the tie between identity and intake, as in the program.
+type sender struct{ intake *intake.Intake }
+
+func (s *sender) SendCode(ctx context.Context, c identity.CodeSMS) (ulid.ULID, error) {
+	return s.intake.SendCode(ctx, intake.CodeRequest{Tenant: c.Tenant, To: c.To, Text: c.Text, ForMessage: c.For, ValidUntil: c.Until, By: c.By, Sender: c.Profile, Reference: c.Reference, With: c.With})
+}
+
+// room is the door of the API with this handler, over a real store, intake and identity.
+type room struct {
+	t       *testing.T
+	doc     *openapitest.Document
+	store   *store.Store
+	module  *module
+	log     *bytes.Buffer
+	address string
+	keys    map[tenant.ID]string
+}
+
+func openRoom(t *testing.T) *room {
+	t.Helper()
+	r := &room{t: t, doc: openapitest.Read(t, api.OpenAPI), module: &module{}, log: &bytes.Buffer{}, keys: map[tenant.ID]string{}}
+	dir := t.TempDir()
+	key := filepath.Join(dir, "master.key")
+	require.NoError(t, store.NewMasterKey(key))
+	var err error
+	r.store, err = store.Open(store.Options{Dir: filepath.Join(dir, "data"), MasterKey: key, MinFree: 1, Cache: 8 << 20, ValueLogSize: 16 << 20, Fatal: func(err error) { t.Error(err) }})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, r.store.Close()) })
+	tenants, err := tenant.OpenDirectory(t.Context(), r.store.DirectoryLog())
+	require.NoError(t, err)
+	for id, address := range map[tenant.ID]string{"mizu": "0312345678", "gasu": "0312345679"} {
+		require.NoError(t, tenants.Apply(t.Context(), tenant.Tenant{ID: id, Name: "〇〇局", Allow: []string{"192.0.2.0/24"}, Brand: tenant.Brand{Phone: "000-000-0000"},
+			Senders: []tenant.SenderProfile{{Name: "default", Addresses: map[string]string{"docomo": address}}}}))
+		r.keys[id], _, err = tenants.IssueKey(t.Context(), id, "erp")
+		require.NoError(t, err)
+	}
+	carriers, err := carrier.Open(carrier.Box("../../../conf/data/ranges.csv"))
+	require.NoError(t, err)
+	log, docs, out := slog.New(slog.NewTextHandler(r.log, nil)), document.New(r.store, nil), &sender{}
+	id := identity.New(identity.Options{Store: r.store, Auths: r.module, Sender: out, Log: log})
+	take, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: r.store, Tenants: tenants, Carriers: carriers, Identity: id, Claims: edge.Rooms{}, Documents: docs, Links: edge.Rooms{}, Log: log})
+	require.NoError(t, err)
+	out.intake = take
+	server, err := api.New(api.Options{Config: api.Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: take, Store: r.store, Claims: edge.Rooms{}, Documents: docs, Log: log,
+		Extra: map[string]api.Handler{Path: Handler(id, r.store)}})
+	require.NoError(t, err)
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	r.address = ln.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- server.Run(ctx, ln) }()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-served)
+	})
+	return r
+}
+
+// paths of the document.
+const (
+	one   = Path + "/{id}"
+	check = one + checkVerb
+)
+
+// call is a request; the tenant is mizu and the type JSON where nothing else is said.
+type call struct {
+	tenant             tenant.ID
+	path, at           string
+	method, body, kind string
+	from, key          string
+}
+
+// ask makes the request and holds the answer against the description of the path.
+func (r *room) ask(status int, c call, into any) http.Header {
+	r.t.Helper()
+	if c.tenant == "" {
+		c.tenant = "mizu"
+	}
+	req, err := http.NewRequestWithContext(r.t.Context(), c.method, "http://"+r.address+c.at, strings.NewReader(c.body))
+	require.NoError(r.t, err)
+	req.Header.Set("Authorization", "Bearer "+r.keys[c.tenant])
+	req.Header.Set("X-Forwarded-For", "192.0.2.10")
+	if c.from != "" {
+		req.Header.Set("X-Forwarded-For", c.from)
+	}
+	if c.key != "" {
+		req.Header.Set("Idempotency-Key", c.key)
+	}
+	if c.body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.kind != "" {
+		req.Header.Set("Content-Type", c.kind)
+	}
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(r.t, err)
+	defer res.Body.Close()
+	got, err := io.ReadAll(res.Body)
+	require.NoError(r.t, err)
+	require.Equal(r.t, status, res.StatusCode, "%s %s %s: %s", c.method, c.at, c.body, got)
+	described := strings.ToLower(c.method)
+	if _, ok := r.doc.Paths[c.path][described]; !ok {
+		for described = range r.doc.Paths[c.path] {
+		}
+	}
+	r.doc.Answered(c.path, described, fmt.Sprint(status), res.Header, got)
+	if into != nil {
+		require.NoError(r.t, json.Unmarshal(got, into), "%s", got)
+	}
+	return res.Header
+}
+
+func (r *room) start(status int, body string, into any) http.Header {
+	r.t.Helper()
+	return r.ask(status, call{path: Path, at: Path, method: "POST", body: body}, into)
+}
+
+func (r *room) check(status int, id, code string, into any) http.Header {
+	r.t.Helper()
+	return r.ask(status, call{path: check, at: Path + "/" + id + checkVerb, method: "POST", body: `{"code":"` + code + `"}`}, into)
+}
+
+func TestVerificationsByAPI(t *testing.T) {
+	r := openRoom(t)
+	var v, again Verification
+	h := r.start(202, `{"number":"090-0001-0001","reference":"login-1","length":4,"valid_minutes":10,"template":"{name} {code}"}`, &v)
+	require.Equal(t, Path+"/"+v.ID.String(), h.Get("Location"))
+	require.Equal(t, identity.Pending, v.Status)
+	require.Equal(t, "090-****-0001", v.Number)
+	require.Equal(t, 4, v.Length)
+	require.Equal(t, 5, v.TriesLeft)
+
+	var sms message.State
+	events, err := r.store.Load(t.Context(), tenant.Only("mizu"), store.Ref{Tenant: "mizu", Kind: store.Message, ID: v.Message})
+	require.NoError(t, err)
+	require.NoError(t, sms.Apply(message.Event{Type: message.Type(events[0].Type), At: events[0].At, Data: events[0].Data}))
+	require.Equal(t, message.OTP, sms.Head.Class)
+	require.Equal(t, message.LaneCode, sms.Head.Lane)
+	require.Equal(t, "key:erp", sms.Head.By)
+	require.True(t, v.ExpiresAt.Equal(sms.Head.ValidUntil), "an old code is not sent")
+	plain, err := r.store.Open("mizu", v.Message.String()+"/sms", sms.Head.SMS)
+	require.NoError(t, err)
+	var text message.SMS
+	require.NoError(t, message.Decode(plain, &text))
+	require.Equal(t, "〇〇局 0001", text.Text)
+
+	r.check(200, v.ID.String(), "9999", &again)
+	require.Equal(t, 4, again.TriesLeft)
+	r.check(200, v.ID.String(), "0001", &again)
+	require.Equal(t, identity.Approved, again.Status)
+	r.check(409, v.ID.String(), "0001", nil)
+	r.ask(200, call{path: one, at: Path + "/" + v.ID.String(), method: "GET"}, &again)
+	require.Equal(t, identity.Approved, again.Status)
+	require.NotNil(t, again.ApprovedAt)
+	require.Equal(t, "login-1", again.Reference)
+
+	// The same key gives the same verification and sends nothing; of a check, the same answer.
+	keyed := call{path: Path, at: Path, method: "POST", body: `{"number":"09000010002"}`, key: "order-1"}
+	r.ask(202, keyed, &v)
+	require.Equal(t, "true", r.ask(202, keyed, &again).Get("Idempotency-Replayed"))
+	require.Equal(t, v.ID, again.ID)
+	require.EqualValues(t, 2, r.module.next.Load())
+	keyed.body = `{"number":"09000010003"}`
+	r.ask(409, keyed, nil)
+	r.start(409, `{"number":"09000010003","key":"order-1"}`, nil)
+	keyed.body = `{"number":"09000010002","key":"order-2"}`
+	r.ask(422, keyed, nil)
+	right := call{path: check, at: Path + "/" + v.ID.String() + checkVerb, method: "POST", body: `{"code":"000002"}`, key: "c-1"}
+	r.ask(200, right, &again)
+	require.Equal(t, "true", r.ask(200, right, &again).Get("Idempotency-Replayed"))
+	require.Equal(t, identity.Approved, again.Status)
+	right.key = "c 2"
+	r.ask(422, right, nil)
+
+	// Refusals.
+	for _, body := range []string{`{}`, `{"number":"0312345678"}`, `{"number":"09000010004","channel":"fax"}`, `{"number":"09000010004","length":9}`, `{"number":"09000010004","template":"x"}`,
+		`{"number":"09000010004","template":"{code}` + strings.Repeat("あ", 100) + `"}`, `{"number":"09000010004","sender":"none"}`, `{"number":"09000010004","x":1}`, `{"number":"09000020001"}`} {
+		var p api.Problem
+		r.start(422, body, &p)
+		require.NotContains(t, p.Errors[0].Text, "0312345678")
+		require.Contains(t, []string{"number", "channel", "length", "template", "sender", `x`}, p.Errors[0].Field, body)
+	}
+	long := strings.Repeat(" ", maxJSON+1)
+	r.start(400, `{`, nil)
+	r.start(413, long, nil)
+	r.ask(415, call{path: Path, at: Path, method: "POST", body: "{}", kind: "text/plain"}, nil)
+	r.ask(400, call{path: one, at: Path + "/" + v.ID.String() + "?x=1", method: "GET"}, nil)
+	r.ask(405, call{path: one, at: Path + "/" + v.ID.String(), method: "DELETE"}, nil)
+	r.ask(404, call{path: one, at: Path + "/x", method: "GET"}, nil)
+	r.ask(404, call{path: one, at: Path + "/" + v.ID.String(), method: "GET", tenant: "gasu"}, nil)
+	r.ask(404, call{path: one, at: Path + "/" + v.Message.String(), method: "GET"}, nil)
+	r.ask(404, call{path: check, at: right.at, method: "POST", body: right.body, tenant: "gasu"}, nil)
+	r.ask(400, call{path: check, at: right.at, method: "POST", body: "["}, nil)
+	r.ask(413, call{path: check, at: right.at, method: "POST", body: long}, nil)
+	r.ask(415, call{path: check, at: right.at, method: "POST", body: "{}", kind: "text/plain"}, nil)
+	r.check(422, v.ID.String(), "abcd", nil)
+	r.check(422, v.ID.String(), "", nil)
+	r.keys["none"] = "kk_x_y"
+	for _, c := range []call{{path: Path, at: Path, method: "POST"}, {path: one, at: Path + "/" + v.ID.String(), method: "GET"}, {path: check, at: right.at, method: "POST"}} {
+		c.from = "198.51.100.1"
+		r.ask(403, c, nil)
+		c.tenant, c.from = "none", ""
+		r.ask(401, c, nil)
+	}
+	for range 5 {
+		r.start(202, `{"number":"09000010005"}`, nil)
+	}
+	var p api.Problem
+	h = r.start(429, `{"number":"09000010005"}`, &p)
+	require.Regexp(t, `^3[56][0-9]{2}$`, h.Get("Retry-After"))
+	require.Equal(t, "number", p.Errors[0].Field)
+	require.EqualValues(t, 5, p.Errors[0].Limit)
+	// Provoking the store's own limits would harm it; engine/api tests their status.
+	require.Empty(t, r.doc.Unasked(func(path string) bool { return strings.HasPrefix(path, Path) }, "503", "507"))
+	for _, secret := range []string{"0001\"", "000002", "00010001", "login-1"} {
+		require.NotContains(t, r.log.String(), secret)
+	}
+}
