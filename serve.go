@@ -209,6 +209,9 @@ func startModules(ctx context.Context, r *running, cfg *conf.Config, rm *rooms) 
 	if err := configureLookup(ctx, rm.modules, cfg.Numbers.Lookup); err != nil {
 		r.log.Error("numbers cannot be looked up", "err", err) // messages go by policy until it is corrected and reloaded
 	}
+	if err := configureIdentity(ctx, rm.modules, cfg.Identity); err != nil {
+		r.log.Error("an identity module cannot be used", "err", err) // its questions wait until it is corrected; the others can
+	}
 	rm.lookups = carrier.NewChain(carrier.ChainOptions{Table: rm.carriers, Modules: rm.modules, Log: r.log, Registerer: rm.registry})
 	if err := door.configureAgents(ctx); err != nil {
 		r.log.Error("agents cannot be used", "err", err) // the others can; the operator corrects it while the engine runs
@@ -250,7 +253,7 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 	}
 	r.background("payments", rm.payments.Run)
 	codes := &codeSender{}
-	rm.identity = identity.New(identity.Options{Store: rm.store, Auths: rm.modules, Sender: codes, LinkHost: base.Hostname(), Log: r.log, Metrics: rm.registry})
+	rm.identity = identity.New(identity.Options{Store: rm.store, Auths: rm.modules, Sender: codes, Modules: authModules(cfg), Instances: cfg.Identity, LinkHost: base.Hostname(), Log: r.log, Metrics: rm.registry})
 	rm.intake, err = intake.New(intake.Options{
 		Config: intake.Config{LinkHost: base.Host, LinkPlain: base.Scheme == "http"},
 		Store:  rm.store, Tenants: rm.directory, Carriers: rm.carriers, Identity: rm.identity, Claims: plannedClaims{rm.payments},

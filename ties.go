@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/kakitome/kakitome/conf"
 	"github.com/kakitome/kakitome/engine/api"
 	"github.com/kakitome/kakitome/engine/bind/history"
 	"github.com/kakitome/kakitome/engine/carrier"
@@ -50,6 +52,32 @@ func configureLookup(ctx context.Context, modules *host.Host, l carrier.Lookup) 
 		return fmt.Errorf("numbers.lookup.config_file: %w", err)
 	}
 	return modules.Configure(ctx, l.Module, carrier.LookupInstance, string(tenant.OperatorID), config)
+}
+
+// authModules are the names of the configured identity modules, in which questions are looked for in this order.
+func authModules(cfg *conf.Config) (names []string) {
+	for _, m := range cfg.Modules {
+		if strings.HasPrefix(m.Name, "auth/") {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
+// configureIdentity gives identity modules their configurations, which are the operator's.
+func configureIdentity(ctx context.Context, modules *host.Host, all []identity.Instance) error {
+	var errs []error
+	for i := range all {
+		in := &all[i]
+		config, err := in.Config()
+		if err == nil {
+			err = modules.Configure(ctx, in.Module, in.Name(), in.Tenant, config)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("identity[%d]: %w", i, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // plannedClaims lets engine/intake plan claims with engine/payment.

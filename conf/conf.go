@@ -25,6 +25,7 @@ import (
 	"github.com/kakitome/kakitome/engine/certificate"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/dlr"
+	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/private"
 	"github.com/kakitome/kakitome/engine/retention"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -52,6 +53,8 @@ type Config struct {
 	Egress egress.Config `toml:"egress"`
 	// Modules that may run, each a program pinned by its checksum.
 	Modules []Module `toml:"module"`
+	// Identity has the configurations of identity modules that need one (auth/oidc).
+	Identity []identity.Instance `toml:"identity"`
 	// Certificates for TLS, chosen by the name that the client asks for. Without any the doors speak plain HTTP.
 	Certificates []Certificate `toml:"certificate"`
 	// Log says what is written to standard error.
@@ -93,7 +96,7 @@ type Links struct {
 
 // Module is one program that may run.
 type Module struct {
-	// Name is kind/name, as tenants refer to it: payment/sandbox, auth/knowledge, auth/otp_sms, render/standard; or number/…, see numbers.lookup.
+	// Name is kind/name, as tenants refer to it: payment/sandbox, auth/knowledge, auth/otp_sms, auth/oidc, render/standard; or number/…, see numbers.lookup.
 	Name string `toml:"name"`
 	// Path of the program.
 	Path string `toml:"path"`
@@ -143,9 +146,10 @@ func Sample() Config {
 	c.Retention.Class = []tenant.Retention{{Class: "notice", Months: 6}}
 	c.Certification.Key, c.Certification.ClockSource = "/etc/kakitome/certificate.key", "ntp.example.jp (chrony)"
 	c.Egress.Allow = []string{}
-	for _, name := range []string{"auth/knowledge", "auth/otp_sms", "payment/sandbox", "render/standard"} {
+	for _, name := range []string{"auth/knowledge", "auth/otp_sms", "auth/oidc", "payment/sandbox", "render/standard"} {
 		c.Modules = append(c.Modules, Module{Name: name, Path: "/usr/lib/kakitome/" + strings.ReplaceAll(name, "/", "_"), SHA256: strings.Repeat("0", 64), Hosts: []string{}})
 	}
+	c.Identity = []identity.Instance{{Module: "auth/oidc", Tenant: "suido", ConfigFile: "/etc/kakitome/oidc.json"}}
 	c.Certificates = []Certificate{{Cert: "/etc/kakitome/kk.example.jp.pem", Key: "/etc/kakitome/kk.example.jp.key"}}
 	return c
 }
@@ -312,6 +316,12 @@ func (c *Config) validateModules(bad func(field, format string, args ...any)) {
 	}
 	if need := c.Numbers.Lookup.Module; need != "" && !seen[need] {
 		bad("numbers.lookup.module", "there is no module %q", need)
+	}
+	identity.ValidateInstances(c.Identity, func(field, format string, args ...any) { bad("identity"+field, format, args...) })
+	for i, in := range c.Identity {
+		if !seen[in.Module] {
+			bad(fmt.Sprintf("identity[%d].module", i), "there is no module %q", in.Module)
+		}
 	}
 	for _, need := range []string{"auth/knowledge", "auth/otp_sms", "render/standard"} {
 		if !seen[need] {

@@ -138,7 +138,7 @@ func (id *Identity) challenge(ctx context.Context, t *tenant.Tenant, digits int,
 	ctx, cancel := context.WithTimeout(ctx, id.o.Timeout)
 	defer cancel()
 	res, err := client.Challenge(ctx, &proto.ChallengeRequest{
-		Call: id.call(t.ID), Field: f.Name, Digits: uint32(digits), ValidFor: durationpb.New(valid),
+		Call: id.call(module, t.ID), Field: f.Name, Digits: uint32(digits), ValidFor: durationpb.New(valid),
 		SenderName: t.Name, LinkHost: host, Segments: uint32(min(t.Policy.Segments(), 2)),
 	})
 	if err != nil {

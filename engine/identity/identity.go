@@ -71,15 +71,17 @@ var UntilUnlocked = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 
 // Options of Identity. Store, Auths and Sender are required.
 type Options struct {
-	Store    *store.Store
-	Auths    Auths
-	Sender   Sender
-	Modules  []string // in which fields are looked for; default auth/knowledge, auth/otp_sms
-	LinkHost string   // for the line that binds a code to a host, where the tenant has none of its own
-	Timeout  time.Duration
-	Log      *slog.Logger
-	Metrics  prometheus.Registerer
-	Now      func() time.Time
+	Store   *store.Store
+	Auths   Auths
+	Sender  Sender
+	Modules []string // in which fields are looked for; default auth/knowledge, auth/otp_sms
+	// Instances are the configurations of modules that need one.
+	Instances []Instance
+	LinkHost  string // for the line that binds a code to a host, where the tenant has none of its own
+	Timeout   time.Duration
+	Log       *slog.Logger
+	Metrics   prometheus.Registerer
+	Now       func() time.Time
 }
 
 // Identity is safe for concurrent use.
@@ -176,6 +178,7 @@ func (id *Identity) Fields(t *tenant.Tenant, answers []message.Answer, lang stri
 			if f.Label == "" {
 				f.Label = say(d.LabelJa, d.LabelEn)
 			}
+			f.Elsewhere = d.Elsewhere
 			f.Hint, f.Form, f.InputMode, f.Autocomplete = say(d.HintJa, d.HintEn), say(d.FormJa, d.FormEn), d.InputMode, d.Autocomplete
 			if d.MaxLength > 0 {
 				f.MaxLength = d.MaxLength
@@ -252,7 +255,7 @@ func (id *Identity) canonical(ctx context.Context, t tenant.ID, items []*proto.C
 			for i, n := range chunk {
 				batch[i] = items[n]
 			}
-			got, err := id.ask(ctx, m, &proto.CanonicalRequest{Call: id.call(t), Items: batch})
+			got, err := id.ask(ctx, m, &proto.CanonicalRequest{Call: id.call(m, t), Items: batch})
 			if err != nil {
 				return nil, err
 			}
@@ -285,8 +288,8 @@ func (id *Identity) ask(ctx context.Context, module string, req *proto.Canonical
 	return res.Forms, nil
 }
 
-func (id *Identity) call(t tenant.ID) *proto.Call {
-	return &proto.Call{Tenant: string(t), Now: timestamppb.New(id.o.Now())}
+func (id *Identity) call(module string, t tenant.ID) *proto.Call {
+	return &proto.Call{Tenant: string(t), Instance: id.instance(module, t), Now: timestamppb.New(id.o.Now())}
 }
 
 // Enroll makes the answers to store of each message's items, in order, or says what is wrong with them; the field of a
@@ -322,8 +325,14 @@ func (id *Identity) Enroll(ctx context.Context, t *tenant.Tenant, messages []uli
 			case form == nil || f == nil || f.Challenge:
 				problems[i] = append(problems[i], message.Problem{Field: path + ".field", Code: "unknown", Value: message.Mask(it.Field)})
 				continue
+			case !f.Elsewhere && message.Length(it.Value) > message.MaxAnswer: // nobody could type it
+				problems[i] = append(problems[i], message.Problem{Field: path + ".value", Code: "too_long", Limit: message.MaxAnswer, Got: int64(message.Length(it.Value))})
+				continue
 			case asked.Level != "" && !slices.Contains(f.Levels, asked.Level):
 				problems[i] = append(problems[i], message.Problem{Field: path + ".level", Code: "unknown", Value: message.Mask(asked.Level)})
+				continue
+			case f.Elsewhere && len(items[i]) > 1:
+				problems[i] = append(problems[i], message.Problem{Field: path + ".field", Code: "mismatch", Detail: "no other question stands beside one that another page answers"})
 				continue
 			case f.OwnLabel && it.Label == "":
 				problems[i] = append(problems[i], message.Problem{Field: path + ".label", Code: "required", Detail: "this question has no words of its own"})
@@ -358,6 +367,9 @@ func (id *Identity) items(ctx context.Context, t *tenant.Tenant, ref store.Ref, 
 		return 0, nil, err
 	}
 	answers := rec.state.Head.Answers
+	if id.Elsewhere(answers) { // whoever types it is nobody
+		return Incomplete, nil, nil
+	}
 	forms, unreadable, err := id.typed(ctx, t, answers, typed)
 	switch {
 	case err != nil:
@@ -369,11 +381,7 @@ func (id *Identity) items(ctx context.Context, t *tenant.Tenant, ref store.Ref, 
 	case forms == nil:
 		return Incomplete, nil, nil
 	}
-	asked := ref
-	if first := rec.state.Head.Answering; !first.IsZero() { // it follows up another message, whose answers it has
-		asked.ID = first
-	}
-	ok, err := id.compare(asked, answers, forms)
+	ok, err := id.compare(rec.asked(ref), answers, forms)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -514,6 +522,14 @@ type record struct {
 	wrong  map[string]int
 	codes  []time.Time // when codes were sent, or withheld
 	unused int         // of them, since the last identification
+}
+
+// asked is the message for which the expected answers were hashed.
+func (r *record) asked(ref store.Ref) store.Ref {
+	if first := r.state.Head.Answering; !first.IsZero() { // it follows up another message, whose answers it has
+		ref.ID = first
+	}
+	return ref
 }
 
 func (r *record) lockedAt(step string, now time.Time) bool {

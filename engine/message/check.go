@@ -74,7 +74,8 @@ const (
 	MaxChoice        = 50
 	MaxSurveyText    = 200
 	MaxIdentityItems = 4
-	MaxAnswer        = 64
+	MaxAnswer        = 64  // as typed
+	MaxRegistered    = 255 // of a question that another page answers; engine/identity holds the others to MaxAnswer
 	MaxReference     = 64
 	MaxKey           = 128
 	MaxDocuments     = 5
@@ -261,7 +262,7 @@ func (c *checker) identity(id *Identity, link bool) {
 	for i, it := range id.Items {
 		field := place{"identity.items", i, ".field"}
 		c.need(field, it.Field)
-		c.textAt(place{"identity.items", i, ".value"}, it.Value, MaxAnswer, true)
+		c.textAt(place{"identity.items", i, ".value"}, it.Value, MaxRegistered, true)
 		c.textAt(place{"identity.items", i, ".label"}, it.Label, 30, false)
 		twice := seen[it.Field] || seen == nil && slices.ContainsFunc(id.Items[:i], func(o IdentityItem) bool { return o.Field == it.Field })
 		if twice && it.Field != "" {

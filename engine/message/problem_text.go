@@ -93,6 +93,7 @@ var detailJA = map[string]string{
 	"quantity × unit":                                    "数量×単価と一致しません",
 	"the lines add up to the amount":                     "明細の合計が請求金額と一致しません",
 	// engine/identity and its modules
+	"no other question stands beside one that another page answers":     "外部の本人確認とほかの質問は併用できません",
 	"this question has no words of its own":                             "質問の文言（label）を指定してください",
 	"no kana in it: a name in katakana is needed":                       "カナがありません。お名前はカタカナで指定してください",
 	"a character that is neither kana, letter, digit nor one of ()./&'": "カナ・英数字・記号（()./&'）以外の文字があります",

@@ -11,6 +11,7 @@
 //
 //	Open      the button of the landing page: Opened, once; without anything to identify by, In
 //	Identify  the questions ─► Code | In | the same screen
+//	Identified  back from the page of an identity provider ─► Code | In | the same screen (elsewhere.go)
 //	Code      the one-time code ─► In;  Resend
 //	Answer    the survey, once: the second of two at the same moment sees the first one's answer
 //	Checkout, Pay, Redirect, State, Cancel     the claim; engine/payment decides

@@ -59,9 +59,10 @@ type Journey struct {
 	Options
 	titles  titles
 	presses presses
+	states  states
 }
 
-// New keeps no state but the titles of documents and what was pressed a moment ago.
+// New keeps no state but the titles of documents, what was pressed a moment ago, and the last states.
 func New(o Options) *Journey {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -81,10 +82,12 @@ type Visit struct {
 	Agent    string // User-Agent
 }
 
-// Next is where a step leads: to Screen, to URL (an agent's page), or, when both are empty, to what Show shows.
+// Next is where a step leads: to Screen, to URL (the page of an agent or of who identifies), or, when both are empty, to what
+// Show shows.
 type Next struct {
 	Screen *Screen
 	URL    string
+	State  string // what comes back from URL to CameFrom; empty: nothing does
 }
 
 // again shows what is the case now.
@@ -175,6 +178,7 @@ func (j *Journey) Open(ctx context.Context, v *Visit) (Next, error) {
 	case v.Session.Step != Landing:
 	case len(in.state.Head.Answers) > 0:
 		v.Session.promote(Identify)
+		return again, j.goElsewhere(ctx, in)
 	case in.state.Head.Code:
 		v.Session.promote(Code)
 		if doubt == "" {
@@ -224,6 +228,12 @@ func (j *Journey) Identify(ctx context.Context, v *Visit, control func(name stri
 	default:
 		return again, nil
 	}
+	if j.Identity.Elsewhere(in.state.Head.Answers) {
+		if a := v.Session.Away; a != nil && a.URL != "" {
+			return Next{URL: a.URL, State: a.State}, nil
+		}
+		return again, j.goElsewhere(ctx, in)
+	}
 	typed := j.Identity.Join(in.state.Head.Answers, control)
 	result, unreadable, err := j.presses.once(pressOf(v.Session, "identify", typed), j.Now, func() (identity.Result, []int, error) {
 		return j.Identity.Items(context.WithoutCancel(ctx), in.t, v.Link.Ref(), typed)
@@ -231,23 +241,30 @@ func (j *Journey) Identify(ctx context.Context, v *Visit, control func(name stri
 	if err != nil {
 		return again, err
 	}
+	v.Session.Unreadable = unreadable
+	return again, j.identified(ctx, in, result)
+}
+
+// identified goes on by what came of the questions.
+func (j *Journey) identified(ctx context.Context, in *visit, result identity.Result) error {
+	s := in.Session
 	switch result {
 	case identity.Passed:
-		v.Session.promote(In)
+		s.promote(In)
 	case identity.NeedCode, identity.Mismatch:
 		if !in.state.Head.Code {
-			v.Session.Note = NoteMismatch
+			s.Note = NoteMismatch
 			break
 		}
-		v.Session.promote(Code) // whether all matched, nobody sees
-		v.Session.Held = held(result == identity.Mismatch)
-		return again, j.sendCode(ctx, in, true)
+		s.promote(Code) // whether all matched, nobody sees
+		s.Held = held(result == identity.Mismatch)
+		return j.sendCode(ctx, in, true)
 	case identity.Incomplete:
-		v.Session.Note = NoteIncomplete
+		s.Note = NoteIncomplete
 	case identity.Unreadable:
-		v.Session.Note, v.Session.Unreadable = NoteUnreadable, unreadable
+		s.Note = NoteUnreadable
 	}
-	return again, nil
+	return nil
 }
 
 // sendCode asks for a code. asked: behind the questions that were answered just now.
@@ -269,6 +286,7 @@ func (j *Journey) Again(ctx context.Context, v *Visit) (Next, error) {
 	in, err := j.load(ctx, v)
 	if err == nil && v.Standing >= StateOnly && v.Session.Step == Code && len(in.state.Head.Answers) > 0 {
 		v.Session.promote(Identify)
+		return again, j.goElsewhere(ctx, in)
 	}
 	return again, err
 }

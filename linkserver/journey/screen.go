@@ -80,6 +80,9 @@ func (j *Journey) Show(ctx context.Context, v *Visit) (*Screen, error) {
 	case note == NoteDeclined:
 		return j.Fault(v, say(v.Lang, "決済会社で受け付けられませんでした。別のお支払い方法をお選びいただくか、お問い合わせ先までご連絡ください。",
 			"The payment company refused. Please choose another way to pay, or contact us.")), nil
+	case note == NoteUnavailable && v.Session.Step == Identify:
+		return j.Fault(v, say(v.Lang, "ただいま本人確認のページに接続できません。しばらくしてから、もう一度お試しください。",
+			"The page that identifies you cannot be reached. Please try again in a little while.")), nil
 	case note == NoteUnavailable:
 		return j.Fault(v, say(v.Lang, "ただいま決済会社に接続できません。しばらくしてから、もう一度お試しください。",
 			"The payment company cannot be reached. Please try again in a little while.")), nil
@@ -108,6 +111,11 @@ func (j *Journey) Show(ctx context.Context, v *Visit) (*Screen, error) {
 		for i, f := range s.Page.Fields {
 			f.Unreadable = slices.Contains(unreadable, i)
 		}
+		if a := v.Session.Away; a != nil {
+			if u, ok := agentPage(a.URL); ok {
+				s.Page.RedirectHost, s.Agent = u.Host, u.Scheme+"://"+u.Host
+			}
+		}
 	}
 	s.Page.Mismatch, s.Page.Incomplete, s.Page.Unreadable = note == NoteMismatch, note == NoteIncomplete, note == NoteUnreadable
 	return s, nil
@@ -126,8 +134,12 @@ func (j *Journey) landing(v *Visit) *Screen {
 	return s
 }
 
-// Returned is shown to a browser that comes back from the agent's page: a button.
-func (j *Journey) Returned(v *Visit) *Screen { return j.view(v, proto.View_RETURNED) }
+// Returned is shown to a browser that comes back from the page of an agent, or of who identifies: a button.
+func (j *Journey) Returned(v *Visit) *Screen {
+	s := j.view(v, proto.View_RETURNED)
+	s.Page.Identify = v.Session.Step == Identify
+	return s
+}
 
 func (j *Journey) view(v *Visit, view proto.View) *Screen {
 	t := j.Directory().Tenants[v.Link.Tenant]

@@ -55,6 +55,15 @@ type Session struct {
 	Method     string `json:"m,omitempty"` // chosen, not yet started
 	Yen        int64  `json:"y,omitempty"` // the amount that was shown with it
 	Return     string `json:"r,omitempty"` // what the agent brings back
+	Away       *Away  `json:"a,omitempty"` // at Identify: on the way to the page that says who it is
+}
+
+// Away is a browser that is identified at another page.
+type Away struct {
+	State string `json:"s"`
+	URL   string `json:"u,omitempty"` // of that page, until it came back
+	Keep  []byte `json:"k,omitempty"`
+	Query string `json:"q,omitempty"` // with which it came back
 }
 
 const (
@@ -84,6 +93,6 @@ func (s *Session) Holds(l link.Link, now time.Time) bool {
 
 // promote moves on and takes a new id: what was known of the session before is worth nothing after.
 func (s *Session) promote(to Step) {
-	s.Step, s.Note = to, NoNote
+	s.Step, s.Note, s.Away = to, NoNote, nil
 	rand.Read(s.ID[:])
 }

@@ -30,7 +30,7 @@ type seal struct {
 }
 
 // maxCookie bounds what is tried to be opened.
-const maxCookie = 2048
+const maxCookie = 3584
 
 var b64 = base64.RawURLEncoding
 

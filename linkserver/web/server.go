@@ -204,6 +204,10 @@ func (s *Server) route(ctx *fasthttp.RequestCtx) string {
 		ctx.SetBodyString("User-agent: *\nDisallow: /\n")
 		return "robots"
 	}
+	if path == journey.ReturnPath && get {
+		s.cameBack(ctx, c)
+		return "return"
+	}
 	p, ok := parsePath(path)
 	if path == "/favicon.ico" && get { // browsers ask for it and complain of a 404
 		ctx.Response.Header.Set("Cache-Control", "public, max-age=86400")
@@ -259,7 +263,8 @@ func (s *Server) visit(ctx *fasthttp.RequestCtx, c client, p place) {
 	case p.route == "document":
 		s.document(ctx, work, v, p.name)
 	case p.route == "return":
-		if known && v.Returned(string(ctx.QueryArgs().Peek("s"))) {
+		args := ctx.QueryArgs()
+		if known && (v.Returned(string(args.Peek("s"))) || v.CameBack(string(args.Peek("state")), string(args.QueryString()))) {
 			s.keep(ctx, c, session)
 			s.show(ctx, v, s.o.Journey.Returned(v), 0)
 			return
@@ -316,7 +321,7 @@ func (s *Server) step(ctx *fasthttp.RequestCtx, work context.Context, c client, 
 	}
 	came := clock.Now()
 	next, err := s.act(work, v, name, args)
-	if name == "identify" || name == "resend" {
+	if name == "identify" || name == "identified" || name == "resend" {
 		time.Sleep(alikeAfter - time.Since(came))
 	}
 	switch {
@@ -332,6 +337,9 @@ func (s *Server) step(ctx *fasthttp.RequestCtx, work context.Context, c client, 
 	case next.Screen != nil:
 		s.show(ctx, v, next.Screen, fasthttp.StatusUnprocessableEntity)
 	case next.URL != "":
+		if next.State != "" {
+			s.remember(ctx, c, next.State, v.Link.Token)
+		}
 		ctx.Response.Header.Set("Location", next.URL)
 		s.bare(ctx, fasthttp.StatusSeeOther)
 	default:
@@ -351,6 +359,8 @@ func (s *Server) act(work context.Context, v *journey.Visit, name string, args *
 		return j.Identify(work, v, one)
 	case "code":
 		return j.Code(work, v, one("code"))
+	case "identified":
+		return j.Identified(work, v)
 	case "resend":
 		return j.Resend(work, v)
 	case "again":

@@ -55,6 +55,35 @@ type modules struct {
 	payments map[string]*proto.Payment
 	returns  map[string]string // attempt → return URL
 	voucher  *proto.Voucher    // that Create gives; nil: a number
+	away     bool              // the page of who identifies cannot be reached
+	finished []*proto.FinishRequest
+}
+
+// Begin leads to a page of somebody else.
+func (m *modules) Begin(_ context.Context, in *proto.BeginRequest) (*proto.BeginResponse, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.away {
+		return &proto.BeginResponse{Error: &proto.Error{Class: proto.ErrorClass_UNAVAILABLE}}, nil
+	}
+	to := "https://id.example.jp/authorize?" + url.Values{"state": {in.State}, "redirect_uri": {in.ReturnUrl}}.Encode()
+	return &proto.BeginResponse{RedirectUrl: to, Keep: []byte("kept for " + in.State)}, nil
+}
+
+// Finish takes the code for the person's id.
+func (m *modules) Finish(_ context.Context, in *proto.FinishRequest) (*proto.FinishResponse, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.finished = append(m.finished, in)
+	q, _ := url.ParseQuery(in.Query)
+	switch code := q.Get("code"); {
+	case m.away:
+		return &proto.FinishResponse{Error: &proto.Error{Class: proto.ErrorClass_UNAVAILABLE}}, nil
+	case string(in.Keep) != "kept for "+in.State, code == "forged", code == "":
+		return &proto.FinishResponse{Error: &proto.Error{Class: proto.ErrorClass_SIGNATURE, Code: "id_token"}}, nil
+	default:
+		return &proto.FinishResponse{Form: code}, nil
+	}
 }
 
 func (m *modules) Auth(string) proto.AuthClient     { return proto.NewAuthClient(m.conn) }
@@ -72,6 +101,8 @@ func (m *modules) Describe(name string) (*proto.DescribeResponse, bool) {
 		}}, true
 	case "auth/otp_sms":
 		return &proto.DescribeResponse{AuthFields: []*proto.AuthField{{Name: "code", Challenge: true}}}, true
+	case "auth/oidc":
+		return &proto.DescribeResponse{AuthFields: []*proto.AuthField{{Name: "oidc", LabelJa: "本人確認サービス", LabelEn: "Identity service", MaxLength: 255, Elsewhere: true}}}, true
 	case "payment/till":
 		return &proto.DescribeResponse{PaymentMethods: []*proto.PaymentMethod{
 			{Code: "konbini_number", Kind: proto.MethodKind_KONBINI_NUMBER, LabelJa: "コンビニ（番号）", LabelEn: "Store", Stores: []*proto.Store{{Code: "cvs1", LabelJa: "〇〇マート", LabelEn: "Mart"}}, CancelBlocksPayment: true},
@@ -287,7 +318,7 @@ func newWorld(t testing.TB, config Config) *world {
 	t.Cleanup(func() { stop(); running.Wait() })
 
 	w.docs = document.New(w.store, w.now)
-	w.identity = identity.New(identity.Options{Store: w.store, Auths: w.modules, Sender: w.out, Log: log, Now: w.now})
+	w.identity = identity.New(identity.Options{Store: w.store, Auths: w.modules, Modules: []string{"auth/knowledge", "auth/otp_sms", "auth/oidc"}, Sender: w.out, Log: log, Now: w.now})
 	pay := payment.DefaultConfig()
 	pay.WebhookBase = "https://hooks.example.jp/hooks/"
 	w.payments, err = payment.New(payment.Options{

@@ -21,6 +21,7 @@ func build(t *testing.T, pkg string) string {
 func TestModulesInTheBox(t *testing.T) {
 	for name, kind := range map[string]proto.Kind{
 		"auth/knowledge":   proto.Kind_AUTH,
+		"auth/oidc":        proto.Kind_AUTH,
 		"auth/otp_sms":     proto.Kind_AUTH,
 		"number/simulated": proto.Kind_NUMBER,
 		"payment/sandbox":  proto.Kind_PAYMENT,

@@ -22,6 +22,8 @@ var deadlines = map[string]time.Duration{
 	"Configure":      10 * time.Second,
 	"Canonical":      2 * time.Second,
 	"Challenge":      2 * time.Second,
+	"Begin":          10 * time.Second,
+	"Finish":         15 * time.Second,
 	"Create":         20 * time.Second,
 	"Get":            10 * time.Second,
 	"Cancel":         10 * time.Second,

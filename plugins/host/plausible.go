@@ -13,6 +13,8 @@ const (
 	maxPDF  = 5 << 20
 	maxForm = 4 << 10
 	maxSMS  = 670 // UTF-8 is counted below as runes
+	maxURL  = 1500
+	maxKeep = 256
 )
 
 // plausible checks what a module answers against what was asked, as far as the contract says it: nobody behind this
@@ -32,6 +34,14 @@ func plausible(in, out any) error {
 	case *proto.ChallengeResponse:
 		if out.Error == nil && (out.Answer == "" || out.Text == "" || len(out.Answer) > maxForm || len([]rune(out.Text)) > maxSMS) {
 			return errors.New("a challenge without an answer or without a text that an SMS can carry")
+		}
+	case *proto.BeginResponse:
+		if out.Error == nil && (out.RedirectUrl == "" || len(out.RedirectUrl) > maxURL || len(out.Keep) > maxKeep) {
+			return fmt.Errorf("neither an error nor an address of at most %d bytes with at most %d to keep", maxURL, maxKeep)
+		}
+	case *proto.FinishResponse:
+		if (out.Error == nil) == (out.Form == "") || len(out.Form) > maxForm {
+			return fmt.Errorf("neither an error nor a form of at most %d bytes", maxForm)
 		}
 	case *proto.CreateResponse:
 		return plausiblePayment(in.(*proto.CreateRequest).AttemptId, out.Payment, out.Error)

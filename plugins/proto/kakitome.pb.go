@@ -596,7 +596,7 @@ func (x SurveyItem_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SurveyItem_Type.Descriptor instead.
 func (SurveyItem_Type) EnumDescriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{44, 0}
+	return file_kakitome_proto_rawDescGZIP(), []int{48, 0}
 }
 
 // Call heads every request that concerns a tenant.
@@ -1198,8 +1198,11 @@ type AuthField struct {
 	Parts []*AuthPart `protobuf:"bytes,13,rep,name=parts,proto3" json:"parts,omitempty"`
 	// Somebody who knows nothing of the person, but how such answers are spread, hits with one guess in so many. 0: not known,
 	// counted as 1. It must rather be too small than too large.
-	OneIn         uint64 `protobuf:"varint,14,opt,name=one_in,json=oneIn,proto3" json:"one_in,omitempty"`
-	OwnLabel      bool   `protobuf:"varint,15,opt,name=own_label,json=ownLabel,proto3" json:"own_label,omitempty"` // it is asked in the sender's words alone: a message must bring its label
+	OneIn    uint64 `protobuf:"varint,14,opt,name=one_in,json=oneIn,proto3" json:"one_in,omitempty"`
+	OwnLabel bool   `protobuf:"varint,15,opt,name=own_label,json=ownLabel,proto3" json:"own_label,omitempty"` // it is asked in the sender's words alone: a message must bring its label
+	// It is answered at a page of somebody else (an identity provider): Begin says where the browser goes, Finish what it brought
+	// back. Nobody types it, and no other question stands beside it.
+	Elsewhere     bool `protobuf:"varint,16,opt,name=elsewhere,proto3" json:"elsewhere,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1335,6 +1338,13 @@ func (x *AuthField) GetOneIn() uint64 {
 func (x *AuthField) GetOwnLabel() bool {
 	if x != nil {
 		return x.OwnLabel
+	}
+	return false
+}
+
+func (x *AuthField) GetElsewhere() bool {
+	if x != nil {
+		return x.Elsewhere
 	}
 	return false
 }
@@ -1785,6 +1795,299 @@ func (x *ChallengeResponse) GetError() *Error {
 	return nil
 }
 
+// BeginRequest asks where the browser of a recipient goes for a field that is answered elsewhere.
+type BeginRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Call          *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	Field         string                 `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
+	Level         string                 `protobuf:"bytes,3,opt,name=level,proto3" json:"level,omitempty"`                          // that of what was registered
+	ReturnUrl     string                 `protobuf:"bytes,4,opt,name=return_url,json=returnUrl,proto3" json:"return_url,omitempty"` // where the browser is to come back; the same for all messages of a host, without a query
+	State         string                 `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`                          // must come back with it as the parameter "state"; 128 random bits
+	Lang          string                 `protobuf:"bytes,6,opt,name=lang,proto3" json:"lang,omitempty"`                            // ja or en
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginRequest) Reset() {
+	*x = BeginRequest{}
+	mi := &file_kakitome_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginRequest) ProtoMessage() {}
+
+func (x *BeginRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginRequest.ProtoReflect.Descriptor instead.
+func (*BeginRequest) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *BeginRequest) GetCall() *Call {
+	if x != nil {
+		return x.Call
+	}
+	return nil
+}
+
+func (x *BeginRequest) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *BeginRequest) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *BeginRequest) GetReturnUrl() string {
+	if x != nil {
+		return x.ReturnUrl
+	}
+	return ""
+}
+
+func (x *BeginRequest) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *BeginRequest) GetLang() string {
+	if x != nil {
+		return x.Lang
+	}
+	return ""
+}
+
+type BeginResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RedirectUrl   string                 `protobuf:"bytes,1,opt,name=redirect_url,json=redirectUrl,proto3" json:"redirect_url,omitempty"` // https, at most 1,500 bytes
+	Keep          []byte                 `protobuf:"bytes,2,opt,name=keep,proto3" json:"keep,omitempty"`                                  // at most 256 bytes, for Finish; sealed in the browser's session, which nobody else can read or write
+	Error         *Error                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginResponse) Reset() {
+	*x = BeginResponse{}
+	mi := &file_kakitome_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginResponse) ProtoMessage() {}
+
+func (x *BeginResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginResponse.ProtoReflect.Descriptor instead.
+func (*BeginResponse) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *BeginResponse) GetRedirectUrl() string {
+	if x != nil {
+		return x.RedirectUrl
+	}
+	return ""
+}
+
+func (x *BeginResponse) GetKeep() []byte {
+	if x != nil {
+		return x.Keep
+	}
+	return nil
+}
+
+func (x *BeginResponse) GetError() *Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+// FinishRequest brings what the browser came back with. The host has compared the state with that of this browser's session,
+// and gives each state once.
+type FinishRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Call          *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	Field         string                 `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
+	Level         string                 `protobuf:"bytes,3,opt,name=level,proto3" json:"level,omitempty"`
+	ReturnUrl     string                 `protobuf:"bytes,4,opt,name=return_url,json=returnUrl,proto3" json:"return_url,omitempty"`
+	State         string                 `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
+	Query         string                 `protobuf:"bytes,6,opt,name=query,proto3" json:"query,omitempty"` // as it came, at most 1,500 bytes
+	Keep          []byte                 `protobuf:"bytes,7,opt,name=keep,proto3" json:"keep,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishRequest) Reset() {
+	*x = FinishRequest{}
+	mi := &file_kakitome_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishRequest) ProtoMessage() {}
+
+func (x *FinishRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishRequest.ProtoReflect.Descriptor instead.
+func (*FinishRequest) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *FinishRequest) GetCall() *Call {
+	if x != nil {
+		return x.Call
+	}
+	return nil
+}
+
+func (x *FinishRequest) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *FinishRequest) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *FinishRequest) GetReturnUrl() string {
+	if x != nil {
+		return x.ReturnUrl
+	}
+	return ""
+}
+
+func (x *FinishRequest) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *FinishRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *FinishRequest) GetKeep() []byte {
+	if x != nil {
+		return x.Keep
+	}
+	return nil
+}
+
+// FinishResponse has the form that Canonical gives, at this level, to who was identified. An error of class UNAVAILABLE or CONFIG
+// lets the person try again later; any other counts as nothing answered: given up there, forged, too old.
+type FinishResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Form          string                 `protobuf:"bytes,1,opt,name=form,proto3" json:"form,omitempty"`
+	Error         *Error                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishResponse) Reset() {
+	*x = FinishResponse{}
+	mi := &file_kakitome_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishResponse) ProtoMessage() {}
+
+func (x *FinishResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishResponse.ProtoReflect.Descriptor instead.
+func (*FinishResponse) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *FinishResponse) GetForm() string {
+	if x != nil {
+		return x.Form
+	}
+	return ""
+}
+
+func (x *FinishResponse) GetError() *Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
 type PaymentMethod struct {
 	state               protoimpl.MessageState `protogen:"open.v1"`
 	Code                string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"` // "konbini_number", "konbini_barcode", "card"
@@ -1803,7 +2106,7 @@ type PaymentMethod struct {
 
 func (x *PaymentMethod) Reset() {
 	*x = PaymentMethod{}
-	mi := &file_kakitome_proto_msgTypes[18]
+	mi := &file_kakitome_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1815,7 +2118,7 @@ func (x *PaymentMethod) String() string {
 func (*PaymentMethod) ProtoMessage() {}
 
 func (x *PaymentMethod) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[18]
+	mi := &file_kakitome_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1828,7 +2131,7 @@ func (x *PaymentMethod) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentMethod.ProtoReflect.Descriptor instead.
 func (*PaymentMethod) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{18}
+	return file_kakitome_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PaymentMethod) GetCode() string {
@@ -1912,7 +2215,7 @@ type Store struct {
 
 func (x *Store) Reset() {
 	*x = Store{}
-	mi := &file_kakitome_proto_msgTypes[19]
+	mi := &file_kakitome_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1924,7 +2227,7 @@ func (x *Store) String() string {
 func (*Store) ProtoMessage() {}
 
 func (x *Store) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[19]
+	mi := &file_kakitome_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1937,7 +2240,7 @@ func (x *Store) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Store.ProtoReflect.Descriptor instead.
 func (*Store) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{19}
+	return file_kakitome_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Store) GetCode() string {
@@ -1973,7 +2276,7 @@ type LineItem struct {
 
 func (x *LineItem) Reset() {
 	*x = LineItem{}
-	mi := &file_kakitome_proto_msgTypes[20]
+	mi := &file_kakitome_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1985,7 +2288,7 @@ func (x *LineItem) String() string {
 func (*LineItem) ProtoMessage() {}
 
 func (x *LineItem) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[20]
+	mi := &file_kakitome_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1998,7 +2301,7 @@ func (x *LineItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LineItem.ProtoReflect.Descriptor instead.
 func (*LineItem) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{20}
+	return file_kakitome_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LineItem) GetName() string {
@@ -2049,7 +2352,7 @@ type CreateRequest struct {
 
 func (x *CreateRequest) Reset() {
 	*x = CreateRequest{}
-	mi := &file_kakitome_proto_msgTypes[21]
+	mi := &file_kakitome_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2061,7 +2364,7 @@ func (x *CreateRequest) String() string {
 func (*CreateRequest) ProtoMessage() {}
 
 func (x *CreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[21]
+	mi := &file_kakitome_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2074,7 +2377,7 @@ func (x *CreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateRequest.ProtoReflect.Descriptor instead.
 func (*CreateRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{21}
+	return file_kakitome_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CreateRequest) GetCall() *Call {
@@ -2176,7 +2479,7 @@ type Voucher struct {
 
 func (x *Voucher) Reset() {
 	*x = Voucher{}
-	mi := &file_kakitome_proto_msgTypes[22]
+	mi := &file_kakitome_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2188,7 +2491,7 @@ func (x *Voucher) String() string {
 func (*Voucher) ProtoMessage() {}
 
 func (x *Voucher) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[22]
+	mi := &file_kakitome_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2201,7 +2504,7 @@ func (x *Voucher) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Voucher.ProtoReflect.Descriptor instead.
 func (*Voucher) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{22}
+	return file_kakitome_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Voucher) GetPaymentNumber() string {
@@ -2268,7 +2571,7 @@ type BankAccount struct {
 
 func (x *BankAccount) Reset() {
 	*x = BankAccount{}
-	mi := &file_kakitome_proto_msgTypes[23]
+	mi := &file_kakitome_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2280,7 +2583,7 @@ func (x *BankAccount) String() string {
 func (*BankAccount) ProtoMessage() {}
 
 func (x *BankAccount) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[23]
+	mi := &file_kakitome_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2293,7 +2596,7 @@ func (x *BankAccount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BankAccount.ProtoReflect.Descriptor instead.
 func (*BankAccount) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{23}
+	return file_kakitome_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BankAccount) GetBank() string {
@@ -2362,7 +2665,7 @@ type Payment struct {
 
 func (x *Payment) Reset() {
 	*x = Payment{}
-	mi := &file_kakitome_proto_msgTypes[24]
+	mi := &file_kakitome_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2374,7 +2677,7 @@ func (x *Payment) String() string {
 func (*Payment) ProtoMessage() {}
 
 func (x *Payment) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[24]
+	mi := &file_kakitome_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2387,7 +2690,7 @@ func (x *Payment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payment.ProtoReflect.Descriptor instead.
 func (*Payment) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{24}
+	return file_kakitome_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Payment) GetAttemptId() string {
@@ -2505,7 +2808,7 @@ type CreateResponse struct {
 
 func (x *CreateResponse) Reset() {
 	*x = CreateResponse{}
-	mi := &file_kakitome_proto_msgTypes[25]
+	mi := &file_kakitome_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2517,7 +2820,7 @@ func (x *CreateResponse) String() string {
 func (*CreateResponse) ProtoMessage() {}
 
 func (x *CreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[25]
+	mi := &file_kakitome_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2530,7 +2833,7 @@ func (x *CreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateResponse.ProtoReflect.Descriptor instead.
 func (*CreateResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{25}
+	return file_kakitome_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CreateResponse) GetPayment() *Payment {
@@ -2559,7 +2862,7 @@ type GetRequest struct {
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_kakitome_proto_msgTypes[26]
+	mi := &file_kakitome_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2571,7 +2874,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[26]
+	mi := &file_kakitome_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2584,7 +2887,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{26}
+	return file_kakitome_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetRequest) GetCall() *Call {
@@ -2618,7 +2921,7 @@ type GetResponse struct {
 
 func (x *GetResponse) Reset() {
 	*x = GetResponse{}
-	mi := &file_kakitome_proto_msgTypes[27]
+	mi := &file_kakitome_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2630,7 +2933,7 @@ func (x *GetResponse) String() string {
 func (*GetResponse) ProtoMessage() {}
 
 func (x *GetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[27]
+	mi := &file_kakitome_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2643,7 +2946,7 @@ func (x *GetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetResponse.ProtoReflect.Descriptor instead.
 func (*GetResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{27}
+	return file_kakitome_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetResponse) GetPayment() *Payment {
@@ -2671,7 +2974,7 @@ type CancelRequest struct {
 
 func (x *CancelRequest) Reset() {
 	*x = CancelRequest{}
-	mi := &file_kakitome_proto_msgTypes[28]
+	mi := &file_kakitome_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2683,7 +2986,7 @@ func (x *CancelRequest) String() string {
 func (*CancelRequest) ProtoMessage() {}
 
 func (x *CancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[28]
+	mi := &file_kakitome_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2696,7 +2999,7 @@ func (x *CancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
 func (*CancelRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{28}
+	return file_kakitome_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CancelRequest) GetCall() *Call {
@@ -2730,7 +3033,7 @@ type CancelResponse struct {
 
 func (x *CancelResponse) Reset() {
 	*x = CancelResponse{}
-	mi := &file_kakitome_proto_msgTypes[29]
+	mi := &file_kakitome_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2742,7 +3045,7 @@ func (x *CancelResponse) String() string {
 func (*CancelResponse) ProtoMessage() {}
 
 func (x *CancelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[29]
+	mi := &file_kakitome_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2755,7 +3058,7 @@ func (x *CancelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelResponse.ProtoReflect.Descriptor instead.
 func (*CancelResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{29}
+	return file_kakitome_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CancelResponse) GetPayment() *Payment {
@@ -2782,7 +3085,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_kakitome_proto_msgTypes[30]
+	mi := &file_kakitome_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2794,7 +3097,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[30]
+	mi := &file_kakitome_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2807,7 +3110,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{30}
+	return file_kakitome_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Header) GetName() string {
@@ -2838,7 +3141,7 @@ type WebhookRequest struct {
 
 func (x *WebhookRequest) Reset() {
 	*x = WebhookRequest{}
-	mi := &file_kakitome_proto_msgTypes[31]
+	mi := &file_kakitome_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2850,7 +3153,7 @@ func (x *WebhookRequest) String() string {
 func (*WebhookRequest) ProtoMessage() {}
 
 func (x *WebhookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[31]
+	mi := &file_kakitome_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2863,7 +3166,7 @@ func (x *WebhookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WebhookRequest.ProtoReflect.Descriptor instead.
 func (*WebhookRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{31}
+	return file_kakitome_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *WebhookRequest) GetCall() *Call {
@@ -2912,7 +3215,7 @@ type PaymentNotice struct {
 
 func (x *PaymentNotice) Reset() {
 	*x = PaymentNotice{}
-	mi := &file_kakitome_proto_msgTypes[32]
+	mi := &file_kakitome_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2924,7 +3227,7 @@ func (x *PaymentNotice) String() string {
 func (*PaymentNotice) ProtoMessage() {}
 
 func (x *PaymentNotice) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[32]
+	mi := &file_kakitome_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2937,7 +3240,7 @@ func (x *PaymentNotice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentNotice.ProtoReflect.Descriptor instead.
 func (*PaymentNotice) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{32}
+	return file_kakitome_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *PaymentNotice) GetNoticeId() string {
@@ -2976,7 +3279,7 @@ type WebhookResponse struct {
 
 func (x *WebhookResponse) Reset() {
 	*x = WebhookResponse{}
-	mi := &file_kakitome_proto_msgTypes[33]
+	mi := &file_kakitome_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2988,7 +3291,7 @@ func (x *WebhookResponse) String() string {
 func (*WebhookResponse) ProtoMessage() {}
 
 func (x *WebhookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[33]
+	mi := &file_kakitome_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3001,7 +3304,7 @@ func (x *WebhookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WebhookResponse.ProtoReflect.Descriptor instead.
 func (*WebhookResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{33}
+	return file_kakitome_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *WebhookResponse) GetVerified() bool {
@@ -3059,7 +3362,7 @@ type RefundRequest struct {
 
 func (x *RefundRequest) Reset() {
 	*x = RefundRequest{}
-	mi := &file_kakitome_proto_msgTypes[34]
+	mi := &file_kakitome_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3071,7 +3374,7 @@ func (x *RefundRequest) String() string {
 func (*RefundRequest) ProtoMessage() {}
 
 func (x *RefundRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[34]
+	mi := &file_kakitome_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3084,7 +3387,7 @@ func (x *RefundRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundRequest.ProtoReflect.Descriptor instead.
 func (*RefundRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{34}
+	return file_kakitome_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *RefundRequest) GetCall() *Call {
@@ -3125,7 +3428,7 @@ type RefundResponse struct {
 
 func (x *RefundResponse) Reset() {
 	*x = RefundResponse{}
-	mi := &file_kakitome_proto_msgTypes[35]
+	mi := &file_kakitome_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3137,7 +3440,7 @@ func (x *RefundResponse) String() string {
 func (*RefundResponse) ProtoMessage() {}
 
 func (x *RefundResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[35]
+	mi := &file_kakitome_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3150,7 +3453,7 @@ func (x *RefundResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundResponse.ProtoReflect.Descriptor instead.
 func (*RefundResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{35}
+	return file_kakitome_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RefundResponse) GetPayment() *Payment {
@@ -3179,7 +3482,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_kakitome_proto_msgTypes[36]
+	mi := &file_kakitome_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3191,7 +3494,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[36]
+	mi := &file_kakitome_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3204,7 +3507,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{36}
+	return file_kakitome_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ReportRequest) GetCall() *Call {
@@ -3242,7 +3545,7 @@ type ReportRow struct {
 
 func (x *ReportRow) Reset() {
 	*x = ReportRow{}
-	mi := &file_kakitome_proto_msgTypes[37]
+	mi := &file_kakitome_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3254,7 +3557,7 @@ func (x *ReportRow) String() string {
 func (*ReportRow) ProtoMessage() {}
 
 func (x *ReportRow) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[37]
+	mi := &file_kakitome_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3267,7 +3570,7 @@ func (x *ReportRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRow.ProtoReflect.Descriptor instead.
 func (*ReportRow) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{37}
+	return file_kakitome_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ReportRow) GetLine() uint32 {
@@ -3317,7 +3620,7 @@ type Deposit struct {
 
 func (x *Deposit) Reset() {
 	*x = Deposit{}
-	mi := &file_kakitome_proto_msgTypes[38]
+	mi := &file_kakitome_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3329,7 +3632,7 @@ func (x *Deposit) String() string {
 func (*Deposit) ProtoMessage() {}
 
 func (x *Deposit) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[38]
+	mi := &file_kakitome_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3342,7 +3645,7 @@ func (x *Deposit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deposit.ProtoReflect.Descriptor instead.
 func (*Deposit) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{38}
+	return file_kakitome_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Deposit) GetId() string {
@@ -3376,7 +3679,7 @@ type ReportFault struct {
 
 func (x *ReportFault) Reset() {
 	*x = ReportFault{}
-	mi := &file_kakitome_proto_msgTypes[39]
+	mi := &file_kakitome_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3388,7 +3691,7 @@ func (x *ReportFault) String() string {
 func (*ReportFault) ProtoMessage() {}
 
 func (x *ReportFault) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[39]
+	mi := &file_kakitome_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3401,7 +3704,7 @@ func (x *ReportFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportFault.ProtoReflect.Descriptor instead.
 func (*ReportFault) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{39}
+	return file_kakitome_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ReportFault) GetLine() uint32 {
@@ -3429,7 +3732,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_kakitome_proto_msgTypes[40]
+	mi := &file_kakitome_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3441,7 +3744,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[40]
+	mi := &file_kakitome_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3454,7 +3757,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{40}
+	return file_kakitome_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ReportResponse) GetRows() []*ReportRow {
@@ -3492,7 +3795,7 @@ type Brand struct {
 
 func (x *Brand) Reset() {
 	*x = Brand{}
-	mi := &file_kakitome_proto_msgTypes[41]
+	mi := &file_kakitome_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3504,7 +3807,7 @@ func (x *Brand) String() string {
 func (*Brand) ProtoMessage() {}
 
 func (x *Brand) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[41]
+	mi := &file_kakitome_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3517,7 +3820,7 @@ func (x *Brand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Brand.ProtoReflect.Descriptor instead.
 func (*Brand) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{41}
+	return file_kakitome_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Brand) GetName() string {
@@ -3572,7 +3875,7 @@ type Row struct {
 
 func (x *Row) Reset() {
 	*x = Row{}
-	mi := &file_kakitome_proto_msgTypes[42]
+	mi := &file_kakitome_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3584,7 +3887,7 @@ func (x *Row) String() string {
 func (*Row) ProtoMessage() {}
 
 func (x *Row) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[42]
+	mi := &file_kakitome_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3597,7 +3900,7 @@ func (x *Row) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Row.ProtoReflect.Descriptor instead.
 func (*Row) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{42}
+	return file_kakitome_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Row) GetItem() string {
@@ -3624,6 +3927,7 @@ type FormField struct {
 	MaxLength     uint32                 `protobuf:"varint,6,opt,name=max_length,json=maxLength,proto3" json:"max_length,omitempty"`
 	Unreadable    bool                   `protobuf:"varint,7,opt,name=unreadable,proto3" json:"unreadable,omitempty"` // IDENTIFY: what was typed here is not in its form, whoever typed it; nothing was compared
 	Form          string                 `protobuf:"bytes,8,opt,name=form,proto3" json:"form,omitempty"`              // how it must be written; said where unreadable
+	Elsewhere     bool                   `protobuf:"varint,10,opt,name=elsewhere,proto3" json:"elsewhere,omitempty"`  // IDENTIFY: no input: the form's button leads to another page, of host Page.redirect_host
 	Parts         []*FormField           `protobuf:"bytes,9,rep,name=parts,proto3" json:"parts,omitempty"`            // instead of one input: inputs side by side, each with a name of its own; their hints are placeholders
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3631,7 +3935,7 @@ type FormField struct {
 
 func (x *FormField) Reset() {
 	*x = FormField{}
-	mi := &file_kakitome_proto_msgTypes[43]
+	mi := &file_kakitome_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3643,7 +3947,7 @@ func (x *FormField) String() string {
 func (*FormField) ProtoMessage() {}
 
 func (x *FormField) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[43]
+	mi := &file_kakitome_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3656,7 +3960,7 @@ func (x *FormField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FormField.ProtoReflect.Descriptor instead.
 func (*FormField) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{43}
+	return file_kakitome_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *FormField) GetName() string {
@@ -3715,6 +4019,13 @@ func (x *FormField) GetForm() string {
 	return ""
 }
 
+func (x *FormField) GetElsewhere() bool {
+	if x != nil {
+		return x.Elsewhere
+	}
+	return false
+}
+
 func (x *FormField) GetParts() []*FormField {
 	if x != nil {
 		return x.Parts
@@ -3736,7 +4047,7 @@ type SurveyItem struct {
 
 func (x *SurveyItem) Reset() {
 	*x = SurveyItem{}
-	mi := &file_kakitome_proto_msgTypes[44]
+	mi := &file_kakitome_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3748,7 +4059,7 @@ func (x *SurveyItem) String() string {
 func (*SurveyItem) ProtoMessage() {}
 
 func (x *SurveyItem) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[44]
+	mi := &file_kakitome_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3761,7 +4072,7 @@ func (x *SurveyItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SurveyItem.ProtoReflect.Descriptor instead.
 func (*SurveyItem) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{44}
+	return file_kakitome_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *SurveyItem) GetName() string {
@@ -3817,7 +4128,7 @@ type Survey struct {
 
 func (x *Survey) Reset() {
 	*x = Survey{}
-	mi := &file_kakitome_proto_msgTypes[45]
+	mi := &file_kakitome_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3829,7 +4140,7 @@ func (x *Survey) String() string {
 func (*Survey) ProtoMessage() {}
 
 func (x *Survey) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[45]
+	mi := &file_kakitome_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3842,7 +4153,7 @@ func (x *Survey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Survey.ProtoReflect.Descriptor instead.
 func (*Survey) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{45}
+	return file_kakitome_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Survey) GetLead() string {
@@ -3877,7 +4188,7 @@ type DocumentLink struct {
 
 func (x *DocumentLink) Reset() {
 	*x = DocumentLink{}
-	mi := &file_kakitome_proto_msgTypes[46]
+	mi := &file_kakitome_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3889,7 +4200,7 @@ func (x *DocumentLink) String() string {
 func (*DocumentLink) ProtoMessage() {}
 
 func (x *DocumentLink) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[46]
+	mi := &file_kakitome_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3902,7 +4213,7 @@ func (x *DocumentLink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocumentLink.ProtoReflect.Descriptor instead.
 func (*DocumentLink) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{46}
+	return file_kakitome_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *DocumentLink) GetName() string {
@@ -3938,7 +4249,7 @@ type MethodChoice struct {
 
 func (x *MethodChoice) Reset() {
 	*x = MethodChoice{}
-	mi := &file_kakitome_proto_msgTypes[47]
+	mi := &file_kakitome_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3950,7 +4261,7 @@ func (x *MethodChoice) String() string {
 func (*MethodChoice) ProtoMessage() {}
 
 func (x *MethodChoice) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[47]
+	mi := &file_kakitome_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3963,7 +4274,7 @@ func (x *MethodChoice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MethodChoice.ProtoReflect.Descriptor instead.
 func (*MethodChoice) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{47}
+	return file_kakitome_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *MethodChoice) GetCode() string {
@@ -4010,7 +4321,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_kakitome_proto_msgTypes[48]
+	mi := &file_kakitome_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4022,7 +4333,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[48]
+	mi := &file_kakitome_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4035,7 +4346,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{48}
+	return file_kakitome_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Claim) GetNumber() string {
@@ -4122,12 +4433,12 @@ type Page struct {
 	Methods         []*MethodChoice        `protobuf:"bytes,19,rep,name=methods,proto3" json:"methods,omitempty"` // INFO: to choose from; CHECKOUT: the one chosen
 	Voucher         *Voucher               `protobuf:"bytes,20,opt,name=voucher,proto3" json:"voucher,omitempty"`
 	ReceiptDocument string                 `protobuf:"bytes,21,opt,name=receipt_document,json=receiptDocument,proto3" json:"receipt_document,omitempty"`    // CONFIRMED_VIEW: name of the receipt below __LINK__/documents/; empty: none
-	RedirectHost    string                 `protobuf:"bytes,22,opt,name=redirect_host,json=redirectHost,proto3" json:"redirect_host,omitempty"`             // REDIRECT: the agent's host, shown before the payer goes there
+	RedirectHost    string                 `protobuf:"bytes,22,opt,name=redirect_host,json=redirectHost,proto3" json:"redirect_host,omitempty"`             // REDIRECT, IDENTIFY with a field elsewhere: the other page's host, shown before anybody goes there
 	CanChangeMethod bool                   `protobuf:"varint,23,opt,name=can_change_method,json=canChangeMethod,proto3" json:"can_change_method,omitempty"` // VOUCHER, REDIRECT
 	ExpiredPayment  bool                   `protobuf:"varint,24,opt,name=expired_payment,json=expiredPayment,proto3" json:"expired_payment,omitempty"`      // VOUCHER: the due date has passed
 	Preview         bool                   `protobuf:"varint,25,opt,name=preview,proto3" json:"preview,omitempty"`                                          // shown in the console: marked as such
 	Message         string                 `protobuf:"bytes,26,opt,name=message,proto3" json:"message,omitempty"`                                           // FAULT: what to do, in lang
-	Identify        bool                   `protobuf:"varint,27,opt,name=identify,proto3" json:"identify,omitempty"`                                        // LANDING: an identity check follows
+	Identify        bool                   `protobuf:"varint,27,opt,name=identify,proto3" json:"identify,omitempty"`                                        // LANDING: an identity check follows; RETURNED: back from the page that identifies, a form to __LINK__/identified
 	Unreadable      bool                   `protobuf:"varint,28,opt,name=unreadable,proto3" json:"unreadable,omitempty"`                                    // CODE: what was typed is no code; IDENTIFY: some of fields are
 	CanAskAgain     bool                   `protobuf:"varint,30,opt,name=can_ask_again,json=canAskAgain,proto3" json:"can_ask_again,omitempty"`             // CODE: questions came before; a form to __LINK__/again leads back to them, for who got no code
 	StaysLocked     bool                   `protobuf:"varint,29,opt,name=stays_locked,json=staysLocked,proto3" json:"stays_locked,omitempty"`               // LOCKED: it does not end by itself; only the sender can end it
@@ -4138,7 +4449,7 @@ type Page struct {
 
 func (x *Page) Reset() {
 	*x = Page{}
-	mi := &file_kakitome_proto_msgTypes[49]
+	mi := &file_kakitome_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4150,7 +4461,7 @@ func (x *Page) String() string {
 func (*Page) ProtoMessage() {}
 
 func (x *Page) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[49]
+	mi := &file_kakitome_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4163,7 +4474,7 @@ func (x *Page) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Page.ProtoReflect.Descriptor instead.
 func (*Page) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{49}
+	return file_kakitome_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Page) GetView() View {
@@ -4395,7 +4706,7 @@ type Promise struct {
 
 func (x *Promise) Reset() {
 	*x = Promise{}
-	mi := &file_kakitome_proto_msgTypes[50]
+	mi := &file_kakitome_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4407,7 +4718,7 @@ func (x *Promise) String() string {
 func (*Promise) ProtoMessage() {}
 
 func (x *Promise) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[50]
+	mi := &file_kakitome_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4420,7 +4731,7 @@ func (x *Promise) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Promise.ProtoReflect.Descriptor instead.
 func (*Promise) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{50}
+	return file_kakitome_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Promise) GetWord() string {
@@ -4454,7 +4765,7 @@ type RenderPageRequest struct {
 
 func (x *RenderPageRequest) Reset() {
 	*x = RenderPageRequest{}
-	mi := &file_kakitome_proto_msgTypes[51]
+	mi := &file_kakitome_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4466,7 +4777,7 @@ func (x *RenderPageRequest) String() string {
 func (*RenderPageRequest) ProtoMessage() {}
 
 func (x *RenderPageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[51]
+	mi := &file_kakitome_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4479,7 +4790,7 @@ func (x *RenderPageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderPageRequest.ProtoReflect.Descriptor instead.
 func (*RenderPageRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{51}
+	return file_kakitome_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *RenderPageRequest) GetCall() *Call {
@@ -4506,7 +4817,7 @@ type RenderPageResponse struct {
 
 func (x *RenderPageResponse) Reset() {
 	*x = RenderPageResponse{}
-	mi := &file_kakitome_proto_msgTypes[52]
+	mi := &file_kakitome_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4518,7 +4829,7 @@ func (x *RenderPageResponse) String() string {
 func (*RenderPageResponse) ProtoMessage() {}
 
 func (x *RenderPageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[52]
+	mi := &file_kakitome_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4531,7 +4842,7 @@ func (x *RenderPageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderPageResponse.ProtoReflect.Descriptor instead.
 func (*RenderPageResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{52}
+	return file_kakitome_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *RenderPageResponse) GetHtml() []byte {
@@ -4560,7 +4871,7 @@ type Issuer struct {
 
 func (x *Issuer) Reset() {
 	*x = Issuer{}
-	mi := &file_kakitome_proto_msgTypes[53]
+	mi := &file_kakitome_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4572,7 +4883,7 @@ func (x *Issuer) String() string {
 func (*Issuer) ProtoMessage() {}
 
 func (x *Issuer) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[53]
+	mi := &file_kakitome_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4585,7 +4896,7 @@ func (x *Issuer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Issuer.ProtoReflect.Descriptor instead.
 func (*Issuer) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{53}
+	return file_kakitome_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Issuer) GetName() string {
@@ -4631,7 +4942,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_kakitome_proto_msgTypes[54]
+	mi := &file_kakitome_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4643,7 +4954,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[54]
+	mi := &file_kakitome_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4656,7 +4967,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{54}
+	return file_kakitome_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Receipt) GetNumber() string {
@@ -4722,7 +5033,7 @@ type CertificateStep struct {
 
 func (x *CertificateStep) Reset() {
 	*x = CertificateStep{}
-	mi := &file_kakitome_proto_msgTypes[55]
+	mi := &file_kakitome_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4734,7 +5045,7 @@ func (x *CertificateStep) String() string {
 func (*CertificateStep) ProtoMessage() {}
 
 func (x *CertificateStep) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[55]
+	mi := &file_kakitome_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4747,7 +5058,7 @@ func (x *CertificateStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateStep.ProtoReflect.Descriptor instead.
 func (*CertificateStep) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{55}
+	return file_kakitome_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *CertificateStep) GetNumber() uint32 {
@@ -4796,7 +5107,7 @@ type CertificatePart struct {
 
 func (x *CertificatePart) Reset() {
 	*x = CertificatePart{}
-	mi := &file_kakitome_proto_msgTypes[56]
+	mi := &file_kakitome_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4808,7 +5119,7 @@ func (x *CertificatePart) String() string {
 func (*CertificatePart) ProtoMessage() {}
 
 func (x *CertificatePart) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[56]
+	mi := &file_kakitome_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4821,7 +5132,7 @@ func (x *CertificatePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificatePart.ProtoReflect.Descriptor instead.
 func (*CertificatePart) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{56}
+	return file_kakitome_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *CertificatePart) GetTitle() string {
@@ -4851,7 +5162,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_kakitome_proto_msgTypes[57]
+	mi := &file_kakitome_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4863,7 +5174,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[57]
+	mi := &file_kakitome_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4876,7 +5187,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{57}
+	return file_kakitome_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Certificate) GetProvisional() bool {
@@ -4928,7 +5239,7 @@ type Document struct {
 
 func (x *Document) Reset() {
 	*x = Document{}
-	mi := &file_kakitome_proto_msgTypes[58]
+	mi := &file_kakitome_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4940,7 +5251,7 @@ func (x *Document) String() string {
 func (*Document) ProtoMessage() {}
 
 func (x *Document) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[58]
+	mi := &file_kakitome_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4953,7 +5264,7 @@ func (x *Document) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Document.ProtoReflect.Descriptor instead.
 func (*Document) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{58}
+	return file_kakitome_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Document) GetKind() DocumentKind {
@@ -5057,7 +5368,7 @@ type RenderDocumentRequest struct {
 
 func (x *RenderDocumentRequest) Reset() {
 	*x = RenderDocumentRequest{}
-	mi := &file_kakitome_proto_msgTypes[59]
+	mi := &file_kakitome_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5069,7 +5380,7 @@ func (x *RenderDocumentRequest) String() string {
 func (*RenderDocumentRequest) ProtoMessage() {}
 
 func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[59]
+	mi := &file_kakitome_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5082,7 +5393,7 @@ func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentRequest.ProtoReflect.Descriptor instead.
 func (*RenderDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{59}
+	return file_kakitome_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *RenderDocumentRequest) GetCall() *Call {
@@ -5109,7 +5420,7 @@ type RenderDocumentResponse struct {
 
 func (x *RenderDocumentResponse) Reset() {
 	*x = RenderDocumentResponse{}
-	mi := &file_kakitome_proto_msgTypes[60]
+	mi := &file_kakitome_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5121,7 +5432,7 @@ func (x *RenderDocumentResponse) String() string {
 func (*RenderDocumentResponse) ProtoMessage() {}
 
 func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[60]
+	mi := &file_kakitome_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5134,7 +5445,7 @@ func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentResponse.ProtoReflect.Descriptor instead.
 func (*RenderDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{60}
+	return file_kakitome_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *RenderDocumentResponse) GetPdf() []byte {
@@ -5163,7 +5474,7 @@ type NumberQuery struct {
 
 func (x *NumberQuery) Reset() {
 	*x = NumberQuery{}
-	mi := &file_kakitome_proto_msgTypes[61]
+	mi := &file_kakitome_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5175,7 +5486,7 @@ func (x *NumberQuery) String() string {
 func (*NumberQuery) ProtoMessage() {}
 
 func (x *NumberQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[61]
+	mi := &file_kakitome_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5188,7 +5499,7 @@ func (x *NumberQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberQuery.ProtoReflect.Descriptor instead.
 func (*NumberQuery) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{61}
+	return file_kakitome_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *NumberQuery) GetNumber() string {
@@ -5219,7 +5530,7 @@ type NumberResult struct {
 
 func (x *NumberResult) Reset() {
 	*x = NumberResult{}
-	mi := &file_kakitome_proto_msgTypes[62]
+	mi := &file_kakitome_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5231,7 +5542,7 @@ func (x *NumberResult) String() string {
 func (*NumberResult) ProtoMessage() {}
 
 func (x *NumberResult) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[62]
+	mi := &file_kakitome_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5244,7 +5555,7 @@ func (x *NumberResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberResult.ProtoReflect.Descriptor instead.
 func (*NumberResult) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{62}
+	return file_kakitome_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *NumberResult) GetCarrier() string {
@@ -5293,7 +5604,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_kakitome_proto_msgTypes[63]
+	mi := &file_kakitome_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5305,7 +5616,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[63]
+	mi := &file_kakitome_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5318,7 +5629,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{63}
+	return file_kakitome_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *LookupRequest) GetCall() *Call {
@@ -5345,7 +5656,7 @@ type LookupResponse struct {
 
 func (x *LookupResponse) Reset() {
 	*x = LookupResponse{}
-	mi := &file_kakitome_proto_msgTypes[64]
+	mi := &file_kakitome_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5357,7 +5668,7 @@ func (x *LookupResponse) String() string {
 func (*LookupResponse) ProtoMessage() {}
 
 func (x *LookupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[64]
+	mi := &file_kakitome_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5370,7 +5681,7 @@ func (x *LookupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupResponse.ProtoReflect.Descriptor instead.
 func (*LookupResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{64}
+	return file_kakitome_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *LookupResponse) GetResults() []*NumberResult {
@@ -5433,7 +5744,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x11ConfigureResponse\x12/\n" +
 	"\x05error\x18\x01 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\x0e\n" +
 	"\fDrainRequest\"\x0f\n" +
-	"\rDrainResponse\"\xb9\x03\n" +
+	"\rDrainResponse\"\xd7\x03\n" +
 	"\tAuthField\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
 	"\blabel_ja\x18\x02 \x01(\tR\alabelJa\x12\x19\n" +
@@ -5452,7 +5763,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"\aform_en\x18\f \x01(\tR\x06formEn\x122\n" +
 	"\x05parts\x18\r \x03(\v2\x1c.kakitome.plugin.v0.AuthPartR\x05parts\x12\x15\n" +
 	"\x06one_in\x18\x0e \x01(\x04R\x05oneIn\x12\x1b\n" +
-	"\town_label\x18\x0f \x01(\bR\bownLabel\"\xb5\x01\n" +
+	"\town_label\x18\x0f \x01(\bR\bownLabel\x12\x1c\n" +
+	"\telsewhere\x18\x10 \x01(\bR\telsewhere\"\xb5\x01\n" +
 	"\bAuthPart\x12\x19\n" +
 	"\blabel_ja\x18\x01 \x01(\tR\alabelJa\x12\x19\n" +
 	"\blabel_en\x18\x02 \x01(\tR\alabelEn\x12\x17\n" +
@@ -5485,7 +5797,31 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x11ChallengeResponse\x12\x16\n" +
 	"\x06answer\x18\x01 \x01(\tR\x06answer\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12/\n" +
-	"\x05error\x18\x03 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\xdc\x02\n" +
+	"\x05error\x18\x03 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\xb1\x01\n" +
+	"\fBeginRequest\x12,\n" +
+	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12\x14\n" +
+	"\x05field\x18\x02 \x01(\tR\x05field\x12\x14\n" +
+	"\x05level\x18\x03 \x01(\tR\x05level\x12\x1d\n" +
+	"\n" +
+	"return_url\x18\x04 \x01(\tR\treturnUrl\x12\x14\n" +
+	"\x05state\x18\x05 \x01(\tR\x05state\x12\x12\n" +
+	"\x04lang\x18\x06 \x01(\tR\x04lang\"w\n" +
+	"\rBeginResponse\x12!\n" +
+	"\fredirect_url\x18\x01 \x01(\tR\vredirectUrl\x12\x12\n" +
+	"\x04keep\x18\x02 \x01(\fR\x04keep\x12/\n" +
+	"\x05error\x18\x03 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\xc8\x01\n" +
+	"\rFinishRequest\x12,\n" +
+	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12\x14\n" +
+	"\x05field\x18\x02 \x01(\tR\x05field\x12\x14\n" +
+	"\x05level\x18\x03 \x01(\tR\x05level\x12\x1d\n" +
+	"\n" +
+	"return_url\x18\x04 \x01(\tR\treturnUrl\x12\x14\n" +
+	"\x05state\x18\x05 \x01(\tR\x05state\x12\x14\n" +
+	"\x05query\x18\x06 \x01(\tR\x05query\x12\x12\n" +
+	"\x04keep\x18\a \x01(\fR\x04keep\"U\n" +
+	"\x0eFinishResponse\x12\x12\n" +
+	"\x04form\x18\x01 \x01(\tR\x04form\x12/\n" +
+	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\xdc\x02\n" +
 	"\rPaymentMethod\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x122\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1e.kakitome.plugin.v0.MethodKindR\x04kind\x12\x19\n" +
@@ -5640,7 +5976,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x04note\x18\x06 \x01(\tR\x04note\"/\n" +
 	"\x03Row\x12\x12\n" +
 	"\x04item\x18\x01 \x01(\tR\x04item\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"\x94\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xb2\x02\n" +
 	"\tFormField\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x12\n" +
@@ -5653,7 +5989,9 @@ const file_kakitome_proto_rawDesc = "" +
 	"\n" +
 	"unreadable\x18\a \x01(\bR\n" +
 	"unreadable\x12\x12\n" +
-	"\x04form\x18\b \x01(\tR\x04form\x123\n" +
+	"\x04form\x18\b \x01(\tR\x04form\x12\x1c\n" +
+	"\telsewhere\x18\n" +
+	" \x01(\bR\telsewhere\x123\n" +
 	"\x05parts\x18\t \x03(\v2\x1d.kakitome.plugin.v0.FormFieldR\x05parts\"\xfb\x01\n" +
 	"\n" +
 	"SurveyItem\x12\x12\n" +
@@ -5894,10 +6232,12 @@ const file_kakitome_proto_rawDesc = "" +
 	"\bDescribe\x12#.kakitome.plugin.v0.DescribeRequest\x1a$.kakitome.plugin.v0.DescribeResponse\x12g\n" +
 	"\x0eValidateConfig\x12).kakitome.plugin.v0.ValidateConfigRequest\x1a*.kakitome.plugin.v0.ValidateConfigResponse\x12X\n" +
 	"\tConfigure\x12$.kakitome.plugin.v0.ConfigureRequest\x1a%.kakitome.plugin.v0.ConfigureResponse\x12L\n" +
-	"\x05Drain\x12 .kakitome.plugin.v0.DrainRequest\x1a!.kakitome.plugin.v0.DrainResponse2\xba\x01\n" +
+	"\x05Drain\x12 .kakitome.plugin.v0.DrainRequest\x1a!.kakitome.plugin.v0.DrainResponse2\xd9\x02\n" +
 	"\x04Auth\x12X\n" +
 	"\tCanonical\x12$.kakitome.plugin.v0.CanonicalRequest\x1a%.kakitome.plugin.v0.CanonicalResponse\x12X\n" +
-	"\tChallenge\x12$.kakitome.plugin.v0.ChallengeRequest\x1a%.kakitome.plugin.v0.ChallengeResponse2\xf8\x03\n" +
+	"\tChallenge\x12$.kakitome.plugin.v0.ChallengeRequest\x1a%.kakitome.plugin.v0.ChallengeResponse\x12L\n" +
+	"\x05Begin\x12 .kakitome.plugin.v0.BeginRequest\x1a!.kakitome.plugin.v0.BeginResponse\x12O\n" +
+	"\x06Finish\x12!.kakitome.plugin.v0.FinishRequest\x1a\".kakitome.plugin.v0.FinishResponse2\xf8\x03\n" +
 	"\fPaymentAgent\x12O\n" +
 	"\x06Create\x12!.kakitome.plugin.v0.CreateRequest\x1a\".kakitome.plugin.v0.CreateResponse\x12F\n" +
 	"\x03Get\x12\x1e.kakitome.plugin.v0.GetRequest\x1a\x1f.kakitome.plugin.v0.GetResponse\x12O\n" +
@@ -5926,7 +6266,7 @@ func file_kakitome_proto_rawDescGZIP() []byte {
 }
 
 var file_kakitome_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
-var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
+var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
 var file_kakitome_proto_goTypes = []any{
 	(ErrorClass)(0),                // 0: kakitome.plugin.v0.ErrorClass
 	(Kind)(0),                      // 1: kakitome.plugin.v0.Kind
@@ -5955,62 +6295,66 @@ var file_kakitome_proto_goTypes = []any{
 	(*CanonicalResponse)(nil),      // 24: kakitome.plugin.v0.CanonicalResponse
 	(*ChallengeRequest)(nil),       // 25: kakitome.plugin.v0.ChallengeRequest
 	(*ChallengeResponse)(nil),      // 26: kakitome.plugin.v0.ChallengeResponse
-	(*PaymentMethod)(nil),          // 27: kakitome.plugin.v0.PaymentMethod
-	(*Store)(nil),                  // 28: kakitome.plugin.v0.Store
-	(*LineItem)(nil),               // 29: kakitome.plugin.v0.LineItem
-	(*CreateRequest)(nil),          // 30: kakitome.plugin.v0.CreateRequest
-	(*Voucher)(nil),                // 31: kakitome.plugin.v0.Voucher
-	(*BankAccount)(nil),            // 32: kakitome.plugin.v0.BankAccount
-	(*Payment)(nil),                // 33: kakitome.plugin.v0.Payment
-	(*CreateResponse)(nil),         // 34: kakitome.plugin.v0.CreateResponse
-	(*GetRequest)(nil),             // 35: kakitome.plugin.v0.GetRequest
-	(*GetResponse)(nil),            // 36: kakitome.plugin.v0.GetResponse
-	(*CancelRequest)(nil),          // 37: kakitome.plugin.v0.CancelRequest
-	(*CancelResponse)(nil),         // 38: kakitome.plugin.v0.CancelResponse
-	(*Header)(nil),                 // 39: kakitome.plugin.v0.Header
-	(*WebhookRequest)(nil),         // 40: kakitome.plugin.v0.WebhookRequest
-	(*PaymentNotice)(nil),          // 41: kakitome.plugin.v0.PaymentNotice
-	(*WebhookResponse)(nil),        // 42: kakitome.plugin.v0.WebhookResponse
-	(*RefundRequest)(nil),          // 43: kakitome.plugin.v0.RefundRequest
-	(*RefundResponse)(nil),         // 44: kakitome.plugin.v0.RefundResponse
-	(*ReportRequest)(nil),          // 45: kakitome.plugin.v0.ReportRequest
-	(*ReportRow)(nil),              // 46: kakitome.plugin.v0.ReportRow
-	(*Deposit)(nil),                // 47: kakitome.plugin.v0.Deposit
-	(*ReportFault)(nil),            // 48: kakitome.plugin.v0.ReportFault
-	(*ReportResponse)(nil),         // 49: kakitome.plugin.v0.ReportResponse
-	(*Brand)(nil),                  // 50: kakitome.plugin.v0.Brand
-	(*Row)(nil),                    // 51: kakitome.plugin.v0.Row
-	(*FormField)(nil),              // 52: kakitome.plugin.v0.FormField
-	(*SurveyItem)(nil),             // 53: kakitome.plugin.v0.SurveyItem
-	(*Survey)(nil),                 // 54: kakitome.plugin.v0.Survey
-	(*DocumentLink)(nil),           // 55: kakitome.plugin.v0.DocumentLink
-	(*MethodChoice)(nil),           // 56: kakitome.plugin.v0.MethodChoice
-	(*Claim)(nil),                  // 57: kakitome.plugin.v0.Claim
-	(*Page)(nil),                   // 58: kakitome.plugin.v0.Page
-	(*Promise)(nil),                // 59: kakitome.plugin.v0.Promise
-	(*RenderPageRequest)(nil),      // 60: kakitome.plugin.v0.RenderPageRequest
-	(*RenderPageResponse)(nil),     // 61: kakitome.plugin.v0.RenderPageResponse
-	(*Issuer)(nil),                 // 62: kakitome.plugin.v0.Issuer
-	(*Receipt)(nil),                // 63: kakitome.plugin.v0.Receipt
-	(*CertificateStep)(nil),        // 64: kakitome.plugin.v0.CertificateStep
-	(*CertificatePart)(nil),        // 65: kakitome.plugin.v0.CertificatePart
-	(*Certificate)(nil),            // 66: kakitome.plugin.v0.Certificate
-	(*Document)(nil),               // 67: kakitome.plugin.v0.Document
-	(*RenderDocumentRequest)(nil),  // 68: kakitome.plugin.v0.RenderDocumentRequest
-	(*RenderDocumentResponse)(nil), // 69: kakitome.plugin.v0.RenderDocumentResponse
-	(*NumberQuery)(nil),            // 70: kakitome.plugin.v0.NumberQuery
-	(*NumberResult)(nil),           // 71: kakitome.plugin.v0.NumberResult
-	(*LookupRequest)(nil),          // 72: kakitome.plugin.v0.LookupRequest
-	(*LookupResponse)(nil),         // 73: kakitome.plugin.v0.LookupResponse
-	(*timestamppb.Timestamp)(nil),  // 74: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 75: google.protobuf.Duration
+	(*BeginRequest)(nil),           // 27: kakitome.plugin.v0.BeginRequest
+	(*BeginResponse)(nil),          // 28: kakitome.plugin.v0.BeginResponse
+	(*FinishRequest)(nil),          // 29: kakitome.plugin.v0.FinishRequest
+	(*FinishResponse)(nil),         // 30: kakitome.plugin.v0.FinishResponse
+	(*PaymentMethod)(nil),          // 31: kakitome.plugin.v0.PaymentMethod
+	(*Store)(nil),                  // 32: kakitome.plugin.v0.Store
+	(*LineItem)(nil),               // 33: kakitome.plugin.v0.LineItem
+	(*CreateRequest)(nil),          // 34: kakitome.plugin.v0.CreateRequest
+	(*Voucher)(nil),                // 35: kakitome.plugin.v0.Voucher
+	(*BankAccount)(nil),            // 36: kakitome.plugin.v0.BankAccount
+	(*Payment)(nil),                // 37: kakitome.plugin.v0.Payment
+	(*CreateResponse)(nil),         // 38: kakitome.plugin.v0.CreateResponse
+	(*GetRequest)(nil),             // 39: kakitome.plugin.v0.GetRequest
+	(*GetResponse)(nil),            // 40: kakitome.plugin.v0.GetResponse
+	(*CancelRequest)(nil),          // 41: kakitome.plugin.v0.CancelRequest
+	(*CancelResponse)(nil),         // 42: kakitome.plugin.v0.CancelResponse
+	(*Header)(nil),                 // 43: kakitome.plugin.v0.Header
+	(*WebhookRequest)(nil),         // 44: kakitome.plugin.v0.WebhookRequest
+	(*PaymentNotice)(nil),          // 45: kakitome.plugin.v0.PaymentNotice
+	(*WebhookResponse)(nil),        // 46: kakitome.plugin.v0.WebhookResponse
+	(*RefundRequest)(nil),          // 47: kakitome.plugin.v0.RefundRequest
+	(*RefundResponse)(nil),         // 48: kakitome.plugin.v0.RefundResponse
+	(*ReportRequest)(nil),          // 49: kakitome.plugin.v0.ReportRequest
+	(*ReportRow)(nil),              // 50: kakitome.plugin.v0.ReportRow
+	(*Deposit)(nil),                // 51: kakitome.plugin.v0.Deposit
+	(*ReportFault)(nil),            // 52: kakitome.plugin.v0.ReportFault
+	(*ReportResponse)(nil),         // 53: kakitome.plugin.v0.ReportResponse
+	(*Brand)(nil),                  // 54: kakitome.plugin.v0.Brand
+	(*Row)(nil),                    // 55: kakitome.plugin.v0.Row
+	(*FormField)(nil),              // 56: kakitome.plugin.v0.FormField
+	(*SurveyItem)(nil),             // 57: kakitome.plugin.v0.SurveyItem
+	(*Survey)(nil),                 // 58: kakitome.plugin.v0.Survey
+	(*DocumentLink)(nil),           // 59: kakitome.plugin.v0.DocumentLink
+	(*MethodChoice)(nil),           // 60: kakitome.plugin.v0.MethodChoice
+	(*Claim)(nil),                  // 61: kakitome.plugin.v0.Claim
+	(*Page)(nil),                   // 62: kakitome.plugin.v0.Page
+	(*Promise)(nil),                // 63: kakitome.plugin.v0.Promise
+	(*RenderPageRequest)(nil),      // 64: kakitome.plugin.v0.RenderPageRequest
+	(*RenderPageResponse)(nil),     // 65: kakitome.plugin.v0.RenderPageResponse
+	(*Issuer)(nil),                 // 66: kakitome.plugin.v0.Issuer
+	(*Receipt)(nil),                // 67: kakitome.plugin.v0.Receipt
+	(*CertificateStep)(nil),        // 68: kakitome.plugin.v0.CertificateStep
+	(*CertificatePart)(nil),        // 69: kakitome.plugin.v0.CertificatePart
+	(*Certificate)(nil),            // 70: kakitome.plugin.v0.Certificate
+	(*Document)(nil),               // 71: kakitome.plugin.v0.Document
+	(*RenderDocumentRequest)(nil),  // 72: kakitome.plugin.v0.RenderDocumentRequest
+	(*RenderDocumentResponse)(nil), // 73: kakitome.plugin.v0.RenderDocumentResponse
+	(*NumberQuery)(nil),            // 74: kakitome.plugin.v0.NumberQuery
+	(*NumberResult)(nil),           // 75: kakitome.plugin.v0.NumberResult
+	(*LookupRequest)(nil),          // 76: kakitome.plugin.v0.LookupRequest
+	(*LookupResponse)(nil),         // 77: kakitome.plugin.v0.LookupResponse
+	(*timestamppb.Timestamp)(nil),  // 78: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 79: google.protobuf.Duration
 }
 var file_kakitome_proto_depIdxs = []int32{
-	74,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
+	78,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
 	0,   // 1: kakitome.plugin.v0.Error.class:type_name -> kakitome.plugin.v0.ErrorClass
 	1,   // 2: kakitome.plugin.v0.DescribeResponse.kind:type_name -> kakitome.plugin.v0.Kind
 	19,  // 3: kakitome.plugin.v0.DescribeResponse.auth_fields:type_name -> kakitome.plugin.v0.AuthField
-	27,  // 4: kakitome.plugin.v0.DescribeResponse.payment_methods:type_name -> kakitome.plugin.v0.PaymentMethod
+	31,  // 4: kakitome.plugin.v0.DescribeResponse.payment_methods:type_name -> kakitome.plugin.v0.PaymentMethod
 	4,   // 5: kakitome.plugin.v0.DescribeResponse.views:type_name -> kakitome.plugin.v0.View
 	5,   // 6: kakitome.plugin.v0.DescribeResponse.documents:type_name -> kakitome.plugin.v0.DocumentKind
 	6,   // 7: kakitome.plugin.v0.DescribeResponse.number_facts:type_name -> kakitome.plugin.v0.NumberFact
@@ -6022,128 +6366,136 @@ var file_kakitome_proto_depIdxs = []int32{
 	21,  // 13: kakitome.plugin.v0.CanonicalRequest.items:type_name -> kakitome.plugin.v0.CanonicalItem
 	22,  // 14: kakitome.plugin.v0.CanonicalResponse.forms:type_name -> kakitome.plugin.v0.CanonicalForm
 	9,   // 15: kakitome.plugin.v0.ChallengeRequest.call:type_name -> kakitome.plugin.v0.Call
-	75,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
+	79,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
 	10,  // 17: kakitome.plugin.v0.ChallengeResponse.error:type_name -> kakitome.plugin.v0.Error
-	2,   // 18: kakitome.plugin.v0.PaymentMethod.kind:type_name -> kakitome.plugin.v0.MethodKind
-	28,  // 19: kakitome.plugin.v0.PaymentMethod.stores:type_name -> kakitome.plugin.v0.Store
-	9,   // 20: kakitome.plugin.v0.CreateRequest.call:type_name -> kakitome.plugin.v0.Call
-	74,  // 21: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
-	29,  // 22: kakitome.plugin.v0.CreateRequest.lines:type_name -> kakitome.plugin.v0.LineItem
-	28,  // 23: kakitome.plugin.v0.Voucher.stores:type_name -> kakitome.plugin.v0.Store
-	74,  // 24: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
-	32,  // 25: kakitome.plugin.v0.Voucher.account:type_name -> kakitome.plugin.v0.BankAccount
-	3,   // 26: kakitome.plugin.v0.Payment.state:type_name -> kakitome.plugin.v0.PaymentState
-	74,  // 27: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
-	74,  // 28: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
-	31,  // 29: kakitome.plugin.v0.Payment.voucher:type_name -> kakitome.plugin.v0.Voucher
-	74,  // 30: kakitome.plugin.v0.Payment.refunded_at:type_name -> google.protobuf.Timestamp
-	33,  // 31: kakitome.plugin.v0.CreateResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	10,  // 32: kakitome.plugin.v0.CreateResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 33: kakitome.plugin.v0.GetRequest.call:type_name -> kakitome.plugin.v0.Call
-	33,  // 34: kakitome.plugin.v0.GetResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	10,  // 35: kakitome.plugin.v0.GetResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 36: kakitome.plugin.v0.CancelRequest.call:type_name -> kakitome.plugin.v0.Call
-	33,  // 37: kakitome.plugin.v0.CancelResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	10,  // 38: kakitome.plugin.v0.CancelResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 39: kakitome.plugin.v0.WebhookRequest.call:type_name -> kakitome.plugin.v0.Call
-	39,  // 40: kakitome.plugin.v0.WebhookRequest.headers:type_name -> kakitome.plugin.v0.Header
-	33,  // 41: kakitome.plugin.v0.PaymentNotice.payment:type_name -> kakitome.plugin.v0.Payment
-	74,  // 42: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
-	41,  // 43: kakitome.plugin.v0.WebhookResponse.notices:type_name -> kakitome.plugin.v0.PaymentNotice
-	39,  // 44: kakitome.plugin.v0.WebhookResponse.reply_headers:type_name -> kakitome.plugin.v0.Header
-	10,  // 45: kakitome.plugin.v0.WebhookResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 46: kakitome.plugin.v0.RefundRequest.call:type_name -> kakitome.plugin.v0.Call
-	33,  // 47: kakitome.plugin.v0.RefundResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	10,  // 48: kakitome.plugin.v0.RefundResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 49: kakitome.plugin.v0.ReportRequest.call:type_name -> kakitome.plugin.v0.Call
-	33,  // 50: kakitome.plugin.v0.ReportRow.payment:type_name -> kakitome.plugin.v0.Payment
-	47,  // 51: kakitome.plugin.v0.ReportRow.deposit:type_name -> kakitome.plugin.v0.Deposit
-	74,  // 52: kakitome.plugin.v0.Deposit.at:type_name -> google.protobuf.Timestamp
-	46,  // 53: kakitome.plugin.v0.ReportResponse.rows:type_name -> kakitome.plugin.v0.ReportRow
-	48,  // 54: kakitome.plugin.v0.ReportResponse.faults:type_name -> kakitome.plugin.v0.ReportFault
-	10,  // 55: kakitome.plugin.v0.ReportResponse.error:type_name -> kakitome.plugin.v0.Error
-	52,  // 56: kakitome.plugin.v0.FormField.parts:type_name -> kakitome.plugin.v0.FormField
-	8,   // 57: kakitome.plugin.v0.SurveyItem.type:type_name -> kakitome.plugin.v0.SurveyItem.Type
-	53,  // 58: kakitome.plugin.v0.Survey.items:type_name -> kakitome.plugin.v0.SurveyItem
-	28,  // 59: kakitome.plugin.v0.MethodChoice.stores:type_name -> kakitome.plugin.v0.Store
-	74,  // 60: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
-	29,  // 61: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
-	74,  // 62: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
-	4,   // 63: kakitome.plugin.v0.Page.view:type_name -> kakitome.plugin.v0.View
-	50,  // 64: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
-	51,  // 65: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
-	52,  // 66: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
-	74,  // 67: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
-	54,  // 68: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
-	55,  // 69: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
-	57,  // 70: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
-	56,  // 71: kakitome.plugin.v0.Page.methods:type_name -> kakitome.plugin.v0.MethodChoice
-	31,  // 72: kakitome.plugin.v0.Page.voucher:type_name -> kakitome.plugin.v0.Voucher
-	59,  // 73: kakitome.plugin.v0.Page.promise:type_name -> kakitome.plugin.v0.Promise
-	74,  // 74: kakitome.plugin.v0.Promise.by:type_name -> google.protobuf.Timestamp
-	9,   // 75: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
-	58,  // 76: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
-	10,  // 77: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
-	74,  // 78: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
-	74,  // 79: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
-	74,  // 80: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
-	64,  // 81: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
-	65,  // 82: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
-	51,  // 83: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
-	5,   // 84: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
-	62,  // 85: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
-	51,  // 86: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
-	57,  // 87: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
-	63,  // 88: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
-	74,  // 89: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
-	66,  // 90: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
-	31,  // 91: kakitome.plugin.v0.Document.voucher:type_name -> kakitome.plugin.v0.Voucher
-	9,   // 92: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
-	67,  // 93: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
-	10,  // 94: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
-	7,   // 95: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
-	7,   // 96: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
-	7,   // 97: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
-	10,  // 98: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 99: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
-	70,  // 100: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
-	71,  // 101: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
-	10,  // 102: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
-	11,  // 103: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
-	13,  // 104: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
-	15,  // 105: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
-	17,  // 106: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
-	23,  // 107: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
-	25,  // 108: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
-	30,  // 109: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
-	35,  // 110: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
-	37,  // 111: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
-	40,  // 112: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
-	43,  // 113: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
-	45,  // 114: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
-	60,  // 115: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
-	68,  // 116: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
-	72,  // 117: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
-	12,  // 118: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
-	14,  // 119: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
-	16,  // 120: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
-	18,  // 121: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
-	24,  // 122: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
-	26,  // 123: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
-	34,  // 124: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
-	36,  // 125: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
-	38,  // 126: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
-	42,  // 127: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
-	44,  // 128: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
-	49,  // 129: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
-	61,  // 130: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
-	69,  // 131: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
-	73,  // 132: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
-	118, // [118:133] is the sub-list for method output_type
-	103, // [103:118] is the sub-list for method input_type
-	103, // [103:103] is the sub-list for extension type_name
-	103, // [103:103] is the sub-list for extension extendee
-	0,   // [0:103] is the sub-list for field type_name
+	9,   // 18: kakitome.plugin.v0.BeginRequest.call:type_name -> kakitome.plugin.v0.Call
+	10,  // 19: kakitome.plugin.v0.BeginResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 20: kakitome.plugin.v0.FinishRequest.call:type_name -> kakitome.plugin.v0.Call
+	10,  // 21: kakitome.plugin.v0.FinishResponse.error:type_name -> kakitome.plugin.v0.Error
+	2,   // 22: kakitome.plugin.v0.PaymentMethod.kind:type_name -> kakitome.plugin.v0.MethodKind
+	32,  // 23: kakitome.plugin.v0.PaymentMethod.stores:type_name -> kakitome.plugin.v0.Store
+	9,   // 24: kakitome.plugin.v0.CreateRequest.call:type_name -> kakitome.plugin.v0.Call
+	78,  // 25: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
+	33,  // 26: kakitome.plugin.v0.CreateRequest.lines:type_name -> kakitome.plugin.v0.LineItem
+	32,  // 27: kakitome.plugin.v0.Voucher.stores:type_name -> kakitome.plugin.v0.Store
+	78,  // 28: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
+	36,  // 29: kakitome.plugin.v0.Voucher.account:type_name -> kakitome.plugin.v0.BankAccount
+	3,   // 30: kakitome.plugin.v0.Payment.state:type_name -> kakitome.plugin.v0.PaymentState
+	78,  // 31: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
+	78,  // 32: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
+	35,  // 33: kakitome.plugin.v0.Payment.voucher:type_name -> kakitome.plugin.v0.Voucher
+	78,  // 34: kakitome.plugin.v0.Payment.refunded_at:type_name -> google.protobuf.Timestamp
+	37,  // 35: kakitome.plugin.v0.CreateResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	10,  // 36: kakitome.plugin.v0.CreateResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 37: kakitome.plugin.v0.GetRequest.call:type_name -> kakitome.plugin.v0.Call
+	37,  // 38: kakitome.plugin.v0.GetResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	10,  // 39: kakitome.plugin.v0.GetResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 40: kakitome.plugin.v0.CancelRequest.call:type_name -> kakitome.plugin.v0.Call
+	37,  // 41: kakitome.plugin.v0.CancelResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	10,  // 42: kakitome.plugin.v0.CancelResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 43: kakitome.plugin.v0.WebhookRequest.call:type_name -> kakitome.plugin.v0.Call
+	43,  // 44: kakitome.plugin.v0.WebhookRequest.headers:type_name -> kakitome.plugin.v0.Header
+	37,  // 45: kakitome.plugin.v0.PaymentNotice.payment:type_name -> kakitome.plugin.v0.Payment
+	78,  // 46: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
+	45,  // 47: kakitome.plugin.v0.WebhookResponse.notices:type_name -> kakitome.plugin.v0.PaymentNotice
+	43,  // 48: kakitome.plugin.v0.WebhookResponse.reply_headers:type_name -> kakitome.plugin.v0.Header
+	10,  // 49: kakitome.plugin.v0.WebhookResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 50: kakitome.plugin.v0.RefundRequest.call:type_name -> kakitome.plugin.v0.Call
+	37,  // 51: kakitome.plugin.v0.RefundResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	10,  // 52: kakitome.plugin.v0.RefundResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 53: kakitome.plugin.v0.ReportRequest.call:type_name -> kakitome.plugin.v0.Call
+	37,  // 54: kakitome.plugin.v0.ReportRow.payment:type_name -> kakitome.plugin.v0.Payment
+	51,  // 55: kakitome.plugin.v0.ReportRow.deposit:type_name -> kakitome.plugin.v0.Deposit
+	78,  // 56: kakitome.plugin.v0.Deposit.at:type_name -> google.protobuf.Timestamp
+	50,  // 57: kakitome.plugin.v0.ReportResponse.rows:type_name -> kakitome.plugin.v0.ReportRow
+	52,  // 58: kakitome.plugin.v0.ReportResponse.faults:type_name -> kakitome.plugin.v0.ReportFault
+	10,  // 59: kakitome.plugin.v0.ReportResponse.error:type_name -> kakitome.plugin.v0.Error
+	56,  // 60: kakitome.plugin.v0.FormField.parts:type_name -> kakitome.plugin.v0.FormField
+	8,   // 61: kakitome.plugin.v0.SurveyItem.type:type_name -> kakitome.plugin.v0.SurveyItem.Type
+	57,  // 62: kakitome.plugin.v0.Survey.items:type_name -> kakitome.plugin.v0.SurveyItem
+	32,  // 63: kakitome.plugin.v0.MethodChoice.stores:type_name -> kakitome.plugin.v0.Store
+	78,  // 64: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
+	33,  // 65: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
+	78,  // 66: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
+	4,   // 67: kakitome.plugin.v0.Page.view:type_name -> kakitome.plugin.v0.View
+	54,  // 68: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
+	55,  // 69: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
+	56,  // 70: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
+	78,  // 71: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
+	58,  // 72: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
+	59,  // 73: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
+	61,  // 74: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
+	60,  // 75: kakitome.plugin.v0.Page.methods:type_name -> kakitome.plugin.v0.MethodChoice
+	35,  // 76: kakitome.plugin.v0.Page.voucher:type_name -> kakitome.plugin.v0.Voucher
+	63,  // 77: kakitome.plugin.v0.Page.promise:type_name -> kakitome.plugin.v0.Promise
+	78,  // 78: kakitome.plugin.v0.Promise.by:type_name -> google.protobuf.Timestamp
+	9,   // 79: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
+	62,  // 80: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
+	10,  // 81: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
+	78,  // 82: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
+	78,  // 83: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
+	78,  // 84: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
+	68,  // 85: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
+	69,  // 86: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
+	55,  // 87: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
+	5,   // 88: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
+	66,  // 89: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
+	55,  // 90: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
+	61,  // 91: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
+	67,  // 92: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
+	78,  // 93: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
+	70,  // 94: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
+	35,  // 95: kakitome.plugin.v0.Document.voucher:type_name -> kakitome.plugin.v0.Voucher
+	9,   // 96: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
+	71,  // 97: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
+	10,  // 98: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
+	7,   // 99: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
+	7,   // 100: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
+	7,   // 101: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
+	10,  // 102: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 103: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
+	74,  // 104: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
+	75,  // 105: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
+	10,  // 106: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
+	11,  // 107: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
+	13,  // 108: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
+	15,  // 109: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
+	17,  // 110: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
+	23,  // 111: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
+	25,  // 112: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
+	27,  // 113: kakitome.plugin.v0.Auth.Begin:input_type -> kakitome.plugin.v0.BeginRequest
+	29,  // 114: kakitome.plugin.v0.Auth.Finish:input_type -> kakitome.plugin.v0.FinishRequest
+	34,  // 115: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
+	39,  // 116: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
+	41,  // 117: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
+	44,  // 118: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
+	47,  // 119: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
+	49,  // 120: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
+	64,  // 121: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
+	72,  // 122: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
+	76,  // 123: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
+	12,  // 124: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
+	14,  // 125: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
+	16,  // 126: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
+	18,  // 127: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
+	24,  // 128: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
+	26,  // 129: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
+	28,  // 130: kakitome.plugin.v0.Auth.Begin:output_type -> kakitome.plugin.v0.BeginResponse
+	30,  // 131: kakitome.plugin.v0.Auth.Finish:output_type -> kakitome.plugin.v0.FinishResponse
+	38,  // 132: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
+	40,  // 133: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
+	42,  // 134: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
+	46,  // 135: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
+	48,  // 136: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
+	53,  // 137: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
+	65,  // 138: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
+	73,  // 139: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
+	77,  // 140: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
+	124, // [124:141] is the sub-list for method output_type
+	107, // [107:124] is the sub-list for method input_type
+	107, // [107:107] is the sub-list for extension type_name
+	107, // [107:107] is the sub-list for extension extendee
+	0,   // [0:107] is the sub-list for field type_name
 }
 
 func init() { file_kakitome_proto_init() }
@@ -6157,7 +6509,7 @@ func file_kakitome_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kakitome_proto_rawDesc), len(file_kakitome_proto_rawDesc)),
 			NumEnums:      9,
-			NumMessages:   65,
+			NumMessages:   69,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

@@ -243,6 +243,8 @@ var Module_ServiceDesc = grpc.ServiceDesc{
 const (
 	Auth_Canonical_FullMethodName = "/kakitome.plugin.v0.Auth/Canonical"
 	Auth_Challenge_FullMethodName = "/kakitome.plugin.v0.Auth/Challenge"
+	Auth_Begin_FullMethodName     = "/kakitome.plugin.v0.Auth/Begin"
+	Auth_Finish_FullMethodName    = "/kakitome.plugin.v0.Auth/Finish"
 )
 
 // AuthClient is the client API for Auth service.
@@ -251,6 +253,8 @@ const (
 type AuthClient interface {
 	Canonical(ctx context.Context, in *CanonicalRequest, opts ...grpc.CallOption) (*CanonicalResponse, error)
 	Challenge(ctx context.Context, in *ChallengeRequest, opts ...grpc.CallOption) (*ChallengeResponse, error)
+	Begin(ctx context.Context, in *BeginRequest, opts ...grpc.CallOption) (*BeginResponse, error)
+	Finish(ctx context.Context, in *FinishRequest, opts ...grpc.CallOption) (*FinishResponse, error)
 }
 
 type authClient struct {
@@ -281,12 +285,34 @@ func (c *authClient) Challenge(ctx context.Context, in *ChallengeRequest, opts .
 	return out, nil
 }
 
+func (c *authClient) Begin(ctx context.Context, in *BeginRequest, opts ...grpc.CallOption) (*BeginResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BeginResponse)
+	err := c.cc.Invoke(ctx, Auth_Begin_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *authClient) Finish(ctx context.Context, in *FinishRequest, opts ...grpc.CallOption) (*FinishResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FinishResponse)
+	err := c.cc.Invoke(ctx, Auth_Finish_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AuthServer is the server API for Auth service.
 // All implementations must embed UnimplementedAuthServer
 // for forward compatibility.
 type AuthServer interface {
 	Canonical(context.Context, *CanonicalRequest) (*CanonicalResponse, error)
 	Challenge(context.Context, *ChallengeRequest) (*ChallengeResponse, error)
+	Begin(context.Context, *BeginRequest) (*BeginResponse, error)
+	Finish(context.Context, *FinishRequest) (*FinishResponse, error)
 	mustEmbedUnimplementedAuthServer()
 }
 
@@ -302,6 +328,12 @@ func (UnimplementedAuthServer) Canonical(context.Context, *CanonicalRequest) (*C
 }
 func (UnimplementedAuthServer) Challenge(context.Context, *ChallengeRequest) (*ChallengeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Challenge not implemented")
+}
+func (UnimplementedAuthServer) Begin(context.Context, *BeginRequest) (*BeginResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Begin not implemented")
+}
+func (UnimplementedAuthServer) Finish(context.Context, *FinishRequest) (*FinishResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Finish not implemented")
 }
 func (UnimplementedAuthServer) mustEmbedUnimplementedAuthServer() {}
 func (UnimplementedAuthServer) testEmbeddedByValue()              {}
@@ -360,6 +392,42 @@ func _Auth_Challenge_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Auth_Begin_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BeginRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthServer).Begin(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Auth_Begin_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuthServer).Begin(ctx, req.(*BeginRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Auth_Finish_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FinishRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthServer).Finish(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Auth_Finish_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuthServer).Finish(ctx, req.(*FinishRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Auth_ServiceDesc is the grpc.ServiceDesc for Auth service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -374,6 +442,14 @@ var Auth_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Challenge",
 			Handler:    _Auth_Challenge_Handler,
+		},
+		{
+			MethodName: "Begin",
+			Handler:    _Auth_Begin_Handler,
+		},
+		{
+			MethodName: "Finish",
+			Handler:    _Auth_Finish_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -16,10 +16,13 @@ var modules = []string{"auth/knowledge", "auth/otp_sms", "payment/sandbox", "ren
 // lookupModule runs where Options.Lookup says so.
 const lookupModule = "number/simulated"
 
+// oidcModule runs where a test says so.
+const oidcModule = "auth/oidc"
+
 // Build builds the programs into dir, with the flags of the Makefile: kakitome, smsc and till, and modules/*.
 func Build(ctx context.Context, dir string) error {
 	var plugins []string
-	for _, m := range append(modules[:len(modules):len(modules)], lookupModule) {
+	for _, m := range append(modules[:len(modules):len(modules)], lookupModule, oidcModule) {
 		plugins = append(plugins, "./plugins/"+m)
 	}
 	return errors.Join(

@@ -32,7 +32,7 @@ var rooms = map[string][]string{
 	"engine/carrier":  {"engine/private", "engine/tenant", "engine/message", "plugins/host", "plugins/proto"},
 	"engine/document": {"engine/store", "engine/tenant", "engine/message"},
 	"engine/page":     {"engine/store", "engine/tenant", "engine/message", "engine/document", "engine/payment", "plugins/host", "plugins/proto"},
-	"engine/identity": {"engine/store", "engine/tenant", "engine/message", "plugins/host", "plugins/proto"},
+	"engine/identity": {"engine/private", "engine/store", "engine/tenant", "engine/message", "plugins/host", "plugins/proto"},
 	"engine/payment":  {"engine/store", "engine/tenant", "engine/message", "engine/document", "plugins/host", "plugins/proto"},
 	"engine/dlr":      {"engine/store", "engine/tenant", "engine/message", "engine/carrier", "smpp"},
 	"engine/bind":     {"engine/private", "engine/tenant", "engine/message", "engine/carrier", "smpp"},

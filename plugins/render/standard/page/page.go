@@ -12,7 +12,8 @@
 // Forms and their control names, besides the hidden "form" of value __FORM__. All are POST below __LINK__:
 //
 //	LANDING                 /open       –
-//	IDENTIFY                /identify   the name of each field of the model
+//	IDENTIFY                /identify   the name of each field of the model, but for one that is answered elsewhere
+//	RETURNED                /identified – (back from where that was)
 //	CODE                    /code       code
 //	CODE                    /resend     –
 //	INFO                    /checkout   method
@@ -123,6 +124,9 @@ type model struct {
 	BarcodeFirst, BarcodeSecond string
 	Body                        template.HTML
 }
+
+// Elsewhere reports whether who it is is asked at another page.
+func (m *model) Elsewhere() bool { return len(m.Fields) == 1 && m.Fields[0].Elsewhere }
 
 // Render draws one page. The error is for operators and holds nothing of the recipient.
 func Render(p *proto.Page) ([]byte, *proto.Error) {
@@ -262,6 +266,9 @@ func heading(m *model) string {
 	case proto.View_REDIRECT:
 		return say("決済会社のページへの移動", "To the payment page")
 	case proto.View_RETURNED:
+		if m.Identify {
+			return say("ご本人の確認", "Confirm that it is you")
+		}
 		return say("お手続き結果の確認", "See the result")
 	case proto.View_WAITING:
 		return say("お支払いの確認中です", "Checking the payment")

@@ -94,7 +94,7 @@ func TestNothingActiveAndNothingForeign(t *testing.T) {
 				case "href":
 					require.Regexp(t, inert, a.Val)
 				case "action":
-					require.Regexp(t, `^__LINK__/(open|identify|code|resend|again|answer|checkout|pay|cancel|state|redirect|promise)$`, a.Val)
+					require.Regexp(t, `^__LINK__/(open|identify|code|resend|again|answer|checkout|pay|cancel|state|redirect|promise|identified)$`, a.Val)
 				}
 			}
 		}

@@ -69,6 +69,10 @@ func questions() []*proto.FormField {
 }
 
 // splitName asks the name as family name and given name.
+func elsewhere() []*proto.FormField {
+	return []*proto.FormField{{Name: "oidc", Label: "デジタル認証アプリ", Hint: "マイナンバーカードをご用意ください。", Elsewhere: true}}
+}
+
 func splitName(fields []*proto.FormField) []*proto.FormField {
 	fields[0].Parts = []*proto.FormField{
 		{Name: "kana_name.1", Label: "姓", Hint: "例）ヤマダ", InputMode: "text", Autocomplete: "off", MaxLength: 30},
@@ -103,6 +107,10 @@ func everyView() map[string]*proto.Page {
 		"02-identify-mismatch":   {View: proto.View_IDENTIFY, Fields: questions(), Mismatch: true},
 		"02-identify-incomplete": {View: proto.View_IDENTIFY, Fields: questions(), Incomplete: true},
 		"02-identify-unreadable": {View: proto.View_IDENTIFY, Fields: unreadable(questions()), Unreadable: true},
+		"02-identify-elsewhere":  {View: proto.View_IDENTIFY, Fields: elsewhere(), RedirectHost: "auth.example.jp"},
+		"02-elsewhere-mismatch":  {View: proto.View_IDENTIFY, Fields: elsewhere(), RedirectHost: "auth.example.jp", Mismatch: true},
+		"02-elsewhere-not-done":  {View: proto.View_IDENTIFY, Fields: elsewhere(), RedirectHost: "auth.example.jp", Incomplete: true},
+		"02-identify-returned":   {View: proto.View_RETURNED, Identify: true},
 		"03-code-unreadable":     {View: proto.View_CODE, PhoneMasked: "080-****-9008", Digits: 4, ValidMinutes: 5, Unreadable: true},
 		"03-code":                {View: proto.View_CODE, PhoneMasked: "080-****-9008", Digits: 6, ValidMinutes: 5},
 		"03-code-again":          {View: proto.View_CODE, CanAskAgain: true, Digits: 6, ValidMinutes: 5},
