@@ -377,8 +377,12 @@ func linksDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context, n
 	}
 	c := web.DefaultConfig()
 	c.TrustedProxies = cfg.Links.TrustedProxies
+	base, err := url.Parse(cfg.Links.BaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("links.base_url: %w", err)
+	}
 	way := journey.New(journey.Options{Store: rm.store, Directory: rm.directory.Now, Links: rm.links, Identity: rm.identity, Claims: rm.payments,
-		Documents: rm.documents, Pages: rm.pages, Log: r.log})
+		Documents: rm.documents, DoNotSend: rm.doNotSend, Pages: rm.pages, LinkHost: base.Host, CarrierLabel: labelled(rm.carriers), Log: r.log})
 	server, err := web.New(web.Options{Config: c, Journey: way, Pages: rm.pages, Webhooks: rm.payments, SessionKey: key, Log: r.log, Metrics: rm.registry})
 	if err != nil {
 		return nil, err

@@ -106,6 +106,16 @@ func (t toldLinks) Put(links []intake.Link) {
 	}
 }
 
+// labelled names carriers for pages that anybody can see.
+func labelled(carriers *carrier.Table) func(name, lang string) string {
+	return func(name, lang string) string {
+		if c, ok := carriers.Carrier(name); ok {
+			return c.Label(lang)
+		}
+		return name
+	}
+}
+
 // watched are the binds of now for their history.
 func watched(d *dispatch.Dispatcher) func() []history.Bind {
 	return func() []history.Bind {

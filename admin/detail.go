@@ -236,6 +236,10 @@ func (s *Server) steps(v *visit, p *detailPage) []step {
 		if st.DoubtfulOpening != "" {
 			open.Fields = append(open.Fields, field("備考", "Note", v.T("自動アクセスの可能性あり", "may have been a machine")))
 		}
+		if !st.DisownedAt.IsZero() {
+			open.State = "no"
+			open.Fields = append(open.Fields, field("番号違いの申告", "Said to be for somebody else", dateTime(st.DisownedAt)))
+		}
 		if h.Survey {
 			open.Fields = append(open.Fields, field("回答日時", "Answered", dateTime(st.AnsweredAt)))
 		}
@@ -325,7 +329,7 @@ func (s *Server) eventDetail(v *visit, e message.Event) (string, error) {
 		var d message.Report
 		err := e.Decode(&d)
 		return pairs("", s.carrierLabel(d.Carrier, v.Lang), v.T("接続", "bind"), d.Bind, v.T("分割", "part"), fmt.Sprint(d.Part), "stat", d.State, "err", d.Err, v.T("携帯電話会社の時刻", "carrier's time"), dateTimeMS(d.Done)), err
-	case message.Canceled, message.Revoked, message.Unlocked:
+	case message.Canceled, message.Revoked, message.Unlocked, message.Readmitted:
 		var d message.Act
 		err := e.Decode(&d)
 		return pairs("", whoWord(d.By, v.Lang), "", d.Reason), err
@@ -474,6 +478,26 @@ func (s *Server) unlock(w http.ResponseWriter, r *http.Request, v *visit) error 
 	return s.act(w, r, v, "message.unlock", "本人認証のロックを解除しました。", "Identification is unlocked.", func(id ulid.ULID) error {
 		return s.Identity.Unlock(r.Context(), store.Ref{Tenant: v.Tenant.ID, Kind: store.Message, ID: id}, v.By())
 	})
+}
+
+// readmit takes back that a message is for somebody else. Its number may stay listed for another reason, which is said.
+func (s *Server) readmit(w http.ResponseWriter, r *http.Request, v *visit) error {
+	id, _, st, err := s.load(r, v)
+	if err != nil {
+		return err
+	}
+	if err := s.record(r.Context(), v, "message.readmit", st.Head.No, ""); err != nil {
+		return err
+	}
+	if err := s.DoNotSend.Readmit(r.Context(), store.Ref{Tenant: v.Tenant.ID, Kind: store.Message, ID: id}, v.By(), v.now); err != nil {
+		return err
+	}
+	to := "/messages/" + id.String()
+	if st.DisownedEntry.IsZero() {
+		return back(w, r, s.note(v, to, "申告を取り消しました。URLは再び使えます。この番号は別の理由で送信停止リストに残っています。",
+			"It is taken back and the link opens again. The number stays on the do-not-send list for another reason."))
+	}
+	return back(w, r, s.note(v, to, "申告を取り消しました。URLは再び使え、この番号への送信停止も解除されました。", "It is taken back: the link opens again, and the number is off the do-not-send list."))
 }
 
 // national is a number as its country writes it; empty when it cannot be read.

@@ -29,13 +29,14 @@ const (
 	statusPaying     = "paying"
 	statusPaid       = "paid"
 	statusRevoked    = "revoked"
+	statusDisowned   = "disowned"
 )
 
 // statusCodes lists them in the order in which they are reached.
 var statusCodes = []string{
 	string(message.Waiting), string(message.LinkOnly), string(message.Sending), string(message.Doubtful), string(message.Confirming), string(message.Arrived),
 	statusOpened, statusIdentified, statusAnswered, statusPaying, statusPaid,
-	string(message.NotDelivered), string(message.Unknown), string(message.Rejected), string(message.Expired), string(message.Withdrawn), statusRevoked,
+	string(message.NotDelivered), string(message.Unknown), string(message.Rejected), string(message.Expired), string(message.Withdrawn), statusRevoked, statusDisowned,
 }
 
 var statusWords = map[string]words{
@@ -56,6 +57,7 @@ var statusWords = map[string]words{
 	statusPaying:                 {"決済手続き中", "Payment in progress"},
 	statusPaid:                   {"決済手続き完了", "Payment completed"},
 	statusRevoked:                {"URL無効化", "Link revoked"},
+	statusDisowned:               {"番号違いの申告", "Wrong person"},
 }
 
 // tones colour a status: quiet, busy, good, done, bad, warn.
@@ -64,6 +66,7 @@ var tones = map[string]string{
 	string(message.Confirming): "busy", string(message.Arrived): "good", string(message.NotDelivered): "bad", string(message.Unknown): "warn",
 	string(message.Rejected): "bad", string(message.Expired): "warn", string(message.Withdrawn): "quiet", statusOpened: "good",
 	statusIdentified: "good", statusAnswered: "done", statusPaying: "busy", statusPaid: "done", statusRevoked: "quiet",
+	statusDisowned: "bad",
 }
 
 // statusOf is the status of a message at a time. claim may be nil.
@@ -78,13 +81,15 @@ func statusOf(st *message.State, claim *payment.State, now time.Time) string {
 	}
 	phase := st.PhaseAt(now)
 	switch {
+	case !st.DisownedAt.IsZero():
+		return statusDisowned
 	case !st.AnsweredAt.IsZero():
 		return statusAnswered
 	case !st.RevokedAt.IsZero() && phase != message.Withdrawn:
 		return statusRevoked
 	case !st.IdentifiedAt.IsZero():
 		return statusIdentified
-	case !st.OpenedAt.IsZero():
+	case opened(st):
 		return statusOpened
 	}
 	return string(phase)
@@ -105,12 +110,15 @@ var roleWords = map[string]words{
 	"operator": {"運用者", "Operator"}, "admin": {"テナント管理者", "Administrator"}, "sender": {"送信担当", "Sender"}, "viewer": {"閲覧のみ", "Viewer"},
 }
 
+// opened reports whether a person opened the link, as far as that can be told.
+func opened(st *message.State) bool { return !st.OpenedAt.IsZero() && st.DoubtfulOpening == "" }
+
 // accessWord is the column アクセス.
 func accessWord(st *message.State, lang string) string {
 	switch {
 	case st.Head.Token == "":
 		return "----"
-	case st.OpenedAt.IsZero():
+	case !opened(st):
 		return words{"アクセス無し", "Not opened"}.in(lang)
 	}
 	return words{"アクセス済み", "Opened"}.in(lang)
@@ -144,6 +152,8 @@ func whoWord(by, lang string) string {
 		return roleWords["operator"].in(lang)
 	case by == "phone": // a stop word
 		return words{"受信者の返信", "reply"}.in(lang)
+	case by == donotsend.ByLink:
+		return words{"URLの「お心当たりのない方」", "the link's page"}.in(lang)
 	case by == "unknown": // a login that nobody has
 		return words{"不明", "unknown"}.in(lang)
 	}
@@ -161,6 +171,7 @@ var eventWords = map[message.Type]words{
 	message.Locked: {"認証ロック", "Locked"}, message.Unlocked: {"ロック解除", "Unlocked"}, message.Kept: {"保存延長", "Kept beyond its term"},
 	message.Resent: {"再送", "Followed up"}, message.Promised: {"支払予定の申告", "Promise to pay"},
 	message.CodeHeld: {"認証番号の送信見送り", "Code not sent"},
+	message.Disowned: {"「お心当たりのない方」の申告", "Said to be for somebody else"}, message.Readmitted: {"番号違いの申告を取消", "Not for somebody else after all"},
 }
 
 // claimEventWords name the steps of a claim.
@@ -255,7 +266,8 @@ var actionWords = map[string]words{
 	"signin.ok": {"ログイン", "signed in"}, "signin.refused": {"ログイン失敗", "sign-in refused"}, "signout": {"ログアウト", "signed out"},
 	"message.unmask": {"電話番号の表示を開始", "numbers shown"}, "message.mask": {"電話番号の表示を終了", "numbers masked"}, "message.unmasked_view": {"電話番号の閲覧", "whole numbers viewed"},
 	"message.send": {"個別送信", "message sent"}, "message.cancel": {"送信取消", "message canceled"}, "message.revoke": {"URL無効化", "link revoked"}, "message.unlock": {"認証ロック解除", "identification unlocked"},
-	"message.page": {"ページの確認", "page previewed"}, "message.resend_form": {"再送フォームの表示", "resend form opened"}, "results.export": {"送信結果のCSV出力", "results exported"}, "answers.export": {"アンケート回答のCSV出力", "answers exported"},
+	"message.readmit": {"番号違いの申告を取消", "wrong person taken back"},
+	"message.page":    {"ページの確認", "page previewed"}, "message.resend_form": {"再送フォームの表示", "resend form opened"}, "results.export": {"送信結果のCSV出力", "results exported"}, "answers.export": {"アンケート回答のCSV出力", "answers exported"},
 	"audit.export": {"操作履歴のCSV出力", "audit log exported"}, "upload.begin": {"アップロード", "upload begun"}, "upload.release": {"一括送信の開始", "upload released"}, "upload.drop": {"アップロードの破棄", "upload dropped"},
 	"upload.pause": {"一括送信の一時停止", "upload paused"}, "upload.resume": {"一括送信の再開", "upload resumed"}, "upload.cancel": {"一括送信の取消", "upload canceled"}, "upload.retry_canary": {"カナリア送信の再試行", "canary tried again"}, "upload.continue": {"カナリア停止後の送信継続", "went on after the canary"}, "upload.drop_carrier": {"携帯電話会社の除外", "carrier dropped"},
 	"followup.start": {"リストへの再送", "list sent again"}, "followup.stop": {"再送の停止", "run stopped"}, "followup.calls": {"電話連絡リストのCSV出力", "call list exported"}, "followup.unmask": {"フォローの電話番号の閲覧", "numbers of a list viewed"},

@@ -105,6 +105,7 @@ type Message struct {
 	ViewedAt      *time.Time    `json:"viewed_at,omitempty"`
 	AnsweredAt    *time.Time    `json:"answered_at,omitempty"`
 	RevokedAt     *time.Time    `json:"revoked_at,omitempty"`
+	DisownedAt    *time.Time    `json:"disowned_at,omitempty"` // whoever has the link says that it is for somebody else
 	LockedUntil   *time.Time    `json:"locked_until,omitempty"`
 	Reason        string        `json:"reason,omitempty"`         // why it was refused, canceled or not delivered
 	CommandStatus uint32        `json:"command_status,omitempty"` // the carrier's last, not 0
@@ -163,7 +164,7 @@ func (s *Server) view(c *Caller, id ulid.ULID, st *message.State, unmask bool) (
 		ID: id.String(), No: h.No, Status: st.PhaseAt(now), Class: h.Class, Via: h.Via, To: h.Masked, Carrier: st.Carrier, Sender: h.Sender,
 		Parts: h.Parts, URL: h.URL, AcceptedAt: st.AcceptedAt, SendAt: some(h.SendAt), ValidUntil: some(h.ValidUntil), LinkExpiresAt: some(h.LinkExpires),
 		SubmittedAt: some(st.SubmittedAt), DeliveredAt: some(st.DeliveredAt), OpenedAt: some(st.OpenedAt), IdentifiedAt: some(st.IdentifiedAt),
-		ViewedAt: some(st.ViewedAt), AnsweredAt: some(st.AnsweredAt), RevokedAt: some(st.RevokedAt), Reason: st.Reason, CommandStatus: st.Status,
+		ViewedAt: some(st.ViewedAt), AnsweredAt: some(st.AnsweredAt), RevokedAt: some(st.RevokedAt), DisownedAt: some(st.DisownedAt), Reason: st.Reason, CommandStatus: st.Status,
 	}
 	if !h.Campaign.IsZero() {
 		m.Campaign = h.Campaign.String()
@@ -241,7 +242,7 @@ func eventDetail(e message.Event) (map[string]string, error) {
 		var d message.Report
 		err := e.Decode(&d)
 		return map[string]string{"part": strconv.Itoa(d.Part), "carrier": d.Carrier, "state": d.State, "error": d.Err, "done": when(d.Done)}, err
-	case message.Canceled, message.Revoked, message.Unlocked:
+	case message.Canceled, message.Revoked, message.Unlocked, message.Readmitted:
 		var d message.Act
 		err := e.Decode(&d)
 		return map[string]string{"by": d.By, "reason": d.Reason}, err

@@ -67,6 +67,21 @@ func TestNumbersAndAnswersOnlyWhereAskedFor(t *testing.T) {
 	require.Equal(t, number, whole.Data.To)
 }
 
+func TestWrongPersonIsToldWithoutAnyName(t *testing.T) {
+	r := openRoom(t, quick)
+	r.put(mizu, "erp", Spec{URL: erp, Events: []string{MessageDisowned}})
+	ref := r.accept(mizu)
+	for range 2 { // taken back in between, it is another word
+		r.add(ref, event{message.Disowned, message.Disowning{}})
+		r.add(ref, event{message.Readmitted, message.Act{By: "user:a"}})
+	}
+	r.until(func() bool { return len(r.world.seen(erp)) == 2 })
+	told := r.world.seen(erp)[0]
+	require.Equal(t, MessageDisowned, told.Type)
+	require.Equal(t, ref.ID, told.Data.ID)
+	require.Equal(t, "090-****-0001", told.Data.To)
+}
+
 // TestOneMessageWaitsAndNoOther: a receiver that does not take one message's notice gets the later ones of that message
 // only behind it, and all of the others at once.
 func TestOneMessageWaitsAndNoOther(t *testing.T) {

@@ -38,6 +38,7 @@ var messageMay = map[message.Type][]string{
 	// a dlr may settle the last segment that was waited for, or the last one in doubt
 	message.Delivered: {MessageDelivered, MessageSubmitted, MessageUndelivered}, message.Undelivered: {MessageUndelivered}, message.Lapsed: {MessageLapsed}, message.Canceled: {MessageCanceled},
 	message.Opened: {MessageOpened}, message.Identified: {MessageIdentified}, message.Viewed: {MessageViewed}, message.Answered: {MessageAnswered},
+	message.Disowned: {MessageDisowned},
 }
 
 func (messages) May(event byte) []string { return messageMay[message.Type(event)] }
@@ -88,6 +89,8 @@ func messageNotice(event message.Type, was, is *message.State) string {
 		return first(was.ViewedAt, is.ViewedAt, MessageViewed)
 	case message.Answered:
 		return first(was.AnsweredAt, is.AnsweredAt, MessageAnswered)
+	case message.Disowned:
+		return first(was.DisownedAt, is.DisownedAt, MessageDisowned)
 	}
 	if was.Phase == is.Phase {
 		return ""

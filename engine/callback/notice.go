@@ -25,6 +25,7 @@ const (
 	MessageIdentified  = "message.identified"
 	MessageViewed      = "message.viewed"
 	MessageAnswered    = "message.answered"
+	MessageDisowned    = "message.disowned" // お心当たりのない方: whoever has the link says that it is for somebody else
 	MessageReceived    = "message.received" // an incoming SMS (engine/inbound)
 
 	ClaimIssued    = "claim.issued"   // 発番
@@ -54,7 +55,7 @@ const (
 // Types lists what a callback can ask for.
 var Types = []string{
 	MessageAccepted, MessageSubmitted, MessageInDoubt, MessageDelivered, MessageUndelivered, MessageRefused, MessageLapsed, MessageCanceled,
-	MessageOpened, MessageIdentified, MessageViewed, MessageAnswered, MessageReceived,
+	MessageOpened, MessageIdentified, MessageViewed, MessageAnswered, MessageDisowned, MessageReceived,
 	ClaimIssued, ClaimAccepted, ClaimPartly, ClaimConfirmed, ClaimRefunded, ClaimRevoked, ClaimCanceled, ClaimExpired, ClaimSettled, ClaimWithdrawn, ClaimAlert,
 	UploadReleased, UploadStopped, UploadPaused, UploadResumed, UploadCanceled, UploadDone,
 }

@@ -111,7 +111,7 @@ func (f fields) message(e message.Event) error {
 		f.text("state", d.State)
 		f.text("error", d.Err)
 		f.time("done", d.Done)
-	case message.Canceled, message.Revoked, message.Unlocked:
+	case message.Canceled, message.Revoked, message.Unlocked, message.Readmitted:
 		var d message.Act
 		if err := e.Decode(&d); err != nil {
 			return err
@@ -164,6 +164,12 @@ func (f fields) message(e message.Event) error {
 		}
 		f.text("word", d.Word)
 		f.text("by", d.By)
+	case message.Disowned:
+		var d message.Disowning
+		if err := e.Decode(&d); err != nil {
+			return err
+		}
+		f.id("listed", d.Entry)
 	}
 	return nil
 }

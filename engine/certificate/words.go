@@ -39,6 +39,7 @@ var stepWords = map[string]word{
 	"message viewed": {"内容の閲覧", "Content viewed"}, "message answered": {"回答", "Answered"},
 	"message locked": {"認証ロック", "Identification locked"}, "message unlocked": {"認証ロック解除", "Identification unlocked"},
 	"message kept": {"内容の保存期間延長", "Content kept on"}, "message resent": {"別のSMSで再送", "Followed up by another SMS"}, "message promised": {"お支払いについての申告", "Word on the payment"},
+	"message disowned": {"「お心当たりのない方」の申告", "Said to be for somebody else"}, "message readmitted": {"「お心当たりのない方」の取消", "Not for somebody else after all"},
 	"claim made": {"請求登録", "Claim made"}, "claim joined": {"請求をメッセージに関連付け", "Claim carried by a message"},
 	"claim amended": {"請求変更", "Claim amended"}, "claim withdrawn": {"請求取下げ", "Claim withdrawn"},
 	"claim settled_elsewhere": {"消込（別の方法で入金）", "Settled elsewhere"}, "claim resolved": {"要対応の解決", "Alert resolved"},

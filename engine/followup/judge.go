@@ -91,6 +91,9 @@ func (s *subject) over(l List) bool {
 
 // in reports whether the message belongs to the list now.
 func (s *subject) in(l List, now time.Time) bool {
+	if !s.st.DisownedAt.IsZero() || s.first != nil && !s.first.DisownedAt.IsZero() || s.last != nil && !s.last.DisownedAt.IsZero() {
+		return false // it is for somebody else, until the sender says otherwise
+	}
 	if s.over(l) || s.claim != nil && !awaited(s.claim.PhaseAt(now)) {
 		return false
 	}

@@ -10,6 +10,7 @@
 //	    └─► Lapsed (its validity ended before it was sent)
 //	on the link, in any order with the above:
 //	Opened ─► Tried … ─► CodeSent (CodeHeld) ─► Tried ─► Identified ─► Viewed ─► Answered        Locked ─► Unlocked     Revoked
+//	Disowned (お心当たりのない方) ─► Readmitted
 //
 // The state is a fold over the events (Fold); nothing else decides what may happen next. Type values and JSON names are
 // stored: they are never reused for something else.

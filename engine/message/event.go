@@ -36,6 +36,8 @@ const (
 	Resent      Type = 22 // Resending: another message followed it up (再送)
 	Promised    Type = 23 // Promise: what its recipient said of the payment
 	CodeHeld    Type = 24 // a code was asked for and none went out: what was answered before did not match, or it could not be sent
+	Disowned    Type = 25 // Disowning: whoever has the link says that it is for somebody else (お心当たりのない方)
+	Readmitted  Type = 26 // Act: that was a mistake, says the sender
 )
 
 var typeNames = map[Type]string{
@@ -44,7 +46,7 @@ var typeNames = map[Type]string{
 	Canceled: "canceled", Revoked: "revoked", Opened: "opened", Tried: "tried", CodeSent: "code_sent",
 	Identified: "identified", Viewed: "viewed", Answered: "answered", Locked: "locked", Unlocked: "unlocked", Kept: "kept",
 	Resent: "resent", Promised: "promised",
-	CodeHeld: "code_held",
+	CodeHeld: "code_held", Disowned: "disowned", Readmitted: "readmitted",
 }
 
 func (t Type) String() string {
@@ -111,6 +113,8 @@ type Answer struct {
 	Label string `json:"label,omitempty"`
 	Level string `json:"level,omitempty"`
 	Hash  []byte `json:"hash"`
+	// OneIn is with how many guesses somebody who knows nothing of the person hits it once, 0: not known. It is not stored.
+	OneIn uint64 `json:"-"`
 }
 
 // SMS is the sealed part that dispatch needs.
@@ -226,6 +230,12 @@ const (
 type Promise struct {
 	Word string `json:"word"`
 	By   string `json:"by"` // YYYY-MM-DD in Asia/Tokyo: the last day on which it can be kept
+}
+
+// Disowning is the data of Disowned.
+type Disowning struct {
+	// Entry of the do-not-send list that was made with it. Zero: the number stood there before.
+	Entry ulid.ULID `json:"entry,omitzero"`
 }
 
 // Broken reports whether the last day of the promise is over.

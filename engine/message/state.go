@@ -52,6 +52,7 @@ type State struct {
 	// SubmittingAt is when the request was written, as soon as that is known; until then when it was recorded.
 	AcceptedAt, LookedUpAt, SubmittingAt, SubmittedAt, DeliveredAt, EndedAt time.Time
 	OpenedAt, IdentifiedAt, ViewedAt, AnsweredAt, RevokedAt                 time.Time
+	DisownedAt                                                              time.Time // and not readmitted since
 
 	Carrier string    // as last looked up
 	FoundBy string    // how: ByPorted, ByModule, ByRange
@@ -77,6 +78,8 @@ type State struct {
 	ResentTo ulid.ULID // it
 	Replaced bool      // one of them has a link of its own in place of this one's
 	Promise  *Promise  // the last
+
+	DisownedEntry ulid.ULID // as Disowning.Entry
 
 	borrows bool // strings alias the events' data
 }
@@ -217,6 +220,16 @@ func (s *State) Apply(e Event) error {
 			return err
 		}
 		s.Promise = &p
+	case Disowned:
+		var d Disowning
+		if err := e.decode(&d, s.borrows); err != nil {
+			return err
+		}
+		if s.DisownedAt.IsZero() {
+			s.DisownedAt, s.DisownedEntry = e.At, d.Entry
+		}
+	case Readmitted:
+		s.DisownedAt, s.DisownedEntry = time.Time{}, ulid.ULID{}
 	case Unlocked:
 		s.LockedStep = ""
 		s.LockedUntil, s.Failures, s.CodeFailures, s.CodesSent, s.Code = time.Time{}, 0, 0, 0, nil

@@ -27,7 +27,7 @@ const (
 )
 
 // Actions are the steps that a form may post to, below the link.
-var Actions = []string{"open", "identify", "code", "resend", "again", "answer", "checkout", "pay", "cancel", "state", "redirect", "promise", "identified"}
+var Actions = []string{"open", "identify", "code", "resend", "again", "answer", "checkout", "pay", "cancel", "state", "redirect", "promise", "identified", "stranger"}
 
 // elements is everything that a page may be made of.
 var elements = set(`html head meta title style body header footer main nav section article aside div p span a br hr wbr
@@ -54,6 +54,7 @@ var metaNames = set(`viewport format-detection color-scheme robots theme-color d
 var schemes = set(`tel mailto https http`)
 
 var (
+	aboutPath    = regexp.MustCompile(`^/s/[a-z0-9-]{1,64}$`)
 	documentPath = regexp.MustCompile(`^/documents/[A-Za-z0-9._~%-]{1,200}$`)
 	dataImage    = regexp.MustCompile(`^data:image/(png|gif|jpeg|webp);base64,[A-Za-z0-9+/=]*$`)
 	styleURL     = regexp.MustCompile(`(?i)url\s*\(\s*["']?([^"')]*)`)
@@ -204,19 +205,19 @@ func (c *checker) attribute(n *html.Node, name, key, value string) error {
 
 func (c *checker) href(value string) error {
 	if rest, ok := strings.CutPrefix(value, linkMark); ok {
-		if rest != "" && !documentPath.MatchString(rest) && !strings.HasPrefix(rest, "#") && rest != "?lang=ja" && rest != "?lang=en" {
-			return errors.New("a link goes to another place of the link than /documents/{name}")
+		if rest != "" && rest != "/stranger" && !documentPath.MatchString(rest) && !strings.HasPrefix(rest, "#") && rest != "?lang=ja" && rest != "?lang=en" {
+			return errors.New("a link goes to another place of the link than /stranger and /documents/{name}")
 		}
 		c.links++
 		return nil
 	}
-	if strings.HasPrefix(value, "#") {
+	if strings.HasPrefix(value, "#") || aboutPath.MatchString(value) {
 		return nil
 	}
 	// Browsers strip spaces and control characters inside a scheme; url.Parse refuses them.
 	u, err := url.Parse(value)
 	if err != nil || !schemes[strings.ToLower(u.Scheme)] {
-		return errors.New("a link must be tel:, mailto:, https:, http:, a fragment or below " + linkMark)
+		return errors.New("a link must be tel:, mailto:, https:, http:, a fragment, the sender's page /s/… or below " + linkMark)
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ func View(t *tenant.Tenant, view proto.View, lang string) *proto.Page {
 	if p.Brand.Color == "" {
 		p.Brand.Color = defaultColor
 	}
+	p.About = t.PublicPath()
 	return p
 }
 

@@ -314,3 +314,29 @@ func BenchmarkKeptLandingPage(b *testing.B) {
 		dst = p.Page(context.Background(), "water", View(water, proto.View_LANDING, "ja")).Append(dst[:0], "/a/SQND01gr", "0123456789012345678901")
 	}
 }
+
+// Whom a message is not for finds the way to say so on every page, whatever a renderer draws.
+func TestPageWithoutTheWayOutIsRefused(t *testing.T) {
+	r := serve(t)
+	p := open(r, nil, nil)
+	for _, view := range strangerViews {
+		m := sample(view)
+		m.MayDisown = true
+		require.Contains(t, string(p.Page(t.Context(), "water", m).Append(nil, "/a/SQND01gr", "x")), "/a/SQND01gr/stranger", view)
+	}
+	without := script(func(m *proto.Page) (*proto.RenderPageResponse, error) {
+		m.MayDisown = false
+		html, refused := standard.Render(m)
+		return &proto.RenderPageResponse{Html: html, Error: refused}, nil
+	})
+	r.script.Store(&without)
+	p = open(r, nil, nil)
+	for _, view := range strangerViews {
+		m := sample(view)
+		require.False(t, p.Page(t.Context(), "water", m).Plain, view)
+		m.MayDisown = true
+		h := p.Page(t.Context(), "water", m)
+		require.True(t, h.Plain, view)
+		require.Contains(t, string(h.Append(nil, "/a/SQND01gr", "x")), "/a/SQND01gr/stranger", view)
+	}
+}

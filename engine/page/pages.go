@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -182,6 +183,9 @@ func (p *Pages) draw(ctx context.Context, id tenant.ID, m *proto.Page) (h *HTML,
 		return nil, isRefused, fmt.Errorf("renderer refused the page: %s %s %s", e.Class, printable(e.Code), printable(e.Field))
 	}
 	style, err := check(res.Html)
+	if err == nil && m.MayDisown && slices.Contains(strangerViews, m.View) && !bytes.Contains(res.Html, []byte(linkMark+"/stranger")) {
+		err = errors.New("no link to " + linkMark + "/stranger, for whom it is not for")
+	}
 	if err != nil {
 		return nil, isRefused, fmt.Errorf("host refused the page: %w", err)
 	}

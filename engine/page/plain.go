@@ -38,8 +38,14 @@ var headings = map[proto.View][2]string{
 	proto.View_LOCKED:         {"入力できる回数を超えました", "Too many tries"},
 	proto.View_EXPIRED_VIEW:   {"有効期限が過ぎました", "This page has expired"},
 	proto.View_GONE:           {"ページが見つかりません", "Page not found"},
+	proto.View_STRANGER:       {"お心当たりのない方へ", "Not for you?"},
+	proto.View_STOPPED:        {"送信を停止しました", "The messages are stopped"},
+	proto.View_ABOUT:          {"SMSの見分け方", "How to tell our messages"},
 	proto.View_ANSWERED:       {"ご回答ありがとうございました", "Thank you for your answer"},
 }
+
+// strangerViews have the link for whom the message is not for.
+var strangerViews = []proto.View{proto.View_LANDING, proto.View_IDENTIFY, proto.View_CODE, proto.View_INFO, proto.View_LOCKED, proto.View_EXPIRED_VIEW}
 
 func plainTemplate(lang string) *template.Template {
 	say := func(ja, en string) string {
@@ -49,10 +55,11 @@ func plainTemplate(lang string) *template.Template {
 		return ja
 	}
 	return template.Must(template.New("plain").Funcs(template.FuncMap{
-		"say":     say,
-		"view":    func(v proto.View) string { return v.String() },
-		"segment": url.PathEscape,
-		"given":   func(item *proto.SurveyItem, choice string) bool { return slices.Contains(item.Answer, choice) },
+		"say":      say,
+		"view":     func(v proto.View) string { return v.String() },
+		"stranger": func(v proto.View) bool { return slices.Contains(strangerViews, v) },
+		"segment":  url.PathEscape,
+		"given":    func(item *proto.SurveyItem, choice string) bool { return slices.Contains(item.Answer, choice) },
 		"heading": func(v proto.View) string {
 			h, ok := headings[v]
 			if !ok {

@@ -40,6 +40,8 @@ type Brand struct {
 	Phone string `json:"phone" toml:"phone"`                     // contact shown on every page
 	Hours string `json:"hours,omitempty" toml:"hours,omitempty"` // 受付時間
 	Note  string `json:"note,omitempty" toml:"note,omitempty"`
+
+	Public Public `json:"public,omitzero" toml:"public"`
 }
 
 // PrePage is the page before the questions, with the button 認証画面へ.
@@ -88,6 +90,7 @@ type Agent struct {
 type Policy struct {
 	KanaLevel   string `json:"kana_level,omitempty" toml:"kana_level,omitempty"`       // L1, L2 (default), L3
 	CodeDigits  int    `json:"code_digits,omitempty" toml:"code_digits,omitempty"`     // 4 to 8, default 6
+	BirthYears  int    `json:"birth_years,omitempty" toml:"birth_years,omitempty"`     // over how many years the recipients' birth dates lie, 1 to 100; 0: over all. How easily a chain is guessed is worked out by it
 	CodesPerDay int    `json:"codes_per_day,omitempty" toml:"codes_per_day,omitempty"` // one-time codes a day in Asia/Tokyo, 1 to 10,000,000; default 10,000. From four fifths on it is told
 	// Of these codes, those that the API sends (/v1/verifications): for one of the tenant's keys, default four fifths of
 	// codes_per_day, so that whoever misuses a key leaves the pages theirs; and to numbers of one prefix (090-123…), default a
@@ -286,6 +289,7 @@ func (t *Tenant) Validate() []error {
 			bad(field, "has %d characters, %d are allowed", n, MaxNotice)
 		}
 	}
+	t.validatePublic(bad)
 	t.validateLists(bad)
 	p := t.Policy
 	if p.KanaLevel != "" && p.KanaLevel != "L1" && p.KanaLevel != "L2" && p.KanaLevel != "L3" {
@@ -293,6 +297,9 @@ func (t *Tenant) Validate() []error {
 	}
 	if p.CodeDigits != 0 && (p.CodeDigits < 4 || p.CodeDigits > 8) {
 		bad("policy.code_digits", "%d must be 4 to 8", p.CodeDigits)
+	}
+	if p.BirthYears < 0 || p.BirthYears > 100 {
+		bad("policy.birth_years", "%d must be 1 to 100", p.BirthYears)
 	}
 	for field, n := range map[string]int{"codes_per_day": p.CodesPerDay, "codes_per_key": p.CodesPerKey, "codes_per_prefix": p.CodesPerPrefix} {
 		if n < 0 || n > 10_000_000 {

@@ -91,6 +91,9 @@ func readAnswers(s *message.Survey, typed map[string][]string) (answers page.Ans
 			answers[i] = given
 		}
 	}
+	if len(answers) == 0 { // scanners press the button too: it is answered once
+		complete = false
+	}
 	return answers, complete
 }
 

@@ -2,7 +2,7 @@
 //
 // Three things decide what is shown, in this order:
 //
-//	standing   of the link: Gone, Expired, StateOnly, Open (standing.go)
+//	standing   of the link: Gone, Stopped, Expired, StateOnly, Open (standing.go)
 //	step       of the browser's session: Landing ─open─► Identify ─► Code ─► In
 //	state      of the message and of its claim
 //
@@ -15,6 +15,7 @@
 //	Code      the one-time code ─► In;  Resend
 //	Answer    the survey, once: the second of two at the same moment sees the first one's answer
 //	Checkout, Pay, Redirect, State, Cancel     the claim; engine/payment decides
+//	Disown    お心当たりのない方: the number is put on the do-not-send list, and the link shows nothing more (stranger.go)
 //
 // Each step changes the session and, by one commit, the stream; afterwards Show draws what is the case then. So a reload
 // repeats nothing, and after a crash the next Show tells the truth.

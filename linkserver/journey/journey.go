@@ -41,7 +41,12 @@ type Documents interface {
 	Get(ctx context.Context, scope tenant.Scope, id string) (name string, pdf []byte, err error)
 }
 
-// Options are the rooms that a journey leads through. All but Log and Now are required.
+// DoNotSend takes the word of people who got what is for somebody else. *donotsend.List implements it.
+type DoNotSend interface {
+	Disown(ctx context.Context, m store.Ref, at time.Time) error
+}
+
+// Options are the rooms that a journey leads through. All but CarrierLabel, LinkHost, Log and Now are required.
 type Options struct {
 	Store     *store.Store
 	Directory func() *tenant.Snapshot
@@ -49,9 +54,13 @@ type Options struct {
 	Identity  *identity.Identity
 	Claims    Claims
 	Documents Documents
+	DoNotSend DoNotSend
 	Pages     *page.Pages
-	Log       *slog.Logger
-	Now       func() time.Time
+	// CarrierLabel names a carrier to people; nil: by its code.
+	CarrierLabel func(name, lang string) string
+	LinkHost     string // of links of tenants without a host of their own
+	Log          *slog.Logger
+	Now          func() time.Time
 }
 
 // Journey is safe for concurrent use.
@@ -118,8 +127,11 @@ func (j *Journey) load(ctx context.Context, v *Visit) (*visit, error) {
 			return nil, fmt.Errorf("message %s: %w", v.Link.Message, err)
 		}
 	}
-	if !in.state.RevokedAt.IsZero() {
-		v.Standing = Gone // the stream decides
+	switch { // the stream decides
+	case !in.state.RevokedAt.IsZero():
+		v.Standing = Gone
+	case !in.state.DisownedAt.IsZero():
+		v.Standing = Stopped
 	}
 	return in, nil
 }
@@ -144,9 +156,12 @@ func conflict(err error) bool {
 // opening is how long after its submission an opening may be a machine's.
 const opening = 3 * time.Second
 
-// scanner matches programs that say what they are.
-var scanner = regexp.MustCompile(`(?i)bot\b|crawl|spider|preview|scan|fetch|monitor|facebookexternalhit|whatsapp|telegram|slack|discord|safelinks|` +
-	`proofpoint|mimecast|barracuda|curl/|wget/|python-|go-http-client|java/|okhttp|headless|^$`)
+// robot matches programs that say what they are. linkserver/web/testdata/robots.tsv
+var robot = regexp.MustCompile(`(?i)bot\b|crawl|spider|preview|facebookexternalhit|^whatsapp/|safelinks|proofpoint|mimecast|barracuda|inspect|embedly|` +
+	`iframely|cardyb|vkshare|archiver|expanse|slack-imgproxy|curl/|wget/|python-|go-http-client|java/|okhttp|headless|^$`)
+
+// vague matches what may be a program or the browser within one: a person who scanned a QR code.
+var vague = regexp.MustCompile(`(?i)scan|fetch|monitor|whatsapp|telegram|slack|discord`)
 
 // notBots are makers of phones whose names end like a robot's.
 var notBots = regexp.MustCompile(`(?i)cubot`)
@@ -158,11 +173,14 @@ func (j *Journey) doubt(v *visit) string {
 		return "early"
 	case !s.SubmittedAt.IsZero() && j.Now().Sub(s.SubmittedAt) < opening:
 		return "early"
-	case scanner.MatchString(notBots.ReplaceAllString(v.Agent, "")):
+	case v.robot(), vague.MatchString(v.Agent):
 		return "scanner"
 	}
 	return ""
 }
+
+// robot reports whether the visitor says that it is a program: what it presses, nobody wanted.
+func (v *Visit) robot() bool { return robot.MatchString(notBots.ReplaceAllString(v.Agent, "")) }
 
 // Open is the button of the landing page.
 func (j *Journey) Open(ctx context.Context, v *Visit) (Next, error) {
@@ -294,7 +312,7 @@ func (j *Journey) Again(ctx context.Context, v *Visit) (Next, error) {
 // Resend sends another code.
 func (j *Journey) Resend(ctx context.Context, v *Visit) (Next, error) {
 	in, err := j.load(ctx, v)
-	if err != nil || v.Standing < StateOnly || v.Session.Step != Code {
+	if err != nil || v.Standing < StateOnly || v.Session.Step != Code || v.robot() {
 		return again, err
 	}
 	return again, j.sendCode(ctx, in, false)

@@ -60,8 +60,8 @@ func (j *Journey) Show(ctx context.Context, v *Visit) (*Screen, error) {
 	note, unreadable := v.Session.Note, v.Session.Unreadable
 	defer func() { v.Session.Note, v.Session.Unreadable = NoNote, nil }()
 	switch {
-	case v.Standing == Gone:
-		return j.Gone(v.Lang), nil
+	case v.Standing < Expired:
+		return j.closed(v), nil
 	case v.Standing == Expired:
 		return j.expired(v), nil
 	case v.Session.Step == Landing && !j.skipsLanding(v):
@@ -71,8 +71,8 @@ func (j *Journey) Show(ctx context.Context, v *Visit) (*Screen, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v.Standing == Gone {
-		return j.Gone(v.Lang), nil
+	if v.Standing < Expired {
+		return j.closed(v), nil
 	}
 	switch {
 	case v.Session.Step == Landing && !asksAtOnce(in):
@@ -144,6 +144,7 @@ func (j *Journey) Returned(v *Visit) *Screen {
 func (j *Journey) view(v *Visit, view proto.View) *Screen {
 	t := j.Directory().Tenants[v.Link.Tenant]
 	s := &Screen{Tenant: v.Link.Tenant, Page: page.View(t, view, v.Lang)}
+	s.Page.MayDisown = mayDisown(v)
 	if v.Standing == Open {
 		s.Page.LinkExpires = expires(v.Link)
 	}
@@ -165,10 +166,10 @@ func (j *Journey) expired(v *Visit) *Screen {
 // link that asks for no identity gives everybody as many sessions as they like.
 const manyEvents = 500
 
-// viewed records the first page of a session that got in. Somebody else's event at the same moment leaves it to the next
-// page.
+// viewed records the first page of a session that got in, unless it may be a machine's that pressed the button. Somebody else's
+// event at the same moment leaves it to the next page.
 func (j *Journey) viewed(ctx context.Context, v *visit) error {
-	if v.Session.Viewed || (v.state.Version >= manyEvents && !v.state.ViewedAt.IsZero()) {
+	if v.Session.Viewed || j.doubt(v) != "" || (v.state.Version >= manyEvents && !v.state.ViewedAt.IsZero()) {
 		return nil
 	}
 	err := j.append(ctx, v, message.Viewed, nil)
@@ -365,7 +366,7 @@ func (j *Journey) Document(ctx context.Context, v *Visit, name string) (pdf []by
 		return nil, "", err
 	}
 	switch {
-	case v.Standing == Gone:
+	case v.Standing < StateOnly:
 		return nil, "", none
 	case name == receiptName && !in.state.Head.Claim.IsZero():
 		pdf, filename, err = j.Claims.Receipt(ctx, in.t, in.state.Head.Claim, v.Lang)

@@ -56,6 +56,7 @@ type Session struct {
 	Yen        int64  `json:"y,omitempty"` // the amount that was shown with it
 	Return     string `json:"r,omitempty"` // what the agent brings back
 	Away       *Away  `json:"a,omitempty"` // at Identify: on the way to the page that says who it is
+	Asked      int64  `json:"q,omitempty"` // Unix seconds: since when it has known what お心当たりのない方 does
 }
 
 // Away is a browser that is identified at another page.

@@ -16,6 +16,7 @@ type Standing byte
 
 const (
 	Gone      Standing = iota // unknown, revoked or past all: the same page
+	Stopped                   // whoever has it said that it is for somebody else
 	Expired                   // the sender's contact is shown
 	StateOnly                 // the state of its claim is shown, behind identity
 	Open
@@ -39,6 +40,10 @@ func (j *Journey) standing(ctx context.Context, l link.Link) (Standing, error) {
 	now := j.Now()
 	switch {
 	case l.Revoked || j.Directory().Tenants[l.Tenant] == nil:
+		return Gone, nil
+	case l.Disowned && now.Before(l.StateUntil):
+		return Stopped, nil
+	case l.Disowned:
 		return Gone, nil
 	case now.Before(l.Expires):
 		return Open, nil

@@ -18,8 +18,8 @@ import (
 const Reader = "links"
 
 // Check compares the entries of a directory that nobody has open with the record, changes nothing, and calls find with
-// each that does not agree. current says that Run has seen all of the record: then a link that was revoked there must be
-// revoked here. A link that is missing is no fault, it is asked for.
+// each that does not agree. current says that Run has seen all of the record: then a link that was revoked or
+// disowned there must be so here. A link that is missing is no fault, it is asked for.
 func Check(ctx context.Context, dir string, record Record, current bool, find func(l Link, what string)) error {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -52,10 +52,11 @@ func Check(ctx context.Context, dir string, record Record, current bool, find fu
 			continue
 		}
 		want, ok := Of(have.Ref(), &state.Head)
-		switch want.Revoked = !state.RevokedAt.IsZero(); {
+		want.Revoked, want.Disowned = !state.RevokedAt.IsZero(), !state.DisownedAt.IsZero()
+		switch {
 		case !ok || want.Token != have.Token:
 			find(have, "the message has another link")
-		case want.Revoked && !have.Revoked && !current:
+		case (want.Revoked != have.Revoked || want.Disowned != have.Disowned) && !current:
 		case !bytes.Equal(appendEntry(nil, want), it.Value()):
 			find(have, "it says something else than the message")
 		}

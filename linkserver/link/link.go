@@ -28,6 +28,7 @@ type Link struct {
 	Expires    time.Time // content, answers and new attempts end here
 	StateUntil time.Time // what was paid or issued is shown until here at least; never before Expires
 	Revoked    bool
+	Disowned   bool // whoever has it said that it is for somebody else
 	Identity   bool // something must be known or held before the page is shown
 	Claim      bool // it asks for money
 }
@@ -69,6 +70,7 @@ const (
 	flagRevoked  = 1 << 0
 	flagIdentity = 1 << 1
 	flagClaim    = 1 << 2
+	flagDisowned = 1 << 3
 )
 
 var errEntry = errors.New("entry of a link cannot be read")
@@ -83,6 +85,9 @@ func appendEntry(dst []byte, l Link) []byte {
 	}
 	if l.Claim {
 		flags |= flagClaim
+	}
+	if l.Disowned {
+		flags |= flagDisowned
 	}
 	dst = append(dst, entryVersion, flags)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(l.Expires.Unix()))
@@ -100,6 +105,7 @@ func parseEntry(token string, v []byte) (Link, error) {
 		Expires:    time.Unix(int64(binary.BigEndian.Uint64(v[2:])), 0).UTC(),
 		StateUntil: time.Unix(int64(binary.BigEndian.Uint64(v[10:])), 0).UTC(),
 		Revoked:    v[1]&flagRevoked != 0, Identity: v[1]&flagIdentity != 0, Claim: v[1]&flagClaim != 0,
+		Disowned: v[1]&flagDisowned != 0,
 	}
 	copy(l.Message[:], v[18:])
 	return l, nil

@@ -47,7 +47,7 @@ type Links struct {
 	metrics *metrics
 	now     func() time.Time
 
-	// keeping orders what is kept after a miss against what Run marks: a revocation is never overwritten by a state
+	// keeping orders what is kept after a miss against what Renew writes: a revocation is never overwritten by a state
 	// that was read before it.
 	keeping sync.Mutex
 }
@@ -145,7 +145,7 @@ func (s *Links) Get(ctx context.Context, token string) (Link, bool, error) {
 	if !ok || l.Token != token {
 		return Link{}, false, nil
 	}
-	l.Revoked = !state.RevokedAt.IsZero()
+	l.Revoked, l.Disowned = !state.RevokedAt.IsZero(), !state.DisownedAt.IsZero()
 	s.keeping.Lock()
 	defer s.keeping.Unlock()
 	if newer, ok, err := s.Kept(token); ok || err != nil {
@@ -205,19 +205,12 @@ func (s *Links) Run(ctx context.Context) error {
 
 func (s *Links) follow(ctx context.Context, batch []store.Event) error {
 	for _, e := range batch {
-		if e.Ref.Kind != store.Message || message.Type(e.Type) != message.Revoked {
+		if e.Ref.Kind != store.Message {
 			continue
 		}
-		state, err := s.state(ctx, e.Ref)
-		if errors.Is(err, store.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if l, ok := Of(e.Ref, &state.Head); ok {
-			l.Revoked = true
-			if err := s.revoke(l); err != nil {
+		switch message.Type(e.Type) {
+		case message.Revoked, message.Disowned, message.Readmitted:
+			if err := s.Renew(ctx, e.Ref); err != nil {
 				return err
 			}
 		}
@@ -225,12 +218,30 @@ func (s *Links) follow(ctx context.Context, batch []store.Event) error {
 	return nil
 }
 
-// revoke is synced: the reader's place in the store moves on behind it.
-func (s *Links) revoke(l Link) error {
-	s.keeping.Lock()
+// Renew writes the entry of a message's link as the store has it now: whoever closed or opened a link and does not want to wait
+// for Run. A message that is gone is no error.
+func (s *Links) Renew(ctx context.Context, ref store.Ref) error {
+	s.keeping.Lock() // while it is read as well: who writes last has read last
 	defer s.keeping.Unlock()
+	state, err := s.state(ctx, ref)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	l, ok := Of(ref, &state.Head)
+	if !ok {
+		return nil
+	}
+	l.Revoked, l.Disowned = !state.RevokedAt.IsZero(), !state.DisownedAt.IsZero()
+	return s.mark(l)
+}
+
+// mark is synced: the reader's place in the store moves on behind it.
+func (s *Links) mark(l Link) error {
 	if err := s.db.Set([]byte(l.Token), appendEntry(nil, l), pebble.Sync); err != nil {
-		return fmt.Errorf("mark a link revoked: %w", err)
+		return fmt.Errorf("mark a link: %w", err)
 	}
 	return nil
 }

@@ -1,11 +1,14 @@
 // Package web serves links to recipients, and webhooks to payment agents: the one listener that strangers reach.
 //
 //	GET, HEAD /a/{token}                     what the link shows to this browser
-//	POST      /a/{token}/{step}              open, identify, code, resend, answer, checkout, pay, cancel, state, redirect
+//	POST      /a/{token}/{step}              open, identify, code, resend, answer, checkout, pay, cancel, state, redirect,
+//	                                         stranger
+//	GET       /a/{token}/stranger            お心当たりのない方: what the step of that name would do
 //	GET       /a/{token}/return              back from an agent's page: a button, for the browser that left
 //	GET       /a/{token}/documents/{name}    a PDF, for a session that got in
 //	any       /hooks/{path}                  engine/payment
-//	GET       /robots.txt                    nothing is for robots
+//	GET       /s/{tenant}                    how the tenant's messages are told from others', for anybody; "/" where the host is its own
+//	GET       /robots.txt                    nothing else is for robots
 //
 // ("a" stands for any one lower-case letter.) A POST does one step of linkserver/journey and answers 303 to the link, so
 // that what is seen is always the answer to a GET and a reload repeats nothing. There is no script: the page of a payment

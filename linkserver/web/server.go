@@ -140,7 +140,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 
 // place is what a path names.
 type place struct {
-	route string // link, step, return, document
+	route string // link, step, stranger, return, document
 	token string // with its letter: "a/SQND01gr"
 	name  string // of the step or the document
 }
@@ -201,12 +201,15 @@ func (s *Server) route(ctx *fasthttp.RequestCtx) string {
 	get := ctx.IsGet() || ctx.IsHead()
 	if path == "/robots.txt" && get {
 		ctx.SetContentType("text/plain; charset=utf-8")
-		ctx.SetBodyString("User-agent: *\nDisallow: /\n")
+		ctx.SetBodyString("User-agent: *\nAllow: /s/\nDisallow: /\n")
 		return "robots"
 	}
 	if path == journey.ReturnPath && get {
 		s.cameBack(ctx, c)
 		return "return"
+	}
+	if get && s.public(ctx, path) {
+		return "public"
 	}
 	p, ok := parsePath(path)
 	if path == "/favicon.ico" && get { // browsers ask for it and complain of a 404
@@ -221,6 +224,8 @@ func (s *Server) route(ctx *fasthttp.RequestCtx) string {
 	switch {
 	case !ok:
 		p.route = "link"
+	case p.route == "step" && p.name == strangerStep && get:
+		p.route = "stranger" // what the step would do
 	case p.route == "step" && !ctx.IsPost(), p.route != "step" && !get:
 		ctx.Response.Header.Set("Allow", map[bool]string{true: "POST", false: "GET, HEAD"}[p.route == "step"])
 		s.bare(ctx, fasthttp.StatusMethodNotAllowed)
@@ -260,6 +265,14 @@ func (s *Server) visit(ctx *fasthttp.RequestCtx, c client, p place) {
 		ctx.SetContentType("text/html; charset=utf-8")
 	case p.route == "step":
 		s.step(ctx, work, c, v, known, p.name)
+	case p.route == "stranger":
+		screen := s.o.Journey.Stranger(v)
+		if screen == nil {
+			s.back(ctx, v)
+			return
+		}
+		s.keep(ctx, c, session)
+		s.show(ctx, v, screen, 0)
 	case p.route == "document":
 		s.document(ctx, work, v, p.name)
 	case p.route == "return":
@@ -347,6 +360,9 @@ func (s *Server) step(ctx *fasthttp.RequestCtx, work context.Context, c client, 
 	}
 }
 
+// strangerStep has a page of its own before it, at its address.
+const strangerStep = "stranger"
+
 var errNoStep = errors.New("there is no such step")
 
 func (s *Server) act(work context.Context, v *journey.Visit, name string, args *fasthttp.Args) (journey.Next, error) {
@@ -381,6 +397,8 @@ func (s *Server) act(work context.Context, v *journey.Visit, name string, args *
 		return j.Redirect(work, v)
 	case "promise":
 		return j.Promise(work, v, one("promise"))
+	case strangerStep:
+		return j.Disown(work, v)
 	case "state":
 		return j.State(work, v)
 	case "cancel":
@@ -414,30 +432,17 @@ func (s *Server) show(ctx *fasthttp.RequestCtx, v *journey.Visit, screen *journe
 		switch screen.Page.View {
 		case proto.View_GONE:
 			status = fasthttp.StatusNotFound
-		case proto.View_EXPIRED_VIEW:
+		case proto.View_EXPIRED_VIEW, proto.View_STOPPED:
 			status = fasthttp.StatusGone
 		default:
 			status = fasthttp.StatusOK
 		}
 	}
-	html := s.o.Pages.Page(context.Background(), screen.Tenant, screen.Page)
-	style, action := "'none'", "'self'"
-	if html.Style != "" {
-		style = "'" + html.Style + "'"
-	}
-	if screen.Agent != "" {
-		action += " " + screen.Agent
-	}
-	ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'; style-src "+style+"; img-src 'self' data:; form-action "+action+
-		"; base-uri 'none'; frame-ancestors 'none'")
-	ctx.SetContentType("text/html; charset=utf-8")
-	ctx.SetStatusCode(status)
 	form := ""
 	if v.Session.Token != "" {
 		form = s.seal.formToken(v.Session)
 	}
-	body := ctx.Response.SwapBody(nil) // memory of an earlier answer
-	ctx.Response.SwapBody(html.Append(body[:0], "/"+v.Link.Token, form))
+	s.draw(ctx, screen, status, "/"+v.Link.Token, form)
 }
 
 func (s *Server) document(ctx *fasthttp.RequestCtx, work context.Context, v *journey.Visit, name string) {

@@ -489,6 +489,7 @@ func TestGoneIsAlwaysTheSame(t *testing.T) {
 	held := w.opened(revoked)
 	held.submit("identify", rightAnswers())
 	w.revoke(revoked)
+	w.must(w.links.Renew(t.Context(), revoked.ref)) // without waiting until it is followed
 	w.pass(3 * time.Minute)
 
 	seen := map[string]shown{}
@@ -617,7 +618,7 @@ func TestHeadersOfEveryPage(t *testing.T) {
 	require.Contains(t, cookie, "HttpOnly")
 	require.Contains(t, cookie, "SameSite=Lax")
 	require.NotContains(t, cookie, strings.TrimPrefix(m.token, "a/"))
-	require.Equal(t, "User-agent: *\nDisallow: /\n", w.newBrowser().get("/robots.txt").body)
+	require.Equal(t, "User-agent: *\nAllow: /s/\nDisallow: /\n", w.newBrowser().get("/robots.txt").body)
 	require.Equal(t, http.StatusMethodNotAllowed, w.newBrowser().get(w.path(m)+"/open").status)
 	require.Equal(t, http.StatusMethodNotAllowed, w.newBrowser().post(w.path(m), nil).status)
 	require.Equal(t, http.StatusNoContent, w.newBrowser().get("/favicon.ico").status)

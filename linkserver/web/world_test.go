@@ -31,6 +31,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/identity"
+	"github.com/kakitome/kakitome/engine/inbound/donotsend"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/payment"
@@ -238,6 +239,7 @@ type world struct {
 	identity *identity.Identity
 	payments *payment.Payments
 	docs     *document.Documents
+	stops    *donotsend.List
 	modules  *modules
 	out      *outbox
 	log      *bytes.Buffer
@@ -317,7 +319,7 @@ func newWorld(t testing.TB, config Config) *world {
 	running.Go(func() { w.links.Run(following) })
 	t.Cleanup(func() { stop(); running.Wait() })
 
-	w.docs = document.New(w.store, w.now)
+	w.docs, w.stops = document.New(w.store, w.now), donotsend.New(w.store)
 	w.identity = identity.New(identity.Options{Store: w.store, Auths: w.modules, Modules: []string{"auth/knowledge", "auth/otp_sms", "auth/oidc"}, Sender: w.out, Log: log, Now: w.now})
 	pay := payment.DefaultConfig()
 	pay.WebhookBase = "https://hooks.example.jp/hooks/"
@@ -332,7 +334,7 @@ func newWorld(t testing.TB, config Config) *world {
 		Config: config, Pages: pages, Webhooks: w.payments, SessionKey: secret, Log: log, Now: w.now,
 		Journey: journey.New(journey.Options{
 			Store: w.store, Directory: w.tenants.Now, Links: w.links, Identity: w.identity, Claims: w.payments,
-			Documents: w.docs, Pages: pages, Log: log, Now: w.now,
+			Documents: w.docs, DoNotSend: w.stops, Pages: pages, LinkHost: "sms.example.jp", Log: log, Now: w.now,
 		}),
 	})
 	w.must(err)

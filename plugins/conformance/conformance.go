@@ -334,6 +334,7 @@ func page(view proto.View, lang string) *proto.Page {
 		Voucher:      &proto.Voucher{PaymentNumber: "12345678901", ConfirmationNumber: "1234", Stores: stores, Expires: due},
 		RedirectHost: "pay.example.com",
 		Message:      "もう一度お試しください。",
+		MayDisown:    true, About: "/s/tenant",
 	}
 }
 
@@ -351,6 +352,10 @@ func (m *module) pagesAreComplete(t *testing.T) {
 			require.Contains(t, html, "<!doctype html", "%v", view)
 			require.Contains(t, html, `lang="`+lang, "%v", view)
 			require.NotContains(t, html, "<script", "%v", view)
+			switch view {
+			case proto.View_LANDING, proto.View_IDENTIFY, proto.View_CODE, proto.View_LOCKED, proto.View_EXPIRED_VIEW, proto.View_INFO:
+				require.Contains(t, html, "__link__/stranger", "%v: no way for whom it is not for", view)
+			}
 			require.LessOrEqual(t, len(once.Html), 512<<10, "%v", view)
 			twice, err := proto.NewRenderClient(m.conn).RenderPage(t.Context(), in)
 			require.NoError(t, err)

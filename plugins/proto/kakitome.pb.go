@@ -315,6 +315,9 @@ const (
 	View_GONE             View = 14 // unknown, revoked, past everything: the same page
 	View_FAULT            View = 15 // something failed on our side; nothing was lost
 	View_ANSWERED         View = 16 // the survey was answered just now
+	View_STRANGER         View = 17 // お心当たりのない方: what happens, and one button: a form to __LINK__/stranger
+	View_STOPPED          View = 18 // whoever has the link said that it is for somebody else: nothing more is shown or sent
+	View_ABOUT            View = 19 // how this sender's messages are told from others': title, lead, rows, closing; nobody's in particular, no form
 )
 
 // Enum value maps for View.
@@ -337,6 +340,9 @@ var (
 		14: "GONE",
 		15: "FAULT",
 		16: "ANSWERED",
+		17: "STRANGER",
+		18: "STOPPED",
+		19: "ABOUT",
 	}
 	View_value = map[string]int32{
 		"VIEW_UNSPECIFIED": 0,
@@ -356,6 +362,9 @@ var (
 		"GONE":             14,
 		"FAULT":            15,
 		"ANSWERED":         16,
+		"STRANGER":         17,
+		"STOPPED":          18,
+		"ABOUT":            19,
 	}
 )
 
@@ -1493,11 +1502,13 @@ func (x *CanonicalItem) GetValue() string {
 	return ""
 }
 
-// CanonicalForm is what is hashed and compared by the host: never stored plain, never logged.
+// CanonicalForm is what is hashed and compared by the host: never stored plain, never logged. one_in is AuthField.one_in for
+// this very answer, where its length says more; 0: that of its field.
 type CanonicalForm struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Form          string                 `protobuf:"bytes,1,opt,name=form,proto3" json:"form,omitempty"`
 	Error         *Error                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	OneIn         uint64                 `protobuf:"varint,3,opt,name=one_in,json=oneIn,proto3" json:"one_in,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1544,6 +1555,13 @@ func (x *CanonicalForm) GetError() *Error {
 		return x.Error
 	}
 	return nil
+}
+
+func (x *CanonicalForm) GetOneIn() uint64 {
+	if x != nil {
+		return x.OneIn
+	}
+	return 0
 }
 
 type CanonicalRequest struct {
@@ -4407,9 +4425,9 @@ func (x *Claim) GetReceiptNumber() string {
 
 // Page is the whole model of one view. It holds nothing of one request: the renderer writes the placeholders
 // __LINK__ (the link's own path, "/a/xxxxxxxxxx") and __FORM__ (the form token) literally and the host fills them.
-// Forms are POST to __LINK__/open, /identify, /code, /resend, /again, /answer, /checkout, /pay, /cancel, /state, /redirect or /promise, with a
-// hidden input "form" of value __FORM__. Links of the page's own go to __LINK__, __LINK__?lang=ja, __LINK__?lang=en and
-// __LINK__/documents/{name}. No script, no foreign resource; styles in one <style> element.
+// Forms are POST to __LINK__/open, /identify, /code, /resend, /again, /answer, /checkout, /pay, /cancel, /state, /redirect, /promise or /stranger, with a
+// hidden input "form" of value __FORM__. Links of the page's own go to __LINK__, __LINK__?lang=ja, __LINK__?lang=en,
+// __LINK__/stranger and __LINK__/documents/{name}, and to about. No script, no foreign resource; styles in one <style> element.
 type Page struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	View            View                   `protobuf:"varint,1,opt,name=view,proto3,enum=kakitome.plugin.v0.View" json:"view,omitempty"`
@@ -4437,12 +4455,14 @@ type Page struct {
 	CanChangeMethod bool                   `protobuf:"varint,23,opt,name=can_change_method,json=canChangeMethod,proto3" json:"can_change_method,omitempty"` // VOUCHER, REDIRECT
 	ExpiredPayment  bool                   `protobuf:"varint,24,opt,name=expired_payment,json=expiredPayment,proto3" json:"expired_payment,omitempty"`      // VOUCHER: the due date has passed
 	Preview         bool                   `protobuf:"varint,25,opt,name=preview,proto3" json:"preview,omitempty"`                                          // shown in the console: marked as such
-	Message         string                 `protobuf:"bytes,26,opt,name=message,proto3" json:"message,omitempty"`                                           // FAULT: what to do, in lang
+	Message         string                 `protobuf:"bytes,26,opt,name=message,proto3" json:"message,omitempty"`                                           // FAULT: what to do, in lang; STRANGER: why nothing was done yet
 	Identify        bool                   `protobuf:"varint,27,opt,name=identify,proto3" json:"identify,omitempty"`                                        // LANDING: an identity check follows; RETURNED: back from the page that identifies, a form to __LINK__/identified
 	Unreadable      bool                   `protobuf:"varint,28,opt,name=unreadable,proto3" json:"unreadable,omitempty"`                                    // CODE: what was typed is no code; IDENTIFY: some of fields are
 	CanAskAgain     bool                   `protobuf:"varint,30,opt,name=can_ask_again,json=canAskAgain,proto3" json:"can_ask_again,omitempty"`             // CODE: questions came before; a form to __LINK__/again leads back to them, for who got no code
 	StaysLocked     bool                   `protobuf:"varint,29,opt,name=stays_locked,json=staysLocked,proto3" json:"stays_locked,omitempty"`               // LOCKED: it does not end by itself; only the sender can end it
 	Promise         *Promise               `protobuf:"bytes,40,opt,name=promise,proto3" json:"promise,omitempty"`                                           // INFO: what the payer may say, or said, of the payment; none: nothing is asked
+	MayDisown       bool                   `protobuf:"varint,41,opt,name=may_disown,json=mayDisown,proto3" json:"may_disown,omitempty"`                     // LANDING, IDENTIFY, CODE, LOCKED, EXPIRED_VIEW, INFO: a link to __LINK__/stranger must be there
+	About           string                 `protobuf:"bytes,42,opt,name=about,proto3" json:"about,omitempty"`                                               // path of the sender's ABOUT page, for a link ("/s/mizu"); empty: there is none
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -4692,6 +4712,20 @@ func (x *Page) GetPromise() *Promise {
 		return x.Promise
 	}
 	return nil
+}
+
+func (x *Page) GetMayDisown() bool {
+	if x != nil {
+		return x.MayDisown
+	}
+	return false
+}
+
+func (x *Page) GetAbout() string {
+	if x != nil {
+		return x.About
+	}
+	return ""
 }
 
 // Promise is offered as POST __LINK__/promise with a control "promise" of value paid, tomorrow or day_after.
@@ -5776,10 +5810,11 @@ const file_kakitome_proto_rawDesc = "" +
 	"\rCanonicalItem\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x14\n" +
 	"\x05level\x18\x02 \x01(\tR\x05level\x12\x14\n" +
-	"\x05value\x18\x03 \x01(\tR\x05value\"T\n" +
+	"\x05value\x18\x03 \x01(\tR\x05value\"k\n" +
 	"\rCanonicalForm\x12\x12\n" +
 	"\x04form\x18\x01 \x01(\tR\x04form\x12/\n" +
-	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"y\n" +
+	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\x12\x15\n" +
+	"\x06one_in\x18\x03 \x01(\x04R\x05oneIn\"y\n" +
 	"\x10CanonicalRequest\x12,\n" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x127\n" +
 	"\x05items\x18\x02 \x03(\v2!.kakitome.plugin.v0.CanonicalItemR\x05items\"L\n" +
@@ -6027,7 +6062,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x05lines\x18\x05 \x03(\v2\x1c.kakitome.plugin.v0.LineItemR\x05lines\x12\"\n" +
 	"\rpaid_at_store\x18\x06 \x01(\tR\vpaidAtStore\x123\n" +
 	"\apaid_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06paidAt\x12%\n" +
-	"\x0ereceipt_number\x18\b \x01(\tR\rreceiptNumber\"\xbf\t\n" +
+	"\x0ereceipt_number\x18\b \x01(\tR\rreceiptNumber\"\xf4\t\n" +
 	"\x04Page\x12,\n" +
 	"\x04view\x18\x01 \x01(\x0e2\x18.kakitome.plugin.v0.ViewR\x04view\x12\x12\n" +
 	"\x04lang\x18\x02 \x01(\tR\x04lang\x12/\n" +
@@ -6064,7 +6099,10 @@ const file_kakitome_proto_rawDesc = "" +
 	"unreadable\x12\"\n" +
 	"\rcan_ask_again\x18\x1e \x01(\bR\vcanAskAgain\x12!\n" +
 	"\fstays_locked\x18\x1d \x01(\bR\vstaysLocked\x125\n" +
-	"\apromise\x18( \x01(\v2\x1b.kakitome.plugin.v0.PromiseR\apromise\"k\n" +
+	"\apromise\x18( \x01(\v2\x1b.kakitome.plugin.v0.PromiseR\apromise\x12\x1d\n" +
+	"\n" +
+	"may_disown\x18) \x01(\bR\tmayDisown\x12\x14\n" +
+	"\x05about\x18* \x01(\tR\x05about\"k\n" +
 	"\aPromise\x12\x12\n" +
 	"\x04word\x18\x01 \x01(\tR\x04word\x12*\n" +
 	"\x02by\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02by\x12 \n" +
@@ -6188,7 +6226,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\n" +
 	"\x06FAILED\x10\x05\x12\f\n" +
 	"\bCANCELED\x10\x06\x12\v\n" +
-	"\aEXPIRED\x10\a*\xf2\x01\n" +
+	"\aEXPIRED\x10\a*\x98\x02\n" +
 	"\x04View\x12\x14\n" +
 	"\x10VIEW_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aLANDING\x10\x01\x12\f\n" +
@@ -6208,7 +6246,10 @@ const file_kakitome_proto_rawDesc = "" +
 	"\fEXPIRED_VIEW\x10\r\x12\b\n" +
 	"\x04GONE\x10\x0e\x12\t\n" +
 	"\x05FAULT\x10\x0f\x12\f\n" +
-	"\bANSWERED\x10\x10*j\n" +
+	"\bANSWERED\x10\x10\x12\f\n" +
+	"\bSTRANGER\x10\x11\x12\v\n" +
+	"\aSTOPPED\x10\x12\x12\t\n" +
+	"\x05ABOUT\x10\x13*j\n" +
 	"\fDocumentKind\x12\x1d\n" +
 	"\x19DOCUMENT_KIND_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +

@@ -37,7 +37,7 @@ type Addition struct {
 	Number carrier.Number
 	Reason Reason
 	Note   string // at most MaxNote characters; no personal data belongs there
-	By     string // "phone", "user:<login>", "key:<name>"
+	By     string // "phone", "link", "user:<login>", "key:<name>"
 	At     time.Time
 }
 

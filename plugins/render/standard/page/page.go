@@ -27,9 +27,10 @@
 //	ACCEPTED                /state      –
 //	REDIRECT                /redirect   –
 //	INFO                    /promise    promise: paid, tomorrow or day_after
+//	STRANGER                /stranger   –
 //
 // Links (GET) go to __LINK__ (back, try again), to __LINK__?lang=ja and ?lang=en at the foot of a page whose sender is
-// known, and to __LINK__/documents/{name}.
+// known, to __LINK__/stranger where the model says so, to __LINK__/documents/{name}, and to the sender's page /s/….
 package page
 
 import (
@@ -97,6 +98,9 @@ func parse(lang wording.Lang) *template.Template {
 	return template.Must(t.New("style").Parse(string(style)))
 }
 
+// aboutPath is what About may be.
+var aboutPath = regexp.MustCompile(`^/s/[a-z0-9-]{1,64}$`)
+
 // Views are the views that Render draws, in the contract's order.
 func Views() []proto.View {
 	var views []proto.View
@@ -117,6 +121,7 @@ type model struct {
 	Sender   string // the brand's name; empty on GONE
 	Alert    bool   // an error is announced
 	Contact  bool   // the footer is shown
+	Open     bool   // it is for everybody: nothing in it is of a message
 	Colours  struct{ Brand, OnBrand, Accent string }
 
 	VoucherExpires              *timestamppb.Timestamp
@@ -167,6 +172,10 @@ func newModel(p *proto.Page) (*model, *proto.Error) {
 	}
 	m.Contact = m.Brand.Name != "" && (m.Brand.Phone != "" || m.Brand.Note != "" || m.Brand.Hours != "")
 	m.Alert = m.Mismatch || m.Incomplete || m.Unreadable || m.View == proto.View_LOCKED
+	m.Open = m.View == proto.View_ABOUT
+	if !aboutPath.MatchString(m.About) {
+		m.About = "" // no address of ours
+	}
 	m.Heading = heading(m)
 	brand := parseColour(m.Brand.Color)
 	m.Colours.Brand, m.Colours.OnBrand, m.Colours.Accent = brand.String(), textOn(brand).String(), accentOf(brand).String()
@@ -282,6 +291,15 @@ func heading(m *model) string {
 		return say("有効期限が過ぎました", "This page has expired")
 	case proto.View_GONE:
 		return say("ページが見つかりません", "Page not found")
+	case proto.View_STRANGER:
+		return say("お心当たりのない方へ", "Not for you?")
+	case proto.View_STOPPED:
+		return say("送信を停止しました", "The messages are stopped")
+	case proto.View_ABOUT:
+		if m.Title != "" {
+			return m.Title
+		}
+		return say("SMSの見分け方", "How to tell our messages")
 	case proto.View_ANSWERED:
 		return say("ご回答ありがとうございました", "Thank you for your answer")
 	default:

@@ -99,9 +99,10 @@ func everyView() map[string]*proto.Page {
 	docs := []*proto.DocumentLink{{Name: "kenshin-2026-11.pdf", Title: "検針票（2026年11月分）", Bytes: 123456}, {Name: "riyou", Title: "ご利用の手引き"}}
 	pages := map[string]*proto.Page{
 		"01-landing":             {View: proto.View_LANDING, LinkExpires: expires, Identify: true},
+		"01-landing-stranger":    {View: proto.View_LANDING, LinkExpires: expires, Identify: true, MayDisown: true, About: "/s/water"},
 		"01-landing-open":        {View: proto.View_LANDING, LinkExpires: expires},
 		"01-landing-lead":        {View: proto.View_LANDING, Identify: true, Title: "お支払いのお願い", Lead: notice, LinkExpires: expires, Preview: true},
-		"02-identify":            {View: proto.View_IDENTIFY, Fields: questions()},
+		"02-identify":            {View: proto.View_IDENTIFY, Fields: questions(), MayDisown: true, About: "/s/water"},
 		"02-identify-split":      {View: proto.View_IDENTIFY, Fields: splitName(questions())},
 		"02-identify-split-bad":  {View: proto.View_IDENTIFY, Fields: splitName(unreadable(questions())), Unreadable: true},
 		"02-identify-mismatch":   {View: proto.View_IDENTIFY, Fields: questions(), Mismatch: true},
@@ -137,13 +138,19 @@ func everyView() map[string]*proto.Page {
 		"09-waiting":             {View: proto.View_WAITING, Claim: claim()},
 		"10-accepted":            {View: proto.View_ACCEPTED, Claim: paid, Rows: rows()[:3]},
 		"11-confirmed":           {View: proto.View_CONFIRMED_VIEW, Claim: paid, Methods: []*proto.MethodChoice{{Code: "x", Label: "コンビニ支払"}}, ReceiptDocument: "receipt-199999999999.pdf", Documents: docs},
-		"12-locked":              {View: proto.View_LOCKED},
+		"12-locked":              {View: proto.View_LOCKED, MayDisown: true, About: "/s/water"},
 		"12-locked-for-good":     {View: proto.View_LOCKED, StaysLocked: true},
-		"13-expired":             {View: proto.View_EXPIRED_VIEW, LinkExpires: expires},
+		"13-expired":             {View: proto.View_EXPIRED_VIEW, LinkExpires: expires, MayDisown: true, About: "/s/water"},
 		"14-gone":                {View: proto.View_GONE},
 		"15-fault":               {View: proto.View_FAULT},
 		"15-fault-message":       {View: proto.View_FAULT, Message: "お支払い番号を発行できませんでした。しばらくしてから、もう一度お試しください。"},
 		"16-answered":            {View: proto.View_ANSWERED, Survey: answered()},
+		"17-stranger":            {View: proto.View_STRANGER, About: "/s/water"},
+		"17-stranger-too-soon":   {View: proto.View_STRANGER, Message: "まだ停止していません。内容をお読みのうえ、もう一度ボタンを押してください。停止できないときは、お問い合わせ先までご連絡ください。"},
+		"18-stopped":             {View: proto.View_STOPPED, About: "/s/water"},
+		"19-about": {View: proto.View_ABOUT, Title: "〇〇県水道局のSMSの見分け方", Lead: "SMSが届いて、〇〇県水道局からのものか迷われたときは、次の内容とお比べください。",
+			Rows:    []*proto.Row{{Item: "正式名称", Value: "〇〇県水道局"}, {Item: "公式サイト", Value: "https://www.example.jp/"}, {Item: "送信元の番号（NTTドコモ）", Value: "0312345678"}, {Item: "URLのドメイン", Value: "sms.example.jp"}},
+			Closing: "SMSやURLの先のページで、次のものをおたずねすることはありません。\n・マイナンバー\n・アプリのインストール"},
 	}
 	for name, p := range pages {
 		if p.View != proto.View_GONE {

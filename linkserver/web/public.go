@@ -1,0 +1,63 @@
+package web
+
+import (
+	"context"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/linkserver/journey"
+)
+
+// publicPath is where a tenant's public page is, before its id. A token of the letter s is never taken for an id: it has capital
+// letters, or no tenant is called so.
+const publicPath = "/s/"
+
+// publicLife is how long, in seconds, a public page may be kept by browsers and proxies.
+const publicLife = "3600"
+
+// public answers with a tenant's public page, if the path is that of one, or "/" on a host that is a tenant's own. Nothing is kept
+// of the visitor: the page is the same for everybody.
+func (s *Server) public(ctx *fasthttp.RequestCtx, path string) bool {
+	id, ok := strings.CutPrefix(path, publicPath)
+	if path == "/" {
+		id = string(s.o.Journey.PublicAt(string(ctx.Host())))
+		ok = id != ""
+	}
+	if !ok || strings.Contains(id, "/") {
+		return false
+	}
+	lang := string(ctx.QueryArgs().Peek("lang"))
+	if lang != "ja" && lang != "en" {
+		lang = preferred(string(ctx.Request.Header.Peek("Accept-Language")))
+	}
+	screen := s.o.Journey.Public(tenant.ID(id), lang)
+	if screen == nil {
+		return false
+	}
+	s.draw(ctx, screen, fasthttp.StatusOK, publicPath+string(screen.Tenant), "")
+	h := &ctx.Response.Header
+	h.Set("Cache-Control", "public, max-age="+publicLife)
+	h.Set("Vary", "Accept-Language")
+	h.Del("X-Robots-Tag") // whoever looks for the sender shall find it
+	return true
+}
+
+// draw draws a screen. link fills the page's own addresses, form its forms.
+func (s *Server) draw(ctx *fasthttp.RequestCtx, screen *journey.Screen, status int, link, form string) {
+	html := s.o.Pages.Page(context.Background(), screen.Tenant, screen.Page)
+	style, action := "'none'", "'self'"
+	if html.Style != "" {
+		style = "'" + html.Style + "'"
+	}
+	if screen.Agent != "" {
+		action += " " + screen.Agent
+	}
+	ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'; style-src "+style+"; img-src 'self' data:; form-action "+action+
+		"; base-uri 'none'; frame-ancestors 'none'")
+	ctx.SetContentType("text/html; charset=utf-8")
+	ctx.SetStatusCode(status)
+	body := ctx.Response.SwapBody(nil) // memory of an earlier answer
+	ctx.Response.SwapBody(html.Append(body[:0], link, form))
+}
