@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/kakitome/kakitome/engine/audit"
+	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -193,13 +194,14 @@ type tenantLine struct {
 	*tenant.Tenant
 	Users, Keys int
 	Senders     int
+	Code        identity.Guess // of a one-time code alone
 }
 
 func (s *Server) tenants(w http.ResponseWriter, r *http.Request, v *visit) error {
 	var lines []tenantLine
 	for _, id := range v.snap.IDs() {
 		t := v.snap.Tenants[id]
-		l := tenantLine{Tenant: t, Users: len(v.snap.UsersOf(id)), Senders: len(t.Senders)}
+		l := tenantLine{Tenant: t, Users: len(v.snap.UsersOf(id)), Senders: len(t.Senders), Code: identity.GuessOf(t, nil, true)}
 		for _, k := range v.snap.KeysOf(id) {
 			if k.Revoked.IsZero() {
 				l.Keys++

@@ -94,6 +94,12 @@ func functions(lang string) template.FuncMap {
 			}
 			return fmt.Sprint(n)
 		},
+		"guess": func(oneIn uint64) string {
+			if oneIn <= 1 {
+				return say("誰でも通過できます", "everybody gets in")
+			}
+			return say("約"+number(int64(oneIn))+"人に1人", "about 1 in "+number(int64(oneIn)))
+		},
 		"yen":       func(n int64) string { return say(number(n)+"円", "¥"+number(n)) },
 		"class":     func(c message.Class) string { return classWords[c].in(lang) },
 		"via":       func(v message.Via) string { return viaWords[v].in(lang) },

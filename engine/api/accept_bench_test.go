@@ -50,7 +50,7 @@ func (e hashingIdentity) Enroll(_ context.Context, t *tenant.Tenant, ids []ulid.
 			if err != nil {
 				return nil, nil, err
 			}
-			answers[i] = append(answers[i], message.Answer{Field: it.Field, Hash: sum[:]})
+			answers[i] = append(answers[i], message.Answer{Field: it.Field, Hash: sum[:], OneIn: 1_000_000})
 		}
 	}
 	return answers, make([]message.Problems, len(ids)), nil

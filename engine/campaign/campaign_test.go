@@ -630,3 +630,16 @@ func TestTheDayOfANumberGoesWithItsMessage(t *testing.T) {
 	}
 	require.Equal(t, map[string]string{"+819000010001": "2024-05-05", "+819000010002": ""}, days)
 }
+
+// It would be the same warning for a million rows.
+func TestEasilyGuessedIdentityIsSaidOfOneRow(t *testing.T) {
+	r := openRoom(t)
+	r.run()
+	st := r.check([]byte("phone,text,title,postcode\n09000010001,hello {url},t,1000001\n09000010002,hello {url},t,1000002\n"))
+	require.EqualValues(t, 2, st.Good)
+	require.EqualValues(t, 1, st.Warned)
+	warnings := r.list(st.ID, ListWarnings)
+	require.Len(t, warnings, 1)
+	require.Equal(t, message.CodeGuessable, warnings[0].Code)
+	require.Contains(t, warnings[0].Text("ja"), "推測されやすい")
+}

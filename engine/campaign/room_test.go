@@ -41,7 +41,7 @@ func (e edge) Enroll(_ context.Context, t *tenant.Tenant, ids []ulid.ULID, items
 			if err != nil {
 				return nil, nil, err
 			}
-			answers[i] = append(answers[i], message.Answer{Field: it.Field, Hash: sum[:]})
+			answers[i] = append(answers[i], message.Answer{Field: it.Field, Hash: sum[:], OneIn: map[bool]uint64{true: 20, false: 1_000_000}[it.Field == "postcode"]})
 		}
 	}
 	return answers, problems, nil

@@ -447,12 +447,19 @@ func (c *Campaigns) pages(st *State, add ...page) ([]store.Change, error) {
 	return changes, nil
 }
 
-// validate shows rows to intake and adds what it finds, until each row has an answer.
+// validate shows rows to intake and adds what it finds, until each row has an answer. That the identity is easily guessed, which is
+// the same for most rows of a file, is said of one of them.
 func (c *Campaigns) validate(ctx context.Context, st *State, all []*row) error {
 	open := slices.DeleteFunc(slices.Clone(all), func(r *row) bool { return r.columns == nil })
+	said := false
+	again := func(p message.Problem) bool {
+		before := said
+		said = said || p.Code == message.CodeGuessable
+		return before && p.Code == message.CodeGuessable
+	}
 	return c.ask(ctx, st, open, c.Intake.Validate, func(r *row, res *intake.Result) {
 		r.faults = append(r.faults, r.found(res.Problems)...)
-		r.warnings = append(r.warnings, r.found(res.Warnings)...)
+		r.warnings = append(r.warnings, r.found(slices.DeleteFunc(res.Warnings, again))...)
 		if res.Preview != nil && res.Preview.Length.Parts > 0 {
 			r.carrier = res.Preview.Carrier
 		}

@@ -52,7 +52,7 @@ func (e edge) Enroll(_ context.Context, t *tenant.Tenant, ids []ulid.ULID, items
 			if err != nil {
 				return nil, nil, err
 			}
-			answers[i] = append(answers[i], message.Answer{Field: it.Field, Hash: sum[:]})
+			answers[i] = append(answers[i], message.Answer{Field: it.Field, Hash: sum[:], OneIn: 1_000_000})
 		}
 	}
 	return answers, problems, nil
@@ -221,19 +221,21 @@ func TestMessagesStandInTheListOfTheirState(t *testing.T) {
 		{submitted, delivered},                     // 3
 		{submitted, delivered, opened},             // 4
 		{submitted, delivered, opened, identified}, // 5
-		{submitted, delivered, opened, identified, promised(time.Now().Add(day))},           // 6 keeps it
-		{submitted, delivered, opened, identified, promised(time.Now().Add(-day))},          // 7
-		{submitted, delivered, event(message.Opened, message.Opening{Doubtful: "scanner"})}, // 8
-		{submitted, delivered, event(message.Revoked, message.Act{})},                       // 9
-		{event(message.Canceled, message.Act{})},                                            // 10
-		{submitted, delivered, opened, identified},                                          // 11 settled
-		{event(message.Refused, message.Submission{Part: 1, Reason: "no_sender"})},          // 12
+		{submitted, delivered, opened, identified, promised(time.Now().Add(day))},                                                          // 6 keeps it
+		{submitted, delivered, opened, identified, promised(time.Now().Add(-day))},                                                         // 7
+		{submitted, delivered, event(message.Opened, message.Opening{Doubtful: "scanner"})},                                                // 8
+		{submitted, delivered, event(message.Revoked, message.Act{})},                                                                      // 9
+		{event(message.Canceled, message.Act{})},                                                                                           // 10
+		{submitted, delivered, opened, identified},                                                                                         // 11 settled
+		{event(message.Refused, message.Submission{Part: 1, Reason: "no_sender"})},                                                         // 12
+		{submitted, delivered, event(message.Disowned, message.Disowning{})},                                                               // 13
+		{submitted, delivered, opened, event(message.Disowned, message.Disowning{}), event(message.Readmitted, message.Act{By: "user:a"})}, // 14
 	} {
 		r.happen(r.bill(nil), events...)
 	}
 	r.settle("W-11")
 	r.told()
-	want := map[List][]string{Undelivered: {"C-2", "C-12"}, Unopened: {"C-3", "C-8"}, Unidentified: {"C-4"}, Unpaid: {"C-5"}, BrokenPromise: {"C-7"}}
+	want := map[List][]string{Undelivered: {"C-2", "C-12"}, Unopened: {"C-3", "C-8"}, Unidentified: {"C-4", "C-14"}, Unpaid: {"C-5"}, BrokenPromise: {"C-7"}}
 	for _, l := range Lists {
 		require.Equal(t, want[l], r.listed(l), l)
 	}

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -345,7 +346,9 @@ func (id *Identity) Enroll(ctx context.Context, t *tenant.Tenant, messages []uli
 			if err != nil {
 				return nil, nil, fmt.Errorf("hash an identity item: %w", err)
 			}
-			answers[i] = append(answers[i], message.Answer{Field: it.Field, Label: it.Label, Level: asked.Level, Hash: hash[:]})
+			answers[i] = append(answers[i], message.Answer{
+				Field: it.Field, Label: it.Label, Level: asked.Level, Hash: hash[:], OneIn: cmp.Or(form.OneIn, f.OneIn),
+			})
 		}
 	}
 	return answers, problems, nil

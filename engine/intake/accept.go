@@ -10,6 +10,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -146,6 +147,9 @@ func (in *Intake) prepare(ctx context.Context, t *tenant.Tenant, r *Request, pla
 		}
 	}
 	in.enroll(ctx, t, r, plans)
+	for _, p := range plans {
+		checkGuess(t, p)
+	}
 	in.checkDocuments(ctx, t, plans)
 }
 
@@ -257,6 +261,24 @@ func (in *Intake) enroll(ctx context.Context, t *tenant.Tenant, r *Request, plan
 			p.res.Err = errors.New("enroll identity answers: an item got no answer and no problem")
 		}
 	}
+}
+
+// checkGuess warns of a chain that is easily guessed.
+func checkGuess(t *tenant.Tenant, p *plan) {
+	id := p.draft.Identity
+	if !p.open() || id == nil || len(id.Items) == 0 && !id.Code {
+		return
+	}
+	g := identity.GuessOf(t, p.answers, id.Code)
+	p.guess = &g
+	if !g.Warns() {
+		return
+	}
+	w := message.Problem{Field: "identity", Code: message.CodeGuessable, Limit: identity.Guessable, Got: int64(g.OneIn)}
+	if len(g.Unknown) > 0 {
+		w.Detail = "how the answers to a question of your own are spread is not known: it counts as nothing"
+	}
+	p.warn(w)
 }
 
 func (in *Intake) checkDocuments(ctx context.Context, t *tenant.Tenant, plans []*plan) {

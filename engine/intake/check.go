@@ -10,6 +10,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -54,7 +55,8 @@ type plan struct {
 	valid   time.Time
 	expires time.Time
 	answers []message.Answer
-	resend  *Resend // nil: it follows nothing up
+	guess   *identity.Guess // nil: nothing is asked
+	resend  *Resend         // nil: it follows nothing up
 
 	guards   []guard       // against another message like this one
 	guardFor time.Duration // how long this one guards; 0: not at all
@@ -76,7 +78,7 @@ func (p *plan) settle(problem *message.Problem, err error) {
 }
 
 func (p *plan) preview() *Preview {
-	return &Preview{Text: p.text.with(p.url), URL: p.url, Length: p.length, Masked: p.number.Masked(), Carrier: p.carrier, Sender: p.sender, SendAt: p.sendAt, ValidUntil: p.valid, LinkExpires: p.expires}
+	return &Preview{Text: p.text.with(p.url), URL: p.url, Length: p.length, Masked: p.number.Masked(), Carrier: p.carrier, Sender: p.sender, SendAt: p.sendAt, ValidUntil: p.valid, LinkExpires: p.expires, Guess: p.guess}
 }
 
 // check finds all that speaks against a draft by itself, by tenant, carrier and clock.

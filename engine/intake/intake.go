@@ -12,6 +12,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/clock"
+	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -186,6 +187,7 @@ type Preview struct {
 	SendAt      time.Time
 	ValidUntil  time.Time
 	LinkExpires time.Time
+	Guess       *identity.Guess // how easily its identity is guessed; nil: nothing is asked, or the draft has problems
 }
 
 // Result is the answer to one draft: accepted (ID set), refused (Problems) or failed (Err).

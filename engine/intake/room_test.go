@@ -28,6 +28,9 @@ type room struct {
 	links     *linksEdge
 }
 
+// oneIn is how hard answers to fields are to guess; of others nothing is known.
+var oneIn = map[string]uint64{"birth_date": 1_000_000, "customer_number": 1_000_000, "kana_name": 1_000_000, "postcode": 20}
+
 // identityEdge hashes what it is given; "壊" is an answer that it cannot read.
 type identityEdge struct {
 	store *store.Store
@@ -54,7 +57,7 @@ func (e *identityEdge) Enroll(_ context.Context, t *tenant.Tenant, ids []ulid.UL
 			if err != nil {
 				return nil, nil, err
 			}
-			answers[i] = append(answers[i], message.Answer{Field: it.Field, Hash: sum[:]})
+			answers[i] = append(answers[i], message.Answer{Field: it.Field, Hash: sum[:], OneIn: oneIn[it.Field]})
 		}
 	}
 	return answers, problems, nil

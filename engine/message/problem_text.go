@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// CodeGuessable as the Code of a warning: one in Got gets in who knows nothing of the person; one in Limit or fewer is advised.
+const CodeGuessable = "guessable"
+
 // Text says the problem in the language ("ja", else English). A code that says no more than that there is one leaves the
 // words to the detail.
 func (p Problem) Text(lang string) string {
@@ -31,6 +34,8 @@ func (p Problem) Text(lang string) string {
 			b.WriteString("内容が一致しません")
 		case "past":
 			b.WriteString("過去の日時は指定できません")
+		case CodeGuessable:
+			fmt.Fprintf(&b, "推測されやすい組み合わせです（URLだけを知る第三者の約%d人に1人が認証を通過できます。%d人に1人以下を推奨します）", p.Got, p.Limit)
 		default:
 			if said = p.Detail == ""; said {
 				b.WriteString("受け付けできません")
@@ -57,6 +62,8 @@ func (p Problem) Text(lang string) string {
 			b.WriteString("does not agree")
 		case "past":
 			b.WriteString("is in the past")
+		case CodeGuessable:
+			fmt.Fprintf(&b, "is easily guessed: about 1 in %d who have the link alone gets in, 1 in %d or fewer is advised", p.Got, p.Limit)
 		default:
 			if said = p.Detail == ""; said {
 				b.WriteString("is refused (" + p.Code + ")")
@@ -110,6 +117,7 @@ var detailJA = map[string]string{
 	"a character that has no place in it":                               "使用できない文字があります",
 	"not a Japanese mobile number":                                      "日本の携帯電話番号ではありません",
 	"a postcode has seven digits":                                       "郵便番号は7桁の数字です",
+	"how the answers to a question of your own are spread is not known: it counts as nothing": "自由な質問への回答の推測されやすさは分からないため、計算に含めていません",
 	// verifications
 	"4 to 8 digits":                "4〜8桁の数字で指定してください",
 	"1 to 60 minutes":              "1〜60分で指定してください",

@@ -34,8 +34,8 @@ func module() sdk.Module {
 	}
 }
 
-// fields are what can be asked. one_in is meant for somebody who knows how such answers are spread: half of all adults are
-// born in 32 years, the most frequent full name is one in some thousands, numbers of customers are given one after the other.
+// fields are what can be asked. one_in is meant for somebody who knows how such answers are spread: guess.go says where each is
+// from.
 var fields = []*proto.AuthField{
 	{Name: "birth_date", LabelJa: "生年月日", LabelEn: "Date of birth", HintJa: "例）19980101", HintEn: "e.g. 19980101", InputMode: "numeric", Autocomplete: "bday", MaxLength: 30, OneIn: 15_000,
 		FormJa: "西暦8桁の数字（例：19980101）か、和暦（例：平成10年1月1日）でご入力ください。", FormEn: "Please enter eight digits: year, month, day (19980101)."},
@@ -53,7 +53,7 @@ var fields = []*proto.AuthField{
 		FormJa: "7桁の数字でご入力ください。", FormEn: "Please enter seven digits."},
 	{Name: "passcode", LabelJa: "暗証番号", LabelEn: "Passcode", HintJa: "事前にお知らせした暗証番号をご入力ください", HintEn: "As given to you beforehand", InputMode: "text", Autocomplete: "off", MaxLength: 40, OneIn: 1_000,
 		FormJa: "お知らせしたとおりにご入力ください。", FormEn: "Please enter it as it was given to you."},
-	{Name: "free", LabelJa: "確認のための質問", LabelEn: "A question to confirm", OwnLabel: true, InputMode: "text", Autocomplete: "off", MaxLength: 64, OneIn: 10,
+	{Name: "free", LabelJa: "確認のための質問", LabelEn: "A question to confirm", OwnLabel: true, InputMode: "text", Autocomplete: "off", MaxLength: 64,
 		FormJa: "使用できない文字が含まれています。", FormEn: "There is a character that cannot be used."},
 }
 
@@ -122,5 +122,5 @@ func canonical(item *proto.CanonicalItem, now time.Time) *proto.CanonicalForm {
 	if err != nil {
 		return refuse("not_readable", err.Error())
 	}
-	return &proto.CanonicalForm{Form: form}
+	return &proto.CanonicalForm{Form: form, OneIn: oneIn(item.Field, form)}
 }
