@@ -23,6 +23,7 @@ import (
 	"github.com/kakitome/kakitome/admin"
 	"github.com/kakitome/kakitome/conf"
 	"github.com/kakitome/kakitome/engine/api"
+	agentsapi "github.com/kakitome/kakitome/engine/api/agents"
 	"github.com/kakitome/kakitome/engine/api/callbacks"
 	certificatesapi "github.com/kakitome/kakitome/engine/api/certificates"
 	followupsapi "github.com/kakitome/kakitome/engine/api/followups"
@@ -244,6 +245,7 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 	if cfg.Links.WebhookURL != "" {
 		pay.WebhookBase = strings.TrimSuffix(cfg.Links.WebhookURL, "/") + "/hooks/"
 	}
+	pay.Reports = cfg.Payments.Reports
 	rm.payments, err = payment.New(payment.Options{
 		Store: rm.store, Directory: rm.directory.Now, Agents: rm.modules, Renders: rm.modules, Documents: rm.documents, Config: pay,
 		NotSent: func(err error) bool { return errors.Is(err, host.ErrNotSent) }, Log: r.log, Registerer: rm.registry,
@@ -263,6 +265,7 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 		return err
 	}
 	codes.intake = rm.intake
+	r.background("paid notices", (&paidNotices{store: rm.store, claims: rm.payments, intake: rm.intake, directory: rm.directory.Now, now: clock.Now, log: r.log}).run)
 	rm.campaigns, err = campaign.New(campaign.Options{Store: rm.store, Tenants: rm.directory, Carriers: rm.carriers, Intake: rm.intake, Log: r.log, Registry: rm.registry})
 	if err != nil {
 		return err
@@ -410,6 +413,7 @@ func apiDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context, net
 		Claims: apiClaims{rm.payments}, Documents: rm.documents, Extra: map[string]api.Handler{uploads.Path: uploads.Handler(rm.campaigns, rm.audit), uploads.SeedsPath: uploads.SeedsHandler(rm.campaigns, rm.audit), callbacks.Path: callbacks.Handler(rm.callbacks, rm.audit),
 			phones.ReceivedPath: phones.Handler(rm.inbound, rm.doNotSend, rm.audit), phones.DoNotSendPath: phones.Handler(rm.inbound, rm.doNotSend, rm.audit),
 			followupsapi.Path: followupsapi.Handler(rm.followUps, rm.audit), followupsapi.ListsPath: followupsapi.Handler(rm.followUps, rm.audit),
+			agentsapi.Path:       agentsapi.Handler(rm.payments, rm.audit),
 			certificatesapi.Path: certificatesapi.Handler(rm.certificates, rm.audit),
 			verifications.Path:   verifications.Handler(rm.identity, rm.store)}, Log: r.log, Registry: rm.registry,
 	})

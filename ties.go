@@ -196,7 +196,7 @@ func (a apiClaims) Change(ctx context.Context, t *tenant.Tenant, number string, 
 	var s payment.State
 	var err error
 	if c.Action == "refund" {
-		o := payment.RefundOptions{Act: message.Act{By: by, Reason: c.Reason}}
+		o := payment.RefundOptions{Key: c.Key, Act: message.Act{By: by, Reason: c.Reason}}
 		if c.Amount != nil {
 			o.Yen = *c.Amount
 		}
@@ -218,7 +218,7 @@ func (a apiClaims) Change(ctx context.Context, t *tenant.Tenant, number string, 
 func apiClaim(s *payment.State, timeline bool) api.Claim {
 	j := s.JSON(clock.Now())
 	c := api.Claim{Number: j.Number, Amount: j.Amount, Tax: j.Tax, Due: j.Due, Status: string(j.State), Provisional: j.Received - j.Confirmed,
-		Confirmed: j.Confirmed, Refunded: j.Refunded, Receipt: j.Receipt, CreatedAt: j.Created}
+		Confirmed: j.Confirmed, Refunded: j.Refunded, Receipt: j.Receipt, Receipts: apiReceipts(j.Receipts), CreatedAt: j.Created}
 	for _, al := range j.Alerts {
 		if al.Open {
 			c.Alerts = append(c.Alerts, al.Code)
@@ -233,6 +233,13 @@ func apiClaim(s *payment.State, timeline bool) api.Claim {
 	return c
 }
 
+func apiReceipts(all []payment.ReceiptJSON) (out []api.Receipt) {
+	for _, r := range all {
+		out = append(out, api.Receipt{Number: r.Number, IssuedAt: r.Issued, Refunded: r.Refunded, Corrects: r.Corrects, Copies: r.Copies})
+	}
+	return out
+}
+
 // claimTimeline lists what happened to a claim, oldest first.
 func claimTimeline(s *payment.State, j *payment.JSON) []api.Entry {
 	entries := []api.Entry{{At: j.Created, Of: "claim", Event: "made"}}
@@ -243,8 +250,11 @@ func claimTimeline(s *payment.State, j *payment.JSON) []api.Entry {
 		}
 		entries = append(entries, e)
 	}
-	if s.Receipt != nil {
-		entries = append(entries, api.Entry{At: s.Receipt.Issued, Of: "claim", Event: payment.ReceiptIssued.String(), Detail: map[string]string{"receipt": s.Receipt.Number}})
+	if !s.ToldAt.IsZero() {
+		entries = append(entries, api.Entry{At: s.ToldAt, Of: "claim", Event: payment.PayerTold.String(), Detail: map[string]string{"message": s.ToldBy.String()}})
+	}
+	for _, r := range s.Receipts {
+		entries = append(entries, api.Entry{At: r.Issued, Of: "claim", Event: payment.ReceiptIssued.String(), Detail: map[string]string{"receipt": r.Number}})
 	}
 	for _, at := range j.Attempts {
 		add := func(when time.Time, event string) {

@@ -130,10 +130,13 @@ func (i inspector) claim(ctx context.Context, in store.Inspected) error {
 			errs = append(errs, fmt.Errorf("its message %s: %w", m, err))
 		}
 	}
-	if s.ReceiptDocument != "" {
-		missing, err := i.documents.Exists(ctx, scope, []string{s.ReceiptDocument})
+	for _, r := range s.Receipts {
+		if r.Document == "" {
+			continue
+		}
+		missing, err := i.documents.Exists(ctx, scope, []string{r.Document})
 		if len(missing) > 0 {
-			err = fmt.Errorf("its receipt %s is not there", s.ReceiptDocument)
+			err = fmt.Errorf("its receipt %s is not there", r.Document)
 		}
 		errs = append(errs, err)
 	}

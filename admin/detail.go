@@ -51,11 +51,11 @@ type detailPage struct {
 	Labels   map[string]string // method codes of attempts
 	Campaign *campaign.State
 
-	Locked                                             bool
-	LockedUntil                                        time.Time
-	MayCancel, MayRevoke, MayUnlock, MayResend, MayPay bool
-	Receipt, Certificate                               bool
-	At                                                 time.Time
+	Locked                                                        bool
+	LockedUntil                                                   time.Time
+	MayCancel, MayRevoke, MayUnlock, MayResend, MayPay, MayRefund bool
+	Receipt, Certificate                                          bool
+	At                                                            time.Time
 }
 
 func (s *Server) load(r *http.Request, v *visit) (ulid.ULID, []store.Event, message.State, error) {
@@ -94,7 +94,8 @@ func (s *Server) detail(w http.ResponseWriter, r *http.Request, v *visit) error 
 			for _, a := range c.Attempts {
 				p.Labels[a.Method] = s.Payments.MethodLabel(a.Module, a.Method, v.Lang)
 			}
-			p.Receipt = c.Phase == payment.Paid
+			p.Receipt = c.Phase == payment.Paid || c.Receipt() != nil
+			p.MayRefund = len(s.Payments.Refundable(&c)) > 0
 		}
 	}
 	if p.Row, err = s.row(v, id, &st, p.Claim); err != nil {
@@ -396,7 +397,11 @@ func claimDetail(v *visit, e store.Event, labels map[string]string) (string, err
 	case payment.ReceiptIssued:
 		var d payment.Receipt
 		err := decode(&d)
-		return pairs("No.", d.Number), err
+		return pairs("No.", d.Number, v.T("訂正前", "corrects"), d.Corrects, v.T("返金", "given back"), yen(d.Refunded)), err
+	case payment.ReceiptCopied:
+		var d payment.Reissue
+		err := decode(&d)
+		return pairs("No.", d.Number, v.T("回数", "times"), fmt.Sprint(d.N), "", whoWord(d.By, v.Lang)), err
 	}
 	return "", nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/inbound/donotsend"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/smpp/pdu"
 	"github.com/kakitome/kakitome/smpp/session"
@@ -139,4 +140,24 @@ func (r *room) notified(ctx context.Context) {
 		part := message.Submission{Part: 1, Attempt: 1, Carrier: "docomo", Bind: "docomo-1"}
 		r.happen("mizu", res.ID, event(message.Submitting, part), event(message.Submitted, part), event(message.Delivered, message.Report{Part: 1, Carrier: "docomo", State: "DELIVRD"}))
 	}
+}
+
+// money makes a payment by card of which a part went back, its receipts, and a file of the agent.
+func (r *room) money(ids map[string]string) {
+	r.t.Helper()
+	ctx, mizu := context.Background(), r.tenant("mizu")
+	msg, claim := r.byCard("W-2026-90001")
+	ids["card"], ids["card claim"] = msg.String(), claim.String()
+	for _, by := range []string{"payer", "user:admin@mizu"} {
+		_, _, err := r.Payments.Receipt(ctx, mizu, claim, payment.ReceiptOptions{By: by})
+		require.NoError(r.t, err)
+	}
+	_, err := r.Payments.Refund(ctx, mizu, "W-2026-90001", payment.RefundOptions{Yen: 1400, Act: message.Act{By: "user:admin@mizu", Reason: "二重請求のため"}})
+	require.NoError(r.t, err)
+	_, missed := r.begun("W-2026-90002", 12_800)
+	short, a := r.begun("W-2026-90003", 7440)
+	r.paid("mizu", short.String(), a, 7440)
+	file := fmt.Sprintf("%s 12800\n%s 7040\n%s 980\n", missed.ID, a.ID, "01M80PYPYK9JPV5YF8YH5F691F")
+	_, err = r.Payments.Report(ctx, mizu, payment.ReportFile{Agent: "sandbox", Name: "kakuho_20261122.csv", By: "user:admin@mizu", Body: []byte(file)})
+	require.NoError(r.t, err)
 }

@@ -163,6 +163,7 @@ func openGallery(t *testing.T) (h http.Handler, messages map[string]string, uplo
 	ctx := t.Context()
 	r := openRoom(t)
 	messages = r.fill()
+	r.money(messages)
 	uploads = r.campaigns()
 	r.phones()
 	r.notified(ctx)

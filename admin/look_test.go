@@ -21,6 +21,8 @@ func TestEveryScreenIsFitToBeUsed(t *testing.T) {
 	server := httptest.NewServer(h)
 	defer server.Close()
 	named := map[string][]string{"/binds/{name}": {"docomo-1"}, "/carriers/{name}/try": {"docomo"}, "/messages/{id}": slices.Sorted(maps.Values(messages))}
+	named["/claims/{id}/refund"] = []string{messages["card claim"]}
+	named["/messages/{id}"] = slices.DeleteFunc(named["/messages/{id}"], func(id string) bool { return id == messages["card claim"] })
 	for _, st := range uploads {
 		named["/uploads/{id}"] = append(named["/uploads/{id}"], st.ID.String())
 	}

@@ -87,10 +87,11 @@ func (s *Server) receipt(w http.ResponseWriter, r *http.Request, v *visit) error
 	if err != nil {
 		return err
 	}
-	if err := s.record(r.Context(), v, "claim.receipt", c.Number, ""); err != nil {
+	paper := r.PostForm.Get("number")
+	if err := s.record(r.Context(), v, "claim.receipt", c.Number, message.Mask(paper)); err != nil {
 		return err
 	}
-	pdf, name, err := s.Payments.Receipt(r.Context(), v.Tenant, id, v.Lang)
+	pdf, name, err := s.Payments.Receipt(r.Context(), v.Tenant, id, payment.ReceiptOptions{Number: paper, Lang: v.Lang, By: v.By()})
 	if errors.Is(err, payment.ErrNotConfirmed) {
 		return &fail{http.StatusConflict, "入金が確定（確報）するまで領収書は発行できません。", "There is no receipt before the payment is confirmed."}
 	}

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -95,6 +96,36 @@ func (b *bank) Cancel(_ context.Context, in *proto.CancelRequest) (*proto.Cancel
 	return &proto.CancelResponse{Payment: p}, nil
 }
 
+func (b *bank) Refund(_ context.Context, in *proto.RefundRequest) (*proto.RefundResponse, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.payments[in.AttemptId]
+	p.RefundedYen, p.RefundedAt = p.RefundedYen+in.Yen, in.Call.Now
+	return &proto.RefundResponse{Payment: p}, nil
+}
+
+// ReadReport reads lines of an attempt and yen: 確報 of now.
+func (b *bank) ReadReport(_ context.Context, in *proto.ReportRequest) (*proto.ReportResponse, error) {
+	out := &proto.ReportResponse{}
+	for i, line := range strings.Split(strings.TrimSpace(string(in.Body)), "\n") {
+		attempt, amount, _ := strings.Cut(line, " ")
+		yen, err := strconv.ParseInt(amount, 10, 64)
+		if err != nil {
+			out.Faults = append(out.Faults, &proto.ReportFault{Line: uint32(i + 1), Message: "paid_yen: want yen, 1 to 9999999"})
+			continue
+		}
+		b.mu.Lock()
+		id := attempt
+		if p := b.payments[attempt]; p != nil {
+			id = p.AgentPaymentId
+		}
+		b.mu.Unlock()
+		out.Rows = append(out.Rows, &proto.ReportRow{Line: uint32(i + 1), AttemptId: attempt, AgentPaymentId: id, Payment: &proto.Payment{
+			State: proto.PaymentState_CONFIRMED, AgentPaymentId: id, Yen: yen, PaidYen: yen, ConfirmedAt: in.Call.Now}})
+	}
+	return out, nil
+}
+
 func (b *bank) RenderPage(_ context.Context, in *proto.RenderPageRequest) (*proto.RenderPageResponse, error) {
 	html, refused := standard.Render(in.Page)
 	return &proto.RenderPageResponse{Html: html, Error: refused}, nil
@@ -125,8 +156,8 @@ func (e *edge) Auth(string) proto.AuthClient            { return nil }
 func (e *edge) Describe(module string) (*proto.DescribeResponse, bool) {
 	return &proto.DescribeResponse{PaymentMethods: []*proto.PaymentMethod{
 		{Code: "konbini_barcode", Kind: proto.MethodKind_KONBINI_BARCODE, LabelJa: "コンビニ支払（バーコード）", LabelEn: "Convenience store (barcode)", MinYen: 1, MaxYen: 300_000},
-		{Code: "card", Kind: proto.MethodKind_CARD, LabelJa: "クレジットカード", LabelEn: "Credit card", MinYen: 1, MaxYen: 9_999_999},
-	}}, module == "payment/sandbox"
+		{Code: "card", Kind: proto.MethodKind_CARD, LabelJa: "クレジットカード", LabelEn: "Credit card", MinYen: 1, MaxYen: 9_999_999, Refunds: true},
+	}, Reports: true}, module == "payment/sandbox"
 }
 func (e *edge) Put([]intake.Link) {}
 func (e *edge) SendCode(context.Context, identity.CodeSMS) (ulid.ULID, error) {
@@ -171,7 +202,7 @@ func testHash() string {
 func shop(id tenant.ID, name string) tenant.Tenant {
 	return tenant.Tenant{
 		ID: id, Name: name, Allow: []string{"192.0.2.0/24"}, Brand: tenant.Brand{Phone: "000-000-0000", Hours: "平日 9:00～18:00"},
-		Issuer: tenant.Issuer{Address: "東京都〇〇区1-2-3", Registration: "T1234567890123"},
+		Issuer: tenant.Issuer{Address: "東京都〇〇区1-2-3", Registration: "T9234567890123"},
 		Senders: []tenant.SenderProfile{
 			{Name: "default", Addresses: map[string]string{"docomo": "0312345678", "au": "0312345678", "softbank": "21234", "rakuten": "0312345678"}},
 			{Name: "collection", Addresses: map[string]string{"docomo": "0570000001"}},

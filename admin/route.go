@@ -98,6 +98,12 @@ var routes = []route{
 	{method: "POST", path: "/claims/{id}/settle", roles: admins, serve: (*Server).settle},
 	{method: "POST", path: "/claims/{id}/withdraw", roles: admins, serve: (*Server).withdraw},
 	{method: "POST", path: "/claims/{id}/receipt", roles: admins, serve: (*Server).receipt},
+	{method: "GET", path: "/claims/{id}/refund", roles: admins, serve: (*Server).refundForm},
+	{method: "POST", path: "/claims/{id}/refund", roles: admins, serve: (*Server).refund},
+
+	{method: "GET", path: "/reconciliation", roles: admins, serve: (*Server).reconcile},
+	{method: "POST", path: "/reconciliation/report", roles: admins, serve: (*Server).report, raw: true},
+	{method: "POST", path: "/reconciliation/export", roles: admins, serve: (*Server).exportReconciliation},
 
 	{method: "GET", path: "/users", roles: admins, serve: (*Server).users},
 	{method: "POST", path: "/users", roles: admins, serve: (*Server).addUser},

@@ -150,6 +150,8 @@ func whoWord(by, lang string) string {
 		return words{"APIキー ", "API key "}.in(lang) + name
 	case by == "operator":
 		return roleWords["operator"].in(lang)
+	case by == "payer":
+		return words{"お客様", "the payer"}.in(lang)
 	case by == "phone": // a stop word
 		return words{"受信者の返信", "reply"}.in(lang)
 	case by == donotsend.ByLink:
@@ -181,7 +183,7 @@ var claimEventWords = map[payment.Type]words{
 	payment.Started: {"決済手続き開始", "Payment started"}, payment.Unknown: {"決済代行の応答なし", "Agent did not answer"}, payment.Issued: {"発番", "Number issued"},
 	payment.Provisional: {"速報", "Provisional notice"}, payment.Revoked: {"速報取消", "Provisional notice revoked"}, payment.Confirmed: {"確報", "Confirmed"},
 	payment.Failed: {"決済失敗", "Payment failed"}, payment.Canceled: {"決済取消", "Payment canceled"}, payment.Expired: {"決済期限切れ", "Payment expired"},
-	payment.ReceiptIssued: {"領収書発行", "Receipt issued"}, payment.ReceiptKept: {"領収書保管", "Receipt kept"},
+	payment.ReceiptIssued: {"領収書発行", "Receipt issued"}, payment.ReceiptKept: {"領収書保管", "Receipt kept"}, payment.ReceiptCopied: {"領収書再発行", "Receipt reissued"}, payment.PayerTold: {"入金のお知らせSMS", "Payer told by SMS"},
 	payment.Refunded: {"返金", "Refunded"}, payment.RefundAsked: {"返金依頼", "Refund asked for"}, payment.RefundRefused: {"返金不可", "Refund refused"}, payment.Deposited: {"入金", "Deposit"},
 }
 
@@ -202,7 +204,7 @@ var detailWords = map[string]words{
 	"range": {"電話番号の帯域による判定", "by number range"}, "ported": {"番号ポータビリティ情報による判定", "by portability data"}, "module": {"番号照会による判定", "by number lookup"},
 	"early": {"送信直後のアクセス", "right after sending"}, "scanner": {"自動巡回プログラム", "a scanner"},
 	"identity": {"本人情報", "identification"}, "code": {"認証番号（SMS）", "one-time code"},
-	"create": {"決済の申込み", "our request"}, "get": {"決済代行への照会", "our query"}, "cancel": {"取消依頼", "our cancel"}, "notice": {"決済代行からの通知", "the agent's notice"}, "host": {"期限の経過", "our clock"},
+	"create": {"決済の申込み", "our request"}, "get": {"決済代行への照会", "our query"}, "cancel": {"取消依頼", "our cancel"}, "refund": {"返金依頼", "our refund"}, "report": {"決済代行のファイル", "the agent's file"}, "notice": {"決済代行からの通知", "the agent's notice"}, "host": {"期限の経過", "our clock"},
 	message.PromisePaid: {"お支払い済みとの申告", "says it is paid"}, message.PromisePay: {"支払予定", "will pay"},
 	string(message.DoubtResend): {"再送", "sent again"}, string(message.DoubtWait): {"送達通知を待ってから再送", "a receipt is awaited, then sent again"}, string(message.DoubtFail): {"再送しない", "not sent again"},
 }
@@ -272,7 +274,7 @@ var actionWords = map[string]words{
 	"upload.pause": {"一括送信の一時停止", "upload paused"}, "upload.resume": {"一括送信の再開", "upload resumed"}, "upload.cancel": {"一括送信の取消", "upload canceled"}, "upload.retry_canary": {"カナリア送信の再試行", "canary tried again"}, "upload.continue": {"カナリア停止後の送信継続", "went on after the canary"}, "upload.drop_carrier": {"携帯電話会社の除外", "carrier dropped"},
 	"followup.start": {"リストへの再送", "list sent again"}, "followup.stop": {"再送の停止", "run stopped"}, "followup.calls": {"電話連絡リストのCSV出力", "call list exported"}, "followup.unmask": {"フォローの電話番号の閲覧", "numbers of a list viewed"},
 	"seed.set": {"テスト番号の登録", "seed number set"}, "seed.remove": {"テスト番号の削除", "seed number removed"},
-	"upload.faults": {"エラー一覧のCSV出力", "findings exported"}, "claim.resolve": {"要対応を完了", "alerts resolved"}, "claim.settle": {"消込", "claim settled"}, "claim.withdraw": {"請求取下げ", "claim withdrawn"}, "certificate.make": {"配達証明書の作成", "certificate of delivery made"}, "claim.receipt": {"領収書のダウンロード", "receipt downloaded"},
+	"upload.faults": {"エラー一覧のCSV出力", "findings exported"}, "claim.resolve": {"要対応を完了", "alerts resolved"}, "claim.settle": {"消込", "claim settled"}, "claim.withdraw": {"請求取下げ", "claim withdrawn"}, "certificate.make": {"配達証明書の作成", "certificate of delivery made"}, "claim.receipt": {"領収書のダウンロード", "receipt downloaded"}, "claim.refund": {"返金", "refund ordered"}, "report.read": {"確報ファイルの取り込み", "file of an agent read"}, "reconciliation.export": {"入金照合のCSV出力", "reconciliation exported"}, "reconciliation.view": {"入金照合の閲覧", "reconciliation viewed"},
 	"user.add": {"ユーザー追加", "user added"}, "user.set": {"アカウント変更", "account changed"}, "user.role": {"権限変更", "role changed"}, "user.password": {"パスワード再発行", "password reissued"}, "user.totp": {"2段階認証解除", "second factor removed"},
 	"user.disable": {"ユーザー停止", "user disabled"}, "user.enable": {"ユーザー再開", "user enabled"}, "key.issue": {"APIキー発行", "key issued"}, "key.revoke": {"APIキー無効化", "key revoked"},
 	"callback.set": {"コールバックの設定", "callback set"}, "callback.pause": {"コールバックの一時停止", "callback paused"}, "callback.resume": {"コールバックの再開", "callback resumed"},
@@ -302,6 +304,9 @@ func fieldWord(code, label, lang string) string {
 	}
 	return code
 }
+
+// verdictTones colour how ours and the agent's compare.
+var verdictTones = map[payment.Verdict]string{payment.Agrees: "done", payment.OnlyOurs: "warn", payment.OnlyTheirs: "bad", payment.Differs: "bad"}
 
 var payTones = map[payment.Phase]string{
 	payment.Unpaid: "quiet", payment.InProgress: "busy", payment.AwaitingMoney: "busy", payment.Accepted: "good", payment.PartlyPaid: "warn",

@@ -43,6 +43,8 @@ type Config struct {
 	Numbers carrier.Config `toml:"numbers"`
 	// Binds are the SMPP sessions, at least one for each carrier that is to be sent to.
 	Binds []bind.Config `toml:"bind"`
+	// Payments is how agents' files come in.
+	Payments Payments `toml:"payments"`
 	// Dispatch is the policy of submissions: without an answer, refused for now, at quiet hours.
 	Dispatch dispatch.Config `toml:"dispatch"`
 	// Retention is how long content is kept, and how fast what is over is swept away.
@@ -94,9 +96,16 @@ type Links struct {
 	TrustedProxies []string `toml:"trusted_proxies"`
 }
 
+// Payments is how agents' files come in besides the console and the API.
+type Payments struct {
+	// Reports is a directory with files of agents (確報, settlements, bank statements): <tenant>/<agent>/<file>, read within a minute and
+	// moved to done or failed beside them, with what became of each line. Empty: none is read.
+	Reports string `toml:"reports"`
+}
+
 // Module is one program that may run.
 type Module struct {
-	// Name is kind/name, as tenants refer to it: payment/sandbox, auth/knowledge, auth/otp_sms, auth/oidc, render/standard; or number/…, see numbers.lookup.
+	// Name is kind/name, as tenants refer to it: payment/sandbox, auth/knowledge, auth/otp_sms, auth/oidc, render/standard; or payment/banktransfer, payment/stripe, number/…, see numbers.lookup.
 	Name string `toml:"name"`
 	// Path of the program.
 	Path string `toml:"path"`
@@ -190,6 +199,9 @@ func (c *Config) Validate() []error {
 	}
 	for _, err := range unjoin(c.Numbers.Validate()) {
 		errs = append(errs, fmt.Errorf("numbers.%w", err))
+	}
+	if c.Payments.Reports != "" && !filepath.IsAbs(c.Payments.Reports) {
+		bad("payments.reports", "%q must be an absolute path", c.Payments.Reports)
 	}
 	c.validateBinds(bad, &errs)
 	for _, err := range c.Dispatch.Validate() {

@@ -66,7 +66,13 @@ func (ch *ClaimChange) check() (ps message.Problems) {
 		if ch.Amount == nil && ch.Tax == nil && ch.Due == "" {
 			bad(message.Problem{Field: "amount", Code: "required"})
 		}
+		if ch.Key != "" {
+			bad(message.Problem{Field: "key", Code: "mismatch", Detail: "only with refund"})
+		}
 	case "settle", "withdraw", "refund":
+		if ch.Key != "" && ch.Action != "refund" {
+			bad(message.Problem{Field: "key", Code: "mismatch", Detail: "only with refund"})
+		}
 		if ch.Amount != nil && ch.Action != "refund" {
 			bad(message.Problem{Field: "amount", Code: "mismatch", Detail: "only with amend or refund"})
 		}

@@ -134,10 +134,20 @@ type Claim struct {
 	Confirmed   int64     `json:"confirmed"`          // yen by 確報
 	Refunded    int64     `json:"refunded,omitempty"` // yen of Confirmed that went back
 	Method      string    `json:"method,omitempty"`
-	Receipt     string    `json:"receipt,omitempty"` // its number
-	Alerts      []string  `json:"alerts,omitempty"`  // 要対応: overpaid, paid_after_expiry …
+	Receipt     string    `json:"receipt,omitempty"`  // number of the one that holds
+	Receipts    []Receipt `json:"receipts,omitempty"` // in order of issue
+	Alerts      []string  `json:"alerts,omitempty"`   // 要対応: overpaid, paid_after_expiry …
 	CreatedAt   time.Time `json:"created_at"`
 	Timeline    []Entry   `json:"timeline,omitempty"`
+}
+
+// Receipt is one receipt of a claim.
+type Receipt struct {
+	Number   string    `json:"number"`
+	IssuedAt time.Time `json:"issued_at"`
+	Refunded int64     `json:"refunded,omitempty"` // yen that had gone back when it was issued
+	Corrects string    `json:"corrects,omitempty"` // number of the receipt before
+	Copies   int       `json:"copies,omitempty"`   // given out after the first, marked 再発行
 }
 
 // ClaimChange is a fact that the sender states about a claim.
@@ -147,6 +157,7 @@ type ClaimChange struct {
 	Tax    *int64 `json:"tax,omitempty"`    // amend: yen within the amount
 	Due    string `json:"due,omitempty"`    // amend: YYYY-MM-DD
 	Reason string `json:"reason,omitempty"` // at most 200 characters
+	Key    string `json:"key,omitempty"`    // refund: the sender's own; the same key is the same refund
 }
 
 func some(t time.Time) *time.Time {

@@ -78,6 +78,7 @@ var numbered = []struct {
 	{columnLine, []string{"品名", "line"}, message.MaxLines},
 	{columnQuantity, []string{"数量", "quantity"}, message.MaxLines},
 	{columnUnit, []string{"単価", "unit"}, message.MaxLines},
+	{columnRate, []string{"税率", "tax_rate"}, message.MaxLines},
 }
 
 type columnKind uint8
@@ -93,6 +94,7 @@ const (
 	columnLine
 	columnQuantity
 	columnUnit
+	columnRate
 )
 
 type column struct {
@@ -183,7 +185,7 @@ func readHeader(cells []string, line int64, variable isVar) (*columns, []Finding
 	if _, ok := c.field["to"]; !ok {
 		faults = append(faults, Finding{Line: line, Column: known[0].names[0], Problem: message.Problem{Field: "to", Code: "required", Detail: detailNoPhone}})
 	}
-	for _, pair := range [][2]columnKind{{columnItem, columnValue}, {columnValue, columnItem}, {columnLine, columnUnit}, {columnUnit, columnLine}, {columnQuantity, columnLine}} {
+	for _, pair := range [][2]columnKind{{columnItem, columnValue}, {columnValue, columnItem}, {columnLine, columnUnit}, {columnUnit, columnLine}, {columnQuantity, columnLine}, {columnRate, columnLine}} {
 		for n, i := range c.one[pair[0]] {
 			if _, ok := c.one[pair[1]][n]; !ok {
 				fault(cells[i], "mismatch", detailPair)

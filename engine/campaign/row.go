@@ -129,7 +129,8 @@ func (c *converter) claimLines(r *row) {
 		name, i := r.cell(columnLine, n)
 		quantity, q := r.cell(columnQuantity, n)
 		unit, u := r.cell(columnUnit, n)
-		if name == "" && quantity == "" && unit == "" {
+		rate, _ := r.cell(columnRate, n)
+		if name == "" && quantity == "" && unit == "" && rate == "" {
 			continue
 		}
 		cl := r.claim()
@@ -143,6 +144,9 @@ func (c *converter) claimLines(r *row) {
 		}
 		line.Unit = r.integer(at+".unit", unit)
 		line.Amount = line.Quantity * line.Unit
+		if rate != "" {
+			line.TaxRate = r.integer(at+".tax_rate", strings.TrimRight(rate, "%％"))
+		}
 		cl.Lines = append(cl.Lines, line)
 	}
 }

@@ -225,7 +225,7 @@ func (f fields) claim(typ payment.Type, data []byte) error {
 		}
 		f.text("number", d.Number)
 		f.terms(&d.Terms)
-	case payment.Joined:
+	case payment.Joined, payment.PayerTold:
 		var d payment.Join
 		if err := json.Unmarshal(data, &d); err != nil {
 			return err
@@ -310,12 +310,24 @@ func (f fields) claim(typ payment.Type, data []byte) error {
 		}
 		f.text("number", d.Number)
 		f.time("issued", d.Issued)
+		f.number("refunded", d.Refunded)
+		f.text("corrects", d.Corrects)
 	case payment.ReceiptKept:
 		var d payment.Copy
 		if err := json.Unmarshal(data, &d); err != nil {
 			return err
 		}
 		f.text("document", d.Document)
+		f.text("number", d.Number)
+		f.text("by", d.By)
+	case payment.ReceiptCopied:
+		var d payment.Reissue
+		if err := json.Unmarshal(data, &d); err != nil {
+			return err
+		}
+		f.text("number", d.Number)
+		f.number("n", int64(d.N))
+		f.text("by", d.By)
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ var stepWords = map[string]word{
 	"claim attempt_issued": {"決済番号発行", "Payment number issued"}, "claim provisional": {"入金（速報）", "Paid (provisional)"},
 	"claim provisional_revoked": {"速報取消", "Provisional payment taken back"}, "claim confirmed": {"入金（確報）", "Paid (confirmed)"},
 	"claim attempt_failed": {"決済不成立", "Payment failed"}, "claim attempt_canceled": {"決済取消", "Payment canceled"},
-	"claim attempt_expired": {"決済期限切れ", "Payment expired"}, "claim receipt_issued": {"領収書発行", "Receipt issued"},
+	"claim attempt_expired": {"決済期限切れ", "Payment expired"}, "claim receipt_issued": {"領収書発行", "Receipt issued"}, "claim receipt_reissued": {"領収書再発行", "Receipt reissued"}, "claim payer_told": {"入金のお知らせSMS", "Payer told by SMS"},
 	"claim refunded": {"返金", "Money went back"}, "claim refund_asked": {"返金依頼", "Refund asked for"}, "claim refund_refused": {"返金不可", "Refund refused"},
 	"claim deposited":    {"入金", "Transfer received"},
 	"claim receipt_kept": {"領収書控え保存", "Copy of the receipt kept"},

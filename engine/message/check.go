@@ -336,6 +336,7 @@ func (c *checker) claim(cl *Claim) {
 		c.add(Problem{Field: "claim.due", Code: "pattern", Value: Mask(cl.Due), Detail: "YYYY-MM-DD"})
 	}
 	c.text("claim.payer", cl.Payer, 40, false)
+	before := len(c.found)
 	c.count("claim.lines", len(cl.Lines), MaxLines)
 	sum := int64(0)
 	for i, l := range cl.Lines {
@@ -346,10 +347,33 @@ func (c *checker) claim(cl *Claim) {
 		} else if l.Unit > MaxAmount || l.Unit < -MaxAmount || l.Quantity*l.Unit != l.Amount {
 			c.add(Problem{Field: field + ".amount", Code: "mismatch", Got: l.Amount, Detail: "quantity × unit"})
 		}
+		if l.TaxRate != 0 && l.TaxRate != StandardRate && l.TaxRate != ReducedRate {
+			c.add(Problem{Field: field + ".tax_rate", Code: "unknown", Got: l.TaxRate, Detail: "percent, one of 10, 8"})
+		}
 		sum += l.Amount
 	}
-	if len(cl.Lines) > 0 && sum != cl.Amount {
+	switch {
+	case len(cl.Lines) > 0 && sum != cl.Amount:
 		c.add(Problem{Field: "claim.lines", Code: "mismatch", Limit: cl.Amount, Got: sum, Detail: "the lines add up to the amount"})
+	case len(c.found) == before:
+		c.taxes(cl)
+	}
+}
+
+// taxes checks what the lines say of tax, once they are right by themselves.
+func (c *checker) taxes(cl *Claim) {
+	totals := RateTotals(cl.Lines, Floor)
+	for _, t := range totals {
+		if t.Yen < 0 {
+			c.add(Problem{Field: "claim.lines", Code: "range", Got: t.Yen, Detail: fmt.Sprintf("the lines taxed at %d percent come to less than nothing", t.Rate)})
+			return
+		}
+	}
+	if cl.Tax == nil || totals == nil {
+		return
+	}
+	if _, ok := TaxesOf(cl.Lines, *cl.Tax); !ok {
+		c.add(Problem{Field: "claim.tax", Code: "mismatch", Limit: SumTax(totals), Got: *cl.Tax, Detail: "the tax of the lines, rounded once for each rate"})
 	}
 }
 

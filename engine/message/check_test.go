@@ -17,7 +17,7 @@ func valid() Draft {
 		Identity: &Identity{Items: []IdentityItem{{Field: "birth_date", Value: "19800101"}}},
 		Page: &Page{Title: "水道料金のお知らせ", Lead: "ご確認ください。", Rows: []Row{{"お客様番号", "00-0-000000"}},
 			Survey: &Survey{Items: []SurveyItem{{Title: "ご希望", Type: "radio", Choices: []string{"はい", "いいえ"}}}}},
-		Claim: &Claim{Number: "2026-0001", Amount: 7440, Tax: &tax, Due: "2026-12-31", Lines: []Line{{"水道料金", 1, 7440, 7440}}},
+		Claim: &Claim{Number: "2026-0001", Amount: 7440, Tax: &tax, Due: "2026-12-31", Lines: []Line{{"水道料金", 1, 7440, 7440, 0}}},
 	}
 }
 
@@ -54,7 +54,7 @@ func TestEachFaultNamesItsField(t *testing.T) {
 		"claim.amount":                 func(d *Draft) { d.Claim.Amount = 0 },
 		"claim.tax":                    func(d *Draft) { *d.Claim.Tax = 7441 },
 		"claim.due":                    func(d *Draft) { d.Claim.Due = "2026-02-30" },
-		"claim.lines":                  func(d *Draft) { d.Claim.Lines[0] = Line{"水道料金", 1, 7000, 7000} },
+		"claim.lines":                  func(d *Draft) { d.Claim.Lines[0] = Line{"水道料金", 1, 7000, 7000, 0} },
 		"claim.lines[0].amount":        func(d *Draft) { d.Claim.Lines[0].Unit = 1 },
 	} {
 		d := valid()
@@ -83,7 +83,7 @@ func TestProblemsSayLimitAndLengthAndMaskTheValue(t *testing.T) {
 func TestEveryFixedDetailHasJapanese(t *testing.T) {
 	d := valid()
 	d.Key, d.Class, d.Template, d.Window = " ", "x", "x", &Window{"x", "y"}
-	d.Claim = &Claim{Number: "/", Due: "x", Lines: []Line{{"a", 1, 2, 3}}}
+	d.Claim = &Claim{Number: "/", Due: "x", Lines: []Line{{"a", 1, 2, 3, 0}}}
 	d.Identity.Items = append(d.Identity.Items, d.Identity.Items[0])
 	d.Page.Survey.Items[0].Type = "x"
 	for _, p := range d.Check() {

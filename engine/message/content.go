@@ -230,6 +230,9 @@ func appendCanonicalClaim(dst []byte, c *Claim) []byte {
 		l := &c.Lines[i]
 		dst = appendEach(dst, 21, []string{l.Name})
 		dst = appendInt(appendInt(appendInt(dst, 22, l.Quantity), 22, l.Unit), 22, l.Amount)
+		if l.TaxRate != 0 {
+			dst = appendInt(dst, 25, l.TaxRate)
+		}
 	}
 	dst = appendEach(dst, 23, c.Methods)
 	return appendTruth(dst, 24, c.Amend)

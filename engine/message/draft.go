@@ -120,4 +120,7 @@ type Line struct {
 	Quantity int64  `json:"quantity"`
 	Unit     int64  `json:"unit"`
 	Amount   int64  `json:"amount"`
+	// TaxRate is the consumption tax in percent that the line contains: 10, or 8 for 軽減税率. 0: none; or nothing is told, where no
+	// line of the claim states a rate.
+	TaxRate int64 `json:"tax_rate,omitempty"`
 }

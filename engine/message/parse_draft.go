@@ -259,6 +259,8 @@ func (p *parser) line(l *Line) bool {
 			return o.first(2) && p.number(&l.Unit)
 		case "amount":
 			return o.first(3) && p.number(&l.Amount)
+		case "tax_rate":
+			return o.first(4) && p.number(&l.TaxRate)
 		}
 		return false
 	})

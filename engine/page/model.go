@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/plugins/proto"
 )
@@ -116,16 +117,11 @@ func SetAnswers(p *proto.Page, a Answers, answered bool) {
 
 // ClaimOf is a claim as a message asks for it, before anything was paid.
 func ClaimOf(c *message.Claim) *proto.Claim {
-	out := &proto.Claim{Number: c.Number, Yen: c.Amount, TaxYen: -1}
-	if c.Tax != nil {
-		out.TaxYen = *c.Tax
-	}
+	out := &proto.Claim{Number: c.Number, Yen: c.Amount, TaxYen: c.TaxYen()}
 	if due, err := c.DueTime(); err == nil {
 		out.Due = timestamppb.New(due)
 	}
-	for _, l := range c.Lines {
-		out.Lines = append(out.Lines, &proto.LineItem{Name: valid(l.Name), Quantity: l.Quantity, UnitYen: l.Unit, Yen: l.Amount})
-	}
+	out.Lines, out.Taxes = payment.LineItems(c.Lines), payment.RateTotals(c.Lines, out.TaxYen)
 	return out
 }
 
@@ -149,7 +145,7 @@ func PaymentSheet(t *tenant.Tenant, title, payer string, claim *proto.Claim, v *
 
 // Issuer is who signs the tenant's documents.
 func Issuer(t *tenant.Tenant) *proto.Issuer {
-	i := &proto.Issuer{Name: t.Issuer.Name, Address: t.Issuer.Address, Phone: t.Issuer.Phone, RegistrationNumber: t.Issuer.Registration}
+	i := &proto.Issuer{Name: t.Issuer.Name, Address: t.Issuer.Address, Phone: t.Issuer.Phone, RegistrationNumber: t.Issuer.Registered()}
 	if i.Name == "" {
 		i.Name = t.Name
 	}

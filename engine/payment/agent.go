@@ -212,14 +212,12 @@ func (p *Payments) create(ctx context.Context, s *State, a *Attempt, returnURL, 
 	req := &proto.CreateRequest{
 		Call:      p.call(s.Ref.Tenant, a.Agent, a.ID.String(), now),
 		AttemptId: a.ID.String(), Method: a.Method, ClaimNumber: s.Number, Yen: a.Yen, TaxYen: s.Tax,
-		Due: timestamppb.New(a.Due), Store: a.Store, ReturnUrl: returnURL, WebhookUrl: p.c.WebhookBase + hook,
+		Due: timestamppb.New(a.Due), Store: a.Store, Place: a.Place, ReturnUrl: returnURL, WebhookUrl: p.c.WebhookBase + hook,
 	}
 	if t := p.opt.Directory().Tenants[s.Ref.Tenant]; t != nil {
 		req.Description = t.Name // what the payer reads at the agent: who asks
 	}
-	for _, l := range s.Content.Lines {
-		req.Lines = append(req.Lines, &proto.LineItem{Name: l.Name, Quantity: l.Quantity, UnitYen: l.Unit, Yen: l.Amount})
-	}
+	req.Lines = LineItems(s.Content.Lines)
 	start := clock.Now()
 	resp, err := p.opt.Agents.Payment(a.Module).Create(ctx, req)
 	r := p.read(a, sourceCreate, now, resp.GetPayment(), resp.GetError(), err)
@@ -232,7 +230,7 @@ func (p *Payments) get(ctx context.Context, s *State, a *Attempt) answer {
 	defer cancel()
 	now, start := p.now(), clock.Now()
 	resp, err := p.opt.Agents.Payment(a.Module).Get(ctx, &proto.GetRequest{
-		Call: p.call(s.Ref.Tenant, a.Agent, a.ID.String(), now), AttemptId: a.ID.String(), AgentPaymentId: a.AgentID,
+		Call: p.call(s.Ref.Tenant, a.Agent, a.ID.String(), now), AttemptId: a.ID.String(), AgentPaymentId: a.AgentID, Place: a.Place,
 	})
 	r := p.read(a, sourceGet, now, resp.GetPayment(), resp.GetError(), err)
 	p.metrics.called("get", r, time.Since(start))
@@ -256,7 +254,7 @@ func (p *Payments) cancel(ctx context.Context, s *State, a *Attempt) answer {
 	defer cancel()
 	now, start := p.now(), clock.Now()
 	resp, err := p.opt.Agents.Payment(a.Module).Cancel(ctx, &proto.CancelRequest{
-		Call: p.call(s.Ref.Tenant, a.Agent, "c-"+a.ID.String(), now), AttemptId: a.ID.String(), AgentPaymentId: a.AgentID,
+		Call: p.call(s.Ref.Tenant, a.Agent, "c-"+a.ID.String(), now), AttemptId: a.ID.String(), AgentPaymentId: a.AgentID, Place: a.Place,
 	})
 	r := p.read(a, sourceCancel, now, resp.GetPayment(), resp.GetError(), err)
 	p.metrics.called("cancel", r, time.Since(start))

@@ -2,7 +2,6 @@ package payment
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,10 +27,7 @@ type attention struct {
 
 // register is one of a tenant's own streams of kind store.Register. Its id follows from its name.
 func register(id tenant.ID, name string) store.Ref {
-	sum := sha256.Sum256([]byte("payment/" + name + "/" + string(id)))
-	ref := store.Ref{Tenant: id, Kind: store.Register}
-	copy(ref.ID[:], sum[:])
-	return ref
+	return registerOf(id, "payment/"+name+"/"+string(id))
 }
 
 func (p *Payments) alertChange(ctx context.Context, claim store.Ref, raised bool, now time.Time) (store.Change, error) {

@@ -81,9 +81,20 @@ func (p *Payments) Start(ctx context.Context, t *tenant.Tenant, claim ulid.ULID,
 			}
 			continue
 		}
-		next, err := p.append(ctx, s, now, []store.NewEvent{newEvent(Started, now, start)},
-			[]store.Name{{Space: store.ByAttempt, Key: start.ID.String(), Exclusive: true}})
-		if conflict(err) {
+		names := []store.Name{{Space: store.ByAttempt, Key: start.ID.String(), Exclusive: true}}
+		lease, err := p.lease(ctx, t.ID, &start, now)
+		if err != nil {
+			if again, loadErr := p.Claim(ctx, scope, claim); loadErr == nil && again.Version != s.Version {
+				continue // somebody took the last place for this claim
+			}
+			return Attempt{}, err
+		}
+		if lease != nil {
+			names = append(names, *lease)
+		}
+		next, err := p.append(ctx, s, now, []store.NewEvent{newEvent(Started, now, start)}, names)
+		var taken *store.TakenError
+		if conflict(err) || errors.As(err, &taken) {
 			continue
 		}
 		if err != nil {

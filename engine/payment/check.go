@@ -28,7 +28,7 @@ func CheckRegister(ctx context.Context, s *store.Store, ref store.Ref, events []
 		if err != nil {
 			return fmt.Errorf("receipt %s of claim %s: %w", receiptNumber(int(e.Seq)+1), of.Claim, err)
 		}
-		if want := receiptNumber(int(e.Seq) + 1); st.Receipt == nil || st.Receipt.Number != want {
+		if want := receiptNumber(int(e.Seq) + 1); st.paper(want) == nil {
 			return fmt.Errorf("receipt %s is not that of claim %s", want, of.Claim)
 		}
 	}

@@ -31,5 +31,7 @@
 //
 // A receipt's number is the version of the tenant's receipts stream (store.Register), committed together with the
 // claim's ReceiptIssued: no number without a receipt, none twice. The event holds the whole model of the document,
-// sealed, so the PDF can be drawn again byte by byte until ReceiptKept names the immutable copy in engine/document.
+// sealed, so the PDF can be drawn again byte by byte until ReceiptKept names the immutable copy in engine/document; every
+// further copy is drawn from it too, marked 再発行, and is a ReceiptCopied. Money that goes back leads to a further ReceiptIssued
+// that corrects the one before, with its own number.
 package payment

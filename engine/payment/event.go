@@ -36,6 +36,8 @@ const (
 	RefundAsked   Type = 19 // Refund: committed before the agent is asked
 	RefundRefused Type = 20 // Doubt: the agent surely did nothing
 	Deposited     Type = 21 // Deposit: a transfer to the attempt's account
+	ReceiptCopied Type = 22 // Reissue: a copy marked 再発行 was given out
+	PayerTold     Type = 23 // Join: a message told the payer that the money has come
 )
 
 var typeNames = map[Type]string{
@@ -44,6 +46,7 @@ var typeNames = map[Type]string{
 	Provisional: "provisional", Revoked: "provisional_revoked", Confirmed: "confirmed", Failed: "attempt_failed",
 	Canceled: "attempt_canceled", Expired: "attempt_expired", ReceiptIssued: "receipt_issued", ReceiptKept: "receipt_kept",
 	Refunded: "refunded", RefundAsked: "refund_asked", RefundRefused: "refund_refused", Deposited: "deposited",
+	ReceiptCopied: "receipt_reissued", PayerTold: "payer_told",
 }
 
 func (t Type) String() string {
@@ -76,7 +79,7 @@ type Head struct {
 	Terms
 }
 
-// Join is the data of Joined.
+// Join is the data of Joined and PayerTold.
 type Join struct {
 	Message ulid.ULID `json:"message"`
 }
@@ -100,6 +103,7 @@ type Start struct {
 	Final   bool      `json:"final,omitempty"`
 	Message ulid.ULID `json:"message,omitzero"` // the message whose link was used
 	By      string    `json:"by,omitempty"`
+	Place   string    `json:"place,omitempty"` // of the method's pool: a bank account, for one
 }
 
 // Doubt is the data of Unknown and RefundRefused.
@@ -114,6 +118,7 @@ type Refund struct {
 	ID      ulid.ULID `json:"refund"`
 	Attempt ulid.ULID `json:"attempt"`
 	Yen     int64     `json:"yen"`
+	Key     string    `json:"key,omitempty"` // of whoever asked: the same key is the same refund
 	message.Act
 }
 
@@ -270,11 +275,24 @@ type Receipt struct {
 	Number string    `json:"number"`
 	Issued time.Time `json:"issued"`
 	Model  []byte    `json:"model"` // sealed proto.Document, aad "<claim id>/receipt"
+	// Of a receipt that corrects: how much had gone back, and the number of the receipt before; empty: there was none.
+	Refunded int64  `json:"refunded,omitempty"`
+	Corrects string `json:"corrects,omitempty"`
+	Lang     string `json:"lang,omitempty"` // as it was asked for
 }
 
 // Copy is the data of ReceiptKept.
 type Copy struct {
-	Document string `json:"document"` // id in engine/document
+	Document string `json:"document"`         // id in engine/document
+	Number   string `json:"number,omitempty"` // of the receipt; empty: the first
+	By       string `json:"by,omitempty"`     // who got the first copy
+}
+
+// Reissue is the data of ReceiptCopied.
+type Reissue struct {
+	Number string `json:"number"` // of the receipt
+	N      int    `json:"n"`      // 1: the first copy after the one that was issued
+	By     string `json:"by"`     // who got it
 }
 
 func encode(v any) []byte {

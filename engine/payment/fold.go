@@ -157,8 +157,9 @@ type State struct {
 	Refunded               int64      // yen of Confirmed that went back
 	Phase                  Phase
 	Alerts                 []Alert
-	Receipt                *Receipt
-	ReceiptDocument        string // id in engine/document
+	Receipts               []*Paper  // in order of issue; the last one holds
+	ToldAt                 time.Time // the payer was told by SMS that the money has come
+	ToldBy                 ulid.ULID // the message
 
 	events   []store.Event
 	resolved map[string]bool
@@ -205,6 +206,14 @@ func (s *State) apply(e store.Event) error {
 		}
 		if !slices.Contains(s.Messages, j.Message) {
 			s.Messages = append(s.Messages, j.Message)
+		}
+	case PayerTold:
+		var j Join
+		if err := json.Unmarshal(e.Data, &j); err != nil {
+			return err
+		}
+		if s.ToldAt.IsZero() {
+			s.ToldAt, s.ToldBy = e.At, j.Message
 		}
 	case Amended:
 		s.Terms = Terms{}
@@ -289,19 +298,60 @@ func (s *State) apply(e store.Event) error {
 			a.derive()
 		}
 	case ReceiptIssued:
-		r := new(Receipt)
-		if err := json.Unmarshal(e.Data, r); err != nil {
+		r := new(Paper)
+		if err := json.Unmarshal(e.Data, &r.Receipt); err != nil {
 			return err
 		}
-		s.Receipt = r
+		s.Receipts = append(s.Receipts, r)
 	case ReceiptKept:
 		var c Copy
 		if err := json.Unmarshal(e.Data, &c); err != nil {
 			return err
 		}
-		s.ReceiptDocument = c.Document
+		r := s.paper(c.Number)
+		if c.Number == "" && len(s.Receipts) > 0 {
+			r = s.Receipts[0]
+		}
+		if r != nil {
+			r.Document, r.GivenTo, r.GivenAt = c.Document, c.By, e.At
+		}
+	case ReceiptCopied:
+		var c Reissue
+		if err := json.Unmarshal(e.Data, &c); err != nil {
+			return err
+		}
+		if r := s.paper(c.Number); r != nil {
+			r.Copies, r.GivenTo, r.GivenAt = c.N, c.By, e.At
+		}
 	default:
 		return fmt.Errorf("written by a newer program")
+	}
+	return nil
+}
+
+// Paper is a receipt and what became of it.
+type Paper struct {
+	Receipt
+	Document string    // id of the immutable first copy in engine/document; empty: not drawn yet
+	Copies   int       // given out after the first, each marked 再発行
+	GivenTo  string    // who got the latest
+	GivenAt  time.Time // when
+}
+
+// Receipt is the receipt that holds; nil: none was issued.
+func (s *State) Receipt() *Paper {
+	if len(s.Receipts) == 0 {
+		return nil
+	}
+	return s.Receipts[len(s.Receipts)-1]
+}
+
+// paper is the receipt of a number; nil: there is none.
+func (s *State) paper(number string) *Paper {
+	for _, r := range s.Receipts {
+		if r.Number == number {
+			return r
+		}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,8 +67,9 @@ type Payments struct {
 	metrics *metrics
 	gate    gate
 
-	mu    sync.Mutex // guards hooks and registers
+	mu    sync.Mutex // guards hooks, pools and registers
 	hooks map[string]*hookBudget
+	pools map[string]pool // by instance and method
 	// registers has the last seen version of each tenant's receipts stream.
 	registers map[tenant.ID]int
 }
@@ -104,7 +106,7 @@ func New(o Options) (*Payments, error) {
 	}
 	p := &Payments{
 		opt: o, s: o.Store, now: o.Now, log: o.Log, metrics: newMetrics(o.Registerer),
-		hooks: map[string]*hookBudget{}, registers: map[tenant.ID]int{},
+		hooks: map[string]*hookBudget{}, pools: map[string]pool{}, registers: map[tenant.ID]int{},
 	}
 	p.c = &p.opt.Config
 	p.gate.seen = map[ulid.ULID]time.Time{}
@@ -127,6 +129,34 @@ func (p *Payments) Claim(ctx context.Context, scope tenant.Scope, claim ulid.ULI
 		return State{}, err
 	}
 	return s, p.reveal(&s)
+}
+
+// Told records that a message told the payer that the money has come. Once: whoever is later records nothing.
+func (p *Payments) Told(ctx context.Context, claim store.Ref, by ulid.ULID) error {
+	_, err := p.change(ctx, tenant.Only(claim.Tenant), claim, func(s *State, now time.Time) ([]store.NewEvent, error) {
+		if !s.ToldAt.IsZero() {
+			return nil, nil
+		}
+		return []store.NewEvent{newEvent(PayerTold, now, Join{by})}, nil
+	})
+	return err
+}
+
+// LineItems are lines as modules take them.
+func LineItems(lines []message.Line) (items []*proto.LineItem) {
+	for _, l := range lines {
+		items = append(items, &proto.LineItem{Name: strings.ToValidUTF8(l.Name, "\ufffd"), Quantity: l.Quantity, UnitYen: l.Unit, Yen: l.Amount, TaxRate: uint32(l.TaxRate)})
+	}
+	return items
+}
+
+// RateTotals are what lines come to by their rate, as renderers take them; tax is what the claim shows, -1: none.
+func RateTotals(lines []message.Line, tax int64) (totals []*proto.RateTotal) {
+	of, _ := message.TaxesOf(lines, tax)
+	for _, t := range of {
+		totals = append(totals, &proto.RateTotal{Rate: uint32(t.Rate), Yen: t.Yen, TaxYen: t.Tax})
+	}
+	return totals
 }
 
 // ByNumber finds a claim by the number that its tenant gave it. The scope is of one tenant.
@@ -207,6 +237,13 @@ func (p *Payments) append(ctx context.Context, s State, now time.Time, events []
 			return s, err
 		}
 		tx = append(tx, alerts)
+	}
+	if next.Received > 0 {
+		days, err := p.dayChanges(ctx, &next, now)
+		if err != nil {
+			return s, fmt.Errorf("note the day of a payment: %w", err)
+		}
+		tx = append(tx, days...)
 	}
 	if err := p.commit(ctx, tx); err != nil {
 		return s, err
@@ -309,6 +346,13 @@ func (p *Payments) Patch(ctx context.Context, t *tenant.Tenant, number string, p
 			var err error
 			if t.Sealed, err = p.seal(s.Ref.Tenant, s.Ref.ID, now, Content{Payer: s.Content.Payer}); err != nil {
 				return nil, err
+			}
+		} else if t.Tax != s.Tax {
+			if err := p.reveal(s); err != nil {
+				return nil, err
+			}
+			if _, ok := message.TaxesOf(s.Content.Lines, t.Tax); !ok {
+				return nil, message.Problems{{Field: "tax", Code: "mismatch", Got: t.Tax, Detail: "the tax of the claim's lines, rounded once for each rate"}}
 			}
 		}
 		return s.amend(now, t)

@@ -5,83 +5,129 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"time"
 
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
-	modules "github.com/kakitome/kakitome/plugins/proto"
 )
 
 // ErrNotConfirmed: there is no receipt before 確報.
 var ErrNotConfirmed = errors.New("claim is not confirmed")
 
+// sameCopy is how long a copy is the same one for who got it: a browser asks for a document twice, to show and to save it.
+const sameCopy = 5 * time.Minute
+
 // ReceiptNumber is the number of the n-th receipt of a tenant, from 1: 12 digits.
 func receiptNumber(n int) string { return fmt.Sprintf("%012d", n) }
 
-// Receipt returns the claim's receipt as a PDF and the name under which it is saved. The first call issues it: the next
-// number of the tenant, what it says and its language are fixed then, and every later call returns the same bytes.
-// Errors: ErrNotConfirmed, store.ErrErased, what the renderer refused, and those of the store.
-func (p *Payments) Receipt(ctx context.Context, t *tenant.Tenant, claim ulid.ULID, lang string) (pdf []byte, filename string, err error) {
-	scope := tenant.Only(t.ID)
-	s, err := p.Claim(ctx, scope, claim)
+// ReceiptOptions say which receipt of a claim, and for whom.
+type ReceiptOptions struct {
+	Number string // one that was issued; empty: the one that holds, which is issued when there is none yet
+	Lang   string // of a receipt that is issued now
+	By     string // who gets it, as in message.Act; "payer" when empty
+}
+
+// Receipt returns a receipt of the claim as a PDF and the name under which it is saved.
+//
+// Whoever asks first issues it: the next number of the tenant, what it says and its language are fixed then, and the first copy
+// is kept as it is for ever. Each later copy is drawn from the same model, marked 再発行 with its count and time, and recorded;
+// only within sameCopy the same asker gets again what it got. Once money went back, the receipt that holds is one that corrects:
+// with a number of its own, it states what went back and the number of the receipt before. Errors: ErrNotConfirmed,
+// store.ErrNotFound for a number that is none of the claim's, store.ErrErased, what the renderer refused, and those of the store.
+func (p *Payments) Receipt(ctx context.Context, t *tenant.Tenant, claim ulid.ULID, o ReceiptOptions) (pdf []byte, filename string, err error) {
+	s, err := p.Claim(ctx, tenant.Only(t.ID), claim)
 	if err != nil {
 		return nil, "", err
 	}
-	if s.Receipt == nil {
-		if s, err = p.issueReceipt(ctx, t, s, lang); err != nil {
+	if o.Number == "" {
+		if s, err = p.issueReceipt(ctx, t, s, o.Lang); err != nil {
 			return nil, "", err
 		}
+		o.Number = s.Receipt().Number
 	}
-	filename = "receipt-" + s.Receipt.Number + ".pdf"
-	if s.ReceiptDocument != "" {
-		_, pdf, err = p.opt.Documents.Get(ctx, scope, s.ReceiptDocument)
-		if err != nil {
-			return nil, "", fmt.Errorf("read receipt of claim %s: %w", claim, err)
+	r := s.paper(o.Number)
+	if r == nil {
+		return nil, "", fmt.Errorf("receipt of claim %s: %w", claim, store.ErrNotFound)
+	}
+	o.By = cmp.Or(o.By, "payer")
+	filename = "receipt-" + r.Number + ".pdf"
+	if r.Document == "" {
+		if pdf, err = p.drawReceipt(ctx, &s, r); err != nil {
+			return nil, "", err
 		}
-		return pdf, filename, nil
+		return pdf, filename, p.keepReceipt(ctx, &s, r.Number, o.By, pdf)
 	}
-	if pdf, err = p.drawReceipt(ctx, &s); err != nil {
-		return nil, "", err
+	if r, err = p.reissue(ctx, &s, r.Number, o.By); err != nil {
+		return nil, "", fmt.Errorf("reissue receipt of claim %s: %w", claim, err)
 	}
-	return pdf, filename, p.keepReceipt(ctx, &s, filename, pdf)
+	if r.Copies > 0 {
+		pdf, err = p.drawReceipt(ctx, &s, r)
+	} else if _, pdf, err = p.opt.Documents.Get(ctx, tenant.Only(t.ID), r.Document); err != nil {
+		err = fmt.Errorf("read receipt of claim %s: %w", claim, err)
+	}
+	return pdf, filename, err
 }
 
-// issueReceipt takes the tenant's next number and commits it together with the claim's event.
-func (p *Payments) issueReceipt(ctx context.Context, t *tenant.Tenant, s State, lang string) (State, error) {
-	for s.Receipt == nil {
-		if s.Phase != Paid {
-			return s, ErrNotConfirmed
+// reissue records that one more copy is given out, unless it is the same one to the same asker.
+func (p *Payments) reissue(ctx context.Context, s *State, number, by string) (*Paper, error) {
+	next, err := p.change(ctx, tenant.Only(s.Ref.Tenant), s.Ref, func(s *State, now time.Time) ([]store.NewEvent, error) {
+		r := s.paper(number)
+		if r.GivenTo == by && now.Sub(r.GivenAt) < sameCopy {
+			return nil, nil
 		}
+		return []store.NewEvent{newEvent(ReceiptCopied, now, Reissue{Number: number, N: r.Copies + 1, By: by})}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return next.paper(number), nil
+}
+
+// givenBack is what went back of the amount that a receipt is for: what was paid too much may go back without touching it.
+func (s *State) givenBack() int64 {
+	return s.Amount - min(s.Amount, s.Confirmed-s.Refunded)
+}
+
+// owesReceipt reports whether the receipt that should hold was not issued yet.
+func (s *State) owesReceipt() bool {
+	r := s.Receipt()
+	if s.Refunded > 0 && s.givenBack() > 0 {
+		return s.Confirmed >= s.Amount && (r == nil || r.Refunded < s.givenBack())
+	}
+	return r == nil && s.Phase == Paid
+}
+
+// issueReceipt takes the tenant's next number and commits it together with the claim's event, where one is owed.
+func (p *Payments) issueReceipt(ctx context.Context, t *tenant.Tenant, s State, lang string) (State, error) {
+	ref := register(t.ID, "receipts")
+	for s.owesReceipt() {
 		p.mu.Lock()
 		issued := p.registers[t.ID]
 		p.mu.Unlock()
 		now := p.now()
-		number := receiptNumber(issued + 1)
-		model, err := proto.Marshal(p.receiptModel(t, &s, number, lang))
-		if err != nil {
-			return s, fmt.Errorf("receipt of claim %s: %w", s.Ref.ID, err)
+		r := Receipt{Number: receiptNumber(issued + 1), Issued: now, Lang: lang}
+		if s.Refunded > 0 {
+			r.Refunded = s.givenBack()
 		}
-		box, err := p.s.Seal(t.ID, Class, now, s.Ref.ID.String()+"/receipt", model)
-		if err != nil {
-			return s, fmt.Errorf("seal receipt of claim %s: %w", s.Ref.ID, err)
+		if last := s.Receipt(); last != nil {
+			r.Corrects, r.Lang = last.Number, cmp.Or(lang, last.Lang)
 		}
-		next, err := p.append(ctx, s, now,
-			[]store.NewEvent{newEvent(ReceiptIssued, now, Receipt{Number: number, Issued: now, Model: box})}, nil,
-			store.Change{
-				Ref: register(t.ID, "receipts"), Expect: issued,
-				Events: []store.NewEvent{{Type: 1, At: now, Data: encode(attention{s.Ref.ID})}},
-			})
+		var err error
+		if r.Model, err = p.sealedModel(t, &s, &r); err != nil {
+			return s, err
+		}
+		next, err := p.append(ctx, s, now, []store.NewEvent{newEvent(ReceiptIssued, now, r)}, nil, store.Change{
+			Ref: ref, Expect: issued, Events: []store.NewEvent{{Type: 1, At: now, Data: encode(attention{s.Ref.ID})}},
+		})
 		var c *store.ConflictError
 		switch {
 		case err == nil:
 			p.registered(t.ID, issued+1)
 			p.metrics.receipts.Inc()
 			return next, nil
-		case errors.As(err, &c) && c.Ref.Kind == store.Register && c.Ref == register(t.ID, "receipts"):
+		case errors.As(err, &c) && c.Ref == ref:
 			p.registered(t.ID, c.Have)
 		case !conflict(err):
 			return s, fmt.Errorf("issue receipt of claim %s: %w", s.Ref.ID, err)
@@ -89,6 +135,9 @@ func (p *Payments) issueReceipt(ctx context.Context, t *tenant.Tenant, s State, 
 		if s, err = p.Claim(ctx, tenant.Only(t.ID), s.Ref.ID); err != nil {
 			return s, err
 		}
+	}
+	if s.Receipt() == nil {
+		return s, ErrNotConfirmed
 	}
 	return s, nil
 }
@@ -99,77 +148,17 @@ func (p *Payments) registered(id tenant.ID, version int) {
 	p.registers[id] = max(p.registers[id], version)
 }
 
-// receiptModel is all that the receipt says. It is kept, so that later changes of the tenant do not change it.
-func (p *Payments) receiptModel(t *tenant.Tenant, s *State, number, lang string) *modules.Document {
-	if lang != "en" {
-		lang = "ja"
-	}
-	a := s.Current()
-	now := timestamppb.New(p.now())
-	claim := &modules.Claim{
-		Number: s.Number, Yen: s.Amount, TaxYen: s.Tax, Due: timestamppb.New(s.Due),
-		PaidAt: timestamppb.New(a.paidAt()), ReceiptNumber: number,
-	}
-	for _, l := range s.Content.Lines {
-		claim.Lines = append(claim.Lines, &modules.LineItem{Name: l.Name, Quantity: l.Quantity, UnitYen: l.Unit, Yen: l.Amount})
-	}
-	return &modules.Document{
-		Kind: modules.DocumentKind_RECEIPT, Lang: lang,
-		Issuer: &modules.Issuer{
-			Name: cmp.Or(t.Issuer.Name, t.Name), Address: t.Issuer.Address, Phone: cmp.Or(t.Issuer.Phone, t.Brand.Phone),
-			RegistrationNumber: t.Issuer.Registration,
-		},
-		Claim: claim,
-		Receipt: &modules.Receipt{
-			Number: number, Issued: now, Paid: claim.PaidAt, PayerName: s.Content.Payer,
-			MethodLabel: p.MethodLabel(a.Module, a.Method, lang), Store: p.StoreLabel(a, a.PaidStore, lang),
-			AgentReceiptNumber: a.AgentReceipt,
-		},
-		Created: now,
-	}
-}
-
-// drawReceipt draws what was issued. The same model gives the same bytes.
-func (p *Payments) drawReceipt(ctx context.Context, s *State) ([]byte, error) {
-	model, err := p.s.Open(s.Ref.Tenant, s.Ref.ID.String()+"/receipt", s.Receipt.Model)
-	if err != nil {
-		return nil, fmt.Errorf("open receipt of claim %s: %w", s.Ref.ID, err)
-	}
-	doc := new(modules.Document)
-	if err := proto.Unmarshal(model, doc); err != nil {
-		return nil, fmt.Errorf("read receipt of claim %s: %w", s.Ref.ID, err)
-	}
-	ctx, cancel := detached(ctx, p.c.CallTimeout)
-	defer cancel()
-	resp, err := p.opt.Renders.Render(p.c.Renderer).RenderDocument(ctx, &modules.RenderDocumentRequest{
-		Call: p.call(s.Ref.Tenant, "receipt", "r-"+s.Ref.ID.String(), s.Receipt.Issued), Document: doc,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("draw receipt of claim %s: %w", s.Ref.ID, err)
-	}
-	if e := resp.Error; e != nil {
-		return nil, fmt.Errorf("draw receipt of claim %s: %s", s.Ref.ID, reasonOf(e))
-	}
-	return resp.Pdf, nil
-}
-
-// keepReceipt keeps the immutable copy and names it in the claim. Whoever did so first has kept the same bytes.
-func (p *Payments) keepReceipt(ctx context.Context, s *State, filename string, pdf []byte) error {
-	id, err := p.opt.Documents.Keep(ctx, s.Ref.Tenant, Class, filename, pdf)
+// keepReceipt keeps the immutable first copy and names it in the claim. Whoever did so first has kept the same bytes.
+func (p *Payments) keepReceipt(ctx context.Context, s *State, number, by string, pdf []byte) error {
+	id, err := p.opt.Documents.Keep(ctx, s.Ref.Tenant, Class, "receipt-"+number+".pdf", pdf)
 	if err != nil {
 		return fmt.Errorf("keep receipt of claim %s: %w", s.Ref.ID, err)
 	}
-	for {
-		now := p.now()
-		if s.ReceiptDocument != "" {
-			return nil
+	_, err = p.change(ctx, tenant.Only(s.Ref.Tenant), s.Ref, func(s *State, now time.Time) ([]store.NewEvent, error) {
+		if s.paper(number).Document != "" {
+			return nil, nil
 		}
-		_, err = p.append(ctx, *s, now, []store.NewEvent{newEvent(ReceiptKept, now, Copy{id})}, nil)
-		if !conflict(err) {
-			return err
-		}
-		if *s, err = p.load(ctx, tenant.Only(s.Ref.Tenant), s.Ref); err != nil {
-			return err
-		}
-	}
+		return []store.NewEvent{newEvent(ReceiptKept, now, Copy{Document: id, Number: number, By: by})}, nil
+	})
+	return err
 }

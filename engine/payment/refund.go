@@ -16,16 +16,24 @@ import (
 type RefundOptions struct {
 	Attempt ulid.ULID // zero: the one attempt that has money
 	Yen     int64     // 0: all that is left of it
+	Key     string    // of the asker's own, at most MaxRefundKey printable ASCII characters: the same key is the same refund; empty: each order is one
 	message.Act
 }
 
+// MaxRefundKey is the length of the longest key.
+const MaxRefundKey = 64
+
 // Refund orders the agent to give money of a confirmed payment back. The order is committed before the agent is asked, under
 // an id that is the call's idempotency key; an order whose answer was not seen is settled by Run, which asks how the payment
-// stands and never orders again. One order at a time is under way for an attempt. Errors: store.ErrNotFound;
-// message.Problems, with code "conflict" where there is nothing to give back, an order is under way, or the agent refused.
+// stands and never orders again. One order at a time is under way for an attempt. An order with a key that the claim had before
+// is not given again: how the claim stands is returned. Errors: store.ErrNotFound; message.Problems, with code "conflict" where
+// there is nothing to give back, an order is under way, the key was one of another order, or the agent refused.
 func (p *Payments) Refund(ctx context.Context, t *tenant.Tenant, number string, o RefundOptions) (State, error) {
 	if n := message.Length(o.Reason); n > 200 {
 		return State{}, message.Problems{{Field: "reason", Code: "too_long", Limit: 200, Got: int64(n)}}
+	}
+	if len(o.Key) > MaxRefundKey || o.Key != "" && !message.ValidKey(o.Key) {
+		return State{}, message.Problems{{Field: "key", Code: "pattern", Limit: MaxRefundKey, Got: int64(len(o.Key)), Detail: "1 to 64 printable ASCII characters without spaces"}}
 	}
 	scope := tenant.Only(t.ID)
 	ref, _, err := p.s.Lookup(ctx, scope, store.ByClaimNumber, number)
@@ -34,11 +42,15 @@ func (p *Payments) Refund(ctx context.Context, t *tenant.Tenant, number string, 
 	}
 	var order Refund
 	s, err := p.change(ctx, scope, ref, func(s *State, now time.Time) ([]store.NewEvent, error) {
+		order = Refund{}
+		if known, err := s.ordered(o); known || err != nil {
+			return nil, err
+		}
 		a, err := p.refundable(s, o)
 		if err != nil {
 			return nil, err
 		}
-		order = Refund{ID: ulid.MustNew(ulid.Timestamp(now), ulid.DefaultEntropy()), Attempt: a.ID, Yen: o.Yen, Act: o.Act}
+		order = Refund{ID: ulid.MustNew(ulid.Timestamp(now), ulid.DefaultEntropy()), Attempt: a.ID, Yen: o.Yen, Key: o.Key, Act: o.Act}
 		if order.Yen == 0 {
 			order.Yen = a.Confirmed - a.Refunded
 		}
@@ -46,6 +58,9 @@ func (p *Payments) Refund(ctx context.Context, t *tenant.Tenant, number string, 
 	})
 	if err != nil {
 		return State{}, err
+	}
+	if order.ID.IsZero() { // ordered before
+		return s, p.reveal(&s)
 	}
 	r := p.refund(ctx, &s, s.Attempt(order.Attempt), order)
 	ctx = context.WithoutCancel(ctx)
@@ -63,7 +78,46 @@ func (p *Payments) Refund(ctx context.Context, t *tenant.Tenant, number string, 
 	if err != nil {
 		return State{}, err
 	}
-	return s, p.reveal(&s)
+	if err := p.reveal(&s); err != nil {
+		return s, err
+	}
+	if s.Receipt() != nil { // what the payer holds is no longer right: its correction has its number at once
+		corrected, err := p.issueReceipt(ctx, t, s, "")
+		if err != nil {
+			p.log.Error("correct receipt after a refund", "tenant", t.ID, "claim", ref.ID, "err", err) // whoever asks for it issues it
+			return s, nil
+		}
+		s = corrected
+	}
+	return s, nil
+}
+
+// ordered reports whether the claim has an order of the key.
+func (s *State) ordered(o RefundOptions) (bool, error) {
+	for _, a := range s.Attempts {
+		for _, r := range a.refunds {
+			switch {
+			case o.Key == "" || r.Key != o.Key:
+			case !o.Attempt.IsZero() && o.Attempt != a.ID || o.Yen != 0 && o.Yen != r.Yen:
+				return false, refuse("key", s.Number, "it was the key of another refund")
+			case r.refused:
+				return false, refuse("refund", s.Number, "the payment agent refused this refund; order it anew with another key")
+			default:
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// Refundable lists the attempts of which money can be given back through their agents now.
+func (p *Payments) Refundable(s *State) (all []*Attempt) {
+	for _, a := range s.Attempts {
+		if _, err := p.refundable(s, RefundOptions{Attempt: a.ID}); err == nil {
+			all = append(all, a)
+		}
+	}
+	return all
 }
 
 // refundable finds the attempt that an order is about.

@@ -1,21 +1,18 @@
 package payment
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/csv"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/plugins/proto"
@@ -28,104 +25,197 @@ const (
 	reportNotOurs    = "not_ours"   // no attempt of this contract is meant
 	reportDiffers    = "differs"    // applied or known, and the amount is not the one that was asked for
 	reportUnreadable = "unreadable" // by the module, or by us
-	maxReport        = 8 << 20      // bytes of one file
-	reportEvery      = 30 * time.Second
-	reportQuiet      = 10 * time.Second // a file that changed since may still be written
 )
 
 // ReportLine is what became of one line.
 type ReportLine struct {
-	Line   uint32
+	Line   uint32 // 0: the whole file
 	Result string
 	Claim  string // number; empty: none
 	Yen    int64  // that the line says
 	Detail string
 }
 
-// Report reads a file of an agent (確報, a settlement, a bank's statement) by its module and appends what it says. The same file
-// again changes nothing. An error means that it could not be read to its end; it may be given again.
-func (p *Payments) Report(ctx context.Context, t *tenant.Tenant, agent, name string, body []byte) ([]ReportLine, error) {
-	a, ok := t.Agent(agent)
+// ReportFaults are why a file was refused: every line that cannot be read. Nothing of the file was applied.
+type ReportFaults []ReportLine
+
+func (f ReportFaults) Error() string {
+	return fmt.Sprintf("report: %d lines cannot be read, the first is line %d: %s", len(f), f[0].Line, f[0].Detail)
+}
+
+// Problems are the faults as people and programs read them; the field is the line.
+func (f ReportFaults) Problems() (ps message.Problems) {
+	for _, l := range f {
+		field := "file"
+		if l.Line > 0 {
+			field = fmt.Sprintf("line %d", l.Line)
+		}
+		ps = append(ps, message.Problem{Field: field, Code: "refused", Detail: l.Detail})
+	}
+	return ps
+}
+
+// ErrNoReports: the tenant has no such agent, or its module reads no reports.
+var ErrNoReports = errors.New("agent reads no reports")
+
+// MaxReport is the size of the largest report, in bytes.
+const MaxReport = 8 << 20
+
+// ReportFile is one file of an agent.
+type ReportFile struct {
+	Agent string // name of the tenant's contract
+	Name  string // of the file; some modules choose the format by it
+	By    string // who gave it, as in message.Act
+	Body  []byte
+}
+
+// Report reads a file of an agent (確報, a settlement, a bank's statement) by its module and appends what it says. Every line is
+// looked at before the first is applied: with a fault in one (ReportFaults) nothing is. The same file again changes nothing.
+// Errors: ErrNoReports; ReportFaults; any other means that the file may be given again.
+func (p *Payments) Report(ctx context.Context, t *tenant.Tenant, f ReportFile) ([]ReportLine, error) {
+	a, ok := t.Agent(f.Agent)
 	if !ok {
-		return nil, fmt.Errorf("report: the tenant has no agent %q", agent)
+		return nil, fmt.Errorf("report: the tenant has no agent %q: %w", f.Agent, ErrNoReports)
 	}
 	if d, ok := p.opt.Agents.Describe(a.Module); !ok || !d.Reports {
-		return nil, fmt.Errorf("report: module %s is not there or reads no reports", a.Module)
+		return nil, fmt.Errorf("report: module %s is not there or reads none: %w", a.Module, ErrNoReports)
 	}
-	if len(body) > maxReport {
-		return nil, fmt.Errorf("report: %d bytes; at most %d", len(body), maxReport)
+	if len(f.Body) > MaxReport {
+		return nil, ReportFaults{{Result: reportUnreadable, Detail: fmt.Sprintf("%d bytes; at most %d", len(f.Body), MaxReport)}}
 	}
-	resp, err := p.opt.Agents.Payment(a.Module).ReadReport(ctx, &proto.ReportRequest{Call: p.call(t.ID, agent, "", p.now()), Name: name, Body: body})
+	resp, err := p.opt.Agents.Payment(a.Module).ReadReport(ctx, &proto.ReportRequest{Call: p.call(t.ID, f.Agent, "", p.now()), Name: f.Name, Body: f.Body})
 	if err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
-	if resp.Error != nil {
-		return nil, fmt.Errorf("report: %s %s", reasonOf(resp.Error), resp.Error.Message)
+	if e := resp.Error; e.GetClass() == proto.ErrorClass_INVALID {
+		return nil, ReportFaults{{Result: reportUnreadable, Detail: clip(e.Message, 200)}}
+	} else if e != nil {
+		return nil, fmt.Errorf("report: %s %s", reasonOf(e), e.Message)
 	}
-	var lines []ReportLine
-	for _, f := range resp.Faults {
-		lines = append(lines, ReportLine{Line: f.Line, Result: reportUnreadable, Detail: clip(f.Message, 200)})
+	rows, err := p.planRows(ctx, t.ID, f.Agent, resp)
+	if err != nil {
+		return nil, err
 	}
-	for _, r := range resp.Rows {
-		line, err := p.applyRow(ctx, t.ID, agent, r)
-		if err != nil {
+	lines := make([]ReportLine, 0, len(rows))
+	for i := range rows {
+		if err := p.applyRow(ctx, &rows[i]); err != nil {
 			return lines, err
 		}
-		lines = append(lines, line)
+		lines = append(lines, rows[i].ReportLine)
 	}
-	return lines, nil
+	return lines, p.keepReported(ctx, t.ID, &f, rows)
 }
 
-func (p *Payments) applyRow(ctx context.Context, id tenant.ID, agent string, r *proto.ReportRow) (ReportLine, error) {
-	line := ReportLine{Line: r.Line, Yen: r.GetDeposit().GetYen() + r.GetPayment().GetPaidYen(), Result: reportNotOurs}
-	ref, attempt, err := p.ofRow(ctx, id, agent, r)
-	if errors.Is(err, store.ErrNotFound) {
-		return line, nil
+// reportRow is one line on its way.
+type reportRow struct {
+	ReportLine
+	ref     store.Ref // of the claim; zero: no attempt of the contract is meant
+	attempt ulid.ULID
+	payment string   // what the agent calls it, where the line says so
+	deposit *Deposit // or
+	fact    *Fact
+	at      time.Time // of the money
+}
+
+// planRows finds what each line means; ReportFaults when one of them means nothing.
+func (p *Payments) planRows(ctx context.Context, id tenant.ID, agent string, resp *proto.ReportResponse) ([]reportRow, error) {
+	var faults ReportFaults
+	for _, f := range resp.Faults {
+		faults = append(faults, ReportLine{Line: f.Line, Result: reportUnreadable, Detail: clip(f.Message, 200)})
 	}
-	if err != nil {
-		return line, fmt.Errorf("report: line %d: %w", r.Line, err)
+	rows := make([]reportRow, 0, len(resp.Rows))
+	for _, r := range resp.Rows {
+		row, bad, err := p.planRow(ctx, id, agent, r)
+		if err != nil {
+			return nil, fmt.Errorf("report: line %d: %w", r.Line, err)
+		}
+		if bad != "" {
+			faults = append(faults, ReportLine{Line: r.Line, Result: reportUnreadable, Yen: row.Yen, Detail: bad})
+		}
+		rows = append(rows, row)
 	}
-	before, err := p.load(ctx, tenant.Only(id), ref)
-	if err != nil {
-		return line, err
+	if len(faults) > 0 {
+		slices.SortStableFunc(faults, func(a, b ReportLine) int { return cmp.Compare(a.Line, b.Line) })
+		return nil, faults
 	}
-	if a := before.Attempt(attempt); a == nil || a.Agent != agent {
-		return line, nil
-	}
-	line.Claim = before.Number
-	unreadable := func(why string) (ReportLine, error) {
-		line.Result, line.Detail = reportUnreadable, why
-		return line, nil
-	}
-	var after State
+	return rows, nil
+}
+
+func (p *Payments) planRow(ctx context.Context, id tenant.ID, agent string, r *proto.ReportRow) (row reportRow, bad string, err error) {
+	row = reportRow{ReportLine: ReportLine{Line: r.Line, Result: reportNotOurs, Yen: r.GetDeposit().GetYen() + r.GetPayment().GetPaidYen()}, payment: clip(r.AgentPaymentId, maxAgentID)}
 	switch d := r.Deposit; {
 	case d == nil && r.Payment == nil:
-		return unreadable("neither a payment nor a deposit")
+		return row, "neither a payment nor a deposit", nil
 	case d != nil && (d.Yen < 1 || d.Yen > maxYen || d.Id == "" || len(d.Id) > maxVoucherField || timeOf(d.At).IsZero()):
-		return unreadable(fmt.Sprintf("a deposit of %d yen is out of range, or has no id of 1 to %d bytes or no time", d.Yen, maxVoucherField))
+		return row, fmt.Sprintf("a deposit of %d yen is out of range, or has no id of 1 to %d bytes or no time", d.Yen, maxVoucherField), nil
 	case d != nil:
-		after, err = p.receive(ctx, ref, Deposit{Attempt: attempt, ID: d.Id, Yen: d.Yen, Paid: timeOf(d.At)})
+		row.deposit, row.at = &Deposit{ID: d.Id, Yen: d.Yen, Paid: timeOf(d.At)}, timeOf(d.At)
 	default:
-		r.Payment.AttemptId = attempt.String()
-		view, bad := parseView(r.Payment)
-		if bad != nil {
-			return unreadable(bad.Error())
+		view, fault := parseView(r.Payment)
+		if fault != nil {
+			return row, fault.Error(), nil
 		}
-		after, err = p.record(ctx, ref, Fact{Attempt: attempt, View: view, Seen: seenByAsking(&view, p.now()), From: sourceReport})
+		row.fact = &Fact{View: view, Seen: seenByAsking(&view, p.now()), From: sourceReport}
+		row.payment = cmp.Or(row.payment, view.AgentID)
+		row.at = view.ConfirmedAt
+		if row.at.IsZero() {
+			row.at = view.ProvisionalAt
+		}
+	}
+	if row.at.IsZero() {
+		row.at = p.now()
+	}
+	ref, attempt, err := p.ofRow(ctx, id, agent, r)
+	if errors.Is(err, store.ErrNotFound) {
+		return row, "", nil
 	}
 	if err != nil {
-		return line, fmt.Errorf("report: line %d: %w", r.Line, err)
+		return row, "", err
 	}
-	a := after.Attempt(attempt)
+	s, err := p.load(ctx, tenant.Only(id), ref)
+	if err != nil {
+		return row, "", err
+	}
+	if a := s.Attempt(attempt); a == nil || a.Agent != agent {
+		return row, "", nil
+	}
+	row.ref, row.attempt, row.Claim = ref, attempt, s.Number
+	if row.fact != nil {
+		row.fact.Attempt = attempt
+	} else {
+		row.deposit.Attempt = attempt
+	}
+	return row, "", nil
+}
+
+// applyRow appends what a line says.
+func (p *Payments) applyRow(ctx context.Context, row *reportRow) error {
+	if row.attempt.IsZero() {
+		return nil
+	}
+	before, err := p.load(ctx, tenant.Only(row.ref.Tenant), row.ref)
+	if err != nil {
+		return err
+	}
+	after := before
+	if row.deposit != nil {
+		after, err = p.receive(ctx, row.ref, *row.deposit)
+	} else if !before.Attempt(row.attempt).knows(row.fact) {
+		after, err = p.record(ctx, row.ref, *row.fact)
+	}
+	if err != nil {
+		return fmt.Errorf("report: line %d: %w", row.Line, err)
+	}
+	a := after.Attempt(row.attempt)
 	switch {
 	case a.Received != a.Yen:
-		line.Result, line.Detail = reportDiffers, fmt.Sprintf("%d yen were asked for, %d are here", a.Yen, a.Received)
+		row.Result, row.Detail = reportDiffers, fmt.Sprintf("%d yen were asked for, %d are here", a.Yen, a.Received)
 	case after.Version == before.Version:
-		line.Result = reportKnown
+		row.Result = reportKnown
 	default:
-		line.Result = reportApplied
+		row.Result = reportApplied
 	}
-	return line, nil
+	return nil
 }
 
 // receive appends a deposit that is not known.
@@ -173,81 +263,16 @@ func agentNames(s, next *State) (names []store.Name) {
 	return names
 }
 
-// pollReports reads the files below Config.Reports, <tenant>/<agent>/<file>, until ctx ends. A file that was read is moved to done
-// beside it, one that could not be to failed, each with <file>.result.csv: what became of each line. One whose module or store
-// was not there stays and is tried again.
-func (p *Payments) pollReports(ctx context.Context) {
-	for ctx.Err() == nil {
-		if err := p.readReports(ctx); err != nil {
-			p.log.Error("read reports", "err", err)
-		}
-		pause(ctx, reportEvery, nil)
-	}
+// knows reports whether the attempt has the money of a fact by 確報 already: how else a file words it says nothing new.
+func (a *Attempt) knows(f *Fact) bool {
+	return f.level() == 3 && a.money != nil && a.money.level() == 3 && a.money.standing(a.Yen) == f.standing(a.Yen) && f.View.Refunded <= a.Refunded
 }
 
-func (p *Payments) readReports(ctx context.Context) error {
-	files, err := filepath.Glob(filepath.Join(p.c.Reports, "*", "*", "*"))
-	if err != nil {
-		return err
-	}
-	for _, path := range files {
-		info, err := os.Lstat(path)
-		if err != nil || !info.Mode().IsRegular() || strings.HasPrefix(info.Name(), ".") || p.now().Sub(info.ModTime()) < reportQuiet {
-			continue
-		}
-		agent := filepath.Base(filepath.Dir(path))
-		t := p.opt.Directory().Tenants[tenant.ID(filepath.Base(filepath.Dir(filepath.Dir(path))))]
-		if t == nil {
-			continue
-		}
-		if err := p.readReport(ctx, t, agent, path, info); err != nil {
-			p.log.Error("read report", "tenant", t.ID, "agent", agent, "err", err)
-		}
-	}
-	return nil
-}
-
-func (p *Payments) readReport(ctx context.Context, t *tenant.Tenant, agent, path string, info fs.FileInfo) error {
-	var lines []ReportLine
-	to := "done"
-	if info.Size() > maxReport {
-		to, lines = "failed", []ReportLine{{Result: reportUnreadable, Detail: fmt.Sprintf("%d bytes; at most %d", info.Size(), maxReport)}}
-	} else {
-		body, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		if lines, err = p.Report(ctx, t, agent, info.Name(), body); err != nil {
-			return err
-		}
-		for _, l := range lines {
-			if l.Result == reportUnreadable {
-				to = "failed"
-			}
-		}
-	}
-	dir := filepath.Join(filepath.Dir(path), to)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	name := filepath.Join(dir, info.Name())
-	if err := writeResult(name+".result.csv", lines); err != nil {
-		return err
-	}
-	p.log.Info("report read", "tenant", t.ID, "agent", agent, "lines", len(lines), "result", to)
-	return os.Rename(path, name)
-}
-
-func writeResult(path string, lines []ReportLine) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	w := csv.NewWriter(f)
-	_ = w.Write([]string{"line", "result", "claim", "yen", "detail"})
+// CountResults counts lines by what became of them.
+func CountResults(lines []ReportLine) map[string]int {
+	counts := map[string]int{}
 	for _, l := range lines {
-		_ = w.Write([]string{strconv.FormatUint(uint64(l.Line), 10), l.Result, l.Claim, strconv.FormatInt(l.Yen, 10), l.Detail})
+		counts[l.Result]++
 	}
-	w.Flush() // gives the first error of all writes
-	return errors.Join(w.Error(), f.Sync(), f.Close())
+	return counts
 }

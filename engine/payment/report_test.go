@@ -35,7 +35,7 @@ func (b *bank) ReadReport(_ context.Context, in *proto.ReportRequest) (*proto.Re
 	return out, nil
 }
 
-func rows(t *testing.T, all ...*proto.ReportRow) []byte {
+func rows(t testing.TB, all ...*proto.ReportRow) []byte {
 	raw := make([]json.RawMessage, len(all))
 	for i, r := range all {
 		b, err := protojson.Marshal(r)
@@ -66,7 +66,7 @@ func TestReportConfirmsAndSaysWhatDiffers(t *testing.T) {
 		&proto.ReportRow{Line: 6, Deposit: deposit("s4", 500)},
 	)
 	results := func() (all []string) {
-		lines, err := r.Report(t.Context(), r.tenant, "sandbox", "report.json", body)
+		lines, err := r.Report(t.Context(), r.tenant, ReportFile{Agent: "sandbox", Name: "report.json", By: "user:hanako", Body: body})
 		require.NoError(t, err)
 		for _, l := range lines {
 			all = append(all, l.Claim+" "+l.Result)
@@ -78,8 +78,8 @@ func TestReportConfirmsAndSaysWhatDiffers(t *testing.T) {
 	require.Equal(t, Paid, r.state(first).Phase)
 	require.Equal(t, PartlyPaid, r.state(second).Phase)
 	require.Equal(t, Paid, r.state(third).Phase)
-	_, err := r.Report(t.Context(), r.tenant, "nobody", "report.json", body)
-	require.ErrorContains(t, err, "no agent")
+	_, err := r.Report(t.Context(), r.tenant, ReportFile{Agent: "nobody", Body: body})
+	require.ErrorIs(t, err, ErrNoReports)
 }
 
 func TestReportsAreReadFromADirectory(t *testing.T) {
@@ -95,6 +95,9 @@ func TestReportsAreReadFromADirectory(t *testing.T) {
 	}
 	write("20261122.json", rows(t, &proto.ReportRow{Line: 1, AttemptId: a.ID.String(), Payment: &proto.Payment{State: proto.PaymentState_CONFIRMED, PaidYen: 1000}}))
 	write("bad.json", []byte("{"))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "large.json"), nil, 0o600))
+	require.NoError(t, os.Truncate(filepath.Join(dir, "large.json"), MaxReport+1))
+	require.NoError(t, os.Chtimes(filepath.Join(dir, "large.json"), r.time(), r.time()))
 	require.NoError(t, r.readReports(t.Context()))
 	require.FileExists(t, filepath.Join(dir, "20261122.json"), "it may still be written")
 
@@ -110,6 +113,10 @@ func TestReportsAreReadFromADirectory(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "line,result,claim,yen,detail\n1,applied,A-1,1000,\n", string(result))
 	require.FileExists(t, filepath.Join(dir, "failed", "bad.json"))
+	require.FileExists(t, filepath.Join(dir, "failed", "large.json"))
+	result, err = os.ReadFile(filepath.Join(dir, "failed", "bad.json.result.csv"))
+	require.NoError(t, err)
+	require.Equal(t, "line,result,claim,yen,detail\n1,unreadable,,0,want JSON\n", string(result))
 	require.NoError(t, r.readReports(t.Context()), "what was read is not read again")
 }
 
@@ -127,12 +134,21 @@ func TestLinesThatCannotBeChangeNothing(t *testing.T) {
 		&proto.ReportRow{Line: 5, AttemptId: a, Deposit: &proto.Deposit{Id: "x", Yen: 1000}},
 	)
 	before := r.state(ref)
-	lines, err := r.Report(t.Context(), r.tenant, "sandbox", "x.json", body)
-	require.NoError(t, err)
-	require.Len(t, lines, 5)
-	for _, l := range lines {
-		require.Equal(t, reportUnreadable, l.Result, "line %d", l.Line)
+	_, err := r.Report(t.Context(), r.tenant, ReportFile{Agent: "sandbox", Name: "x.json", Body: body})
+	var faults ReportFaults
+	require.ErrorAs(t, err, &faults)
+	require.Len(t, faults, 5)
+	for i, l := range faults {
+		require.Equal(t, reportUnreadable, l.Result)
+		require.Equal(t, uint32(i+1), l.Line)
 		require.NotEmpty(t, l.Detail)
 	}
+	require.Equal(t, "line 3", faults.Problems()[2].Field)
+	require.Contains(t, faults.Problems()[2].Detail, "out of range")
+
+	good := rows(t, &proto.ReportRow{Line: 1, AttemptId: a, Deposit: &proto.Deposit{Id: "x", Yen: 1000, At: at}}, &proto.ReportRow{Line: 2, AttemptId: a})
+	_, err = r.Report(t.Context(), r.tenant, ReportFile{Agent: "sandbox", Name: "x.json", Body: good})
+	require.ErrorAs(t, err, &faults)
+	require.Len(t, faults, 1, "with one fault nothing of the file counts")
 	require.Equal(t, before.Version, r.state(ref).Version)
 }

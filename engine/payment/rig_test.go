@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/kakitome/kakitome/engine/document"
@@ -49,6 +50,17 @@ type bank struct {
 	refusal *proto.Error
 	hooks   int
 	refunds int
+	places  []string
+	pools   int
+}
+
+const quarantine = 90 * 24 * time.Hour
+
+func (b *bank) Pool(context.Context, *proto.PoolRequest) (*proto.PoolResponse, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pools++
+	return &proto.PoolResponse{Places: b.places, Quarantine: durationpb.New(quarantine)}, nil
 }
 
 func (b *bank) hook(call string) error {
@@ -84,6 +96,10 @@ func (b *bank) Create(_ context.Context, in *proto.CreateRequest) (*proto.Create
 		p.State, p.RedirectUrl = proto.PaymentState_REQUIRES_ACTION, "https://agent.example.com/pay/x"
 	} else {
 		p.Voucher = &proto.Voucher{Barcode: "91908081030210019970007091753026123100074406", Expires: in.Due}
+	}
+	if in.Place != "" {
+		p.AgentPaymentId = in.Place
+		p.Voucher = &proto.Voucher{Account: &proto.BankAccount{Bank: "〇〇銀行", Branch: "振込専用", Kind: "普通", Number: in.Place, Holder: "〇〇"}}
 	}
 	b.payments[in.AttemptId] = p
 	if b.lost != nil {
@@ -261,7 +277,7 @@ func newRig(t testing.TB) *rig {
 	r := &rig{t: t, bank: &bank{payments: map[string]*proto.Payment{}}, pen: &pen{}, dir: t.TempDir(), clock: day0}
 	r.tenant = &tenant.Tenant{
 		ID: "acme", Name: "〇〇株式会社", Brand: tenant.Brand{Phone: "0120-000-000"},
-		Issuer: tenant.Issuer{Address: "東京都〇〇区1-2-3", Registration: "T1234567890123"},
+		Issuer: tenant.Issuer{Address: "東京都〇〇区1-2-3", Registration: "T9234567890123"},
 		Agents: []tenant.Agent{{Name: "sandbox", Module: "payment/sandbox", Hook: testHook, Methods: []string{"konbini_barcode", "konbini_number", "card"}}},
 	}
 	lis := bufconn.Listen(1 << 20)

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,7 +31,8 @@ import (
 // with its till, and a door for its webhooks.
 type market struct {
 	*rig
-	base string // URL of the company
+	base string      // URL of the company
+	deaf atomic.Bool // webhooks are not heard
 }
 
 func newMarket(t *testing.T) *market {
@@ -116,6 +118,10 @@ func (m *market) door(w http.ResponseWriter, q *http.Request) {
 	if err != nil {
 		return
 	}
+	if m.deaf.Load() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	in := WebhookRequest{Hook: strings.TrimPrefix(q.URL.Path, "/hooks/"), Method: q.Method, Query: q.URL.RawQuery, Body: body}
 	for name, values := range q.Header {
 		for _, v := range values {
@@ -171,11 +177,11 @@ func TestWithTheRealModulesAndTheTill(t *testing.T) {
 		s = m.becomes(claim, Paid)
 		require.Equal(t, int64(7440), s.Confirmed)
 		require.Empty(t, s.Alerts)
-		pdf, name, err := m.Receipt(t.Context(), m.tenant, claim, "ja")
+		pdf, name, err := m.Receipt(t.Context(), m.tenant, claim, ReceiptOptions{})
 		require.NoError(t, err)
 		require.Equal(t, "receipt-000000000001.pdf", name)
 		require.True(t, bytes.HasPrefix(pdf, []byte("%PDF-")))
-		require.NotEmpty(t, m.state(claim).ReceiptDocument)
+		require.NotEmpty(t, m.state(claim).Receipt().Document)
 	})
 	t.Run("lost reply, settled by asking", func(t *testing.T) {
 		claim := m.claim("A-2", 1000)
@@ -232,6 +238,29 @@ func TestWithTheRealModulesAndTheTill(t *testing.T) {
 		m.till(strings.TrimPrefix(a.Redirect, m.base), map[string]any{"outcome": "approved"})
 		m.becomes(claim, Paid)
 	})
+	t.Run("refund, whole and in part, with a lost reply", func(t *testing.T) {
+		claim := m.claim("A-9", 4400)
+		a := m.mustStart(claim, "card")
+		m.till(strings.TrimPrefix(a.Redirect, m.base), map[string]any{"outcome": "approved"})
+		m.becomes(claim, Paid)
+		_, _, err := m.Receipt(t.Context(), m.tenant, claim, ReceiptOptions{})
+		require.NoError(t, err)
+		m.till("/faults", map[string]any{"fault": "lost_reply", "times": 1})
+		o := RefundOptions{Yen: 1400, Key: "r-1", Act: message.Act{By: "user:hanako", Reason: "二重請求"}}
+		_, err = m.Refund(t.Context(), m.tenant, "A-9", o)
+		require.NoError(t, err)
+		m.becomes(claim, PartRefunded) // by the notice, or by asking
+		s, err := m.Refund(t.Context(), m.tenant, "A-9", o)
+		require.NoError(t, err)
+		require.Equal(t, int64(1400), s.Refunded, "the same key is the same refund")
+		s, err = m.Refund(t.Context(), m.tenant, "A-9", RefundOptions{Key: "r-2"})
+		require.NoError(t, err)
+		require.Equal(t, AllRefunded, s.Phase)
+		pdf, _, err := m.Receipt(t.Context(), m.tenant, claim, ReceiptOptions{})
+		require.NoError(t, err)
+		require.True(t, bytes.HasPrefix(pdf, []byte("%PDF-")))
+		require.Len(t, s.Receipts, 2)
+	})
 	t.Run("withdrawn, canceled with the company", func(t *testing.T) {
 		claim := m.claim("A-7", 700)
 		m.mustStart(claim, "konbini_number")
@@ -242,6 +271,33 @@ func TestWithTheRealModulesAndTheTill(t *testing.T) {
 		s := m.state(claim)
 		require.Equal(t, WasCanceled, s.Attempts[0].Phase)
 		require.True(t, s.Over())
+	})
+	t.Run("確報 by file, and ours against it", func(t *testing.T) {
+		missed := m.claim("A-8", 800) // its 確報 is told by the file alone
+		a := m.mustStart(missed, "konbini_barcode")
+		m.till("/till/pay", map[string]any{"barcode": a.Voucher.Barcode, "store": "konbini_a"})
+		m.becomes(missed, Accepted)
+		m.deaf.Store(true)
+		m.till("/till/confirm", map[string]any{"payment_id": a.AgentID})
+		resp, err := http.Get(m.base + "/till/report")
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		file, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, resp.StatusCode, string(file))
+		_, err = m.Report(t.Context(), m.tenant, ReportFile{Agent: "sandbox", Name: "kakuho.csv", Body: file[:len(file)-20]})
+		require.ErrorAs(t, err, &ReportFaults{}, "cut off")
+		require.Equal(t, Accepted, m.state(missed).Phase)
+		lines, err := m.Report(t.Context(), m.tenant, ReportFile{Agent: "sandbox", Name: "kakuho.csv", By: "user:hanako", Body: file})
+		require.NoError(t, err)
+		require.Equal(t, 1, CountResults(lines)["applied"], lines)
+		require.Equal(t, Paid, m.state(missed).Phase)
+		rec, err := m.Reconcile(t.Context(), m.tenant, "sandbox", dayOf(time.Now()))
+		require.NoError(t, err)
+		require.Equal(t, 5, rec.Totals[Agrees].Lines, "A-1, A-4, A-6, A-8 and A-9: %+v", rec.Lines)
+		require.Equal(t, 2, rec.Totals[OnlyOurs].Lines, "A-3 and A-5 have 速報 alone: %+v", rec.Lines)
+		require.Zero(t, rec.Totals[Differs].Lines)
+		require.Equal(t, rec.Totals[Agrees].Ours, rec.Total.Theirs)
 	})
 	alerts, err := m.Alerts(t.Context(), scope, 10)
 	require.NoError(t, err)

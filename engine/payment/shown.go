@@ -19,8 +19,8 @@ func (s *State) LastFact() time.Time {
 			}
 		}
 	}
-	if s.Receipt != nil && s.Receipt.Issued.After(last) {
-		last = s.Receipt.Issued
+	if r := s.Receipt(); r != nil && r.Issued.After(last) {
+		last = r.Issued
 	}
 	return last
 }

@@ -295,7 +295,7 @@ func TestNothingPersonalPlainOnDisk(t *testing.T) {
 	req := r.request(goodSignature, n)
 	req.Headers = append(req.Headers, Header{"X-Payer", "HIMITSU"})
 	r.Webhook(t.Context(), req)
-	_, _, err := r.Receipt(t.Context(), r.tenant, claim, "ja")
+	_, _, err := r.Receipt(t.Context(), r.tenant, claim, ReceiptOptions{})
 	require.NoError(t, err)
 	require.NoError(t, r.s.Close())
 	require.NoError(t, filepath.WalkDir(r.dir, func(path string, e os.DirEntry, err error) error {

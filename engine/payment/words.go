@@ -151,8 +151,8 @@ type Timeline struct {
 // Timeline is what a message that carries the claim shows of it.
 func (p *Payments) Timeline(s *State, now time.Time, lang string) Timeline {
 	tl := Timeline{Phase: s.PhaseAt(now), Alerts: s.Alerts}
-	if s.Receipt != nil {
-		tl.ReceiptAt = s.Receipt.Issued
+	if r := s.Receipt(); r != nil {
+		tl.ReceiptAt = r.Issued
 	}
 	a := s.Current()
 	if a == nil {
@@ -183,8 +183,18 @@ type JSON struct {
 	Created   time.Time     `json:"created_at"`
 	Attempts  []AttemptJSON `json:"attempts"`
 	Alerts    []Alert       `json:"alerts,omitempty"`
-	Receipt   string        `json:"receipt_number,omitempty"`
+	Receipt   string        `json:"receipt_number,omitempty"` // of the one that holds
+	Receipts  []ReceiptJSON `json:"receipts,omitempty"`       // in order of issue
 	Messages  []ulid.ULID   `json:"messages"`
+}
+
+// ReceiptJSON is a receipt as the API shows it.
+type ReceiptJSON struct {
+	Number   string    `json:"number"`
+	Issued   time.Time `json:"issued_at"`
+	Refunded int64     `json:"refunded,omitempty"` // yen that had gone back when it was issued
+	Corrects string    `json:"corrects,omitempty"` // number of the receipt before
+	Copies   int       `json:"copies,omitempty"`   // given out after the first, marked 再発行
 }
 
 // AttemptJSON is one attempt as the API shows it. Numbers and pages to pay with are the payer's and not shown.
@@ -218,8 +228,9 @@ func (s *State) JSON(now time.Time) JSON {
 	if s.Tax >= 0 {
 		j.Tax = &s.Tax
 	}
-	if s.Receipt != nil {
-		j.Receipt = s.Receipt.Number
+	for _, r := range s.Receipts {
+		j.Receipt = r.Number
+		j.Receipts = append(j.Receipts, ReceiptJSON{r.Number, r.Issued, r.Refunded, r.Corrects, r.Copies})
 	}
 	for _, a := range s.Attempts {
 		j.Attempts = append(j.Attempts, AttemptJSON{

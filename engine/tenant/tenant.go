@@ -27,6 +27,7 @@ type Tenant struct {
 	Templates []Template      `json:"templates,omitempty" toml:"template,omitempty"`
 	Agents    []Agent         `json:"agents,omitempty" toml:"agent,omitempty"`
 	PrePage   PrePage         `json:"prepage,omitzero" toml:"prepage"`
+	PaidSMS   PaidSMS         `json:"paid_sms,omitzero" toml:"paid_sms"`
 	Policy    Policy          `json:"policy" toml:"policy"`
 	Callbacks []Callback      `json:"callbacks,omitempty" toml:"callback,omitempty"`
 	Seeds     []Seed          `json:"seeds,omitempty" toml:"-"`
@@ -61,6 +62,8 @@ type Issuer struct {
 	Address      string `json:"address,omitempty" toml:"address,omitempty"`
 	Phone        string `json:"phone,omitempty" toml:"phone,omitempty"`
 	Registration string `json:"registration,omitempty" toml:"registration,omitempty"` // T + 13 digits: 適格請求書発行事業者; empty: 受領証
+	// Individual: the issuer has no corporate number (個人事業者, 人格のない社団等), so that the registration number has no check digit.
+	Individual bool `json:"individual,omitempty" toml:"individual,omitempty"`
 }
 
 // SenderProfile is one approved sender: an address for each carrier that approved one.
@@ -278,8 +281,8 @@ func (t *Tenant) Validate() []error {
 	if t.Brand.Phone == "" {
 		bad("brand.phone", "is required: every page shows whom to ask")
 	}
-	if t.Issuer.Registration != "" && !registrationPattern.MatchString(t.Issuer.Registration) {
-		bad("issuer.registration", "%q must be T and 13 digits", t.Issuer.Registration)
+	if why := t.Issuer.fault(); why != "" {
+		bad("issuer.registration", "%q %s", t.Issuer.Registration, why)
 	}
 	if t.LinkHost != "" && !hostPattern.MatchString(t.LinkHost) {
 		bad("link_host", "%q is no host", t.LinkHost)
@@ -312,6 +315,7 @@ func (t *Tenant) Validate() []error {
 	if p.RatePerSec < 0 {
 		bad("policy.rate_per_sec", "%d must not be negative", p.RatePerSec)
 	}
+	t.validatePaidSMS(bad)
 	t.validateGuards(bad)
 	t.validateCanary(bad)
 	t.validateRetention(bad)

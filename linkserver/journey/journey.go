@@ -31,7 +31,7 @@ type Claims interface {
 	Start(ctx context.Context, t *tenant.Tenant, claim ulid.ULID, o payment.StartOptions) (payment.Attempt, error)
 	Cancel(ctx context.Context, scope tenant.Scope, claim ulid.ULID, warned bool) (payment.State, error)
 	Refresh(ctx context.Context, scope tenant.Scope, claim ulid.ULID) (payment.State, error)
-	Receipt(ctx context.Context, t *tenant.Tenant, claim ulid.ULID, lang string) (pdf []byte, filename string, err error)
+	Receipt(ctx context.Context, t *tenant.Tenant, claim ulid.ULID, o payment.ReceiptOptions) (pdf []byte, filename string, err error)
 	MethodLabel(module, code, lang string) string
 	StoreLabel(a *payment.Attempt, code, lang string) string
 }

@@ -96,5 +96,5 @@ func TestLastFactIsOfWhatWasPaidOrIssued(t *testing.T) {
 	require.True(t, (&payment.State{Attempts: []*payment.Attempt{&canceled}}).LastFact().IsZero())
 	issued.Received, issued.ConfirmedAt = 100, at(9)
 	require.Equal(t, at(9), (&payment.State{Attempts: []*payment.Attempt{issued}}).LastFact())
-	require.Equal(t, at(11), (&payment.State{Attempts: []*payment.Attempt{issued}, Receipt: &payment.Receipt{Issued: at(11)}}).LastFact())
+	require.Equal(t, at(11), (&payment.State{Attempts: []*payment.Attempt{issued}, Receipts: []*payment.Paper{{Receipt: payment.Receipt{Issued: at(11)}}}}).LastFact())
 }

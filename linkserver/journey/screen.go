@@ -269,6 +269,10 @@ func (j *Journey) claim(v *visit, s *Screen, content *message.Content, c *paymen
 		}
 		p.View = proto.View_WAITING
 		return
+	case c.Phase == payment.PartlyPaid && a.Phase == payment.PartPaid && payment.VoucherOf(a) != nil: // a part of a transfer
+		p.Voucher, p.View, p.ExpiredPayment = payment.VoucherOf(a), proto.View_VOUCHER, overdue
+		p.Claim.ReceivedYen = c.Received
+		return
 	case c.Live() != nil && c.Phase == payment.Unpaid: // canceled, and not yet certain
 		p.View = proto.View_WAITING
 		return
@@ -280,7 +284,10 @@ func (j *Journey) claim(v *visit, s *Screen, content *message.Content, c *paymen
 		}
 		return
 	}
-	// Nothing can be paid here, and nothing was: say how it stands.
+	if c.Refunded > 0 && c.Confirmed >= c.Amount {
+		p.Documents = append(p.Documents, &proto.DocumentLink{Name: receiptName, Title: say(v.Lang, "電子領収書（返金後）", "Receipt after the refund")})
+	}
+	// Nothing can be paid here, and nothing was, or it went back: say how it stands.
 	p.Rows = append([]*proto.Row{{
 		Item: say(v.Lang, "お支払い状況", "Payment"), Value: payment.PayerLabel(c.PhaseAt(now), v.Lang),
 	}}, p.Rows...)
@@ -288,9 +295,7 @@ func (j *Journey) claim(v *visit, s *Screen, content *message.Content, c *paymen
 
 func (j *Journey) claimOf(c *payment.State, a *payment.Attempt, lang string) *proto.Claim {
 	out := &proto.Claim{Number: c.Number, Yen: c.Amount, TaxYen: c.Tax, Due: timestamppb.New(c.Due)}
-	for _, l := range c.Content.Lines {
-		out.Lines = append(out.Lines, &proto.LineItem{Name: l.Name, Quantity: l.Quantity, UnitYen: l.Unit, Yen: l.Amount})
-	}
+	out.Lines, out.Taxes = payment.LineItems(c.Content.Lines), payment.RateTotals(c.Content.Lines, c.Tax)
 	if a == nil {
 		return out
 	}
@@ -369,7 +374,7 @@ func (j *Journey) Document(ctx context.Context, v *Visit, name string) (pdf []by
 	case v.Standing < StateOnly:
 		return nil, "", none
 	case name == receiptName && !in.state.Head.Claim.IsZero():
-		pdf, filename, err = j.Claims.Receipt(ctx, in.t, in.state.Head.Claim, v.Lang)
+		pdf, filename, err = j.Claims.Receipt(ctx, in.t, in.state.Head.Claim, payment.ReceiptOptions{Lang: v.Lang})
 		if errors.Is(err, payment.ErrNotConfirmed) {
 			return nil, "", none
 		}

@@ -605,7 +605,7 @@ func (x SurveyItem_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SurveyItem_Type.Descriptor instead.
 func (SurveyItem_Type) EnumDescriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{48, 0}
+	return file_kakitome_proto_rawDescGZIP(), []int{50, 0}
 }
 
 // Call heads every request that concerns a tenant.
@@ -2118,6 +2118,7 @@ type PaymentMethod struct {
 	CancelBlocksPayment bool                   `protobuf:"varint,8,opt,name=cancel_blocks_payment,json=cancelBlocksPayment,proto3" json:"cancel_blocks_payment,omitempty"` // false: a number already shown may still be paid
 	Stores              []*Store               `protobuf:"bytes,9,rep,name=stores,proto3" json:"stores,omitempty"`                                                         // where a number can be paid
 	Refunds             bool                   `protobuf:"varint,10,opt,name=refunds,proto3" json:"refunds,omitempty"`                                                     // Refund is served for it
+	Pool                bool                   `protobuf:"varint,11,opt,name=pool,proto3" json:"pool,omitempty"`                                                           // each payment takes a place of a pool (Pool), and no two the same one at a time
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
 }
@@ -2222,6 +2223,128 @@ func (x *PaymentMethod) GetRefunds() bool {
 	return false
 }
 
+func (x *PaymentMethod) GetPool() bool {
+	if x != nil {
+		return x.Pool
+	}
+	return false
+}
+
+// PoolRequest asks for the places of a method: bank accounts, for one.
+type PoolRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Call          *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	Method        string                 `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolRequest) Reset() {
+	*x = PoolRequest{}
+	mi := &file_kakitome_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolRequest) ProtoMessage() {}
+
+func (x *PoolRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolRequest.ProtoReflect.Descriptor instead.
+func (*PoolRequest) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *PoolRequest) GetCall() *Call {
+	if x != nil {
+		return x.Call
+	}
+	return nil
+}
+
+func (x *PoolRequest) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+// PoolResponse names the places, at most 10,000 of 1 to 64 bytes, always the same name for the same place. The host lets one go to
+// another payment when quarantine has passed since the end of the one before: money may come late.
+type PoolResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Places        []string               `protobuf:"bytes,1,rep,name=places,proto3" json:"places,omitempty"`
+	Quarantine    *durationpb.Duration   `protobuf:"bytes,2,opt,name=quarantine,proto3" json:"quarantine,omitempty"`
+	Error         *Error                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolResponse) Reset() {
+	*x = PoolResponse{}
+	mi := &file_kakitome_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolResponse) ProtoMessage() {}
+
+func (x *PoolResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolResponse.ProtoReflect.Descriptor instead.
+func (*PoolResponse) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *PoolResponse) GetPlaces() []string {
+	if x != nil {
+		return x.Places
+	}
+	return nil
+}
+
+func (x *PoolResponse) GetQuarantine() *durationpb.Duration {
+	if x != nil {
+		return x.Quarantine
+	}
+	return nil
+}
+
+func (x *PoolResponse) GetError() *Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
 type Store struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
@@ -2233,7 +2356,7 @@ type Store struct {
 
 func (x *Store) Reset() {
 	*x = Store{}
-	mi := &file_kakitome_proto_msgTypes[23]
+	mi := &file_kakitome_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2245,7 +2368,7 @@ func (x *Store) String() string {
 func (*Store) ProtoMessage() {}
 
 func (x *Store) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[23]
+	mi := &file_kakitome_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2258,7 +2381,7 @@ func (x *Store) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Store.ProtoReflect.Descriptor instead.
 func (*Store) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{23}
+	return file_kakitome_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Store) GetCode() string {
@@ -2282,19 +2405,21 @@ func (x *Store) GetLabelEn() string {
 	return ""
 }
 
+// LineItem is one item of a bill, consumption tax included. tax_rate is 10, or 8 (軽減税率); 0: not taxed, or not told.
 type LineItem struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Quantity      int64                  `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
 	UnitYen       int64                  `protobuf:"varint,3,opt,name=unit_yen,json=unitYen,proto3" json:"unit_yen,omitempty"`
 	Yen           int64                  `protobuf:"varint,4,opt,name=yen,proto3" json:"yen,omitempty"`
+	TaxRate       uint32                 `protobuf:"varint,5,opt,name=tax_rate,json=taxRate,proto3" json:"tax_rate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LineItem) Reset() {
 	*x = LineItem{}
-	mi := &file_kakitome_proto_msgTypes[24]
+	mi := &file_kakitome_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2306,7 +2431,7 @@ func (x *LineItem) String() string {
 func (*LineItem) ProtoMessage() {}
 
 func (x *LineItem) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[24]
+	mi := &file_kakitome_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2319,7 +2444,7 @@ func (x *LineItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LineItem.ProtoReflect.Descriptor instead.
 func (*LineItem) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{24}
+	return file_kakitome_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *LineItem) GetName() string {
@@ -2350,6 +2475,13 @@ func (x *LineItem) GetYen() int64 {
 	return 0
 }
 
+func (x *LineItem) GetTaxRate() uint32 {
+	if x != nil {
+		return x.TaxRate
+	}
+	return 0
+}
+
 type CreateRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Call          *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
@@ -2364,13 +2496,14 @@ type CreateRequest struct {
 	Store         string                 `protobuf:"bytes,10,opt,name=store,proto3" json:"store,omitempty"`
 	ReturnUrl     string                 `protobuf:"bytes,11,opt,name=return_url,json=returnUrl,proto3" json:"return_url,omitempty"`    // where the agent sends the browser back; GET, shows a button
 	WebhookUrl    string                 `protobuf:"bytes,12,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"` // where the agent tells the host
+	Place         string                 `protobuf:"bytes,13,opt,name=place,proto3" json:"place,omitempty"`                             // of the method's pool; agent_payment_id of the answer is what reports name it by
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateRequest) Reset() {
 	*x = CreateRequest{}
-	mi := &file_kakitome_proto_msgTypes[25]
+	mi := &file_kakitome_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2382,7 +2515,7 @@ func (x *CreateRequest) String() string {
 func (*CreateRequest) ProtoMessage() {}
 
 func (x *CreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[25]
+	mi := &file_kakitome_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2395,7 +2528,7 @@ func (x *CreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateRequest.ProtoReflect.Descriptor instead.
 func (*CreateRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{25}
+	return file_kakitome_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CreateRequest) GetCall() *Call {
@@ -2482,6 +2615,13 @@ func (x *CreateRequest) GetWebhookUrl() string {
 	return ""
 }
 
+func (x *CreateRequest) GetPlace() string {
+	if x != nil {
+		return x.Place
+	}
+	return ""
+}
+
 type Voucher struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
 	PaymentNumber      string                 `protobuf:"bytes,1,opt,name=payment_number,json=paymentNumber,proto3" json:"payment_number,omitempty"`
@@ -2497,7 +2637,7 @@ type Voucher struct {
 
 func (x *Voucher) Reset() {
 	*x = Voucher{}
-	mi := &file_kakitome_proto_msgTypes[26]
+	mi := &file_kakitome_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2509,7 +2649,7 @@ func (x *Voucher) String() string {
 func (*Voucher) ProtoMessage() {}
 
 func (x *Voucher) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[26]
+	mi := &file_kakitome_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2522,7 +2662,7 @@ func (x *Voucher) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Voucher.ProtoReflect.Descriptor instead.
 func (*Voucher) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{26}
+	return file_kakitome_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Voucher) GetPaymentNumber() string {
@@ -2589,7 +2729,7 @@ type BankAccount struct {
 
 func (x *BankAccount) Reset() {
 	*x = BankAccount{}
-	mi := &file_kakitome_proto_msgTypes[27]
+	mi := &file_kakitome_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2601,7 +2741,7 @@ func (x *BankAccount) String() string {
 func (*BankAccount) ProtoMessage() {}
 
 func (x *BankAccount) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[27]
+	mi := &file_kakitome_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2614,7 +2754,7 @@ func (x *BankAccount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BankAccount.ProtoReflect.Descriptor instead.
 func (*BankAccount) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{27}
+	return file_kakitome_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *BankAccount) GetBank() string {
@@ -2683,7 +2823,7 @@ type Payment struct {
 
 func (x *Payment) Reset() {
 	*x = Payment{}
-	mi := &file_kakitome_proto_msgTypes[28]
+	mi := &file_kakitome_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2695,7 +2835,7 @@ func (x *Payment) String() string {
 func (*Payment) ProtoMessage() {}
 
 func (x *Payment) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[28]
+	mi := &file_kakitome_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2708,7 +2848,7 @@ func (x *Payment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payment.ProtoReflect.Descriptor instead.
 func (*Payment) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{28}
+	return file_kakitome_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Payment) GetAttemptId() string {
@@ -2826,7 +2966,7 @@ type CreateResponse struct {
 
 func (x *CreateResponse) Reset() {
 	*x = CreateResponse{}
-	mi := &file_kakitome_proto_msgTypes[29]
+	mi := &file_kakitome_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2838,7 +2978,7 @@ func (x *CreateResponse) String() string {
 func (*CreateResponse) ProtoMessage() {}
 
 func (x *CreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[29]
+	mi := &file_kakitome_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2851,7 +2991,7 @@ func (x *CreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateResponse.ProtoReflect.Descriptor instead.
 func (*CreateResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{29}
+	return file_kakitome_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CreateResponse) GetPayment() *Payment {
@@ -2874,13 +3014,14 @@ type GetRequest struct {
 	Call           *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
 	AttemptId      string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
 	AgentPaymentId string                 `protobuf:"bytes,3,opt,name=agent_payment_id,json=agentPaymentId,proto3" json:"agent_payment_id,omitempty"`
+	Place          string                 `protobuf:"bytes,4,opt,name=place,proto3" json:"place,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_kakitome_proto_msgTypes[30]
+	mi := &file_kakitome_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2892,7 +3033,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[30]
+	mi := &file_kakitome_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2905,7 +3046,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{30}
+	return file_kakitome_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetRequest) GetCall() *Call {
@@ -2929,6 +3070,13 @@ func (x *GetRequest) GetAgentPaymentId() string {
 	return ""
 }
 
+func (x *GetRequest) GetPlace() string {
+	if x != nil {
+		return x.Place
+	}
+	return ""
+}
+
 type GetResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Payment       *Payment               `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
@@ -2939,7 +3087,7 @@ type GetResponse struct {
 
 func (x *GetResponse) Reset() {
 	*x = GetResponse{}
-	mi := &file_kakitome_proto_msgTypes[31]
+	mi := &file_kakitome_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2951,7 +3099,7 @@ func (x *GetResponse) String() string {
 func (*GetResponse) ProtoMessage() {}
 
 func (x *GetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[31]
+	mi := &file_kakitome_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2964,7 +3112,7 @@ func (x *GetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetResponse.ProtoReflect.Descriptor instead.
 func (*GetResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{31}
+	return file_kakitome_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetResponse) GetPayment() *Payment {
@@ -2986,13 +3134,14 @@ type CancelRequest struct {
 	Call           *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
 	AttemptId      string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
 	AgentPaymentId string                 `protobuf:"bytes,3,opt,name=agent_payment_id,json=agentPaymentId,proto3" json:"agent_payment_id,omitempty"`
+	Place          string                 `protobuf:"bytes,4,opt,name=place,proto3" json:"place,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CancelRequest) Reset() {
 	*x = CancelRequest{}
-	mi := &file_kakitome_proto_msgTypes[32]
+	mi := &file_kakitome_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3004,7 +3153,7 @@ func (x *CancelRequest) String() string {
 func (*CancelRequest) ProtoMessage() {}
 
 func (x *CancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[32]
+	mi := &file_kakitome_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3017,7 +3166,7 @@ func (x *CancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
 func (*CancelRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{32}
+	return file_kakitome_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CancelRequest) GetCall() *Call {
@@ -3041,6 +3190,13 @@ func (x *CancelRequest) GetAgentPaymentId() string {
 	return ""
 }
 
+func (x *CancelRequest) GetPlace() string {
+	if x != nil {
+		return x.Place
+	}
+	return ""
+}
+
 type CancelResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Payment       *Payment               `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
@@ -3051,7 +3207,7 @@ type CancelResponse struct {
 
 func (x *CancelResponse) Reset() {
 	*x = CancelResponse{}
-	mi := &file_kakitome_proto_msgTypes[33]
+	mi := &file_kakitome_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3063,7 +3219,7 @@ func (x *CancelResponse) String() string {
 func (*CancelResponse) ProtoMessage() {}
 
 func (x *CancelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[33]
+	mi := &file_kakitome_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3076,7 +3232,7 @@ func (x *CancelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelResponse.ProtoReflect.Descriptor instead.
 func (*CancelResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{33}
+	return file_kakitome_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CancelResponse) GetPayment() *Payment {
@@ -3103,7 +3259,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_kakitome_proto_msgTypes[34]
+	mi := &file_kakitome_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3115,7 +3271,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[34]
+	mi := &file_kakitome_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3128,7 +3284,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{34}
+	return file_kakitome_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Header) GetName() string {
@@ -3159,7 +3315,7 @@ type WebhookRequest struct {
 
 func (x *WebhookRequest) Reset() {
 	*x = WebhookRequest{}
-	mi := &file_kakitome_proto_msgTypes[35]
+	mi := &file_kakitome_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3171,7 +3327,7 @@ func (x *WebhookRequest) String() string {
 func (*WebhookRequest) ProtoMessage() {}
 
 func (x *WebhookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[35]
+	mi := &file_kakitome_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3184,7 +3340,7 @@ func (x *WebhookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WebhookRequest.ProtoReflect.Descriptor instead.
 func (*WebhookRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{35}
+	return file_kakitome_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *WebhookRequest) GetCall() *Call {
@@ -3233,7 +3389,7 @@ type PaymentNotice struct {
 
 func (x *PaymentNotice) Reset() {
 	*x = PaymentNotice{}
-	mi := &file_kakitome_proto_msgTypes[36]
+	mi := &file_kakitome_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3245,7 +3401,7 @@ func (x *PaymentNotice) String() string {
 func (*PaymentNotice) ProtoMessage() {}
 
 func (x *PaymentNotice) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[36]
+	mi := &file_kakitome_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3258,7 +3414,7 @@ func (x *PaymentNotice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentNotice.ProtoReflect.Descriptor instead.
 func (*PaymentNotice) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{36}
+	return file_kakitome_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *PaymentNotice) GetNoticeId() string {
@@ -3297,7 +3453,7 @@ type WebhookResponse struct {
 
 func (x *WebhookResponse) Reset() {
 	*x = WebhookResponse{}
-	mi := &file_kakitome_proto_msgTypes[37]
+	mi := &file_kakitome_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3309,7 +3465,7 @@ func (x *WebhookResponse) String() string {
 func (*WebhookResponse) ProtoMessage() {}
 
 func (x *WebhookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[37]
+	mi := &file_kakitome_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3322,7 +3478,7 @@ func (x *WebhookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WebhookResponse.ProtoReflect.Descriptor instead.
 func (*WebhookResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{37}
+	return file_kakitome_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *WebhookResponse) GetVerified() bool {
@@ -3380,7 +3536,7 @@ type RefundRequest struct {
 
 func (x *RefundRequest) Reset() {
 	*x = RefundRequest{}
-	mi := &file_kakitome_proto_msgTypes[38]
+	mi := &file_kakitome_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3392,7 +3548,7 @@ func (x *RefundRequest) String() string {
 func (*RefundRequest) ProtoMessage() {}
 
 func (x *RefundRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[38]
+	mi := &file_kakitome_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3405,7 +3561,7 @@ func (x *RefundRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundRequest.ProtoReflect.Descriptor instead.
 func (*RefundRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{38}
+	return file_kakitome_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RefundRequest) GetCall() *Call {
@@ -3446,7 +3602,7 @@ type RefundResponse struct {
 
 func (x *RefundResponse) Reset() {
 	*x = RefundResponse{}
-	mi := &file_kakitome_proto_msgTypes[39]
+	mi := &file_kakitome_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3458,7 +3614,7 @@ func (x *RefundResponse) String() string {
 func (*RefundResponse) ProtoMessage() {}
 
 func (x *RefundResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[39]
+	mi := &file_kakitome_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3471,7 +3627,7 @@ func (x *RefundResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundResponse.ProtoReflect.Descriptor instead.
 func (*RefundResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{39}
+	return file_kakitome_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *RefundResponse) GetPayment() *Payment {
@@ -3500,7 +3656,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_kakitome_proto_msgTypes[40]
+	mi := &file_kakitome_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3512,7 +3668,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[40]
+	mi := &file_kakitome_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3525,7 +3681,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{40}
+	return file_kakitome_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ReportRequest) GetCall() *Call {
@@ -3563,7 +3719,7 @@ type ReportRow struct {
 
 func (x *ReportRow) Reset() {
 	*x = ReportRow{}
-	mi := &file_kakitome_proto_msgTypes[41]
+	mi := &file_kakitome_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3575,7 +3731,7 @@ func (x *ReportRow) String() string {
 func (*ReportRow) ProtoMessage() {}
 
 func (x *ReportRow) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[41]
+	mi := &file_kakitome_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3588,7 +3744,7 @@ func (x *ReportRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRow.ProtoReflect.Descriptor instead.
 func (*ReportRow) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{41}
+	return file_kakitome_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ReportRow) GetLine() uint32 {
@@ -3638,7 +3794,7 @@ type Deposit struct {
 
 func (x *Deposit) Reset() {
 	*x = Deposit{}
-	mi := &file_kakitome_proto_msgTypes[42]
+	mi := &file_kakitome_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3650,7 +3806,7 @@ func (x *Deposit) String() string {
 func (*Deposit) ProtoMessage() {}
 
 func (x *Deposit) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[42]
+	mi := &file_kakitome_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3663,7 +3819,7 @@ func (x *Deposit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deposit.ProtoReflect.Descriptor instead.
 func (*Deposit) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{42}
+	return file_kakitome_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Deposit) GetId() string {
@@ -3697,7 +3853,7 @@ type ReportFault struct {
 
 func (x *ReportFault) Reset() {
 	*x = ReportFault{}
-	mi := &file_kakitome_proto_msgTypes[43]
+	mi := &file_kakitome_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3709,7 +3865,7 @@ func (x *ReportFault) String() string {
 func (*ReportFault) ProtoMessage() {}
 
 func (x *ReportFault) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[43]
+	mi := &file_kakitome_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3722,7 +3878,7 @@ func (x *ReportFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportFault.ProtoReflect.Descriptor instead.
 func (*ReportFault) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{43}
+	return file_kakitome_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ReportFault) GetLine() uint32 {
@@ -3750,7 +3906,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_kakitome_proto_msgTypes[44]
+	mi := &file_kakitome_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3762,7 +3918,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[44]
+	mi := &file_kakitome_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3775,7 +3931,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{44}
+	return file_kakitome_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ReportResponse) GetRows() []*ReportRow {
@@ -3813,7 +3969,7 @@ type Brand struct {
 
 func (x *Brand) Reset() {
 	*x = Brand{}
-	mi := &file_kakitome_proto_msgTypes[45]
+	mi := &file_kakitome_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3825,7 +3981,7 @@ func (x *Brand) String() string {
 func (*Brand) ProtoMessage() {}
 
 func (x *Brand) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[45]
+	mi := &file_kakitome_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3838,7 +3994,7 @@ func (x *Brand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Brand.ProtoReflect.Descriptor instead.
 func (*Brand) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{45}
+	return file_kakitome_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Brand) GetName() string {
@@ -3893,7 +4049,7 @@ type Row struct {
 
 func (x *Row) Reset() {
 	*x = Row{}
-	mi := &file_kakitome_proto_msgTypes[46]
+	mi := &file_kakitome_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3905,7 +4061,7 @@ func (x *Row) String() string {
 func (*Row) ProtoMessage() {}
 
 func (x *Row) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[46]
+	mi := &file_kakitome_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3918,7 +4074,7 @@ func (x *Row) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Row.ProtoReflect.Descriptor instead.
 func (*Row) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{46}
+	return file_kakitome_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Row) GetItem() string {
@@ -3953,7 +4109,7 @@ type FormField struct {
 
 func (x *FormField) Reset() {
 	*x = FormField{}
-	mi := &file_kakitome_proto_msgTypes[47]
+	mi := &file_kakitome_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3965,7 +4121,7 @@ func (x *FormField) String() string {
 func (*FormField) ProtoMessage() {}
 
 func (x *FormField) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[47]
+	mi := &file_kakitome_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3978,7 +4134,7 @@ func (x *FormField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FormField.ProtoReflect.Descriptor instead.
 func (*FormField) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{47}
+	return file_kakitome_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *FormField) GetName() string {
@@ -4065,7 +4221,7 @@ type SurveyItem struct {
 
 func (x *SurveyItem) Reset() {
 	*x = SurveyItem{}
-	mi := &file_kakitome_proto_msgTypes[48]
+	mi := &file_kakitome_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4077,7 +4233,7 @@ func (x *SurveyItem) String() string {
 func (*SurveyItem) ProtoMessage() {}
 
 func (x *SurveyItem) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[48]
+	mi := &file_kakitome_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4090,7 +4246,7 @@ func (x *SurveyItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SurveyItem.ProtoReflect.Descriptor instead.
 func (*SurveyItem) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{48}
+	return file_kakitome_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *SurveyItem) GetName() string {
@@ -4146,7 +4302,7 @@ type Survey struct {
 
 func (x *Survey) Reset() {
 	*x = Survey{}
-	mi := &file_kakitome_proto_msgTypes[49]
+	mi := &file_kakitome_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4158,7 +4314,7 @@ func (x *Survey) String() string {
 func (*Survey) ProtoMessage() {}
 
 func (x *Survey) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[49]
+	mi := &file_kakitome_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4171,7 +4327,7 @@ func (x *Survey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Survey.ProtoReflect.Descriptor instead.
 func (*Survey) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{49}
+	return file_kakitome_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Survey) GetLead() string {
@@ -4206,7 +4362,7 @@ type DocumentLink struct {
 
 func (x *DocumentLink) Reset() {
 	*x = DocumentLink{}
-	mi := &file_kakitome_proto_msgTypes[50]
+	mi := &file_kakitome_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4218,7 +4374,7 @@ func (x *DocumentLink) String() string {
 func (*DocumentLink) ProtoMessage() {}
 
 func (x *DocumentLink) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[50]
+	mi := &file_kakitome_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4231,7 +4387,7 @@ func (x *DocumentLink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocumentLink.ProtoReflect.Descriptor instead.
 func (*DocumentLink) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{50}
+	return file_kakitome_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *DocumentLink) GetName() string {
@@ -4267,7 +4423,7 @@ type MethodChoice struct {
 
 func (x *MethodChoice) Reset() {
 	*x = MethodChoice{}
-	mi := &file_kakitome_proto_msgTypes[51]
+	mi := &file_kakitome_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4279,7 +4435,7 @@ func (x *MethodChoice) String() string {
 func (*MethodChoice) ProtoMessage() {}
 
 func (x *MethodChoice) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[51]
+	mi := &file_kakitome_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4292,7 +4448,7 @@ func (x *MethodChoice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MethodChoice.ProtoReflect.Descriptor instead.
 func (*MethodChoice) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{51}
+	return file_kakitome_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *MethodChoice) GetCode() string {
@@ -4333,13 +4489,15 @@ type Claim struct {
 	PaidAtStore   string                 `protobuf:"bytes,6,opt,name=paid_at_store,json=paidAtStore,proto3" json:"paid_at_store,omitempty"`
 	PaidAt        *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=paid_at,json=paidAt,proto3" json:"paid_at,omitempty"`
 	ReceiptNumber string                 `protobuf:"bytes,8,opt,name=receipt_number,json=receiptNumber,proto3" json:"receipt_number,omitempty"`
+	Taxes         []*RateTotal           `protobuf:"bytes,9,rep,name=taxes,proto3" json:"taxes,omitempty"`                                  // the highest rate first; empty: the lines state no rates
+	ReceivedYen   int64                  `protobuf:"varint,10,opt,name=received_yen,json=receivedYen,proto3" json:"received_yen,omitempty"` // VOUCHER: what has come of it by transfers; the rest is still to be paid
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_kakitome_proto_msgTypes[52]
+	mi := &file_kakitome_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4351,7 +4509,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[52]
+	mi := &file_kakitome_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4364,7 +4522,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{52}
+	return file_kakitome_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Claim) GetNumber() string {
@@ -4423,6 +4581,81 @@ func (x *Claim) GetReceiptNumber() string {
 	return ""
 }
 
+func (x *Claim) GetTaxes() []*RateTotal {
+	if x != nil {
+		return x.Taxes
+	}
+	return nil
+}
+
+func (x *Claim) GetReceivedYen() int64 {
+	if x != nil {
+		return x.ReceivedYen
+	}
+	return 0
+}
+
+// RateTotal is what lines of one rate come to: yen with the tax, tax_yen rounded once. rate 0: not taxed.
+type RateTotal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rate          uint32                 `protobuf:"varint,1,opt,name=rate,proto3" json:"rate,omitempty"`
+	Yen           int64                  `protobuf:"varint,2,opt,name=yen,proto3" json:"yen,omitempty"`
+	TaxYen        int64                  `protobuf:"varint,3,opt,name=tax_yen,json=taxYen,proto3" json:"tax_yen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RateTotal) Reset() {
+	*x = RateTotal{}
+	mi := &file_kakitome_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RateTotal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RateTotal) ProtoMessage() {}
+
+func (x *RateTotal) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RateTotal.ProtoReflect.Descriptor instead.
+func (*RateTotal) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *RateTotal) GetRate() uint32 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *RateTotal) GetYen() int64 {
+	if x != nil {
+		return x.Yen
+	}
+	return 0
+}
+
+func (x *RateTotal) GetTaxYen() int64 {
+	if x != nil {
+		return x.TaxYen
+	}
+	return 0
+}
+
 // Page is the whole model of one view. It holds nothing of one request: the renderer writes the placeholders
 // __LINK__ (the link's own path, "/a/xxxxxxxxxx") and __FORM__ (the form token) literally and the host fills them.
 // Forms are POST to __LINK__/open, /identify, /code, /resend, /again, /answer, /checkout, /pay, /cancel, /state, /redirect, /promise or /stranger, with a
@@ -4469,7 +4702,7 @@ type Page struct {
 
 func (x *Page) Reset() {
 	*x = Page{}
-	mi := &file_kakitome_proto_msgTypes[53]
+	mi := &file_kakitome_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4481,7 +4714,7 @@ func (x *Page) String() string {
 func (*Page) ProtoMessage() {}
 
 func (x *Page) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[53]
+	mi := &file_kakitome_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4494,7 +4727,7 @@ func (x *Page) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Page.ProtoReflect.Descriptor instead.
 func (*Page) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{53}
+	return file_kakitome_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Page) GetView() View {
@@ -4740,7 +4973,7 @@ type Promise struct {
 
 func (x *Promise) Reset() {
 	*x = Promise{}
-	mi := &file_kakitome_proto_msgTypes[54]
+	mi := &file_kakitome_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4752,7 +4985,7 @@ func (x *Promise) String() string {
 func (*Promise) ProtoMessage() {}
 
 func (x *Promise) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[54]
+	mi := &file_kakitome_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4765,7 +4998,7 @@ func (x *Promise) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Promise.ProtoReflect.Descriptor instead.
 func (*Promise) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{54}
+	return file_kakitome_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Promise) GetWord() string {
@@ -4799,7 +5032,7 @@ type RenderPageRequest struct {
 
 func (x *RenderPageRequest) Reset() {
 	*x = RenderPageRequest{}
-	mi := &file_kakitome_proto_msgTypes[55]
+	mi := &file_kakitome_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4811,7 +5044,7 @@ func (x *RenderPageRequest) String() string {
 func (*RenderPageRequest) ProtoMessage() {}
 
 func (x *RenderPageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[55]
+	mi := &file_kakitome_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4824,7 +5057,7 @@ func (x *RenderPageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderPageRequest.ProtoReflect.Descriptor instead.
 func (*RenderPageRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{55}
+	return file_kakitome_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *RenderPageRequest) GetCall() *Call {
@@ -4851,7 +5084,7 @@ type RenderPageResponse struct {
 
 func (x *RenderPageResponse) Reset() {
 	*x = RenderPageResponse{}
-	mi := &file_kakitome_proto_msgTypes[56]
+	mi := &file_kakitome_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4863,7 +5096,7 @@ func (x *RenderPageResponse) String() string {
 func (*RenderPageResponse) ProtoMessage() {}
 
 func (x *RenderPageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[56]
+	mi := &file_kakitome_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4876,7 +5109,7 @@ func (x *RenderPageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderPageResponse.ProtoReflect.Descriptor instead.
 func (*RenderPageResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{56}
+	return file_kakitome_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *RenderPageResponse) GetHtml() []byte {
@@ -4905,7 +5138,7 @@ type Issuer struct {
 
 func (x *Issuer) Reset() {
 	*x = Issuer{}
-	mi := &file_kakitome_proto_msgTypes[57]
+	mi := &file_kakitome_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4917,7 +5150,7 @@ func (x *Issuer) String() string {
 func (*Issuer) ProtoMessage() {}
 
 func (x *Issuer) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[57]
+	mi := &file_kakitome_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4930,7 +5163,7 @@ func (x *Issuer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Issuer.ProtoReflect.Descriptor instead.
 func (*Issuer) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{57}
+	return file_kakitome_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Issuer) GetName() string {
@@ -4970,13 +5203,17 @@ type Receipt struct {
 	MethodLabel        string                 `protobuf:"bytes,5,opt,name=method_label,json=methodLabel,proto3" json:"method_label,omitempty"`
 	Store              string                 `protobuf:"bytes,6,opt,name=store,proto3" json:"store,omitempty"`
 	AgentReceiptNumber string                 `protobuf:"bytes,7,opt,name=agent_receipt_number,json=agentReceiptNumber,proto3" json:"agent_receipt_number,omitempty"`
+	Copy               uint32                 `protobuf:"varint,8,opt,name=copy,proto3" json:"copy,omitempty"`     // the n-th time that it is given out again (再発行); 0: the first copy
+	Copied             *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=copied,proto3" json:"copied,omitempty"`  // when, of copy
+	Refund             *ReceiptRefund         `protobuf:"bytes,10,opt,name=refund,proto3" json:"refund,omitempty"` // money went back: the document corrects what was issued before
+	Card               bool                   `protobuf:"varint,11,opt,name=card,proto3" json:"card,omitempty"`    // paid with a card: no revenue stamp on paper either
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_kakitome_proto_msgTypes[58]
+	mi := &file_kakitome_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4988,7 +5225,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[58]
+	mi := &file_kakitome_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5001,7 +5238,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{58}
+	return file_kakitome_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Receipt) GetNumber() string {
@@ -5053,6 +5290,111 @@ func (x *Receipt) GetAgentReceiptNumber() string {
 	return ""
 }
 
+func (x *Receipt) GetCopy() uint32 {
+	if x != nil {
+		return x.Copy
+	}
+	return 0
+}
+
+func (x *Receipt) GetCopied() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Copied
+	}
+	return nil
+}
+
+func (x *Receipt) GetRefund() *ReceiptRefund {
+	if x != nil {
+		return x.Refund
+	}
+	return nil
+}
+
+func (x *Receipt) GetCard() bool {
+	if x != nil {
+		return x.Card
+	}
+	return false
+}
+
+// ReceiptRefund is what went back of a payment until the receipt was issued.
+type ReceiptRefund struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Yen            int64                  `protobuf:"varint,1,opt,name=yen,proto3" json:"yen,omitempty"`          // in all
+	At             *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`             // the last of it
+	Corrects       string                 `protobuf:"bytes,3,opt,name=corrects,proto3" json:"corrects,omitempty"` // number of the receipt before; empty: there was none
+	CorrectsIssued *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=corrects_issued,json=correctsIssued,proto3" json:"corrects_issued,omitempty"`
+	Taxes          []*RateTotal           `protobuf:"bytes,5,rep,name=taxes,proto3" json:"taxes,omitempty"` // of yen; empty: not known
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ReceiptRefund) Reset() {
+	*x = ReceiptRefund{}
+	mi := &file_kakitome_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReceiptRefund) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReceiptRefund) ProtoMessage() {}
+
+func (x *ReceiptRefund) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReceiptRefund.ProtoReflect.Descriptor instead.
+func (*ReceiptRefund) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *ReceiptRefund) GetYen() int64 {
+	if x != nil {
+		return x.Yen
+	}
+	return 0
+}
+
+func (x *ReceiptRefund) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ReceiptRefund) GetCorrects() string {
+	if x != nil {
+		return x.Corrects
+	}
+	return ""
+}
+
+func (x *ReceiptRefund) GetCorrectsIssued() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CorrectsIssued
+	}
+	return nil
+}
+
+func (x *ReceiptRefund) GetTaxes() []*RateTotal {
+	if x != nil {
+		return x.Taxes
+	}
+	return nil
+}
+
 // CertificateStep is one event of a message or its claim.
 type CertificateStep struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -5067,7 +5409,7 @@ type CertificateStep struct {
 
 func (x *CertificateStep) Reset() {
 	*x = CertificateStep{}
-	mi := &file_kakitome_proto_msgTypes[59]
+	mi := &file_kakitome_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5079,7 +5421,7 @@ func (x *CertificateStep) String() string {
 func (*CertificateStep) ProtoMessage() {}
 
 func (x *CertificateStep) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[59]
+	mi := &file_kakitome_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5092,7 +5434,7 @@ func (x *CertificateStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateStep.ProtoReflect.Descriptor instead.
 func (*CertificateStep) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{59}
+	return file_kakitome_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *CertificateStep) GetNumber() uint32 {
@@ -5141,7 +5483,7 @@ type CertificatePart struct {
 
 func (x *CertificatePart) Reset() {
 	*x = CertificatePart{}
-	mi := &file_kakitome_proto_msgTypes[60]
+	mi := &file_kakitome_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5153,7 +5495,7 @@ func (x *CertificatePart) String() string {
 func (*CertificatePart) ProtoMessage() {}
 
 func (x *CertificatePart) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[60]
+	mi := &file_kakitome_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5166,7 +5508,7 @@ func (x *CertificatePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificatePart.ProtoReflect.Descriptor instead.
 func (*CertificatePart) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{60}
+	return file_kakitome_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *CertificatePart) GetTitle() string {
@@ -5196,7 +5538,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_kakitome_proto_msgTypes[61]
+	mi := &file_kakitome_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5208,7 +5550,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[61]
+	mi := &file_kakitome_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5221,7 +5563,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{61}
+	return file_kakitome_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *Certificate) GetProvisional() bool {
@@ -5273,7 +5615,7 @@ type Document struct {
 
 func (x *Document) Reset() {
 	*x = Document{}
-	mi := &file_kakitome_proto_msgTypes[62]
+	mi := &file_kakitome_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5285,7 +5627,7 @@ func (x *Document) String() string {
 func (*Document) ProtoMessage() {}
 
 func (x *Document) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[62]
+	mi := &file_kakitome_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5298,7 +5640,7 @@ func (x *Document) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Document.ProtoReflect.Descriptor instead.
 func (*Document) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{62}
+	return file_kakitome_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *Document) GetKind() DocumentKind {
@@ -5402,7 +5744,7 @@ type RenderDocumentRequest struct {
 
 func (x *RenderDocumentRequest) Reset() {
 	*x = RenderDocumentRequest{}
-	mi := &file_kakitome_proto_msgTypes[63]
+	mi := &file_kakitome_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5414,7 +5756,7 @@ func (x *RenderDocumentRequest) String() string {
 func (*RenderDocumentRequest) ProtoMessage() {}
 
 func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[63]
+	mi := &file_kakitome_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5427,7 +5769,7 @@ func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentRequest.ProtoReflect.Descriptor instead.
 func (*RenderDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{63}
+	return file_kakitome_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *RenderDocumentRequest) GetCall() *Call {
@@ -5454,7 +5796,7 @@ type RenderDocumentResponse struct {
 
 func (x *RenderDocumentResponse) Reset() {
 	*x = RenderDocumentResponse{}
-	mi := &file_kakitome_proto_msgTypes[64]
+	mi := &file_kakitome_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5466,7 +5808,7 @@ func (x *RenderDocumentResponse) String() string {
 func (*RenderDocumentResponse) ProtoMessage() {}
 
 func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[64]
+	mi := &file_kakitome_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5479,7 +5821,7 @@ func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentResponse.ProtoReflect.Descriptor instead.
 func (*RenderDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{64}
+	return file_kakitome_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *RenderDocumentResponse) GetPdf() []byte {
@@ -5508,7 +5850,7 @@ type NumberQuery struct {
 
 func (x *NumberQuery) Reset() {
 	*x = NumberQuery{}
-	mi := &file_kakitome_proto_msgTypes[65]
+	mi := &file_kakitome_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5520,7 +5862,7 @@ func (x *NumberQuery) String() string {
 func (*NumberQuery) ProtoMessage() {}
 
 func (x *NumberQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[65]
+	mi := &file_kakitome_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5533,7 +5875,7 @@ func (x *NumberQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberQuery.ProtoReflect.Descriptor instead.
 func (*NumberQuery) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{65}
+	return file_kakitome_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *NumberQuery) GetNumber() string {
@@ -5564,7 +5906,7 @@ type NumberResult struct {
 
 func (x *NumberResult) Reset() {
 	*x = NumberResult{}
-	mi := &file_kakitome_proto_msgTypes[66]
+	mi := &file_kakitome_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5576,7 +5918,7 @@ func (x *NumberResult) String() string {
 func (*NumberResult) ProtoMessage() {}
 
 func (x *NumberResult) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[66]
+	mi := &file_kakitome_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5589,7 +5931,7 @@ func (x *NumberResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberResult.ProtoReflect.Descriptor instead.
 func (*NumberResult) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{66}
+	return file_kakitome_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *NumberResult) GetCarrier() string {
@@ -5638,7 +5980,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_kakitome_proto_msgTypes[67]
+	mi := &file_kakitome_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5650,7 +5992,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[67]
+	mi := &file_kakitome_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5663,7 +6005,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{67}
+	return file_kakitome_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *LookupRequest) GetCall() *Call {
@@ -5690,7 +6032,7 @@ type LookupResponse struct {
 
 func (x *LookupResponse) Reset() {
 	*x = LookupResponse{}
-	mi := &file_kakitome_proto_msgTypes[68]
+	mi := &file_kakitome_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5702,7 +6044,7 @@ func (x *LookupResponse) String() string {
 func (*LookupResponse) ProtoMessage() {}
 
 func (x *LookupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[68]
+	mi := &file_kakitome_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5715,7 +6057,7 @@ func (x *LookupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupResponse.ProtoReflect.Descriptor instead.
 func (*LookupResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{68}
+	return file_kakitome_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *LookupResponse) GetResults() []*NumberResult {
@@ -5856,7 +6198,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x04keep\x18\a \x01(\fR\x04keep\"U\n" +
 	"\x0eFinishResponse\x12\x12\n" +
 	"\x04form\x18\x01 \x01(\tR\x04form\x12/\n" +
-	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\xdc\x02\n" +
+	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\xf0\x02\n" +
 	"\rPaymentMethod\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x122\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1e.kakitome.plugin.v0.MethodKindR\x04kind\x12\x19\n" +
@@ -5868,16 +6210,27 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x15cancel_blocks_payment\x18\b \x01(\bR\x13cancelBlocksPayment\x121\n" +
 	"\x06stores\x18\t \x03(\v2\x19.kakitome.plugin.v0.StoreR\x06stores\x12\x18\n" +
 	"\arefunds\x18\n" +
-	" \x01(\bR\arefunds\"Q\n" +
+	" \x01(\bR\arefunds\x12\x12\n" +
+	"\x04pool\x18\v \x01(\bR\x04pool\"S\n" +
+	"\vPoolRequest\x12,\n" +
+	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12\x16\n" +
+	"\x06method\x18\x02 \x01(\tR\x06method\"\x92\x01\n" +
+	"\fPoolResponse\x12\x16\n" +
+	"\x06places\x18\x01 \x03(\tR\x06places\x129\n" +
+	"\n" +
+	"quarantine\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"quarantine\x12/\n" +
+	"\x05error\x18\x03 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"Q\n" +
 	"\x05Store\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x19\n" +
 	"\blabel_ja\x18\x02 \x01(\tR\alabelJa\x12\x19\n" +
-	"\blabel_en\x18\x03 \x01(\tR\alabelEn\"g\n" +
+	"\blabel_en\x18\x03 \x01(\tR\alabelEn\"\x82\x01\n" +
 	"\bLineItem\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bquantity\x18\x02 \x01(\x03R\bquantity\x12\x19\n" +
 	"\bunit_yen\x18\x03 \x01(\x03R\aunitYen\x12\x10\n" +
-	"\x03yen\x18\x04 \x01(\x03R\x03yen\"\x9c\x03\n" +
+	"\x03yen\x18\x04 \x01(\x03R\x03yen\x12\x19\n" +
+	"\btax_rate\x18\x05 \x01(\rR\ataxRate\"\xb2\x03\n" +
 	"\rCreateRequest\x12,\n" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12\x1d\n" +
 	"\n" +
@@ -5894,7 +6247,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"\n" +
 	"return_url\x18\v \x01(\tR\treturnUrl\x12\x1f\n" +
 	"\vwebhook_url\x18\f \x01(\tR\n" +
-	"webhookUrl\"\xc1\x02\n" +
+	"webhookUrl\x12\x14\n" +
+	"\x05place\x18\r \x01(\tR\x05place\"\xc1\x02\n" +
 	"\aVoucher\x12%\n" +
 	"\x0epayment_number\x18\x01 \x01(\tR\rpaymentNumber\x12/\n" +
 	"\x13confirmation_number\x18\x02 \x01(\tR\x12confirmationNumber\x12\x18\n" +
@@ -5931,21 +6285,23 @@ const file_kakitome_proto_rawDesc = "" +
 	"\fcharged_back\x18\x0f \x01(\bR\vchargedBack\"x\n" +
 	"\x0eCreateResponse\x125\n" +
 	"\apayment\x18\x01 \x01(\v2\x1b.kakitome.plugin.v0.PaymentR\apayment\x12/\n" +
-	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\x83\x01\n" +
+	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\x99\x01\n" +
 	"\n" +
 	"GetRequest\x12,\n" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x02 \x01(\tR\tattemptId\x12(\n" +
-	"\x10agent_payment_id\x18\x03 \x01(\tR\x0eagentPaymentId\"u\n" +
+	"\x10agent_payment_id\x18\x03 \x01(\tR\x0eagentPaymentId\x12\x14\n" +
+	"\x05place\x18\x04 \x01(\tR\x05place\"u\n" +
 	"\vGetResponse\x125\n" +
 	"\apayment\x18\x01 \x01(\v2\x1b.kakitome.plugin.v0.PaymentR\apayment\x12/\n" +
-	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\x86\x01\n" +
+	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\x9c\x01\n" +
 	"\rCancelRequest\x12,\n" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x02 \x01(\tR\tattemptId\x12(\n" +
-	"\x10agent_payment_id\x18\x03 \x01(\tR\x0eagentPaymentId\"x\n" +
+	"\x10agent_payment_id\x18\x03 \x01(\tR\x0eagentPaymentId\x12\x14\n" +
+	"\x05place\x18\x04 \x01(\tR\x05place\"x\n" +
 	"\x0eCancelResponse\x125\n" +
 	"\apayment\x18\x01 \x01(\v2\x1b.kakitome.plugin.v0.PaymentR\apayment\x12/\n" +
 	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"2\n" +
@@ -6053,7 +6409,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x1a\n" +
 	"\bredirect\x18\x04 \x01(\bR\bredirect\x121\n" +
-	"\x06stores\x18\x05 \x03(\v2\x19.kakitome.plugin.v0.StoreR\x06stores\"\xac\x02\n" +
+	"\x06stores\x18\x05 \x03(\v2\x19.kakitome.plugin.v0.StoreR\x06stores\"\x84\x03\n" +
 	"\x05Claim\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\tR\x06number\x12\x10\n" +
 	"\x03yen\x18\x02 \x01(\x03R\x03yen\x12\x17\n" +
@@ -6062,7 +6418,14 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x05lines\x18\x05 \x03(\v2\x1c.kakitome.plugin.v0.LineItemR\x05lines\x12\"\n" +
 	"\rpaid_at_store\x18\x06 \x01(\tR\vpaidAtStore\x123\n" +
 	"\apaid_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06paidAt\x12%\n" +
-	"\x0ereceipt_number\x18\b \x01(\tR\rreceiptNumber\"\xf4\t\n" +
+	"\x0ereceipt_number\x18\b \x01(\tR\rreceiptNumber\x123\n" +
+	"\x05taxes\x18\t \x03(\v2\x1d.kakitome.plugin.v0.RateTotalR\x05taxes\x12!\n" +
+	"\freceived_yen\x18\n" +
+	" \x01(\x03R\vreceivedYen\"J\n" +
+	"\tRateTotal\x12\x12\n" +
+	"\x04rate\x18\x01 \x01(\rR\x04rate\x12\x10\n" +
+	"\x03yen\x18\x02 \x01(\x03R\x03yen\x12\x17\n" +
+	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\xf4\t\n" +
 	"\x04Page\x12,\n" +
 	"\x04view\x18\x01 \x01(\x0e2\x18.kakitome.plugin.v0.ViewR\x04view\x12\x12\n" +
 	"\x04lang\x18\x02 \x01(\tR\x04lang\x12/\n" +
@@ -6118,7 +6481,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
 	"\x05phone\x18\x03 \x01(\tR\x05phone\x12/\n" +
-	"\x13registration_number\x18\x04 \x01(\tR\x12registrationNumber\"\x8f\x02\n" +
+	"\x13registration_number\x18\x04 \x01(\tR\x12registrationNumber\"\xa6\x03\n" +
 	"\aReceipt\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\tR\x06number\x122\n" +
 	"\x06issued\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06issued\x12.\n" +
@@ -6127,7 +6490,18 @@ const file_kakitome_proto_rawDesc = "" +
 	"payer_name\x18\x04 \x01(\tR\tpayerName\x12!\n" +
 	"\fmethod_label\x18\x05 \x01(\tR\vmethodLabel\x12\x14\n" +
 	"\x05store\x18\x06 \x01(\tR\x05store\x120\n" +
-	"\x14agent_receipt_number\x18\a \x01(\tR\x12agentReceiptNumber\"\x99\x01\n" +
+	"\x14agent_receipt_number\x18\a \x01(\tR\x12agentReceiptNumber\x12\x12\n" +
+	"\x04copy\x18\b \x01(\rR\x04copy\x122\n" +
+	"\x06copied\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x06copied\x129\n" +
+	"\x06refund\x18\n" +
+	" \x01(\v2!.kakitome.plugin.v0.ReceiptRefundR\x06refund\x12\x12\n" +
+	"\x04card\x18\v \x01(\bR\x04card\"\xe3\x01\n" +
+	"\rReceiptRefund\x12\x10\n" +
+	"\x03yen\x18\x01 \x01(\x03R\x03yen\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1a\n" +
+	"\bcorrects\x18\x03 \x01(\tR\bcorrects\x12C\n" +
+	"\x0fcorrects_issued\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x0ecorrectsIssued\x123\n" +
+	"\x05taxes\x18\x05 \x03(\v2\x1d.kakitome.plugin.v0.RateTotalR\x05taxes\"\x99\x01\n" +
 	"\x0fCertificateStep\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
@@ -6278,13 +6652,14 @@ const file_kakitome_proto_rawDesc = "" +
 	"\tCanonical\x12$.kakitome.plugin.v0.CanonicalRequest\x1a%.kakitome.plugin.v0.CanonicalResponse\x12X\n" +
 	"\tChallenge\x12$.kakitome.plugin.v0.ChallengeRequest\x1a%.kakitome.plugin.v0.ChallengeResponse\x12L\n" +
 	"\x05Begin\x12 .kakitome.plugin.v0.BeginRequest\x1a!.kakitome.plugin.v0.BeginResponse\x12O\n" +
-	"\x06Finish\x12!.kakitome.plugin.v0.FinishRequest\x1a\".kakitome.plugin.v0.FinishResponse2\xf8\x03\n" +
+	"\x06Finish\x12!.kakitome.plugin.v0.FinishRequest\x1a\".kakitome.plugin.v0.FinishResponse2\xc3\x04\n" +
 	"\fPaymentAgent\x12O\n" +
 	"\x06Create\x12!.kakitome.plugin.v0.CreateRequest\x1a\".kakitome.plugin.v0.CreateResponse\x12F\n" +
 	"\x03Get\x12\x1e.kakitome.plugin.v0.GetRequest\x1a\x1f.kakitome.plugin.v0.GetResponse\x12O\n" +
 	"\x06Cancel\x12!.kakitome.plugin.v0.CancelRequest\x1a\".kakitome.plugin.v0.CancelResponse\x12X\n" +
 	"\rHandleWebhook\x12\".kakitome.plugin.v0.WebhookRequest\x1a#.kakitome.plugin.v0.WebhookResponse\x12O\n" +
-	"\x06Refund\x12!.kakitome.plugin.v0.RefundRequest\x1a\".kakitome.plugin.v0.RefundResponse\x12S\n" +
+	"\x06Refund\x12!.kakitome.plugin.v0.RefundRequest\x1a\".kakitome.plugin.v0.RefundResponse\x12I\n" +
+	"\x04Pool\x12\x1f.kakitome.plugin.v0.PoolRequest\x1a .kakitome.plugin.v0.PoolResponse\x12S\n" +
 	"\n" +
 	"ReadReport\x12!.kakitome.plugin.v0.ReportRequest\x1a\".kakitome.plugin.v0.ReportResponse2\xce\x01\n" +
 	"\x06Render\x12[\n" +
@@ -6307,7 +6682,7 @@ func file_kakitome_proto_rawDescGZIP() []byte {
 }
 
 var file_kakitome_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
-var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
+var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 73)
 var file_kakitome_proto_goTypes = []any{
 	(ErrorClass)(0),                // 0: kakitome.plugin.v0.ErrorClass
 	(Kind)(0),                      // 1: kakitome.plugin.v0.Kind
@@ -6341,57 +6716,61 @@ var file_kakitome_proto_goTypes = []any{
 	(*FinishRequest)(nil),          // 29: kakitome.plugin.v0.FinishRequest
 	(*FinishResponse)(nil),         // 30: kakitome.plugin.v0.FinishResponse
 	(*PaymentMethod)(nil),          // 31: kakitome.plugin.v0.PaymentMethod
-	(*Store)(nil),                  // 32: kakitome.plugin.v0.Store
-	(*LineItem)(nil),               // 33: kakitome.plugin.v0.LineItem
-	(*CreateRequest)(nil),          // 34: kakitome.plugin.v0.CreateRequest
-	(*Voucher)(nil),                // 35: kakitome.plugin.v0.Voucher
-	(*BankAccount)(nil),            // 36: kakitome.plugin.v0.BankAccount
-	(*Payment)(nil),                // 37: kakitome.plugin.v0.Payment
-	(*CreateResponse)(nil),         // 38: kakitome.plugin.v0.CreateResponse
-	(*GetRequest)(nil),             // 39: kakitome.plugin.v0.GetRequest
-	(*GetResponse)(nil),            // 40: kakitome.plugin.v0.GetResponse
-	(*CancelRequest)(nil),          // 41: kakitome.plugin.v0.CancelRequest
-	(*CancelResponse)(nil),         // 42: kakitome.plugin.v0.CancelResponse
-	(*Header)(nil),                 // 43: kakitome.plugin.v0.Header
-	(*WebhookRequest)(nil),         // 44: kakitome.plugin.v0.WebhookRequest
-	(*PaymentNotice)(nil),          // 45: kakitome.plugin.v0.PaymentNotice
-	(*WebhookResponse)(nil),        // 46: kakitome.plugin.v0.WebhookResponse
-	(*RefundRequest)(nil),          // 47: kakitome.plugin.v0.RefundRequest
-	(*RefundResponse)(nil),         // 48: kakitome.plugin.v0.RefundResponse
-	(*ReportRequest)(nil),          // 49: kakitome.plugin.v0.ReportRequest
-	(*ReportRow)(nil),              // 50: kakitome.plugin.v0.ReportRow
-	(*Deposit)(nil),                // 51: kakitome.plugin.v0.Deposit
-	(*ReportFault)(nil),            // 52: kakitome.plugin.v0.ReportFault
-	(*ReportResponse)(nil),         // 53: kakitome.plugin.v0.ReportResponse
-	(*Brand)(nil),                  // 54: kakitome.plugin.v0.Brand
-	(*Row)(nil),                    // 55: kakitome.plugin.v0.Row
-	(*FormField)(nil),              // 56: kakitome.plugin.v0.FormField
-	(*SurveyItem)(nil),             // 57: kakitome.plugin.v0.SurveyItem
-	(*Survey)(nil),                 // 58: kakitome.plugin.v0.Survey
-	(*DocumentLink)(nil),           // 59: kakitome.plugin.v0.DocumentLink
-	(*MethodChoice)(nil),           // 60: kakitome.plugin.v0.MethodChoice
-	(*Claim)(nil),                  // 61: kakitome.plugin.v0.Claim
-	(*Page)(nil),                   // 62: kakitome.plugin.v0.Page
-	(*Promise)(nil),                // 63: kakitome.plugin.v0.Promise
-	(*RenderPageRequest)(nil),      // 64: kakitome.plugin.v0.RenderPageRequest
-	(*RenderPageResponse)(nil),     // 65: kakitome.plugin.v0.RenderPageResponse
-	(*Issuer)(nil),                 // 66: kakitome.plugin.v0.Issuer
-	(*Receipt)(nil),                // 67: kakitome.plugin.v0.Receipt
-	(*CertificateStep)(nil),        // 68: kakitome.plugin.v0.CertificateStep
-	(*CertificatePart)(nil),        // 69: kakitome.plugin.v0.CertificatePart
-	(*Certificate)(nil),            // 70: kakitome.plugin.v0.Certificate
-	(*Document)(nil),               // 71: kakitome.plugin.v0.Document
-	(*RenderDocumentRequest)(nil),  // 72: kakitome.plugin.v0.RenderDocumentRequest
-	(*RenderDocumentResponse)(nil), // 73: kakitome.plugin.v0.RenderDocumentResponse
-	(*NumberQuery)(nil),            // 74: kakitome.plugin.v0.NumberQuery
-	(*NumberResult)(nil),           // 75: kakitome.plugin.v0.NumberResult
-	(*LookupRequest)(nil),          // 76: kakitome.plugin.v0.LookupRequest
-	(*LookupResponse)(nil),         // 77: kakitome.plugin.v0.LookupResponse
-	(*timestamppb.Timestamp)(nil),  // 78: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 79: google.protobuf.Duration
+	(*PoolRequest)(nil),            // 32: kakitome.plugin.v0.PoolRequest
+	(*PoolResponse)(nil),           // 33: kakitome.plugin.v0.PoolResponse
+	(*Store)(nil),                  // 34: kakitome.plugin.v0.Store
+	(*LineItem)(nil),               // 35: kakitome.plugin.v0.LineItem
+	(*CreateRequest)(nil),          // 36: kakitome.plugin.v0.CreateRequest
+	(*Voucher)(nil),                // 37: kakitome.plugin.v0.Voucher
+	(*BankAccount)(nil),            // 38: kakitome.plugin.v0.BankAccount
+	(*Payment)(nil),                // 39: kakitome.plugin.v0.Payment
+	(*CreateResponse)(nil),         // 40: kakitome.plugin.v0.CreateResponse
+	(*GetRequest)(nil),             // 41: kakitome.plugin.v0.GetRequest
+	(*GetResponse)(nil),            // 42: kakitome.plugin.v0.GetResponse
+	(*CancelRequest)(nil),          // 43: kakitome.plugin.v0.CancelRequest
+	(*CancelResponse)(nil),         // 44: kakitome.plugin.v0.CancelResponse
+	(*Header)(nil),                 // 45: kakitome.plugin.v0.Header
+	(*WebhookRequest)(nil),         // 46: kakitome.plugin.v0.WebhookRequest
+	(*PaymentNotice)(nil),          // 47: kakitome.plugin.v0.PaymentNotice
+	(*WebhookResponse)(nil),        // 48: kakitome.plugin.v0.WebhookResponse
+	(*RefundRequest)(nil),          // 49: kakitome.plugin.v0.RefundRequest
+	(*RefundResponse)(nil),         // 50: kakitome.plugin.v0.RefundResponse
+	(*ReportRequest)(nil),          // 51: kakitome.plugin.v0.ReportRequest
+	(*ReportRow)(nil),              // 52: kakitome.plugin.v0.ReportRow
+	(*Deposit)(nil),                // 53: kakitome.plugin.v0.Deposit
+	(*ReportFault)(nil),            // 54: kakitome.plugin.v0.ReportFault
+	(*ReportResponse)(nil),         // 55: kakitome.plugin.v0.ReportResponse
+	(*Brand)(nil),                  // 56: kakitome.plugin.v0.Brand
+	(*Row)(nil),                    // 57: kakitome.plugin.v0.Row
+	(*FormField)(nil),              // 58: kakitome.plugin.v0.FormField
+	(*SurveyItem)(nil),             // 59: kakitome.plugin.v0.SurveyItem
+	(*Survey)(nil),                 // 60: kakitome.plugin.v0.Survey
+	(*DocumentLink)(nil),           // 61: kakitome.plugin.v0.DocumentLink
+	(*MethodChoice)(nil),           // 62: kakitome.plugin.v0.MethodChoice
+	(*Claim)(nil),                  // 63: kakitome.plugin.v0.Claim
+	(*RateTotal)(nil),              // 64: kakitome.plugin.v0.RateTotal
+	(*Page)(nil),                   // 65: kakitome.plugin.v0.Page
+	(*Promise)(nil),                // 66: kakitome.plugin.v0.Promise
+	(*RenderPageRequest)(nil),      // 67: kakitome.plugin.v0.RenderPageRequest
+	(*RenderPageResponse)(nil),     // 68: kakitome.plugin.v0.RenderPageResponse
+	(*Issuer)(nil),                 // 69: kakitome.plugin.v0.Issuer
+	(*Receipt)(nil),                // 70: kakitome.plugin.v0.Receipt
+	(*ReceiptRefund)(nil),          // 71: kakitome.plugin.v0.ReceiptRefund
+	(*CertificateStep)(nil),        // 72: kakitome.plugin.v0.CertificateStep
+	(*CertificatePart)(nil),        // 73: kakitome.plugin.v0.CertificatePart
+	(*Certificate)(nil),            // 74: kakitome.plugin.v0.Certificate
+	(*Document)(nil),               // 75: kakitome.plugin.v0.Document
+	(*RenderDocumentRequest)(nil),  // 76: kakitome.plugin.v0.RenderDocumentRequest
+	(*RenderDocumentResponse)(nil), // 77: kakitome.plugin.v0.RenderDocumentResponse
+	(*NumberQuery)(nil),            // 78: kakitome.plugin.v0.NumberQuery
+	(*NumberResult)(nil),           // 79: kakitome.plugin.v0.NumberResult
+	(*LookupRequest)(nil),          // 80: kakitome.plugin.v0.LookupRequest
+	(*LookupResponse)(nil),         // 81: kakitome.plugin.v0.LookupResponse
+	(*timestamppb.Timestamp)(nil),  // 82: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 83: google.protobuf.Duration
 }
 var file_kakitome_proto_depIdxs = []int32{
-	78,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
+	82,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
 	0,   // 1: kakitome.plugin.v0.Error.class:type_name -> kakitome.plugin.v0.ErrorClass
 	1,   // 2: kakitome.plugin.v0.DescribeResponse.kind:type_name -> kakitome.plugin.v0.Kind
 	19,  // 3: kakitome.plugin.v0.DescribeResponse.auth_fields:type_name -> kakitome.plugin.v0.AuthField
@@ -6407,136 +6786,147 @@ var file_kakitome_proto_depIdxs = []int32{
 	21,  // 13: kakitome.plugin.v0.CanonicalRequest.items:type_name -> kakitome.plugin.v0.CanonicalItem
 	22,  // 14: kakitome.plugin.v0.CanonicalResponse.forms:type_name -> kakitome.plugin.v0.CanonicalForm
 	9,   // 15: kakitome.plugin.v0.ChallengeRequest.call:type_name -> kakitome.plugin.v0.Call
-	79,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
+	83,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
 	10,  // 17: kakitome.plugin.v0.ChallengeResponse.error:type_name -> kakitome.plugin.v0.Error
 	9,   // 18: kakitome.plugin.v0.BeginRequest.call:type_name -> kakitome.plugin.v0.Call
 	10,  // 19: kakitome.plugin.v0.BeginResponse.error:type_name -> kakitome.plugin.v0.Error
 	9,   // 20: kakitome.plugin.v0.FinishRequest.call:type_name -> kakitome.plugin.v0.Call
 	10,  // 21: kakitome.plugin.v0.FinishResponse.error:type_name -> kakitome.plugin.v0.Error
 	2,   // 22: kakitome.plugin.v0.PaymentMethod.kind:type_name -> kakitome.plugin.v0.MethodKind
-	32,  // 23: kakitome.plugin.v0.PaymentMethod.stores:type_name -> kakitome.plugin.v0.Store
-	9,   // 24: kakitome.plugin.v0.CreateRequest.call:type_name -> kakitome.plugin.v0.Call
-	78,  // 25: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
-	33,  // 26: kakitome.plugin.v0.CreateRequest.lines:type_name -> kakitome.plugin.v0.LineItem
-	32,  // 27: kakitome.plugin.v0.Voucher.stores:type_name -> kakitome.plugin.v0.Store
-	78,  // 28: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
-	36,  // 29: kakitome.plugin.v0.Voucher.account:type_name -> kakitome.plugin.v0.BankAccount
-	3,   // 30: kakitome.plugin.v0.Payment.state:type_name -> kakitome.plugin.v0.PaymentState
-	78,  // 31: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
-	78,  // 32: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
-	35,  // 33: kakitome.plugin.v0.Payment.voucher:type_name -> kakitome.plugin.v0.Voucher
-	78,  // 34: kakitome.plugin.v0.Payment.refunded_at:type_name -> google.protobuf.Timestamp
-	37,  // 35: kakitome.plugin.v0.CreateResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	10,  // 36: kakitome.plugin.v0.CreateResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 37: kakitome.plugin.v0.GetRequest.call:type_name -> kakitome.plugin.v0.Call
-	37,  // 38: kakitome.plugin.v0.GetResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	10,  // 39: kakitome.plugin.v0.GetResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 40: kakitome.plugin.v0.CancelRequest.call:type_name -> kakitome.plugin.v0.Call
-	37,  // 41: kakitome.plugin.v0.CancelResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	10,  // 42: kakitome.plugin.v0.CancelResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 43: kakitome.plugin.v0.WebhookRequest.call:type_name -> kakitome.plugin.v0.Call
-	43,  // 44: kakitome.plugin.v0.WebhookRequest.headers:type_name -> kakitome.plugin.v0.Header
-	37,  // 45: kakitome.plugin.v0.PaymentNotice.payment:type_name -> kakitome.plugin.v0.Payment
-	78,  // 46: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
-	45,  // 47: kakitome.plugin.v0.WebhookResponse.notices:type_name -> kakitome.plugin.v0.PaymentNotice
-	43,  // 48: kakitome.plugin.v0.WebhookResponse.reply_headers:type_name -> kakitome.plugin.v0.Header
-	10,  // 49: kakitome.plugin.v0.WebhookResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 50: kakitome.plugin.v0.RefundRequest.call:type_name -> kakitome.plugin.v0.Call
-	37,  // 51: kakitome.plugin.v0.RefundResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	10,  // 52: kakitome.plugin.v0.RefundResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 53: kakitome.plugin.v0.ReportRequest.call:type_name -> kakitome.plugin.v0.Call
-	37,  // 54: kakitome.plugin.v0.ReportRow.payment:type_name -> kakitome.plugin.v0.Payment
-	51,  // 55: kakitome.plugin.v0.ReportRow.deposit:type_name -> kakitome.plugin.v0.Deposit
-	78,  // 56: kakitome.plugin.v0.Deposit.at:type_name -> google.protobuf.Timestamp
-	50,  // 57: kakitome.plugin.v0.ReportResponse.rows:type_name -> kakitome.plugin.v0.ReportRow
-	52,  // 58: kakitome.plugin.v0.ReportResponse.faults:type_name -> kakitome.plugin.v0.ReportFault
-	10,  // 59: kakitome.plugin.v0.ReportResponse.error:type_name -> kakitome.plugin.v0.Error
-	56,  // 60: kakitome.plugin.v0.FormField.parts:type_name -> kakitome.plugin.v0.FormField
-	8,   // 61: kakitome.plugin.v0.SurveyItem.type:type_name -> kakitome.plugin.v0.SurveyItem.Type
-	57,  // 62: kakitome.plugin.v0.Survey.items:type_name -> kakitome.plugin.v0.SurveyItem
-	32,  // 63: kakitome.plugin.v0.MethodChoice.stores:type_name -> kakitome.plugin.v0.Store
-	78,  // 64: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
-	33,  // 65: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
-	78,  // 66: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
-	4,   // 67: kakitome.plugin.v0.Page.view:type_name -> kakitome.plugin.v0.View
-	54,  // 68: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
-	55,  // 69: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
-	56,  // 70: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
-	78,  // 71: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
-	58,  // 72: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
-	59,  // 73: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
-	61,  // 74: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
-	60,  // 75: kakitome.plugin.v0.Page.methods:type_name -> kakitome.plugin.v0.MethodChoice
-	35,  // 76: kakitome.plugin.v0.Page.voucher:type_name -> kakitome.plugin.v0.Voucher
-	63,  // 77: kakitome.plugin.v0.Page.promise:type_name -> kakitome.plugin.v0.Promise
-	78,  // 78: kakitome.plugin.v0.Promise.by:type_name -> google.protobuf.Timestamp
-	9,   // 79: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
-	62,  // 80: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
-	10,  // 81: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
-	78,  // 82: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
-	78,  // 83: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
-	78,  // 84: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
-	68,  // 85: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
-	69,  // 86: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
-	55,  // 87: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
-	5,   // 88: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
-	66,  // 89: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
-	55,  // 90: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
-	61,  // 91: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
-	67,  // 92: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
-	78,  // 93: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
-	70,  // 94: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
-	35,  // 95: kakitome.plugin.v0.Document.voucher:type_name -> kakitome.plugin.v0.Voucher
-	9,   // 96: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
-	71,  // 97: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
-	10,  // 98: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
-	7,   // 99: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
-	7,   // 100: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
-	7,   // 101: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
-	10,  // 102: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 103: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
-	74,  // 104: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
-	75,  // 105: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
-	10,  // 106: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
-	11,  // 107: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
-	13,  // 108: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
-	15,  // 109: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
-	17,  // 110: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
-	23,  // 111: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
-	25,  // 112: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
-	27,  // 113: kakitome.plugin.v0.Auth.Begin:input_type -> kakitome.plugin.v0.BeginRequest
-	29,  // 114: kakitome.plugin.v0.Auth.Finish:input_type -> kakitome.plugin.v0.FinishRequest
-	34,  // 115: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
-	39,  // 116: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
-	41,  // 117: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
-	44,  // 118: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
-	47,  // 119: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
-	49,  // 120: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
-	64,  // 121: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
-	72,  // 122: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
-	76,  // 123: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
-	12,  // 124: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
-	14,  // 125: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
-	16,  // 126: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
-	18,  // 127: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
-	24,  // 128: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
-	26,  // 129: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
-	28,  // 130: kakitome.plugin.v0.Auth.Begin:output_type -> kakitome.plugin.v0.BeginResponse
-	30,  // 131: kakitome.plugin.v0.Auth.Finish:output_type -> kakitome.plugin.v0.FinishResponse
-	38,  // 132: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
-	40,  // 133: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
-	42,  // 134: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
-	46,  // 135: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
-	48,  // 136: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
-	53,  // 137: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
-	65,  // 138: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
-	73,  // 139: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
-	77,  // 140: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
-	124, // [124:141] is the sub-list for method output_type
-	107, // [107:124] is the sub-list for method input_type
-	107, // [107:107] is the sub-list for extension type_name
-	107, // [107:107] is the sub-list for extension extendee
-	0,   // [0:107] is the sub-list for field type_name
+	34,  // 23: kakitome.plugin.v0.PaymentMethod.stores:type_name -> kakitome.plugin.v0.Store
+	9,   // 24: kakitome.plugin.v0.PoolRequest.call:type_name -> kakitome.plugin.v0.Call
+	83,  // 25: kakitome.plugin.v0.PoolResponse.quarantine:type_name -> google.protobuf.Duration
+	10,  // 26: kakitome.plugin.v0.PoolResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 27: kakitome.plugin.v0.CreateRequest.call:type_name -> kakitome.plugin.v0.Call
+	82,  // 28: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
+	35,  // 29: kakitome.plugin.v0.CreateRequest.lines:type_name -> kakitome.plugin.v0.LineItem
+	34,  // 30: kakitome.plugin.v0.Voucher.stores:type_name -> kakitome.plugin.v0.Store
+	82,  // 31: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
+	38,  // 32: kakitome.plugin.v0.Voucher.account:type_name -> kakitome.plugin.v0.BankAccount
+	3,   // 33: kakitome.plugin.v0.Payment.state:type_name -> kakitome.plugin.v0.PaymentState
+	82,  // 34: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
+	82,  // 35: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
+	37,  // 36: kakitome.plugin.v0.Payment.voucher:type_name -> kakitome.plugin.v0.Voucher
+	82,  // 37: kakitome.plugin.v0.Payment.refunded_at:type_name -> google.protobuf.Timestamp
+	39,  // 38: kakitome.plugin.v0.CreateResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	10,  // 39: kakitome.plugin.v0.CreateResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 40: kakitome.plugin.v0.GetRequest.call:type_name -> kakitome.plugin.v0.Call
+	39,  // 41: kakitome.plugin.v0.GetResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	10,  // 42: kakitome.plugin.v0.GetResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 43: kakitome.plugin.v0.CancelRequest.call:type_name -> kakitome.plugin.v0.Call
+	39,  // 44: kakitome.plugin.v0.CancelResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	10,  // 45: kakitome.plugin.v0.CancelResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 46: kakitome.plugin.v0.WebhookRequest.call:type_name -> kakitome.plugin.v0.Call
+	45,  // 47: kakitome.plugin.v0.WebhookRequest.headers:type_name -> kakitome.plugin.v0.Header
+	39,  // 48: kakitome.plugin.v0.PaymentNotice.payment:type_name -> kakitome.plugin.v0.Payment
+	82,  // 49: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
+	47,  // 50: kakitome.plugin.v0.WebhookResponse.notices:type_name -> kakitome.plugin.v0.PaymentNotice
+	45,  // 51: kakitome.plugin.v0.WebhookResponse.reply_headers:type_name -> kakitome.plugin.v0.Header
+	10,  // 52: kakitome.plugin.v0.WebhookResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 53: kakitome.plugin.v0.RefundRequest.call:type_name -> kakitome.plugin.v0.Call
+	39,  // 54: kakitome.plugin.v0.RefundResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	10,  // 55: kakitome.plugin.v0.RefundResponse.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 56: kakitome.plugin.v0.ReportRequest.call:type_name -> kakitome.plugin.v0.Call
+	39,  // 57: kakitome.plugin.v0.ReportRow.payment:type_name -> kakitome.plugin.v0.Payment
+	53,  // 58: kakitome.plugin.v0.ReportRow.deposit:type_name -> kakitome.plugin.v0.Deposit
+	82,  // 59: kakitome.plugin.v0.Deposit.at:type_name -> google.protobuf.Timestamp
+	52,  // 60: kakitome.plugin.v0.ReportResponse.rows:type_name -> kakitome.plugin.v0.ReportRow
+	54,  // 61: kakitome.plugin.v0.ReportResponse.faults:type_name -> kakitome.plugin.v0.ReportFault
+	10,  // 62: kakitome.plugin.v0.ReportResponse.error:type_name -> kakitome.plugin.v0.Error
+	58,  // 63: kakitome.plugin.v0.FormField.parts:type_name -> kakitome.plugin.v0.FormField
+	8,   // 64: kakitome.plugin.v0.SurveyItem.type:type_name -> kakitome.plugin.v0.SurveyItem.Type
+	59,  // 65: kakitome.plugin.v0.Survey.items:type_name -> kakitome.plugin.v0.SurveyItem
+	34,  // 66: kakitome.plugin.v0.MethodChoice.stores:type_name -> kakitome.plugin.v0.Store
+	82,  // 67: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
+	35,  // 68: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
+	82,  // 69: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
+	64,  // 70: kakitome.plugin.v0.Claim.taxes:type_name -> kakitome.plugin.v0.RateTotal
+	4,   // 71: kakitome.plugin.v0.Page.view:type_name -> kakitome.plugin.v0.View
+	56,  // 72: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
+	57,  // 73: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
+	58,  // 74: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
+	82,  // 75: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
+	60,  // 76: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
+	61,  // 77: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
+	63,  // 78: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
+	62,  // 79: kakitome.plugin.v0.Page.methods:type_name -> kakitome.plugin.v0.MethodChoice
+	37,  // 80: kakitome.plugin.v0.Page.voucher:type_name -> kakitome.plugin.v0.Voucher
+	66,  // 81: kakitome.plugin.v0.Page.promise:type_name -> kakitome.plugin.v0.Promise
+	82,  // 82: kakitome.plugin.v0.Promise.by:type_name -> google.protobuf.Timestamp
+	9,   // 83: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
+	65,  // 84: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
+	10,  // 85: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
+	82,  // 86: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
+	82,  // 87: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
+	82,  // 88: kakitome.plugin.v0.Receipt.copied:type_name -> google.protobuf.Timestamp
+	71,  // 89: kakitome.plugin.v0.Receipt.refund:type_name -> kakitome.plugin.v0.ReceiptRefund
+	82,  // 90: kakitome.plugin.v0.ReceiptRefund.at:type_name -> google.protobuf.Timestamp
+	82,  // 91: kakitome.plugin.v0.ReceiptRefund.corrects_issued:type_name -> google.protobuf.Timestamp
+	64,  // 92: kakitome.plugin.v0.ReceiptRefund.taxes:type_name -> kakitome.plugin.v0.RateTotal
+	82,  // 93: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
+	72,  // 94: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
+	73,  // 95: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
+	57,  // 96: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
+	5,   // 97: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
+	69,  // 98: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
+	57,  // 99: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
+	63,  // 100: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
+	70,  // 101: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
+	82,  // 102: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
+	74,  // 103: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
+	37,  // 104: kakitome.plugin.v0.Document.voucher:type_name -> kakitome.plugin.v0.Voucher
+	9,   // 105: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
+	75,  // 106: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
+	10,  // 107: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
+	7,   // 108: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
+	7,   // 109: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
+	7,   // 110: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
+	10,  // 111: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 112: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
+	78,  // 113: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
+	79,  // 114: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
+	10,  // 115: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
+	11,  // 116: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
+	13,  // 117: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
+	15,  // 118: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
+	17,  // 119: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
+	23,  // 120: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
+	25,  // 121: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
+	27,  // 122: kakitome.plugin.v0.Auth.Begin:input_type -> kakitome.plugin.v0.BeginRequest
+	29,  // 123: kakitome.plugin.v0.Auth.Finish:input_type -> kakitome.plugin.v0.FinishRequest
+	36,  // 124: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
+	41,  // 125: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
+	43,  // 126: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
+	46,  // 127: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
+	49,  // 128: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
+	32,  // 129: kakitome.plugin.v0.PaymentAgent.Pool:input_type -> kakitome.plugin.v0.PoolRequest
+	51,  // 130: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
+	67,  // 131: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
+	76,  // 132: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
+	80,  // 133: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
+	12,  // 134: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
+	14,  // 135: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
+	16,  // 136: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
+	18,  // 137: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
+	24,  // 138: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
+	26,  // 139: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
+	28,  // 140: kakitome.plugin.v0.Auth.Begin:output_type -> kakitome.plugin.v0.BeginResponse
+	30,  // 141: kakitome.plugin.v0.Auth.Finish:output_type -> kakitome.plugin.v0.FinishResponse
+	40,  // 142: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
+	42,  // 143: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
+	44,  // 144: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
+	48,  // 145: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
+	50,  // 146: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
+	33,  // 147: kakitome.plugin.v0.PaymentAgent.Pool:output_type -> kakitome.plugin.v0.PoolResponse
+	55,  // 148: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
+	68,  // 149: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
+	77,  // 150: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
+	81,  // 151: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
+	134, // [134:152] is the sub-list for method output_type
+	116, // [116:134] is the sub-list for method input_type
+	116, // [116:116] is the sub-list for extension type_name
+	116, // [116:116] is the sub-list for extension extendee
+	0,   // [0:116] is the sub-list for field type_name
 }
 
 func init() { file_kakitome_proto_init() }
@@ -6550,7 +6940,7 @@ func file_kakitome_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kakitome_proto_rawDesc), len(file_kakitome_proto_rawDesc)),
 			NumEnums:      9,
-			NumMessages:   69,
+			NumMessages:   73,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

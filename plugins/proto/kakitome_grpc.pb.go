@@ -462,6 +462,7 @@ const (
 	PaymentAgent_Cancel_FullMethodName        = "/kakitome.plugin.v0.PaymentAgent/Cancel"
 	PaymentAgent_HandleWebhook_FullMethodName = "/kakitome.plugin.v0.PaymentAgent/HandleWebhook"
 	PaymentAgent_Refund_FullMethodName        = "/kakitome.plugin.v0.PaymentAgent/Refund"
+	PaymentAgent_Pool_FullMethodName          = "/kakitome.plugin.v0.PaymentAgent/Pool"
 	PaymentAgent_ReadReport_FullMethodName    = "/kakitome.plugin.v0.PaymentAgent/ReadReport"
 )
 
@@ -474,6 +475,7 @@ type PaymentAgentClient interface {
 	Cancel(ctx context.Context, in *CancelRequest, opts ...grpc.CallOption) (*CancelResponse, error)
 	HandleWebhook(ctx context.Context, in *WebhookRequest, opts ...grpc.CallOption) (*WebhookResponse, error)
 	Refund(ctx context.Context, in *RefundRequest, opts ...grpc.CallOption) (*RefundResponse, error)
+	Pool(ctx context.Context, in *PoolRequest, opts ...grpc.CallOption) (*PoolResponse, error)
 	ReadReport(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error)
 }
 
@@ -535,6 +537,16 @@ func (c *paymentAgentClient) Refund(ctx context.Context, in *RefundRequest, opts
 	return out, nil
 }
 
+func (c *paymentAgentClient) Pool(ctx context.Context, in *PoolRequest, opts ...grpc.CallOption) (*PoolResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PoolResponse)
+	err := c.cc.Invoke(ctx, PaymentAgent_Pool_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *paymentAgentClient) ReadReport(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ReportResponse)
@@ -554,6 +566,7 @@ type PaymentAgentServer interface {
 	Cancel(context.Context, *CancelRequest) (*CancelResponse, error)
 	HandleWebhook(context.Context, *WebhookRequest) (*WebhookResponse, error)
 	Refund(context.Context, *RefundRequest) (*RefundResponse, error)
+	Pool(context.Context, *PoolRequest) (*PoolResponse, error)
 	ReadReport(context.Context, *ReportRequest) (*ReportResponse, error)
 	mustEmbedUnimplementedPaymentAgentServer()
 }
@@ -579,6 +592,9 @@ func (UnimplementedPaymentAgentServer) HandleWebhook(context.Context, *WebhookRe
 }
 func (UnimplementedPaymentAgentServer) Refund(context.Context, *RefundRequest) (*RefundResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Refund not implemented")
+}
+func (UnimplementedPaymentAgentServer) Pool(context.Context, *PoolRequest) (*PoolResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Pool not implemented")
 }
 func (UnimplementedPaymentAgentServer) ReadReport(context.Context, *ReportRequest) (*ReportResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReadReport not implemented")
@@ -694,6 +710,24 @@ func _PaymentAgent_Refund_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PaymentAgent_Pool_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PoolRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentAgentServer).Pool(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentAgent_Pool_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentAgentServer).Pool(ctx, req.(*PoolRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PaymentAgent_ReadReport_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ReportRequest)
 	if err := dec(in); err != nil {
@@ -738,6 +772,10 @@ var PaymentAgent_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Refund",
 			Handler:    _PaymentAgent_Refund_Handler,
+		},
+		{
+			MethodName: "Pool",
+			Handler:    _PaymentAgent_Pool_Handler,
 		},
 		{
 			MethodName: "ReadReport",

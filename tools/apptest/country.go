@@ -234,7 +234,7 @@ allow = ["127.0.0.1"]
 phone = "000-000-0000"
 [issuer]
 name = "〇〇県水道局"
-registration = "T0000000000000"
+registration = "T9000000000000"
 [[sender]]
 name = "default"
 [sender.addresses]

@@ -156,7 +156,7 @@ hours = "平日 9:00～18:00、土曜日 9:00～17:00"
 name = "〇〇県水道局"
 address = "〇〇県〇〇市〇〇町1-1"
 phone = "000-000-0000"
-registration = "T0000000000000"
+registration = "T9000000000000"
 
 [policy]
 optional_totp = true

@@ -122,6 +122,29 @@ func webURL(s string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
+// Refund gives money of a card payment back. The refund's key is the company's too: the same one is one refund.
+func (a *agent) Refund(ctx context.Context, in *proto.RefundRequest) (*proto.RefundResponse, error) {
+	acc, fault := a.account(in.Call)
+	switch {
+	case fault != nil:
+	case !attemptID.MatchString(in.AttemptId):
+		fault = invalid("attempt_id", "want 1 to 64 of A-Z a-z 0-9 . _ : -, the first a letter or digit")
+	case in.Yen < 1:
+		fault = invalid("yen", "want at least 1")
+	}
+	if fault != nil {
+		return &proto.RefundResponse{Error: fault}, nil
+	}
+	p, fault := a.exchange(ctx, request{acc, hostTime(in.Call), http.MethodPost, "/v1/payments/" + in.AttemptId + "/refund", refundJSON{in.Call.GetIdempotencyKey(), in.Yen}})
+	switch {
+	case fault.GetCode() == "not_captured":
+		fault.Class = proto.ErrorClass_DECLINED // surely nothing was done
+	case fault == nil && p.AttemptId != in.AttemptId:
+		p, fault = nil, unclear("the answer is about another payment")
+	}
+	return &proto.RefundResponse{Payment: p, Error: fault}, nil
+}
+
 // Get tells how the attempt stands. NOT_FOUND means that the company has never heard of it.
 func (a *agent) Get(ctx context.Context, in *proto.GetRequest) (*proto.GetResponse, error) {
 	p, fault := a.about(ctx, in.Call, http.MethodGet, in.AttemptId, "")
@@ -174,6 +197,11 @@ type createJSON struct {
 	WebhookURL  string     `json:"webhook_url"`
 }
 
+type refundJSON struct {
+	Key string `json:"key"`
+	Yen int64  `json:"yen"`
+}
+
 type lineJSON struct {
 	Name     string `json:"name"`
 	Quantity int64  `json:"quantity"`
@@ -203,7 +231,9 @@ type paymentJSON struct {
 		} `json:"stores"`
 		Expires time.Time `json:"expires"`
 	} `json:"voucher"`
-	Store string `json:"store"`
+	Store       string     `json:"store"`
+	RefundedYen int64      `json:"refunded_yen"`
+	RefundedAt  *time.Time `json:"refunded_at"`
 }
 
 var states = map[string]proto.PaymentState{
@@ -233,7 +263,7 @@ func (p *paymentJSON) payment() (*proto.Payment, error) {
 		AttemptId: p.AttemptID, AgentPaymentId: p.PaymentID, ReceiptNumber: p.ReceiptNumber, State: state,
 		Yen: p.Yen, PaidYen: p.PaidYen, ProvisionalRevoked: p.ProvisionalRevoked,
 		ProvisionalAt: stamp(p.ProvisionalAt), ConfirmedAt: stamp(p.ConfirmedAt),
-		RedirectUrl: p.RedirectURL, Store: p.Store,
+		RedirectUrl: p.RedirectURL, Store: p.Store, RefundedYen: p.RefundedYen, RefundedAt: stamp(p.RefundedAt),
 	}
 	if v := p.Voucher; v != nil {
 		out.Voucher = &proto.Voucher{PaymentNumber: v.PaymentNumber, ConfirmationNumber: v.ConfirmationNumber,

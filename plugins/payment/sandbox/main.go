@@ -1,7 +1,7 @@
 // Command sandbox is the module of サンドボックス決済, the payment company in the box (tools/till): convenience store
-// numbers and barcodes, and cards on the company's own page.
+// numbers and barcodes, cards on the company's own page, and its 確報 files.
 //
-// It translates. Create, Get and Cancel become one signed HTTP request each, a webhook becomes one notice. Nothing is
+// It translates. Create, Get, Cancel and Refund become one signed HTTP request each, a webhook becomes one notice. Nothing is
 // remembered but the configured instances, nothing is tried again: what is uncertain is said to be so.
 //
 //	no connection was made                     → UNAVAILABLE, the host may try again with the same attempt
@@ -55,7 +55,7 @@ func describe() *proto.DescribeResponse {
 	}
 	return &proto.DescribeResponse{
 		Name: "sandbox", Vendor: "Kakitome", Version: "0.1.0", Kind: proto.Kind_PAYMENT,
-		ConfigSchema: configSchema, MaxConcurrency: 64,
+		ConfigSchema: configSchema, MaxConcurrency: 64, Reports: true,
 		PaymentMethods: []*proto.PaymentMethod{
 			{Code: methodNumber, Kind: proto.MethodKind_KONBINI_NUMBER, LabelJa: "コンビニ（お支払番号）",
 				LabelEn: "Convenience store (payment number)", MinYen: 1, MaxYen: maxKonbiniYen,
@@ -64,7 +64,7 @@ func describe() *proto.DescribeResponse {
 			{Code: methodBarcode, Kind: proto.MethodKind_KONBINI_BARCODE, LabelJa: "コンビニ（バーコード）",
 				LabelEn: "Convenience store (barcode)", MinYen: 1, MaxYen: maxKonbiniYen, Stores: stores},
 			{Code: methodCard, Kind: proto.MethodKind_CARD, LabelJa: "クレジットカード",
-				LabelEn: "Credit card", MinYen: 1, MaxYen: maxCardYen, Redirect: true, CancelBlocksPayment: true},
+				LabelEn: "Credit card", MinYen: 1, MaxYen: maxCardYen, Redirect: true, CancelBlocksPayment: true, Refunds: true},
 		},
 	}
 }

@@ -128,6 +128,27 @@ func (c *Company) cancel(r call) (int, ledger.View, error) {
 	return http.StatusOK, v, err
 }
 
+// refund: {"key", "yen"} → the payment, with what was given back. The key is the refund's own: the same one is one refund.
+func (c *Company) refund(r call) (int, ledger.View, error) {
+	var req struct {
+		Key string `json:"key"`
+		Yen int64  `json:"yen"`
+	}
+	d := json.NewDecoder(bytes.NewReader(r.body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&req); err != nil {
+		return 0, ledger.View{}, &ledger.Error{Code: ledger.CodeInvalid, Detail: "body: " + err.Error()}
+	}
+	v, err := c.books.Refund(r.merchant, r.PathValue("attempt"), req.Key, req.Yen)
+	if err != nil {
+		return 0, ledger.View{}, err
+	}
+	if _, ok := c.faults.Take(fault.LostReply); ok {
+		panic(http.ErrAbortHandler) // closes the connection without a word
+	}
+	return http.StatusOK, v, nil
+}
+
 func answer(w http.ResponseWriter, status int, v any) {
 	b, err := json.Marshal(v)
 	if err != nil {

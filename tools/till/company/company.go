@@ -1,10 +1,11 @@
 // Package company is サンドボックス決済 over HTTP: what merchants, payers, clerks and test scripts meet. The books are in
 // ledger, what goes out is in notice, what goes wrong is in fault.
 //
-//	merchants   POST /v1/payments, GET /v1/payments/{attempt_id}, POST /v1/payments/{attempt_id}/cancel   api.go
+//	merchants   POST /v1/payments, GET /v1/payments/{attempt_id}, POST …/cancel, …/refund   api.go
 //	payers      /pay/{token}, the hosted card page                                                       card.go
 //	clerks      /till, /till/list, /till/log, /till/controls: pages that work without script             screen.go
 //	scripts     /till/look, pay, revoke, confirm, payments, notices, and /faults, /clock: JSON            counter.go
+//	both        /till/report: the 確報 file of a day                                                       report.go
 //
 // The forms of the clerks' pages post to the scripts' endpoints: one handler serves both and answers a form with a
 // redirect, JSON with JSON.
@@ -125,6 +126,7 @@ func (c *Company) routes() http.Handler {
 	mux.HandleFunc("POST /v1/payments", c.merchant(c.create))
 	mux.HandleFunc("GET /v1/payments/{attempt}", c.merchant(c.get))
 	mux.HandleFunc("POST /v1/payments/{attempt}/cancel", c.merchant(c.cancel))
+	mux.HandleFunc("POST /v1/payments/{attempt}/refund", c.merchant(c.refund))
 
 	mux.HandleFunc("GET /pay/{token}", c.cardPage)
 	mux.HandleFunc("POST /pay/{token}", c.payCard)
@@ -142,6 +144,7 @@ func (c *Company) routes() http.Handler {
 	mux.HandleFunc("POST /till/confirm", c.confirmNow)
 	mux.HandleFunc("GET /till/payments", c.payments)
 	mux.HandleFunc("GET /till/notices", c.notices)
+	mux.HandleFunc("GET /till/report", c.report)
 	mux.HandleFunc("GET /faults", c.listFaults)
 	mux.HandleFunc("POST /faults", c.setFault)
 	mux.HandleFunc("GET /clock", c.clock)
@@ -179,7 +182,7 @@ func (c *Company) refusal(err error) (int, *ledger.Error) {
 		return http.StatusBadRequest, e
 	case ledger.CodeNotFound:
 		return http.StatusNotFound, e
-	case ledger.CodeDuplicate, ledger.CodeAlreadyPaid, ledger.CodeNotOpen, ledger.CodeConfirmed:
+	case ledger.CodeDuplicate, ledger.CodeAlreadyPaid, ledger.CodeNotOpen, ledger.CodeConfirmed, ledger.CodeNotCaptured:
 		return http.StatusConflict, e
 	}
 	return http.StatusUnprocessableEntity, e

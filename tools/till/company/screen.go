@@ -64,6 +64,7 @@ var eventNames = map[string]string{
 	ledger.EventConfirmed:   "確報",
 	ledger.EventCaptured:    "カード決済完了",
 	ledger.EventDeclined:    "カード利用不可",
+	ledger.EventRefunded:    "返金",
 	ledger.EventAbandoned:   "カード手続き中止",
 }
 
@@ -200,6 +201,7 @@ type listModel struct {
 	Open      int
 	Auto      bool
 	Revocable bool // a fault lets what is confirmed be revoked
+	Today     string
 }
 
 const listed = 100
@@ -210,6 +212,7 @@ func (c *Company) listPage(w http.ResponseWriter, r *http.Request) {
 	if m.Auto {
 		m.Refresh = 5
 	}
+	m.Today = m.Now.In(slip.Japan).Format(time.DateOnly)
 	m.Payments = c.books.Payments(m.Query, listed)
 	for _, p := range m.Payments {
 		for _, t := range p.Takings {

@@ -28,6 +28,7 @@ const (
 	CodeFinished          = "finished"           // the card was declined: a new payment is needed
 	CodeNotOpen           = "not_open"           // confirm or revoke what is confirmed or revoked already
 	CodeConfirmed         = "confirmed"          // revoke what is confirmed
+	CodeNotCaptured       = "not_captured"       // refund more than is left of a captured card payment
 )
 
 func refuse(code, detail string) *Error { return &Error{Code: code, Detail: detail} }

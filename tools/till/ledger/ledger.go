@@ -55,6 +55,8 @@ type fact struct {
 	Store   string        `json:"store,omitempty"`
 	Notice  string        `json:"notice,omitempty"`
 	Offset  time.Duration `json:"offset_ns,omitempty"`
+	Key     string        `json:"key,omitempty"` // of a refund
+	Yen     int64         `json:"yen,omitempty"`
 }
 
 type creation struct {
@@ -70,6 +72,7 @@ const (
 	factRevoked   = "revoked"
 	factConfirmed = "confirmed"
 	factCaptured  = "captured"
+	factRefunded  = "refunded"
 	factDeclined  = "declined"
 	factAbandoned = "abandoned"
 	factDelivered = "delivered"
@@ -81,6 +84,7 @@ var events = map[string]string{
 	factRevoked:   EventRevoked,
 	factConfirmed: EventConfirmed,
 	factCaptured:  EventCaptured,
+	factRefunded:  EventRefunded,
 	factDeclined:  EventDeclined,
 	factAbandoned: EventAbandoned,
 }
@@ -145,7 +149,7 @@ func (l *Ledger) check(f fact) error {
 			return fmt.Errorf("fact %q: want a new payment", f.Kind)
 		}
 	case factDelivered, factClock:
-	case factCanceled, factDeclined, factAbandoned, factCollected, factCaptured, factRevoked, factConfirmed:
+	case factCanceled, factDeclined, factAbandoned, factCollected, factCaptured, factRevoked, factConfirmed, factRefunded:
 		p := l.payments[f.Payment]
 		if p == nil {
 			return fmt.Errorf("fact %q: payment %q is unknown", f.Kind, f.Payment)
@@ -197,6 +201,8 @@ func (l *Ledger) apply(f fact) {
 		p.takings[f.Taking-1].RevokedAt = &f.At
 	case factConfirmed:
 		p.takings[f.Taking-1].ConfirmedAt = &f.At
+	case factRefunded:
+		p.refunds = append(p.refunds, refund{f.Key, f.Yen, f.At})
 	case factDelivered:
 		if n, err := strconv.ParseInt(strings.TrimPrefix(f.Notice, "n"), 10, 64); err == nil {
 			delete(l.owed, n)

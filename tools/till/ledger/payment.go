@@ -113,7 +113,9 @@ type View struct {
 	ConfirmedAt        *time.Time `json:"confirmed_at,omitempty"`
 	RedirectURL        string     `json:"redirect_url,omitempty"`
 	Voucher            *Voucher   `json:"voucher,omitempty"`
-	Store              string     `json:"store,omitempty"` // where it was paid
+	Store              string     `json:"store,omitempty"`        // where it was paid
+	RefundedYen        int64      `json:"refunded_yen,omitempty"` // all that was given back of paid_yen
+	RefundedAt         *time.Time `json:"refunded_at,omitempty"`  // the last of it
 }
 
 // Taking is one time that money was taken (収納).
@@ -161,6 +163,7 @@ const (
 	EventConfirmed   = "confirmed"           // 確報
 	EventCaptured    = "card_captured"
 	EventDeclined    = "card_declined"
+	EventRefunded    = "refunded"
 	EventAbandoned   = "card_abandoned"
 )
 
@@ -172,6 +175,7 @@ type payment struct {
 	created  time.Time
 	last     time.Time // of the latest fact
 	takings  []*Taking
+	refunds  []refund
 	canceled bool
 	declined bool
 }
@@ -233,6 +237,9 @@ func (p *payment) view(id, redirect string, now time.Time) View {
 		if v.ConfirmedAt == nil {
 			v.ConfirmedAt = t.ConfirmedAt
 		}
+	}
+	for i := range p.refunds {
+		v.RefundedYen, v.RefundedAt = v.RefundedYen+p.refunds[i].yen, &p.refunds[i].at
 	}
 	switch p.req.Method {
 	case Card:

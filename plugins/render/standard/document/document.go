@@ -42,6 +42,12 @@ func Render(d *proto.Document) ([]byte, *proto.Error) {
 		if d.Claim == nil {
 			return nil, invalid("claim", "a receipt needs the claim")
 		}
+		if r := d.Receipt.Refund; r != nil && (r.Yen < 1 || r.Yen > d.Claim.Yen || r.At == nil) {
+			return nil, invalid("receipt.refund", "a refund is of 1 yen up to the claim's amount and has a day")
+		}
+		if d.Receipt.Copy > 0 && d.Receipt.Copied == nil {
+			return nil, invalid("receipt.copied", "a copy needs its day")
+		}
 		s = receipt(d)
 	case proto.DocumentKind_CERTIFICATE:
 		if len(d.Certificate.GetParts()) == 0 {
@@ -124,12 +130,16 @@ func (s *sheet) aside(lines []string) {
 
 // amount writes the total large in a box, with the tax when it is shown.
 func (s *sheet) amount(lang wording.Lang, c *proto.Claim) {
+	s.amountOf(lang.Say("合計金額", "Total"), lang, c)
+}
+
+func (s *sheet) amountOf(label string, lang wording.Lang, c *proto.Claim) {
 	const height = 20.0
 	s.need(height)
 	s.pdf.SetFillColor(0xef, 0xf1, 0xf4)
 	s.pdf.Rect(margin, s.y, width, height, "F")
 	s.size(body)
-	s.write(margin+5, s.y+height/2-s.line()/2, lang.Say("合計金額", "Total"))
+	s.write(margin+5, s.y+height/2-s.line()/2, label)
 	s.size(24)
 	total := lang.Yen(c.Yen)
 	top := s.y + height/2 - s.line()/2
@@ -165,14 +175,42 @@ func (s *sheet) lines(lang wording.Lang, c *proto.Claim) {
 		if l.Quantity != 0 {
 			quantity, unit = wording.Number(l.Quantity), lang.Yen(l.UnitYen)
 		}
-		items = append(items, []string{l.Name, quantity, unit, lang.Yen(l.Yen)})
+		name := l.Name
+		if l.TaxRate == reducedRate {
+			name += " ※"
+		}
+		items = append(items, []string{name, quantity, unit, lang.Yen(l.Yen)})
 	}
 	items = append(items, []string{lang.Say("合計", "Total"), "", "", lang.Yen(c.Yen)})
 	if c.TaxYen >= 0 {
 		items = append(items, []string{lang.Say("（うち消費税等相当額）", "(including consumption tax)"), "", "", lang.Yen(c.TaxYen)})
 	}
 	s.table(columns, []string{lang.Say("品名", "Item"), lang.Say("数量", "Quantity"), lang.Say("単価", "Unit price"), lang.Say("金額", "Amount")}, items)
+	s.taxes(lang, c)
 	s.space(3)
+}
+
+// taxes writes what the items come to by their rate of tax.
+func (s *sheet) taxes(lang wording.Lang, c *proto.Claim) {
+	if len(c.Taxes) == 0 {
+		return
+	}
+	s.space(3)
+	var totals [][]string
+	reduced := false
+	for _, t := range c.Taxes {
+		tax := ""
+		if t.Rate > 0 {
+			tax = lang.Yen(t.TaxYen)
+		}
+		totals = append(totals, []string{rateLabel(lang, t), lang.Yen(t.Yen), tax})
+		reduced = reduced || t.Rate == reducedRate
+	}
+	columns := []column{{width: width - 85}, {width: 40, right: true}, {width: 45, right: true}}
+	s.table(columns, []string{lang.Say("税率", "Rate of tax"), lang.Say("合計（税込）", "Total with tax"), lang.Say("うち消費税等", "Tax in it")}, totals)
+	if reduced {
+		s.paragraph(small, lang.Say("※は軽減税率対象品目です。", "※ Items at the reduced rate of tax."))
+	}
 }
 
 func issuer(lang wording.Lang, i *proto.Issuer) []string {

@@ -78,6 +78,7 @@ func parse(lang wording.Lang) *template.Template {
 	}
 	t := template.New("page").Funcs(template.FuncMap{
 		"say":     lang.Say,
+		"rest":    func(c *proto.Claim) int64 { return max(0, c.Yen-c.ReceivedYen) },
 		"yen":     lang.Yen,
 		"number":  wording.Number,
 		"moment":  lang.Moment,

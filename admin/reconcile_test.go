@@ -1,0 +1,91 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/csv"
+	"mime/multipart"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/engine/tenant"
+)
+
+// begun makes a message whose claim somebody began to pay.
+func (r *room) begun(number string, yen int64) (msg ulid.ULID, a payment.Attempt) {
+	r.t.Helper()
+	res := r.accept("mizu", message.ViaAPI, message.Draft{To: "090-0001-0078", Text: "{url}", Class: "billing", Reference: number, Page: &message.Page{Title: "ご請求"},
+		Claim: &message.Claim{Number: number, Amount: yen, Due: "2030-12-31"}})[0]
+	a, err := r.Payments.Start(r.t.Context(), r.tenant("mizu"), res.Claim.ID, payment.StartOptions{Method: "konbini_barcode", MessageID: res.ID})
+	require.NoError(r.t, err)
+	return res.ID, a
+}
+
+// give uploads a file of the agent.
+func (b *browser) give(agent, day, name, text string) answered {
+	b.t.Helper()
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	for k, v := range map[string]string{"csrf": b.csrf, "agent": agent, "day": day} {
+		require.NoError(b.t, w.WriteField(k, v))
+	}
+	f, err := w.CreateFormFile("file", name)
+	require.NoError(b.t, err)
+	_, err = f.Write([]byte(text))
+	require.NoError(b.t, err)
+	require.NoError(b.t, w.Close())
+	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, b.base+"/reconciliation/report", &form)
+	require.NoError(b.t, err)
+	req.Header.Set("Content-Type", w.FormDataContentType())
+	return b.do(req)
+}
+
+func TestOursIsReconciledWithTheAgentsFile(t *testing.T) {
+	r := openRoom(t)
+	msg, agrees := r.begun("Q-1", 7440)
+	r.paid("mizu", msg.String(), agrees, 7440)
+	missing, unheard := r.begun("Q-2", 500)
+	r.paid("mizu", missing.String(), unheard, 500)
+	_, differs := r.begun("Q-3", 3000)
+	b := r.enter("admin@mizu")
+	day := time.Now().In(message.Tokyo).Format(time.DateOnly)
+	at := "/reconciliation?agent=sandbox&day=" + day
+	body := b.get(at).body
+	require.Contains(t, body, "まだ取り込まれていません")
+	require.Contains(t, body, "当方のみ")
+
+	good := agrees.ID.String() + " 7440\n" + differs.ID.String() + " 2500\n" + ulid.Make().String() + " 900\n"
+	a := b.give("sandbox", day, "kakuho.txt", good+"broken\n")
+	require.Equal(t, http.StatusUnprocessableEntity, a.status)
+	require.Contains(t, a.body, "line 4：paid_yen: want yen, 1 to 9999999")
+	require.Contains(t, a.body, "何も変更されていません")
+	require.NotContains(t, b.get(at).body, "Q-3")
+	require.Equal(t, http.StatusSeeOther, b.give("sandbox", day, "kakuho.txt", good).status)
+	body = b.get(at).body
+	for _, want := range []string{"Q-1", "Q-2", "Q-3", "該当なし", "kakuho.txt", `href="/messages/` + msg.String() + `"`, `href="/messages/` + missing.String() + `"`, "7,440円", "2,500円"} {
+		require.Contains(t, body, want)
+	}
+	require.NotContains(t, b.get(at+"&only=only_theirs").body, "Q-1")
+	sheet := b.post("/reconciliation/export", "agent", "sandbox", "day", day)
+	lines, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(sheet.body, "\ufeff"))).ReadAll()
+	require.NoError(t, err)
+	require.Len(t, lines, 5)
+	require.Equal(t, []string{"reconciliation.export", "report.read", "report.read"}, r.actions("mizu")[:3])
+
+	require.Equal(t, http.StatusNotFound, b.get("/reconciliation?agent=nobody&day="+day).status)
+	require.Equal(t, http.StatusNotFound, b.give("nobody", day, "x", good).status)
+	require.NotContains(t, r.enter("admin@gasu").get(at).body, "Q-1")
+	require.Equal(t, http.StatusForbidden, r.enter("sender@mizu").get(at).status)
+	stranger := r.enter("admin@mizu")
+	stranger.csrf = "x"
+	require.Equal(t, http.StatusForbidden, stranger.give("sandbox", day, "x", good).status)
+	s, err := r.Payments.ByNumber(t.Context(), tenant.Only("mizu"), "Q-3")
+	require.NoError(t, err)
+	require.Equal(t, payment.PartlyPaid, s.Phase)
+}
