@@ -4,7 +4,7 @@ GO      ?= go
 BIN     := bin
 BOX     ?= box
 BASE    ?= 8800
-MODULES := auth_knowledge auth_oidc auth_otp_sms number_simulated payment_sandbox payment_stripe render_standard
+MODULES := auth_knowledge auth_oidc auth_otp_sms number_simulated payment_banktransfer payment_sandbox payment_stripe render_standard
 TOOLS   := box smsc handsets till samplecsv
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Modules are started often and need no C; the program itself needs none either, but the race detector does.

@@ -20,13 +20,14 @@ func build(t *testing.T, pkg string) string {
 
 func TestModulesInTheBox(t *testing.T) {
 	for name, kind := range map[string]proto.Kind{
-		"auth/knowledge":   proto.Kind_AUTH,
-		"auth/oidc":        proto.Kind_AUTH,
-		"auth/otp_sms":     proto.Kind_AUTH,
-		"number/simulated": proto.Kind_NUMBER,
-		"payment/sandbox":  proto.Kind_PAYMENT,
-		"payment/stripe":   proto.Kind_PAYMENT,
-		"render/standard":  proto.Kind_RENDER,
+		"auth/oidc":            proto.Kind_AUTH,
+		"auth/knowledge":       proto.Kind_AUTH,
+		"auth/otp_sms":         proto.Kind_AUTH,
+		"number/simulated":     proto.Kind_NUMBER,
+		"payment/banktransfer": proto.Kind_PAYMENT,
+		"payment/sandbox":      proto.Kind_PAYMENT,
+		"payment/stripe":       proto.Kind_PAYMENT,
+		"render/standard":      proto.Kind_RENDER,
 	} {
 		t.Run(name, func(t *testing.T) { Run(t, build(t, name), kind) })
 	}
