@@ -173,7 +173,7 @@ func TestDailyCapCountsWhatWasAccepted(t *testing.T) {
 	capped(results[0], "otp", 2)
 	require.True(t, results[3].Accepted())
 	capped(results[4], "", 5)
-	_, err := r.SendCode(t.Context(), CodeRequest{Tenant: "mizu", To: docomo, Text: "確認コード 123456"})
+	_, err := r.SendCode(t.Context(), CodeRequest{Tenant: "mizu", To: docomo, Text: "確認コード 123456", ForMessage: results[3].ID})
 	require.NoError(t, err, "whoever waits for a code gets it")
 	r.policy(t, tenant.Policy{Limits: []tenant.Limit{{PerDay: 7}}})
 	results = r.accept(t, text(8, ""), text(9, ""))
