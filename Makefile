@@ -33,7 +33,7 @@ run: build
 	@exec $(BIN)/box -bin $(BIN) -dir $(BOX) -base $(BASE) $(if $(FRESH),-fresh)
 
 test: go-new-enough
-	GOFLAGS= CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 10m ./...
+	GOFLAGS= CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 10m ./tools/apptest/... ./... # the longest first
 
 # What checks pages in the tests with a browser besides our own rules; without it they run without it.
 axe:
