@@ -169,7 +169,7 @@ const manyEvents = 500
 // viewed records the first page of a session that got in, unless it may be a machine's that pressed the button. Somebody else's
 // event at the same moment leaves it to the next page.
 func (j *Journey) viewed(ctx context.Context, v *visit) error {
-	if v.Session.Viewed || j.doubt(v) != "" || (v.state.Version >= manyEvents && !v.state.ViewedAt.IsZero()) {
+	if v.Session.Viewed || (!v.Link.Identity && j.doubt(v) != "") || (v.state.Version >= manyEvents && !v.state.ViewedAt.IsZero()) {
 		return nil
 	}
 	err := j.append(ctx, v, message.Viewed, nil)

@@ -150,7 +150,11 @@ func (b *Browser) load(req *http.Request) error {
 	return err
 }
 
+// agent is what a phone says that it is: programs that say so are not taken at their word by pages.
+const agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"
+
 func (b *Browser) do(req *http.Request) ([]byte, *http.Response, error) {
+	req.Header.Set("User-Agent", agent)
 	res, err := b.client.Do(req)
 	if err != nil {
 		return nil, nil, err
