@@ -345,7 +345,7 @@ func (s *Server) eventDetail(v *visit, e message.Event) (string, error) {
 	case message.Kept:
 		var d message.Keeping
 		err := e.Decode(&d)
-		return pairs(v.T("保存期間の起算日", "term counts from"), d.Day.In(message.Tokyo).Format(time.DateOnly)), err
+		return pairs(v.T("保存期間の起算日", "term counts from"), message.Day(d.Day)), err
 	case message.Locked:
 		var d message.Lock
 		err := e.Decode(&d)
@@ -437,7 +437,7 @@ func (s *Server) messagePage(w http.ResponseWriter, r *http.Request, v *visit) e
 
 // claimDraft is a claim as a message asks for it.
 func claimDraft(c *payment.State) *message.Claim {
-	d := &message.Claim{Number: c.Number, Amount: c.Amount, Due: c.Due.In(message.Tokyo).Format(time.DateOnly), Lines: c.Content.Lines, Methods: c.Methods, Payer: c.Content.Payer}
+	d := &message.Claim{Number: c.Number, Amount: c.Amount, Due: message.Day(c.Due), Lines: c.Content.Lines, Methods: c.Methods, Payer: c.Content.Payer}
 	if c.Tax >= 0 {
 		d.Tax = &c.Tax
 	}

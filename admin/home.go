@@ -102,8 +102,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request, v *visit) error {
 
 // today counts the messages that were accepted today by their status now.
 func (s *Server) today(ctx context.Context, v *visit, p *homePage) error {
-	y, m, d := v.now.In(message.Tokyo).Date()
-	midnight := time.Date(y, m, d, 0, 0, 0, 0, message.Tokyo)
+	midnight := message.Midnight(v.now)
 	q := store.Query{Kind: store.Message, From: midnight, Limit: scanBatch}
 	counts := map[string]int{}
 	var sent, viewed [24]int

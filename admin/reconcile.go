@@ -40,7 +40,7 @@ func (s *Server) reconcilePage(r *http.Request, v *visit, get func(string) strin
 		p.Agent = p.Agents[0]
 	}
 	if _, err := time.Parse(time.DateOnly, p.Day); err != nil {
-		p.Day = v.now.In(message.Tokyo).Format(time.DateOnly)
+		p.Day = message.Day(v.now)
 	}
 	if len(p.Agents) == 0 {
 		return p, nil

@@ -54,7 +54,7 @@ func TestOursIsReconciledWithTheAgentsFile(t *testing.T) {
 	r.paid("mizu", missing.String(), unheard, 500)
 	_, differs := r.begun("Q-3", 3000)
 	b := r.enter("admin@mizu")
-	day := time.Now().In(message.Tokyo).Format(time.DateOnly)
+	day := message.Day(time.Now())
 	at := "/reconciliation?agent=sandbox&day=" + day
 	body := b.get(at).body
 	require.Contains(t, body, "まだ取り込まれていません")

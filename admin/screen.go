@@ -134,7 +134,7 @@ func functions(lang string) template.FuncMap {
 		"clock":       func(t time.Time) string { return t.In(message.Tokyo).Format("15:04:05") },
 		"seg":         url.PathEscape,
 		"list":        func(items ...any) []any { return items },
-		"today":       func(t time.Time) string { return t.In(message.Tokyo).Format(time.DateOnly) },
+		"today":       message.Day,
 		"sec":         func(t time.Time) string { return t.In(message.Tokyo).Format("2006/01/02 15:04:05") },
 		"sub":         func(a, b int) int { return a - b },
 		"sub64":       func(a, b int64) int64 { return a - b },

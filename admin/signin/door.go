@@ -211,7 +211,7 @@ func (d *Door) Leave(ctx context.Context, s Session, from netip.Addr) error {
 // signedOut looks for the session among those that left since it began.
 func (d *Door) signedOut(ctx context.Context, u *tenant.User, s Session, now time.Time) (bool, error) {
 	name := d.name(s)
-	days := map[string]time.Time{s.Since.In(message.Tokyo).Format(time.DateOnly): s.Since, now.In(message.Tokyo).Format(time.DateOnly): now}
+	days := map[string]time.Time{message.Day(s.Since): s.Since, message.Day(now): now}
 	for _, at := range days {
 		entries, err := d.audit.Day(ctx, tenant.Only(u.Tenant), u.Tenant, at)
 		if err != nil {

@@ -272,7 +272,7 @@ func eventDetail(e message.Event) (map[string]string, error) {
 	case message.Kept:
 		var d message.Keeping
 		err := e.Decode(&d)
-		return map[string]string{"day": d.Day.In(message.Tokyo).Format(time.DateOnly)}, err
+		return map[string]string{"day": message.Day(d.Day)}, err
 	case message.Resent:
 		var d message.Resending
 		err := e.Decode(&d)

@@ -44,11 +44,10 @@ func New(s Store) *Log { return &Log{s} }
 
 // day is the stream of a tenant's day. Its id is derived, so that whoever is first makes it.
 func day(id tenant.ID, at time.Time) store.Ref {
-	d := at.In(message.Tokyo).Format(time.DateOnly)
+	d := message.Day(at)
 	sum := sha256.Sum256([]byte("audit/" + string(id) + "/" + d))
-	midnight, _ := time.ParseInLocation(time.DateOnly, d, message.Tokyo)
 	ref := store.Ref{Tenant: id, Kind: store.Audit}
-	_ = ref.ID.SetTime(ulid.Timestamp(midnight))
+	_ = ref.ID.SetTime(ulid.Timestamp(message.Midnight(at)))
 	copy(ref.ID[6:], sum[:10])
 	return ref
 }

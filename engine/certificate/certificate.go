@@ -313,7 +313,7 @@ func (c *Certificates) readLocked(ctx context.Context) error {
 		}
 	}
 	if c.open == "" {
-		c.open = dateOf(c.o.Now())
+		c.open = message.Day(c.o.Now())
 		for date := range c.days {
 			c.open = min(c.open, date)
 		}

@@ -82,9 +82,6 @@ func dayRef(date string) (store.Ref, error) {
 	return ref, nil
 }
 
-// dateOf is the date of a time in Asia/Tokyo.
-func dateOf(at time.Time) string { return at.In(message.Tokyo).Format(time.DateOnly) }
-
 // endOf is when a date is over.
 func endOf(date string) time.Time {
 	t, err := time.ParseInLocation(time.DateOnly, date, message.Tokyo)
@@ -94,7 +91,7 @@ func endOf(date string) time.Time {
 	return t.AddDate(0, 0, 1)
 }
 
-func nextDate(date string) string { return dateOf(endOf(date)) }
+func nextDate(date string) string { return message.Day(endOf(date)) }
 
 func newDay(date string) *day { return &day{date: date, sights: map[ulid.ULID]sight{}} }
 

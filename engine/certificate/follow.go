@@ -71,7 +71,7 @@ func (c *Certificates) noteLocked(n notes, e *store.Event) {
 	if !certified || e.Seq+1 <= m.n { // seen before: the reader was restarted
 		return
 	}
-	date := max(c.open, min(dateOf(e.At), dateOf(c.o.Now())))
+	date := max(c.open, min(message.Day(e.At), message.Day(c.o.Now())))
 	if n[date] == nil {
 		n[date] = map[ulid.ULID]sight{}
 	}

@@ -71,7 +71,7 @@ func TestPurgedContentStillVerifies(t *testing.T) {
 		return box
 	}
 
-	commit(store.Change{Ref: mustRef(t, dateOf(now())), Events: []store.NewEvent{{Type: begun, Data: encode(head{1, dateOf(now())})}}})
+	commit(store.Change{Ref: mustRef(t, message.Day(now())), Events: []store.NewEvent{{Type: begun, Data: encode(head{1, message.Day(now())})}}})
 	ref := store.Ref{Tenant: suido, Kind: store.Message, ID: ulid.MustNew(ulid.Timestamp(now()), ulid.DefaultEntropy())}
 	h := &message.Head{V: 1, No: s.NextNo(now()), Class: message.LegalNotice, Masked: "090-****-2345", URL: "https://kk.example.jp/a/x", Token: "a/x", LinkExpires: now().AddDate(0, 1, 0)}
 	sms, page := message.SMS{Number: "+819012342345", Text: "本文 " + h.URL}, []byte(`{"page":{"title":"通知"}}`)

@@ -177,7 +177,7 @@ var (
 )
 
 func promised(by time.Time) message.Event {
-	return event(message.Promised, message.Promise{Word: message.PromisePay, By: by.In(message.Tokyo).Format(time.DateOnly)})
+	return event(message.Promised, message.Promise{Word: message.PromisePay, By: message.Day(by)})
 }
 
 // listed are the references on a list, oldest first.

@@ -222,7 +222,7 @@ func (f *FollowUps) renew(ctx context.Context, t *tenant.Tenant, d *message.Draf
 
 // claimOf asks for what the claim is about now, so that the message joins it.
 func claimOf(c *payment.State, methods []string) *message.Claim {
-	d := &message.Claim{Number: c.Number, Amount: c.Amount, Due: c.Due.In(message.Tokyo).Format(time.DateOnly), Methods: methods}
+	d := &message.Claim{Number: c.Number, Amount: c.Amount, Due: message.Day(c.Due), Methods: methods}
 	if c.Tax >= 0 {
 		d.Tax = &c.Tax
 	}

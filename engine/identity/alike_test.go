@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
 
@@ -93,7 +94,7 @@ func TestHeldCodeIsNeverRight(t *testing.T) {
 
 func TestBudgetOfATenantEndsItsCodesForTheDay(t *testing.T) {
 	b := setup(t)
-	b.now = midnight(b.now).Add(9 * time.Hour)
+	b.now = message.Midnight(b.now).Add(9 * time.Hour)
 	poor := &tenant.Tenant{ID: "water", Name: "〇〇県水道局", Policy: tenant.Policy{CodesPerDay: 5}}
 	budget := func() Budget {
 		t.Helper()

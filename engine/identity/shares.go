@@ -146,7 +146,7 @@ func (s *shares) take(ctx context.Context, c share, now time.Time) (back func(),
 	}
 	for _, d := range days {
 		if s.spent[d.at] >= d.limit {
-			return nil, nil, &LimitError{d.of, d.limit, false, midnight(now).AddDate(0, 0, 1).Sub(now)}
+			return nil, nil, &LimitError{d.of, d.limit, false, message.Midnight(now).AddDate(0, 0, 1).Sub(now)}
 		}
 	}
 	if len(times) >= codesDay {
@@ -200,12 +200,12 @@ func (s *shares) learn(ctx context.Context, id tenant.ID, days []daily, now time
 		if known {
 			continue
 		}
-		n, err := s.store.Count(ctx, tenant.Only(id), store.Query{Kind: store.Verification, Terms: d.terms, From: midnight(now)}, mostCodes)
+		n, err := s.store.Count(ctx, tenant.Only(id), store.Query{Kind: store.Verification, Terms: d.terms, From: message.Midnight(now)}, mostCodes)
 		if err != nil {
 			return fmt.Errorf("count the one-time codes of a day: %w", err)
 		}
 		s.mu.Lock()
-		if _, known := s.spent[d.at]; !known && s.day == dayOf(now) {
+		if _, known := s.spent[d.at]; !known && s.day == message.Day(now) {
 			s.spent[d.at] = n
 		}
 		s.mu.Unlock()
@@ -240,7 +240,7 @@ func (s *shares) learnNumber(ctx context.Context, id tenant.ID, at, number strin
 
 // turn begins a new day and forgets numbers that have nothing to count; the caller holds mu.
 func (s *shares) turn(now time.Time) {
-	if day := dayOf(now); day != s.day {
+	if day := message.Day(now); day != s.day {
 		s.day, s.spent = day, map[string]int{}
 	}
 	if len(s.sent) >= manyNumbers && now.Sub(s.swept) >= time.Hour {
@@ -251,13 +251,6 @@ func (s *shares) turn(now time.Time) {
 			}
 		}
 	}
-}
-
-func dayOf(now time.Time) string { return now.In(message.Tokyo).Format(time.DateOnly) }
-
-func midnight(now time.Time) time.Time {
-	y, m, d := now.In(message.Tokyo).Date()
-	return time.Date(y, m, d, 0, 0, 0, 0, message.Tokyo)
 }
 
 // takeShare counts a code and says in the log and the metrics when a limit is near or reached.

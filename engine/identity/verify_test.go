@@ -218,7 +218,7 @@ func TestRepeatedCheckIsAnsweredAsItWas(t *testing.T) {
 
 func TestVerificationsAreBoundedOverRestarts(t *testing.T) {
 	b := setup(t)
-	b.now = midnight(b.now).Add(9 * time.Hour)
+	b.now = message.Midnight(b.now).Add(9 * time.Hour)
 	small := &tenant.Tenant{ID: "water", Name: "〇〇県水道局", Policy: tenant.Policy{CodesPerDay: 12, CodesPerKey: 8, CodesPerPrefix: 3}}
 	send := func(number, key string) *LimitError {
 		t.Helper()

@@ -197,7 +197,7 @@ func (in *Intake) checkRegistered(p *plan) {
 	if r == nil || r.RegisteredOn == "" {
 		return
 	}
-	if r.RegisteredOn > p.now.In(message.Tokyo).Format(time.DateOnly) { // what is no day is reported
+	if r.RegisteredOn > message.Day(p.now) { // what is no day is reported
 		p.bad(message.Problem{Field: "recipient.registered_on", Code: "range", Detail: "must not be in the future"})
 	}
 	if !in.Carriers.Asks() {

@@ -380,6 +380,15 @@ func (c *checker) taxes(cl *Claim) {
 // Tokyo is the zone in which days, due dates and quiet hours are meant. It has had no changes since 1951.
 var Tokyo = time.FixedZone("Asia/Tokyo", 9*60*60)
 
+// Day is the day of a moment in Tokyo, YYYY-MM-DD.
+func Day(at time.Time) string { return at.In(Tokyo).Format(time.DateOnly) }
+
+// Midnight is when the day of a moment began in Tokyo.
+func Midnight(at time.Time) time.Time {
+	y, m, d := at.In(Tokyo).Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, Tokyo)
+}
+
 // DueTime is the last moment to pay: the due day's 23:59:59 in Asia/Tokyo.
 func (cl *Claim) DueTime() (time.Time, error) {
 	day, err := time.ParseInLocation("2006-01-02", cl.Due, Tokyo)

@@ -239,7 +239,7 @@ type Disowning struct {
 }
 
 // Broken reports whether the last day of the promise is over.
-func (p *Promise) Broken(now time.Time) bool { return now.In(Tokyo).Format(time.DateOnly) > p.By }
+func (p *Promise) Broken(now time.Time) bool { return Day(now) > p.By }
 
 // Encode gives the stored form of an event's data: the compact one (record.go) where the type has it, else JSON. It cannot
 // fail for the types of this package.

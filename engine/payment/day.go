@@ -28,9 +28,6 @@ type settled struct {
 	Attempt ulid.ULID `json:"attempt"`
 }
 
-// dayOf is the day of a time in Asia/Tokyo.
-func dayOf(t time.Time) string { return t.In(message.Tokyo).Format(time.DateOnly) }
-
 func dayTerm(field byte, agent, day string) []store.Term {
 	return []store.Term{{Field: field, Value: agent + "/" + day}}
 }
@@ -75,7 +72,7 @@ func (p *Payments) dayChanges(ctx context.Context, next *State, now time.Time) (
 	for _, a := range next.Attempts {
 		var days []string
 		for _, s := range a.sums() {
-			if day := dayOf(s.at); !slices.Contains(days, day) {
+			if day := message.Day(s.at); !slices.Contains(days, day) {
 				days = append(days, day)
 			}
 		}

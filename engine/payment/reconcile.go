@@ -91,7 +91,7 @@ func (p *Payments) Reconcile(ctx context.Context, t *tenant.Tenant, agent, day s
 	r := &reconciler{p: p, id: t.ID, agent: agent, claims: map[ulid.ULID]*State{}, theirs: map[string]theirs{}, out: &Reconciliation{
 		Agent: agent, Day: day, Files: []ReportRead{}, Totals: map[Verdict]Total{}, Lines: []Reconciled{}}}
 	for d := -daysBefore; d <= daysAfter; d++ {
-		if err := r.told(ctx, dayOf(at.AddDate(0, 0, d))); err != nil {
+		if err := r.told(ctx, message.Day(at.AddDate(0, 0, d))); err != nil {
 			return nil, err
 		}
 	}
@@ -189,7 +189,7 @@ func (r *reconciler) ours(ctx context.Context) error {
 			continue
 		}
 		for _, sum := range a.sums() {
-			if dayOf(sum.at) != r.out.Day {
+			if message.Day(sum.at) != r.out.Day {
 				continue
 			}
 			line := r.line(s, a, sum)

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/plugins/proto"
 )
 
@@ -54,7 +55,7 @@ func TestADayIsReconciledLineByLine(t *testing.T) {
 	provisional := r.mustStart(r.claim("A-4", 4000), "konbini_barcode")
 	r.hook(r.told("n-4", provisional, proto.PaymentState_PROVISIONAL, 4000, time.Hour))
 	short := r.mustStart(r.claim("A-5", 5000), "konbini_barcode")
-	day := dayOf(day0.Add(time.Hour))
+	day := message.Day(day0.Add(time.Hour))
 	require.Equal(t, []string{"A-1 Only ours 1000 0", "A-2 Only ours 2000 0", "A-4 Only ours 4000 0"}, r.day(day).said(), "no file came yet")
 
 	r.report("kakuho.csv", ofFile(agrees, 1000, time.Hour), ofFile(byFile, 3000, 2*time.Hour), ofFile(short, 4500, 2*time.Hour),
@@ -81,7 +82,7 @@ func TestADayIsReconciledLineByLine(t *testing.T) {
 	require.Contains(t, r.day(day).said(), "A-2 Amounts differ 2000 1800")
 	r.crash()
 	require.Contains(t, r.day(day).said(), "A-2 Amounts differ 2000 1800")
-	require.Empty(t, r.day(dayOf(day0.AddDate(0, 0, -3))).Lines)
+	require.Empty(t, r.day(message.Day(day0.AddDate(0, 0, -3))).Lines)
 	_, err := r.Reconcile(t.Context(), r.tenant, "nobody", day)
 	require.ErrorIs(t, err, ErrNoReports)
 	_, err = r.Reconcile(t.Context(), r.tenant, "sandbox", "22/11/2026")
@@ -92,7 +93,7 @@ func TestMoneyThatTheAgentBooksOnAnotherDayIsFound(t *testing.T) {
 	r := newRig(t)
 	a := r.confirmedBy("A-1", 1000)
 	r.report("next.csv", ofFile(a, 1000, 30*time.Hour))
-	ours, theirs := dayOf(day0.Add(time.Hour)), dayOf(day0.Add(30*time.Hour))
+	ours, theirs := message.Day(day0.Add(time.Hour)), message.Day(day0.Add(30*time.Hour))
 	rec := r.day(ours)
 	require.Equal(t, []string{"A-1 Agrees 1000 1000"}, rec.said())
 	require.Equal(t, theirs, rec.Lines[0].FileDay)
@@ -107,7 +108,7 @@ func TestDepositsAreReconciledOneByOne(t *testing.T) {
 	}
 	r.report("one.csv", deposit("d1", 1000))
 	r.report("two.csv", deposit("d1", 1000), deposit("d2", 2000), &proto.ReportRow{Deposit: &proto.Deposit{Id: "d3", Yen: 500, At: timestamppb.New(day0.Add(time.Hour))}})
-	rec := r.day(dayOf(day0.Add(time.Hour)))
+	rec := r.day(message.Day(day0.Add(time.Hour)))
 	require.Equal(t, []string{" Only theirs 0 500", "A-1 Agrees 1000 1000", "A-1 Agrees 2000 2000"}, rec.said())
 }
 
@@ -119,7 +120,7 @@ func TestMoneyThatComesAndGoesStandsOnItsDay(t *testing.T) {
 	back := r.told("n2", a, proto.PaymentState_AWAITING, 0, 2*time.Hour)
 	back.Payment.ProvisionalRevoked = true
 	r.hook(back)
-	day := dayOf(day0.Add(time.Hour))
+	day := message.Day(day0.Add(time.Hour))
 	require.Empty(t, r.day(day).Lines)
 	r.hook(r.told("n3", a, proto.PaymentState_PROVISIONAL, 1000, 3*time.Hour))
 	require.Equal(t, []string{"A-1 Only ours 1000 0"}, r.day(day).said())

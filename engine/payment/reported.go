@@ -13,6 +13,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -60,7 +61,7 @@ func (p *Payments) keepReported(ctx context.Context, id tenant.ID, f *ReportFile
 			out.Yen = r.fact.standing(r.fact.View.Yen)
 		}
 		if out.Yen > 0 {
-			days[dayOf(r.at)] = append(days[dayOf(r.at)], out)
+			days[message.Day(r.at)] = append(days[message.Day(r.at)], out)
 		}
 	}
 	digest := sha256.Sum256(f.Body)

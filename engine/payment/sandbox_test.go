@@ -292,7 +292,7 @@ func TestWithTheRealModulesAndTheTill(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 1, CountResults(lines)["applied"], lines)
 		require.Equal(t, Paid, m.state(missed).Phase)
-		rec, err := m.Reconcile(t.Context(), m.tenant, "sandbox", dayOf(time.Now()))
+		rec, err := m.Reconcile(t.Context(), m.tenant, "sandbox", message.Day(time.Now()))
 		require.NoError(t, err)
 		require.Equal(t, 5, rec.Totals[Agrees].Lines, "A-1, A-4, A-6, A-8 and A-9: %+v", rec.Lines)
 		require.Equal(t, 2, rec.Totals[OnlyOurs].Lines, "A-3 and A-5 have 速報 alone: %+v", rec.Lines)

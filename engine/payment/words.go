@@ -221,7 +221,7 @@ type AttemptJSON struct {
 // JSON is the claim as the API shows it at a time (GET /v1/claims/{number}).
 func (s *State) JSON(now time.Time) JSON {
 	j := JSON{
-		Number: s.Number, State: s.PhaseAt(now), Amount: s.Amount, Due: s.Due.In(message.Tokyo).Format(time.DateOnly), Methods: s.Methods,
+		Number: s.Number, State: s.PhaseAt(now), Amount: s.Amount, Due: message.Day(s.Due), Methods: s.Methods,
 		Received: s.Received, Confirmed: s.Confirmed, Refunded: s.Refunded, PaidAt: s.PaidAt(), Created: s.MadeAt, Attempts: []AttemptJSON{},
 		Alerts: s.Alerts, Messages: s.Messages,
 	}

@@ -76,15 +76,9 @@ func ends(day time.Time, months int) time.Time { return day.AddDate(0, months, 1
 
 // dayFor is the day whose term ends when something does, or soon after, but one behind the day it has now.
 func dayFor(until time.Time, months int, now time.Time) time.Time {
-	day := midnight(until).AddDate(0, -months, 0)
+	day := message.Midnight(until).AddDate(0, -months, 0)
 	if first := now.AddDate(0, 0, 1); day.Before(first) {
 		day = first
 	}
 	return day
-}
-
-// midnight is the begin of the day of a time.
-func midnight(at time.Time) time.Time {
-	y, m, d := at.In(message.Tokyo).Date()
-	return time.Date(y, m, d, 0, 0, 0, 0, message.Tokyo)
 }

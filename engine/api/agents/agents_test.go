@@ -144,7 +144,7 @@ func TestFilesOfAgentsByAPI(t *testing.T) {
 		return given{resp.Header, string(b)}
 	}
 	const reports, rec, file = Path + "/{name}/reports", Path + "/{name}/reconciliation", Path + "/{name}/reconciliation.csv"
-	today := time.Now().In(message.Tokyo).Format(time.DateOnly)
+	today := message.Day(time.Now())
 	good := a.ID.String() + " 1234567\nnobody 123\n"
 	out := ask(reports, "post", "422", Path+"/sandbox/reports?name=x.csv", good+"broken\n")
 	require.Contains(t, out.body, `"field":"line 3"`)

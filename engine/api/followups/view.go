@@ -103,7 +103,7 @@ func itemOf(it *followup.Item, l followup.List, now time.Time, numbers bool, lan
 		OpenedAt: some(st.OpenedAt), IdentifiedAt: some(st.IdentifiedAt),
 	}
 	if c := it.Claim; c != nil {
-		out.Claim = &Claim{Number: c.Number, Amount: c.Amount, Received: c.Received, Due: c.Due.In(message.Tokyo).Format(time.DateOnly), Status: string(c.PhaseAt(now))}
+		out.Claim = &Claim{Number: c.Number, Amount: c.Amount, Received: c.Received, Due: message.Day(c.Due), Status: string(c.PhaseAt(now))}
 	}
 	if p := st.Promise; p != nil {
 		out.Promise = &Promise{p.Word, p.By}
