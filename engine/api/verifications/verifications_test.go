@@ -3,13 +3,9 @@ package verifications
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -20,9 +16,6 @@ import (
 
 	"github.com/kakitome/kakitome/engine/api"
 	"github.com/kakitome/kakitome/engine/api/internal/edge"
-	"github.com/kakitome/kakitome/engine/api/internal/openapitest"
-	"github.com/kakitome/kakitome/engine/carrier"
-	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
@@ -63,55 +56,26 @@ func (s *sender) SendCode(ctx context.Context, c identity.CodeSMS) (ulid.ULID, e
 	return s.intake.SendCode(ctx, intake.CodeRequest{Tenant: c.Tenant, To: c.To, Text: c.Text, ForMessage: c.For, ValidUntil: c.Until, By: c.By, Sender: c.Profile, Reference: c.Reference, With: c.With})
 }
 
-// room is the door of the API with this handler, over a real store, intake and identity.
+// room is a site with this handler, over an intake and an identity that are tied as in the program.
 type room struct {
-	t       *testing.T
-	doc     *openapitest.Document
-	store   *store.Store
-	module  *module
-	log     *bytes.Buffer
-	address string
-	keys    map[tenant.ID]string
+	*edge.Site
+	t      *testing.T
+	module *module
+	log    *bytes.Buffer
 }
 
 func openRoom(t *testing.T) *room {
 	t.Helper()
-	r := &room{t: t, doc: openapitest.Read(t, api.OpenAPI), module: &module{}, log: &bytes.Buffer{}, keys: map[tenant.ID]string{}}
-	dir := t.TempDir()
-	key := filepath.Join(dir, "master.key")
-	require.NoError(t, store.NewMasterKey(key))
-	var err error
-	r.store, err = store.Open(store.Options{Dir: filepath.Join(dir, "data"), MasterKey: key, MinFree: 1, Cache: 8 << 20, ValueLogSize: 16 << 20, Fatal: func(err error) { t.Error(err) }})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, r.store.Close()) })
-	tenants, err := tenant.OpenDirectory(t.Context(), r.store.DirectoryLog())
-	require.NoError(t, err)
-	for id, address := range map[tenant.ID]string{"mizu": "0312345678", "gasu": "0312345679"} {
-		require.NoError(t, tenants.Apply(t.Context(), tenant.Tenant{ID: id, Name: "〇〇局", Allow: []string{"192.0.2.0/24"}, Brand: tenant.Brand{Phone: "000-000-0000"},
-			Senders: []tenant.SenderProfile{{Name: "default", Addresses: map[string]string{"docomo": address}}}}))
-		r.keys[id], _, err = tenants.IssueKey(t.Context(), id, "erp")
-		require.NoError(t, err)
-	}
-	carriers, err := carrier.Open(carrier.Box("../../../conf/data/ranges.csv"))
-	require.NoError(t, err)
-	log, docs, out := slog.New(slog.NewTextHandler(r.log, nil)), document.New(r.store, nil), &sender{}
-	id := identity.New(identity.Options{Store: r.store, Auths: r.module, Sender: out, Log: log})
-	take, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: r.store, Tenants: tenants, Carriers: carriers, Identity: id, Claims: edge.Rooms{}, Documents: docs, Links: edge.Rooms{}, Log: log})
-	require.NoError(t, err)
-	out.intake = take
-	server, err := api.New(api.Options{Config: api.Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: take, Store: r.store, Claims: edge.Rooms{}, Documents: docs, Log: log,
-		Extra: map[string]api.Handler{Path: Handler(id, r.store)}})
-	require.NoError(t, err)
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	require.NoError(t, err)
-	r.address = ln.Addr().String()
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- server.Run(ctx, ln) }()
-	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, <-served)
+	r := &room{t: t, module: &module{}, log: &bytes.Buffer{}}
+	out := &sender{}
+	var id *identity.Identity
+	r.Site = edge.Open(t, func(o *intake.Options) {
+		o.Log = slog.New(slog.NewTextHandler(r.log, nil))
+		id = identity.New(identity.Options{Store: o.Store.(*store.Store), Auths: r.module, Sender: out, Log: o.Log})
+		o.Identity = id
 	})
+	out.intake = r.Intake
+	r.Serve(map[string]api.Handler{Path: Handler(id, r.Store)})
 	return r
 }
 
@@ -129,44 +93,20 @@ type call struct {
 	from, key          string
 }
 
-// ask makes the request and holds the answer against the description of the path.
 func (r *room) ask(status int, c call, into any) http.Header {
 	r.t.Helper()
-	if c.tenant == "" {
-		c.tenant = "mizu"
-	}
-	req, err := http.NewRequestWithContext(r.t.Context(), c.method, "http://"+r.address+c.at, strings.NewReader(c.body))
-	require.NoError(r.t, err)
-	req.Header.Set("Authorization", "Bearer "+r.keys[c.tenant])
-	req.Header.Set("X-Forwarded-For", "192.0.2.10")
+	header := map[string]string{}
 	if c.from != "" {
-		req.Header.Set("X-Forwarded-For", c.from)
+		header["X-Forwarded-For"] = c.from
 	}
 	if c.key != "" {
-		req.Header.Set("Idempotency-Key", c.key)
+		header["Idempotency-Key"] = c.key
 	}
-	if c.body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if c.kind != "" {
-		req.Header.Set("Content-Type", c.kind)
-	}
-	res, err := http.DefaultClient.Do(req)
-	require.NoError(r.t, err)
-	defer res.Body.Close()
-	got, err := io.ReadAll(res.Body)
-	require.NoError(r.t, err)
-	require.Equal(r.t, status, res.StatusCode, "%s %s %s: %s", c.method, c.at, c.body, got)
-	described := strings.ToLower(c.method)
-	if _, ok := r.doc.Paths[c.path][described]; !ok {
-		for described = range r.doc.Paths[c.path] {
-		}
-	}
-	r.doc.Answered(c.path, described, fmt.Sprint(status), res.Header, got)
+	a := r.Ask(status, edge.Call{Method: c.method, Path: c.path, At: c.at, Body: c.body, Type: c.kind, Tenant: c.tenant, Header: header})
 	if into != nil {
-		require.NoError(r.t, json.Unmarshal(got, into), "%s", got)
+		a.Into(r.t, into)
 	}
-	return res.Header
+	return a.Header
 }
 
 func (r *room) start(status int, body string, into any) http.Header {
@@ -190,14 +130,14 @@ func TestVerificationsByAPI(t *testing.T) {
 	require.Equal(t, 5, v.TriesLeft)
 
 	var sms message.State
-	events, err := r.store.Load(t.Context(), tenant.Only("mizu"), store.Ref{Tenant: "mizu", Kind: store.Message, ID: v.Message})
+	events, err := r.Store.Load(t.Context(), tenant.Only("mizu"), store.Ref{Tenant: "mizu", Kind: store.Message, ID: v.Message})
 	require.NoError(t, err)
 	require.NoError(t, sms.Apply(message.Event{Type: message.Type(events[0].Type), At: events[0].At, Data: events[0].Data}))
 	require.Equal(t, message.OTP, sms.Head.Class)
 	require.Equal(t, message.LaneCode, sms.Head.Lane)
 	require.Equal(t, "key:erp", sms.Head.By)
 	require.True(t, v.ExpiresAt.Equal(sms.Head.ValidUntil), "an old code is not sent")
-	plain, err := r.store.Open("mizu", v.Message.String()+"/sms", sms.Head.SMS)
+	plain, err := r.Store.Open("mizu", v.Message.String()+"/sms", sms.Head.SMS)
 	require.NoError(t, err)
 	var text message.SMS
 	require.NoError(t, message.Decode(plain, &text))
@@ -254,7 +194,7 @@ func TestVerificationsByAPI(t *testing.T) {
 	r.ask(415, call{path: check, at: right.at, method: "POST", body: "{}", kind: "text/plain"}, nil)
 	r.check(422, v.ID.String(), "abcd", nil)
 	r.check(422, v.ID.String(), "", nil)
-	r.keys["none"] = "kk_x_y"
+	r.Keys["none"] = "kk_x_y"
 	for _, c := range []call{{path: Path, at: Path, method: "POST"}, {path: one, at: Path + "/" + v.ID.String(), method: "GET"}, {path: check, at: right.at, method: "POST"}} {
 		c.from = "198.51.100.1"
 		r.ask(403, c, nil)
@@ -270,7 +210,7 @@ func TestVerificationsByAPI(t *testing.T) {
 	require.Equal(t, "number", p.Errors[0].Field)
 	require.EqualValues(t, 5, p.Errors[0].Limit)
 	// Provoking the store's own limits would harm it; engine/api tests their status.
-	require.Empty(t, r.doc.Unasked(func(path string) bool { return strings.HasPrefix(path, Path) }, "503", "507"))
+	require.Empty(t, r.Doc.Unasked(func(path string) bool { return strings.HasPrefix(path, Path) }, "503", "507"))
 	for _, secret := range []string{"0001\"", "000002", "00010001", "login-1"} {
 		require.NotContains(t, r.log.String(), secret)
 	}

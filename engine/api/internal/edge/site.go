@@ -47,10 +47,11 @@ type Site struct {
 	Doc       *openapitest.Document
 	Keys      map[tenant.ID]string // API keys
 	Address   string               // host:port, once it serves
+	log       *slog.Logger
 	closed    bool
 }
 
-// Open makes a site. change may change what its intake is made with.
+// Open makes a site. change may change what its intake is made with, and the log of intake and API.
 func Open(t testing.TB, change ...func(*intake.Options)) *Site {
 	t.Helper()
 	s := &Site{t: t, Dir: t.TempDir(), Doc: openapitest.Read(t, api.OpenAPI), Keys: map[tenant.ID]string{}}
@@ -75,6 +76,7 @@ func Open(t testing.TB, change ...func(*intake.Options)) *Site {
 	for _, c := range change {
 		c(&o)
 	}
+	s.log = o.Log
 	s.Intake, err = intake.New(o)
 	require.NoError(t, err)
 	return s
@@ -105,7 +107,7 @@ func (s *Site) Serve(handlers map[string]api.Handler) {
 	s.t.Helper()
 	server, err := api.New(api.Options{
 		Config: api.Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: s.Tenants, Intake: s.Intake, Store: s.Store, Claims: Rooms{}, Documents: s.Documents,
-		Log: slog.New(slog.DiscardHandler), Extra: handlers,
+		Log: s.log, Extra: handlers,
 	})
 	require.NoError(s.t, err)
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
