@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -69,6 +70,17 @@ type Caller struct {
 
 // Allow takes n messages from the tenant's rate; false: there are too many in this second.
 func (c *Caller) Allow(n int) bool { return c.server.allow(c.Tenant, n) }
+
+// IdempotencyKey is that of the header Idempotency-Key, with which the body's must agree, or the body's; false: they differ, and the
+// request was refused. Whether it is well formed is not looked at.
+func (c *Caller) IdempotencyKey(ctx *fasthttp.RequestCtx, body string) (string, bool) {
+	key := string(ctx.Request.Header.Peek("Idempotency-Key"))
+	if key != "" && body != "" && key != body {
+		c.Refuse(ctx, Invalid, message.Problem{Field: "key", Code: "mismatch", Detail: "the Idempotency-Key header says another"})
+		return "", false
+	}
+	return cmp.Or(key, body), true
+}
 
 // By names the caller in records.
 func (c *Caller) By() string { return "key:" + c.Key }

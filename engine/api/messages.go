@@ -37,12 +37,8 @@ func (s *Server) postMessage(ctx *fasthttp.RequestCtx, c *Caller, _ string) {
 	if !c.ReadJSON(ctx, s.Config.MaxBody, &d) {
 		return
 	}
-	if key := string(ctx.Request.Header.Peek("Idempotency-Key")); key != "" {
-		if d.Key != "" && d.Key != key {
-			c.Refuse(ctx, Invalid, message.Problem{Field: "key", Code: "mismatch", Detail: "the Idempotency-Key header says another"})
-			return
-		}
-		d.Key = key
+	if d.Key, ok = c.IdempotencyKey(ctx, d.Key); !ok {
+		return
 	}
 	work, cancel := s.work()
 	defer cancel()

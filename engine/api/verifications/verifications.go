@@ -118,14 +118,10 @@ func (r *request) answer(status int, v *identity.Verification, repeated bool) {
 	r.caller.Answer(r.RequestCtx, status, shown(v))
 }
 
-// idempotencyKey is that of the header, which must agree with the body's; false: it was refused.
+// idempotencyKey is the request's, of which the body's may be a part; false: it was refused.
 func (r *request) idempotencyKey(body string) (string, bool) {
-	key := string(r.Request.Header.Peek("Idempotency-Key"))
-	switch {
-	case key == "":
-		key = body
-	case body != "" && body != key:
-		r.caller.Refuse(r.RequestCtx, api.Invalid, message.Problem{Field: "key", Code: "mismatch", Detail: "the Idempotency-Key header says another"})
+	key, ok := r.caller.IdempotencyKey(r.RequestCtx, body)
+	if !ok {
 		return "", false
 	}
 	if key != "" && !message.ValidKey(key) {
