@@ -107,6 +107,10 @@ func (n *paidNotices) tell(ctx context.Context, ref store.Ref) error {
 		of = a.Message
 	}
 	d, err := n.draft(ctx, t, &c, of)
+	if errors.Is(err, errUnreadable) { // it would be so again, and hold up everybody behind it
+		n.log.Error("payer cannot be told", "tenant", t.ID, "claim", ref.ID, "err", err)
+		return nil
+	}
 	if d == nil || err != nil {
 		return err
 	}
@@ -128,6 +132,9 @@ func (n *paidNotices) tell(ctx context.Context, ref store.Ref) error {
 	return n.claims.Told(ctx, ref, results[0].ID)
 }
 
+// errUnreadable: the record of the message has a form that this program does not know.
+var errUnreadable = errors.New("message cannot be read")
+
 // draft is the message to the number of the message that the claim was paid through; nil: its content has ended.
 func (n *paidNotices) draft(ctx context.Context, t *tenant.Tenant, c *payment.State, of ulid.ULID) (*message.Draft, error) {
 	events, err := n.store.Load(ctx, tenant.Only(t.ID), store.Ref{Tenant: t.ID, Kind: store.Message, ID: of})
@@ -139,7 +146,7 @@ func (n *paidNotices) draft(ctx context.Context, t *tenant.Tenant, c *payment.St
 	}
 	st, err := intake.Fold(events)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	plain, err := n.store.Open(t.ID, of.String()+"/sms", st.Head.SMS)
 	if errors.Is(err, store.ErrErased) {
@@ -150,7 +157,7 @@ func (n *paidNotices) draft(ctx context.Context, t *tenant.Tenant, c *payment.St
 	}
 	var sms message.SMS
 	if err := message.Decode(plain, &sms); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: its content has another form", errUnreadable)
 	}
 	d := &message.Draft{Key: "paid:" + c.Ref.ID.String(), To: sms.Number, Class: string(message.Notice), Reference: sms.Reference, Sender: t.PaidSMS.Sender}
 	if d.Sender == "" {

@@ -50,6 +50,7 @@ type paidRig struct {
 	s      *store.Store
 	intake *counter
 	shop   tenant.Tenant
+	sms    []byte // of the message behind the next claim; nil: one that can be read
 }
 
 func newPaidRig(t *testing.T, sms tenant.PaidSMS) *paidRig {
@@ -91,7 +92,11 @@ func (r *paidRig) claim(number string) (ref store.Ref, happens func(state string
 	r.t.Helper()
 	msg, attempt, now := ulid.Make(), ulid.Make(), time.Now()
 	ref = store.Ref{Tenant: "mizu", Kind: store.Claim, ID: ulid.Make()}
-	box, err := r.s.Seal("mizu", "billing", now, msg.String()+"/sms", message.Encode(&message.SMS{Number: "+819000010001", Text: "x", Reference: "ref-1"}))
+	sms := r.sms
+	if sms == nil {
+		sms = message.Encode(&message.SMS{Number: "+819000010001", Text: "x", Reference: "ref-1"})
+	}
+	box, err := r.s.Seal("mizu", "billing", now, msg.String()+"/sms", sms)
 	require.NoError(r.t, err)
 	content, err := r.s.Seal("mizu", payment.Class, now, ref.ID.String()+"/content", []byte(`{"payer":"書留 太郎"}`))
 	require.NoError(r.t, err)
@@ -173,6 +178,19 @@ func TestPayerIsToldWithTheFirstNewsWhereTheTenantWantsThat(t *testing.T) {
 	d := r.intake.drafts[0]
 	require.Equal(t, "paid", d.Template)
 	require.Equal(t, map[string]string{"payer": "書留 太郎", "number": "A-1", "amount": "7,440", "paid_on": time.Now().In(message.Tokyo).Format("2006/01/02"), "link": "https://s.example.jp/a/SQND01gr00"}, d.Vars)
+}
+
+// A message that cannot be read holds nobody up who comes after it.
+func TestPayerOfAnUnreadableMessageHoldsNobodyUp(t *testing.T) {
+	r := newPaidRig(t, tenant.PaidSMS{When: tenant.PaidOnConfirmed})
+	r.sms = []byte("?")
+	_, happens := r.claim("A-1")
+	happens(payment.IsConfirmed)
+	r.sms = nil
+	_, happens = r.claim("A-2")
+	happens(payment.IsConfirmed)
+	r.follow()
+	require.Len(t, r.intake.drafts, 1)
 }
 
 func TestNobodyIsToldWhenItIsOffOrLongAgoOrRefused(t *testing.T) {
