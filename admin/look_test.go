@@ -19,7 +19,7 @@ import (
 func TestEveryScreenIsFitToBeUsed(t *testing.T) {
 	h, messages, uploads := openGallery(t)
 	server := httptest.NewServer(h)
-	defer server.Close()
+	t.Cleanup(server.Close) // behind the browser, whose live screens hold a connection
 	named := map[string][]string{"/binds/{name}": {"docomo-1"}, "/carriers/{name}/try": {"docomo"}, "/messages/{id}": slices.Sorted(maps.Values(messages))}
 	named["/claims/{id}/refund"] = []string{messages["card claim"]}
 	named["/messages/{id}"] = slices.DeleteFunc(named["/messages/{id}"], func(id string) bool { return id == messages["card claim"] })

@@ -24,7 +24,7 @@ func TestEveryViewIsFitToBeUsed(t *testing.T) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = w.Write(render(t, p, lang))
 	}))
-	defer server.Close()
+	t.Cleanup(server.Close)
 	w := look.Open(t, look.Phone, true, server.URL)
 	for name := range pages {
 		for _, lang := range []string{"ja", "en"} {
