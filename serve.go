@@ -40,6 +40,7 @@ import (
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/document"
+	"github.com/kakitome/kakitome/engine/email"
 	"github.com/kakitome/kakitome/engine/followup"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/inbound"
@@ -115,6 +116,7 @@ type rooms struct {
 	modules      *host.Host
 	audit        *audit.Log
 	documents    *document.Documents
+	mails        *email.Emails
 	payments     *payment.Payments
 	identity     *identity.Identity
 	intake       *intake.Intake
@@ -141,7 +143,7 @@ func start(ctx context.Context, r *running, cfg *conf.Config, rl *reloader) erro
 	rm := &rooms{registry: prometheus.NewRegistry(), reloader: rl}
 	rm.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context, *running, *conf.Config, *rooms) error{
-		startRecord, startEgress, startModules, startLinks, startEngine, startCallbacks, startRetention, startCertificates, startDoors,
+		startRecord, startEgress, startModules, startLinks, startEngine, startMails, startCallbacks, startRetention, startCertificates, startDoors,
 	} {
 		if err := step(ctx, r, cfg, rm); err != nil {
 			return err
@@ -297,6 +299,18 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 	return nil
 }
 
+// startMails sends payment numbers by e-mail.
+func startMails(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (err error) {
+	rm.mails, err = email.New(email.Options{
+		Config: cfg.Mail, Store: rm.store, Directory: rm.directory.Now, Claims: rm.payments, Sheets: rm.pages, Log: r.log, Registerer: rm.registry,
+	})
+	if err != nil {
+		return err
+	}
+	r.background("mails", rm.mails.Run)
+	return nil
+}
+
 // startRetention ends content whose term is over.
 func startRetention(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (err error) {
 	rm.retention, err = retention.New(retention.Options{
@@ -385,7 +399,7 @@ func linksDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context, n
 		return nil, fmt.Errorf("links.base_url: %w", err)
 	}
 	way := journey.New(journey.Options{Store: rm.store, Directory: rm.directory.Now, Links: rm.links, Identity: rm.identity, Claims: rm.payments,
-		Documents: rm.documents, DoNotSend: rm.doNotSend, Pages: rm.pages, LinkHost: base.Host, CarrierLabel: labelled(rm.carriers), Log: r.log})
+		Documents: rm.documents, DoNotSend: rm.doNotSend, Pages: rm.pages, Mails: rm.mails, LinkHost: base.Host, CarrierLabel: labelled(rm.carriers), Log: r.log})
 	server, err := web.New(web.Options{Config: c, Journey: way, Pages: rm.pages, Webhooks: rm.payments, SessionKey: key, Log: r.log, Metrics: rm.registry})
 	if err != nil {
 		return nil, err

@@ -218,7 +218,7 @@ func (a apiClaims) Change(ctx context.Context, t *tenant.Tenant, number string, 
 func apiClaim(s *payment.State, timeline bool) api.Claim {
 	j := s.JSON(clock.Now())
 	c := api.Claim{Number: j.Number, Amount: j.Amount, Tax: j.Tax, Due: j.Due, Status: string(j.State), Provisional: j.Received - j.Confirmed,
-		Confirmed: j.Confirmed, Refunded: j.Refunded, Receipt: j.Receipt, Receipts: apiReceipts(j.Receipts), CreatedAt: j.Created}
+		Confirmed: j.Confirmed, Refunded: j.Refunded, Remaining: j.Remaining, Overpaid: j.Overpaid, Receipt: j.Receipt, Receipts: apiReceipts(j.Receipts), CreatedAt: j.Created}
 	for _, al := range j.Alerts {
 		if al.Open {
 			c.Alerts = append(c.Alerts, al.Code)

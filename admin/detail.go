@@ -258,7 +258,7 @@ func (s *Server) steps(v *visit, p *detailPage) []step {
 			pay.Fields = append(pay.Fields, field("確報日時", "Confirmed", dateTime(m.ConfirmedAt)))
 		}
 		switch m.Phase {
-		case payment.Accepted, payment.Paid, payment.SettledElse:
+		case payment.Accepted, payment.Paid, payment.SettledElse, payment.IsRegistered:
 			pay.State = "is"
 		case payment.InProgress, payment.AwaitingMoney, payment.PartlyPaid, payment.PartRefunded, payment.AllRefunded:
 			pay.State = "wait"
@@ -346,6 +346,14 @@ func (s *Server) eventDetail(v *visit, e message.Event) (string, error) {
 		var d message.Keeping
 		err := e.Decode(&d)
 		return pairs(v.T("保存期間の起算日", "term counts from"), message.Day(d.Day)), err
+	case message.Promised:
+		var d message.Promise
+		err := e.Decode(&d)
+		return pairs("", detailWord(d.Word, v.Lang), v.T("期限", "by"), d.By), err
+	case message.Mailed, message.MailSent, message.MailFailed:
+		var d message.Mailing
+		err := e.Decode(&d)
+		return pairs(v.T("宛先", "to"), d.To, "", detailWord(d.Reason, v.Lang)), err
 	case message.Locked:
 		var d message.Lock
 		err := e.Decode(&d)

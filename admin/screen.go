@@ -109,6 +109,8 @@ func functions(lang string) template.FuncMap {
 		"tone":      func(c string) string { return tones[c] },
 		"alert":     func(c string) string { return payment.AlertLabel(c, lang) },
 		"attempt":   func(c string) string { return payment.AttemptLabel(c, lang) },
+		"rest":      func(s *payment.State) int64 { rest, _ := s.Rest(); return rest },
+		"over":      func(s *payment.State) int64 { _, over := s.Rest(); return over },
 		"phaseword": func(p payment.Phase) string { return payment.ConsoleLabel(p, lang) },
 		"asset":     func(name string) string { return "/static/" + assetSums[name] + "/" + name },
 		"seq": func(n int) []int {

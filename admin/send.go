@@ -262,8 +262,8 @@ func readDraft(f url.Values) *formReader {
 	fr := &formReader{f: f, names: map[string]string{}}
 	d := &fr.d
 	d.To, d.Class, d.Sender, d.Reference = fr.text("to", "to"), fr.text("class", "class"), fr.text("sender", "sender"), fr.text("reference", "reference")
-	if day := fr.text("registered_on", "recipient.registered_on"); day != "" {
-		d.Recipient = &message.Recipient{RegisteredOn: day}
+	if day, address := fr.text("registered_on", "recipient.registered_on"), fr.text("email", "recipient.email"); day != "" || address != "" {
+		d.Recipient = &message.Recipient{RegisteredOn: day, Email: address}
 	}
 	if d.Template = fr.text("template", "template"); d.Template == "" {
 		d.Text = fr.text("text", "text")
@@ -300,7 +300,7 @@ func readDraft(f url.Values) *formReader {
 		d.Identity = &id
 	}
 	if number := fr.text("claim_number", "claim.number"); number != "" || f.Get("claim_amount") != "" {
-		c := &message.Claim{Number: number, Amount: fr.yen("claim_amount", "claim.amount"), Due: fr.text("claim_due", "claim.due"), Payer: fr.text("claim_payer", "claim.payer"), Methods: f["claim_method"]}
+		c := &message.Claim{Number: number, Amount: fr.yen("claim_amount", "claim.amount"), Due: fr.text("claim_due", "claim.due"), Payer: fr.text("claim_payer", "claim.payer"), Methods: f["claim_method"], Promises: f.Get("claim_promises") != ""}
 		if f.Get("claim_tax") != "" {
 			tax := fr.yen("claim_tax", "claim.tax")
 			c.Tax = &tax

@@ -174,6 +174,7 @@ var eventWords = map[message.Type]words{
 	message.Resent: {"再送", "Followed up"}, message.Promised: {"支払予定の申告", "Promise to pay"},
 	message.CodeHeld: {"認証番号の送信見送り", "Code not sent"},
 	message.Disowned: {"「お心当たりのない方」の申告", "Said to be for somebody else"}, message.Readmitted: {"番号違いの申告を取消", "Not for somebody else after all"},
+	message.Mailed: {"メール送信依頼", "Sent by e-mail: asked for"}, message.MailSent: {"メール送信", "E-mail sent"}, message.MailFailed: {"メール送信不可", "E-mail failed"},
 }
 
 // claimEventWords name the steps of a claim.
@@ -185,6 +186,7 @@ var claimEventWords = map[payment.Type]words{
 	payment.Failed: {"決済失敗", "Payment failed"}, payment.Canceled: {"決済取消", "Payment canceled"}, payment.Expired: {"決済期限切れ", "Payment expired"},
 	payment.ReceiptIssued: {"領収書発行", "Receipt issued"}, payment.ReceiptKept: {"領収書保管", "Receipt kept"}, payment.ReceiptCopied: {"領収書再発行", "Receipt reissued"}, payment.PayerTold: {"入金のお知らせSMS", "Payer told by SMS"},
 	payment.Refunded: {"返金", "Refunded"}, payment.RefundAsked: {"返金依頼", "Refund asked for"}, payment.RefundRefused: {"返金不可", "Refund refused"}, payment.Deposited: {"入金", "Deposit"},
+	payment.Registered: {"口座振替登録", "Registered for direct debit"},
 }
 
 // reasonWords say why a message was not sent or not delivered; a word that is missing is shown as it is.
@@ -205,6 +207,7 @@ var detailWords = map[string]words{
 	"early": {"送信直後のアクセス", "right after sending"}, "scanner": {"自動巡回プログラム", "a scanner"},
 	"identity": {"本人情報", "identification"}, "code": {"認証番号（SMS）", "one-time code"},
 	"create": {"決済の申込み", "our request"}, "get": {"決済代行への照会", "our query"}, "cancel": {"取消依頼", "our cancel"}, "refund": {"返金依頼", "our refund"}, "report": {"決済代行のファイル", "the agent's file"}, "notice": {"決済代行からの通知", "the agent's notice"}, "host": {"期限の経過", "our clock"},
+	"obsolete": {"お支払いの手続きが終了", "the number can no longer be paid"}, "refused": {"メールサーバーが拒否", "refused by the mail relay"}, "gave_up": {"再送回数の上限", "given up after a day"}, "erased": {"保存期間の終了", "its content has ended"},
 	message.PromisePaid: {"お支払い済みとの申告", "says it is paid"}, message.PromisePay: {"支払予定", "will pay"},
 	string(message.DoubtResend): {"再送", "sent again"}, string(message.DoubtWait): {"送達通知を待ってから再送", "a receipt is awaited, then sent again"}, string(message.DoubtFail): {"再送しない", "not sent again"},
 }
@@ -310,5 +313,5 @@ var verdictTones = map[payment.Verdict]string{payment.Agrees: "done", payment.On
 
 var payTones = map[payment.Phase]string{
 	payment.Unpaid: "quiet", payment.InProgress: "busy", payment.AwaitingMoney: "busy", payment.Accepted: "good", payment.PartlyPaid: "warn",
-	payment.Paid: "done", payment.PartRefunded: "warn", payment.AllRefunded: "quiet", payment.SettledElse: "done", payment.IsWithdrawn: "quiet", payment.Overdue: "bad",
+	payment.Paid: "done", payment.PartRefunded: "warn", payment.AllRefunded: "quiet", payment.SettledElse: "done", payment.IsWithdrawn: "quiet", payment.Overdue: "bad", payment.IsRegistered: "good",
 }

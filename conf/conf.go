@@ -25,6 +25,7 @@ import (
 	"github.com/kakitome/kakitome/engine/certificate"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/dlr"
+	"github.com/kakitome/kakitome/engine/email"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/private"
 	"github.com/kakitome/kakitome/engine/retention"
@@ -53,6 +54,8 @@ type Config struct {
 	Certification certificate.Config `toml:"certification"`
 	// Egress says what callbacks may reach besides https on the public internet.
 	Egress egress.Config `toml:"egress"`
+	// Mail is the relay by which recipients get payment numbers by e-mail, when they ask for it. Without it that is not offered.
+	Mail email.Config `toml:"mail"`
 	// Modules that may run, each a program pinned by its checksum.
 	Modules []Module `toml:"module"`
 	// Identity has the configurations of identity modules that need one (auth/oidc).
@@ -134,7 +137,7 @@ type Log struct {
 
 // Default is a configuration before a file is read.
 func Default() Config {
-	return Config{Numbers: carrier.Config{Lookup: carrier.DefaultLookup()}, Dispatch: dispatch.DefaultConfig(), Retention: retention.DefaultConfig(), Certification: certificate.DefaultConfig(), Log: Log{Level: "info", Format: "text"}}
+	return Config{Numbers: carrier.Config{Lookup: carrier.DefaultLookup()}, Dispatch: dispatch.DefaultConfig(), Retention: retention.DefaultConfig(), Certification: certificate.DefaultConfig(), Mail: email.DefaultConfig(), Log: Log{Level: "info", Format: "text"}}
 }
 
 // Sample is the configuration that the commented sample shows.
@@ -155,6 +158,7 @@ func Sample() Config {
 	c.Retention.Class = []tenant.Retention{{Class: "notice", Months: 6}}
 	c.Certification.Key, c.Certification.ClockSource = "/etc/kakitome/certificate.key", "ntp.example.jp (chrony)"
 	c.Egress.Allow = []string{}
+	c.Mail.Relay, c.Mail.User, c.Mail.PasswordFile, c.Mail.From = "smtp.example.jp:587", "kakitome", "/etc/kakitome/mail.password", "no-reply@kk.example.jp"
 	for _, name := range []string{"auth/knowledge", "auth/otp_sms", "auth/oidc", "payment/sandbox", "render/standard"} {
 		c.Modules = append(c.Modules, Module{Name: name, Path: "/usr/lib/kakitome/" + strings.ReplaceAll(name, "/", "_"), SHA256: strings.Repeat("0", 64), Hosts: []string{}})
 	}
@@ -217,6 +221,9 @@ func (c *Config) Validate() []error {
 	}
 	for _, err := range c.Certification.Validate() {
 		errs = append(errs, fmt.Errorf("certification.%w", err))
+	}
+	for _, err := range c.Mail.Validate() {
+		errs = append(errs, fmt.Errorf("mail.%w", err))
 	}
 	for _, err := range c.Egress.Validate() {
 		errs = append(errs, fmt.Errorf("egress.%w", err))

@@ -126,13 +126,15 @@ type Entry struct {
 // Claim is a claim as its sender sees it.
 type Claim struct {
 	Number      string    `json:"number"`
-	Amount      int64     `json:"amount"`             // yen
-	Tax         *int64    `json:"tax,omitempty"`      // yen within Amount
-	Due         string    `json:"due"`                // YYYY-MM-DD
-	Status      string    `json:"status"`             // engine/payment's word
-	Provisional int64     `json:"provisional"`        // yen by 速報, not yet confirmed
-	Confirmed   int64     `json:"confirmed"`          // yen by 確報
-	Refunded    int64     `json:"refunded,omitempty"` // yen of Confirmed that went back
+	Amount      int64     `json:"amount"`              // yen
+	Tax         *int64    `json:"tax,omitempty"`       // yen within Amount
+	Due         string    `json:"due"`                 // YYYY-MM-DD
+	Status      string    `json:"status"`              // engine/payment's word
+	Provisional int64     `json:"provisional"`         // yen by 速報, not yet confirmed
+	Confirmed   int64     `json:"confirmed"`           // yen by 確報
+	Refunded    int64     `json:"refunded,omitempty"`  // yen of Confirmed that went back
+	Remaining   int64     `json:"remaining,omitempty"` // yen still to come of a claim that is partly paid
+	Overpaid    int64     `json:"overpaid,omitempty"`  // yen beyond Amount that did not go back
 	Method      string    `json:"method,omitempty"`
 	Receipt     string    `json:"receipt,omitempty"`  // number of the one that holds
 	Receipts    []Receipt `json:"receipts,omitempty"` // in order of issue
@@ -285,6 +287,10 @@ func eventDetail(e message.Event) (map[string]string, error) {
 		var d message.Promise
 		err := e.Decode(&d)
 		return map[string]string{"word": d.Word, "by": d.By}, err
+	case message.Mailed, message.MailSent, message.MailFailed:
+		var d message.Mailing
+		err := e.Decode(&d)
+		return map[string]string{"mail": d.Mail.String(), "to": d.To, "reason": d.Reason}, err
 	}
 	return nil, nil
 }

@@ -15,11 +15,13 @@ type ClaimData struct {
 	ID        ulid.ULID     `json:"id"`
 	Number    string        `json:"number"`
 	Status    payment.Phase `json:"status"`
-	Amount    int64         `json:"amount"`             // yen asked for
-	Received  int64         `json:"received"`           // yen that stands, 速報 and 確報
-	Confirmed int64         `json:"confirmed"`          // yen of 確報
-	Refunded  int64         `json:"refunded,omitempty"` // yen of it that went back
-	Method    string        `json:"method,omitempty"`   // of the attempt that counts
+	Amount    int64         `json:"amount"`              // yen asked for
+	Received  int64         `json:"received"`            // yen that stands, 速報 and 確報
+	Confirmed int64         `json:"confirmed"`           // yen of 確報
+	Refunded  int64         `json:"refunded,omitempty"`  // yen of it that went back
+	Remaining int64         `json:"remaining,omitempty"` // yen still to come of a claim that is partly paid
+	Overpaid  int64         `json:"overpaid,omitempty"`  // yen beyond Amount that did not go back
+	Method    string        `json:"method,omitempty"`    // of the attempt that counts
 	Attempt   ulid.ULID     `json:"attempt,omitzero"`
 	Alerts    []string      `json:"alerts,omitempty"`   // open ones
 	Messages  []ulid.ULID   `json:"messages,omitempty"` // that carry the claim
@@ -35,6 +37,7 @@ var claimMay = map[payment.Type][]string{
 	payment.Confirmed: {ClaimConfirmed, ClaimPartly, ClaimAlert}, payment.Canceled: {ClaimCanceled, ClaimRevoked, ClaimAlert},
 	payment.Refunded: {ClaimRefunded, ClaimConfirmed, ClaimPartly, ClaimAlert}, payment.Deposited: {ClaimConfirmed, ClaimPartly, ClaimAlert},
 	payment.Expired: {ClaimExpired, ClaimRevoked, ClaimAlert}, payment.Failed: {ClaimRevoked},
+	payment.Registered: {ClaimRegistered, ClaimRevoked},
 }
 
 func (claims) May(event byte) []string { return claimMay[payment.Type(event)] }
@@ -87,6 +90,8 @@ func claimNotice(event payment.Type, was payment.Phase, received, refunded int64
 		return ClaimPartly
 	case payment.AwaitingMoney:
 		return ClaimIssued
+	case payment.IsRegistered:
+		return ClaimRegistered
 	}
 	switch event {
 	case payment.Canceled:
@@ -112,6 +117,7 @@ func claimData(e store.Event, s *payment.State) ClaimData {
 		ID: e.Ref.ID, Number: s.Number, Status: s.Phase, Amount: s.Amount, Received: s.Received, Confirmed: s.Confirmed, Refunded: s.Refunded,
 		Messages: slices.Clone(s.Messages), Sequence: int(e.Seq) + 1,
 	}
+	d.Remaining, d.Overpaid = s.Rest()
 	if a := s.Current(); a != nil {
 		d.Method, d.Attempt = a.Method, a.ID
 	}

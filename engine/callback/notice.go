@@ -28,17 +28,18 @@ const (
 	MessageDisowned    = "message.disowned" // お心当たりのない方: whoever has the link says that it is for somebody else
 	MessageReceived    = "message.received" // an incoming SMS (engine/inbound)
 
-	ClaimIssued    = "claim.issued"   // 発番
-	ClaimAccepted  = "claim.accepted" // 受付: 速報
-	ClaimPartly    = "claim.partly_paid"
-	ClaimConfirmed = "claim.confirmed" // 確定: 確報
-	ClaimRefunded  = "claim.refunded"  // 返金: all or a part of it went back
-	ClaimRevoked   = "claim.revoked"   // 速報取消
-	ClaimCanceled  = "claim.canceled"  // 取消: the payer or the agent canceled the attempt
-	ClaimExpired   = "claim.expired"   // the attempt's term ended
-	ClaimSettled   = "claim.settled"   // 消込
-	ClaimWithdrawn = "claim.withdrawn"
-	ClaimAlert     = "claim.alert" // 要対応
+	ClaimIssued     = "claim.issued"   // 発番
+	ClaimAccepted   = "claim.accepted" // 受付: 速報
+	ClaimPartly     = "claim.partly_paid"
+	ClaimConfirmed  = "claim.confirmed"  // 確定: 確報
+	ClaimRefunded   = "claim.refunded"   // 返金: all or a part of it went back
+	ClaimRevoked    = "claim.revoked"    // 速報取消
+	ClaimCanceled   = "claim.canceled"   // 取消: the payer or the agent canceled the attempt
+	ClaimExpired    = "claim.expired"    // the attempt's term ended
+	ClaimSettled    = "claim.settled"    // 消込
+	ClaimRegistered = "claim.registered" // 口座振替登録: no money moved
+	ClaimWithdrawn  = "claim.withdrawn"
+	ClaimAlert      = "claim.alert" // 要対応
 
 	UploadReleased = "upload.released" // rows become messages from here on
 	UploadStopped  = "upload.stopped"  // a canary did not arrive: a person decides
@@ -56,7 +57,7 @@ const (
 var Types = []string{
 	MessageAccepted, MessageSubmitted, MessageInDoubt, MessageDelivered, MessageUndelivered, MessageRefused, MessageLapsed, MessageCanceled,
 	MessageOpened, MessageIdentified, MessageViewed, MessageAnswered, MessageDisowned, MessageReceived,
-	ClaimIssued, ClaimAccepted, ClaimPartly, ClaimConfirmed, ClaimRefunded, ClaimRevoked, ClaimCanceled, ClaimExpired, ClaimSettled, ClaimWithdrawn, ClaimAlert,
+	ClaimIssued, ClaimAccepted, ClaimPartly, ClaimConfirmed, ClaimRegistered, ClaimRefunded, ClaimRevoked, ClaimCanceled, ClaimExpired, ClaimSettled, ClaimWithdrawn, ClaimAlert,
 	UploadReleased, UploadStopped, UploadPaused, UploadResumed, UploadCanceled, UploadDone,
 }
 

@@ -21,8 +21,9 @@ var known = []struct {
 }{
 	{"to", []string{"電話番号", "携帯電話番号", "携帯番号", "phone", "to", "mobile"}, (*row).phone},
 	{"recipient.registered_on", []string{"電話番号登録日", "番号登録日", "registered_on"}, func(r *row, v string) {
-		r.draft.Recipient = &message.Recipient{RegisteredOn: r.day("recipient.registered_on", v)}
+		r.recipient().RegisteredOn = r.day("recipient.registered_on", v)
 	}},
+	{"recipient.email", []string{"メールアドレス", "email"}, func(r *row, v string) { r.recipient().Email = v }},
 	{"reference", []string{"会員情報", "会員番号", "reference"}, func(r *row, v string) { r.draft.Reference = r.identifier("reference", v) }},
 	{"text", []string{"本文", "SMS本文", "text"}, func(r *row, v string) { r.words(&r.draft.Text, v) }},
 	{"template", []string{"テンプレート", "template"}, func(r *row, v string) { r.words(&r.draft.Template, v) }},
@@ -46,6 +47,7 @@ var known = []struct {
 	{"claim.due", []string{"支払期限", "支払期日", "due"}, func(r *row, v string) { r.claim().Due = r.day("claim.due", v) }},
 	{"claim.methods", []string{"支払方法", "methods"}, func(r *row, v string) { r.methods = list(v) }},
 	{"claim.payer", []string{"宛名", "payer"}, func(r *row, v string) { r.claim().Payer = v }},
+	{"claim.promises", []string{"支払予定の確認", "promises"}, func(r *row, v string) { r.promises = r.yes("claim.promises", v) }},
 	{"claim.amend", []string{"請求変更", "amend"}, func(r *row, v string) { r.amend = r.yes("claim.amend", v) }},
 	{"key", []string{"キー", "key"}, func(r *row, v string) { r.draft.Key = r.identifier("key", v) }},
 }

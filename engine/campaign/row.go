@@ -42,8 +42,10 @@ type row struct {
 	cells   []string
 	methods []string
 	amend   bool
-	at      []placed // paths that depend on the row
-	had     struct{ page, claim, identity, words, vars bool }
+	// promises: the page asks how the payment stands.
+	promises bool
+	at       []placed // paths that depend on the row
+	had      struct{ page, claim, identity, words, vars, recipient bool }
 }
 
 // convert makes a draft of a row. Its faults are those of form; what is left to intake is left to it.
@@ -94,6 +96,7 @@ func (c *converter) convert(number, line int64, cells []string) *row {
 			r.draft.Claim.Methods = r.methods
 		}
 		r.draft.Claim.Amend = r.draft.Claim.Amend || r.amend
+		r.draft.Claim.Promises = r.draft.Claim.Promises || r.promises
 	}
 	r.own = r.draft.Key != ""
 	return r
@@ -164,6 +167,18 @@ func (r *row) page() *message.Page {
 		r.draft.Page = &p
 	}
 	return r.draft.Page
+}
+
+func (r *row) recipient() *message.Recipient {
+	if !r.had.recipient {
+		r.had.recipient = true
+		of := message.Recipient{}
+		if r.draft.Recipient != nil {
+			of = *r.draft.Recipient
+		}
+		r.draft.Recipient = &of
+	}
+	return r.draft.Recipient
 }
 
 func (r *row) claim() *message.Claim {

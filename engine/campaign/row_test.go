@@ -17,6 +17,15 @@ func one(t testing.TB, header, cells []string) *row {
 	return newConverter(cols, message.Draft{}).convert(1, 2, cells)
 }
 
+func TestPageAsksAndOffersWhatTheFileSays(t *testing.T) {
+	r := one(t, []string{"電話番号", "請求番号", "支払予定の確認", "メールアドレス", "電話番号登録日"}, []string{"09000010001", "A-1", "有", "taro@example.jp", "2024/5/5"})
+	require.Empty(t, r.faults)
+	require.True(t, r.draft.Claim.Promises)
+	require.Equal(t, message.Recipient{Email: "taro@example.jp", RegisteredOn: "2024-05-05"}, *r.draft.Recipient)
+	require.Nil(t, one(t, []string{"phone", "promises"}, []string{"09000010001", "1"}).draft.Claim, "without a claim there is nothing to promise")
+	require.False(t, one(t, []string{"phone", "claim_number", "promises", "email"}, []string{"09000010001", "A-1", "無", ""}).draft.Claim.Promises)
+}
+
 func TestHeadersFoldWidthCaseAndSpaces(t *testing.T) {
 	header := []string{"ＰＨＯＮＥ", " 会員 情報 ", "SMS 認証", "Link_Expires_At", "項目１", "値1", "認証：生年月日", "identity:phone", "品名1", "単価1", "表：今回 指針"}
 	cols, faults := readHeader(header, 1, nil)

@@ -170,6 +170,15 @@ func (f fields) message(e message.Event) error {
 			return err
 		}
 		f.id("listed", d.Entry)
+	case message.Mailed, message.MailSent, message.MailFailed:
+		var d message.Mailing
+		if err := e.Decode(&d); err != nil {
+			return err
+		}
+		f.id("mail", d.Mail)
+		f.id("attempt", d.Attempt)
+		f.text("to", d.To)
+		f.text("reason", d.Reason)
 	}
 	return nil
 }
@@ -271,7 +280,7 @@ func (f fields) claim(typ payment.Type, data []byte) error {
 		}
 		f.id("attempt", d.Attempt)
 		f.text("reason", d.Reason)
-	case payment.Issued, payment.Provisional, payment.Revoked, payment.Confirmed, payment.Refunded, payment.Failed, payment.Canceled, payment.Expired:
+	case payment.Issued, payment.Provisional, payment.Revoked, payment.Confirmed, payment.Refunded, payment.Failed, payment.Canceled, payment.Expired, payment.Registered:
 		var d payment.Fact
 		if err := json.Unmarshal(data, &d); err != nil {
 			return err

@@ -40,7 +40,9 @@ var stepWords = map[string]word{
 	"message locked": {"認証ロック", "Identification locked"}, "message unlocked": {"認証ロック解除", "Identification unlocked"},
 	"message kept": {"内容の保存期間延長", "Content kept on"}, "message resent": {"別のSMSで再送", "Followed up by another SMS"}, "message promised": {"お支払いについての申告", "Word on the payment"},
 	"message disowned": {"「お心当たりのない方」の申告", "Said to be for somebody else"}, "message readmitted": {"「お心当たりのない方」の取消", "Not for somebody else after all"},
-	"claim made": {"請求登録", "Claim made"}, "claim joined": {"請求をメッセージに関連付け", "Claim carried by a message"},
+	"message mailed": {"お支払い番号のメール送信依頼", "Payment number asked for by e-mail"}, "message mail_sent": {"お支払い番号のメール送信", "Payment number sent by e-mail"},
+	"message mail_failed": {"お支払い番号のメール送信不可", "Payment number not sent by e-mail"},
+	"claim made":          {"請求登録", "Claim made"}, "claim joined": {"請求をメッセージに関連付け", "Claim carried by a message"},
 	"claim amended": {"請求変更", "Claim amended"}, "claim withdrawn": {"請求取下げ", "Claim withdrawn"},
 	"claim settled_elsewhere": {"消込（別の方法で入金）", "Settled elsewhere"}, "claim resolved": {"要対応の解決", "Alert resolved"},
 	"claim attempt_started": {"決済手続き開始", "Payment begun"}, "claim attempt_unknown": {"決済代行の応答なし", "Agent did not answer"},
@@ -49,8 +51,9 @@ var stepWords = map[string]word{
 	"claim attempt_failed": {"決済不成立", "Payment failed"}, "claim attempt_canceled": {"決済取消", "Payment canceled"},
 	"claim attempt_expired": {"決済期限切れ", "Payment expired"}, "claim receipt_issued": {"領収書発行", "Receipt issued"}, "claim receipt_reissued": {"領収書再発行", "Receipt reissued"}, "claim payer_told": {"入金のお知らせSMS", "Payer told by SMS"},
 	"claim refunded": {"返金", "Money went back"}, "claim refund_asked": {"返金依頼", "Refund asked for"}, "claim refund_refused": {"返金不可", "Refund refused"},
-	"claim deposited":    {"入金", "Transfer received"},
-	"claim receipt_kept": {"領収書控え保存", "Copy of the receipt kept"},
+	"claim account_registered": {"口座振替登録", "Account registered for direct debit"},
+	"claim deposited":          {"入金", "Transfer received"},
+	"claim receipt_kept":       {"領収書控え保存", "Copy of the receipt kept"},
 }
 
 // said is what an event says happened; empty: it is not known.

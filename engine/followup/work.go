@@ -213,6 +213,13 @@ func (f *FollowUps) renew(ctx context.Context, t *tenant.Tenant, d *message.Draf
 	}
 	if claim != nil {
 		d.Claim = claimOf(claim, content.Methods)
+		d.Claim.Promises = content.Promises
+	}
+	if content.Email != "" {
+		if d.Recipient == nil {
+			d.Recipient = &message.Recipient{}
+		}
+		d.Recipient.Email = content.Email
 	}
 	if r.Answers, r.Answering, r.Code = h.Answers, h.Answering, h.Code; r.Answering.IsZero() {
 		r.Answering = link.id

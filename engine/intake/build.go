@@ -85,6 +85,10 @@ func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *pl
 			return nil, problem, err
 		}
 		head.Claim, head.StateUntil, rec.content.Methods = id, p.expires.Add(stateAfter), d.Claim.Methods
+		rec.content.Promises = d.Claim.Promises
+		if d.Recipient != nil {
+			rec.content.Email = d.Recipient.Email
+		}
 		tx = append(tx, changes...)
 	}
 	if r.with != nil {

@@ -141,6 +141,11 @@ func (d *Draft) Check() Problems {
 			c.add(Problem{Field: "recipient.registered_on", Code: "range", Detail: "not before 1980"}) // mobile telephony began in 1979
 		}
 	}
+	if r := d.Recipient; r != nil && r.Email != "" {
+		if _, ok := ParseAddress(r.Email); !ok {
+			c.add(Problem{Field: "recipient.email", Code: "pattern", Limit: MaxAddress, Got: int64(len(r.Email)), Value: MaskAddress(r.Email), Detail: "one e-mail address"})
+		}
+	}
 	if _, err := ParseClass(d.Class); err != nil {
 		c.add(Problem{Field: "class", Code: "unknown", Value: Mask(d.Class), Detail: "one of notice, billing, collection, otp, legal_notice, ad"})
 	}

@@ -55,6 +55,7 @@ func TestEachFaultNamesItsField(t *testing.T) {
 		"claim.tax":                    func(d *Draft) { *d.Claim.Tax = 7441 },
 		"claim.due":                    func(d *Draft) { d.Claim.Due = "2026-02-30" },
 		"claim.lines":                  func(d *Draft) { d.Claim.Lines[0] = Line{"水道料金", 1, 7000, 7000, 0} },
+		"recipient.email":              func(d *Draft) { d.Recipient = &Recipient{Email: "taro@example.jp, hanako@example.jp"} },
 		"claim.lines[0].amount":        func(d *Draft) { d.Claim.Lines[0].Unit = 1 },
 	} {
 		d := valid()

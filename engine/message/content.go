@@ -13,7 +13,7 @@ import (
 // page. In a list every element is there, also an empty one.
 //
 //	SMS:     1 number · 2 text · 3 reference · 4 registered · 5 blind
-//	Content: 1 page · 2 method …
+//	Content: 1 page · 2 method … · 3 promises · 4 e-mail
 //	Page:    1 title · 2 lead · 3 row … (1 item · 2 value) · 4 closing · 5 contact (1 name · 2 phone · 3 hours) ·
 //	         6 document … · 7 notice pdf · 8 survey (1 lead · 2 item …)
 //	Item:    1 title · 2 type · 3 choice … · 4 required
@@ -43,7 +43,8 @@ func (s *SMS) set(num protowire.Number, f field) error {
 }
 
 func (c *Content) appendFields(dst []byte) []byte {
-	return appendEach(appendNested(dst, 1, &c.Page), 2, c.Methods)
+	dst = appendEach(appendNested(dst, 1, &c.Page), 2, c.Methods)
+	return appendText(appendTruth(dst, 3, c.Promises), 4, c.Email)
 }
 
 func (c *Content) set(num protowire.Number, f field) error {
@@ -52,6 +53,10 @@ func (c *Content) set(num protowire.Number, f field) error {
 		return parseFields(f.b, &c.Page, f.lent)
 	case 2:
 		c.Methods = append(c.Methods, f.text())
+	case 3:
+		c.Promises = f.n != 0
+	case 4:
+		c.Email = f.text()
 	}
 	return nil
 }
@@ -183,7 +188,7 @@ func appendEach(dst []byte, num protowire.Number, list []string) []byte {
 func (d *Draft) AppendCanonical(dst []byte) []byte {
 	dst = appendText(dst, 1, d.To)
 	if d.Recipient != nil {
-		dst = appendEach(dst, 2, []string{d.Recipient.RegisteredOn})
+		dst = appendText(appendEach(dst, 2, []string{d.Recipient.RegisteredOn}), 30, d.Recipient.Email)
 	}
 	dst = appendText(dst, 3, d.Class)
 	dst = appendText(dst, 4, d.Text)
@@ -235,7 +240,7 @@ func appendCanonicalClaim(dst []byte, c *Claim) []byte {
 		}
 	}
 	dst = appendEach(dst, 23, c.Methods)
-	return appendTruth(dst, 24, c.Amend)
+	return appendTruth(appendTruth(dst, 24, c.Amend), 31, c.Promises)
 }
 
 func appendInt(dst []byte, num protowire.Number, n int64) []byte {

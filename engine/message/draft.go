@@ -29,6 +29,9 @@ type Recipient struct {
 	// RegisteredOn is the day, YYYY-MM-DD in Asia/Tokyo, on which the recipient gave the number to the sender. When it belongs
 	// to another subscriber since, the message is not sent.
 	RegisteredOn string `json:"registered_on,omitempty"`
+	// Email is where the page offers to send a payment number to; nothing goes there unless the recipient asks for it. At most
+	// 254 characters.
+	Email string `json:"email,omitempty"`
 }
 
 // WantsSend reports whether the engine sends the SMS itself.
@@ -112,6 +115,8 @@ type Claim struct {
 	Methods []string `json:"methods,omitempty"` // codes; empty: all that the tenant has
 	Payer   string   `json:"payer,omitempty"`   // name for the receipt, at most 40 characters
 	Amend   bool     `json:"amend,omitempty"`   // change the amount or due date of an existing claim that is not paid
+	// Promises asks on the page how the payment stands: すでにお支払い済み, 明日/明後日までにお支払い. A collection message always asks.
+	Promises bool `json:"promises,omitempty"`
 }
 
 // Line is one item of a claim: Amount = Quantity × Unit.

@@ -38,6 +38,9 @@ const (
 	CodeHeld    Type = 24 // a code was asked for and none went out: what was answered before did not match, or it could not be sent
 	Disowned    Type = 25 // Disowning: whoever has the link says that it is for somebody else (お心当たりのない方)
 	Readmitted  Type = 26 // Act: that was a mistake, says the sender
+	Mailed      Type = 27 // Mailing: its recipient asked for what the claim is paid with by e-mail
+	MailSent    Type = 28 // Mailing: the mail relay has it
+	MailFailed  Type = 29 // Mailing with Reason: for good
 )
 
 var typeNames = map[Type]string{
@@ -47,6 +50,7 @@ var typeNames = map[Type]string{
 	Identified: "identified", Viewed: "viewed", Answered: "answered", Locked: "locked", Unlocked: "unlocked", Kept: "kept",
 	Resent: "resent", Promised: "promised",
 	CodeHeld: "code_held", Disowned: "disowned", Readmitted: "readmitted",
+	Mailed: "mailed", MailSent: "mail_sent", MailFailed: "mail_failed",
 }
 
 func (t Type) String() string {
@@ -130,6 +134,9 @@ type SMS struct {
 type Content struct {
 	Page    Page     `json:"page"`
 	Methods []string `json:"methods,omitempty"` // offered here; empty: all of the tenant
+	// Promises: the page asks how the payment stands, whatever the class. Email is where it offers to send payment numbers to.
+	Promises bool   `json:"promises,omitempty"`
+	Email    string `json:"email,omitempty"`
 }
 
 // Lookup is the data of LookedUp.
@@ -240,6 +247,15 @@ type Disowning struct {
 
 // Broken reports whether the last day of the promise is over.
 func (p *Promise) Broken(now time.Time) bool { return Day(now) > p.By }
+
+// Mailing is the data of Mailed, MailSent and MailFailed; the latter two have Mail and Reason alone.
+type Mailing struct {
+	Mail    ulid.ULID `json:"mail"`
+	Attempt ulid.ULID `json:"attempt,omitzero"` // to pay the claim, whose number it is
+	To      string    `json:"to,omitempty"`     // masked
+	Key     []byte    `json:"key,omitempty"`    // keyed hash of the address
+	Reason  string    `json:"reason,omitempty"` // stable word: obsolete, refused, gave_up, erased
+}
 
 // Encode gives the stored form of an event's data: the compact one (record.go) where the type has it, else JSON. It cannot
 // fail for the types of this package.

@@ -54,7 +54,13 @@ func (p *parser) draft(d *Draft) bool {
 func (p *parser) recipient(r *Recipient) bool {
 	var o once
 	return p.object(func(key string) bool {
-		return key == "registered_on" && o.first(0) && p.str(&r.RegisteredOn)
+		switch key {
+		case "registered_on":
+			return o.first(0) && p.str(&r.RegisteredOn)
+		case "email":
+			return o.first(1) && p.str(&r.Email)
+		}
+		return false
 	})
 }
 
@@ -242,6 +248,8 @@ func (p *parser) claim(c *Claim) bool {
 			return o.first(6) && p.str(&c.Payer)
 		case "amend":
 			return o.first(7) && p.truth(&c.Amend)
+		case "promises":
+			return o.first(8) && p.truth(&c.Promises)
 		}
 		return false
 	})

@@ -97,6 +97,7 @@ var detailJA = map[string]string{
 	"yen, 1 to 9,999,999":                                "1円〜9,999,999円",
 	"yen, included in the amount":                        "請求金額に含まれる税額を円で指定してください",
 	"YYYY-MM-DD":                                         "YYYY-MM-DD",
+	"one e-mail address":                                 "メールアドレスを1件入力してください",
 	"quantity × unit":                                    "数量×単価と一致しません",
 	"the lines add up to the amount":                     "明細の合計が請求金額と一致しません",
 	// engine/identity and its modules

@@ -42,6 +42,13 @@ type PartState struct {
 	RetryAt time.Time
 }
 
+// Mail is an e-mail that the message's recipient asked for.
+type Mail struct {
+	Mailing
+	At           time.Time // when it was asked for
+	Sent, Failed bool      // neither: it is on its way
+}
+
 // State is the fold of a message's events. The zero time means: not yet.
 type State struct {
 	Version int // events seen
@@ -78,6 +85,7 @@ type State struct {
 	ResentTo ulid.ULID // it
 	Replaced bool      // one of them has a link of its own in place of this one's
 	Promise  *Promise  // the last
+	Mails    []Mail    // in order
 
 	DisownedEntry ulid.ULID // as Disowning.Entry
 
@@ -230,6 +238,22 @@ func (s *State) Apply(e Event) error {
 		}
 	case Readmitted:
 		s.DisownedAt, s.DisownedEntry = time.Time{}, ulid.ULID{}
+	case Mailed:
+		var m Mailing
+		if err := e.decode(&m, s.borrows); err != nil {
+			return err
+		}
+		s.Mails = append(s.Mails, Mail{Mailing: m, At: e.At})
+	case MailSent, MailFailed:
+		var m Mailing
+		if err := e.decode(&m, s.borrows); err != nil {
+			return err
+		}
+		for i := range s.Mails {
+			if have := &s.Mails[i]; have.Mail == m.Mail && !have.Sent && !have.Failed {
+				have.Sent, have.Failed, have.Reason = e.Type == MailSent, e.Type == MailFailed, m.Reason
+			}
+		}
 	case Unlocked:
 		s.LockedStep = ""
 		s.LockedUntil, s.Failures, s.CodeFailures, s.CodesSent, s.Code = time.Time{}, 0, 0, 0, nil

@@ -131,6 +131,9 @@ func (p *Pages) Draft(ctx context.Context, t *tenant.Tenant, d *message.Draft, m
 	}
 	if d.Claim != nil {
 		m.Claim, m.Methods = ClaimOf(d.Claim), methods
+		if d.Claim.Promises || d.Class == string(message.Collection) {
+			m.Promise = &proto.Promise{}
+		}
 	}
 	if d.Link != nil && d.Link.ExpiresAt != nil {
 		m.LinkExpires = timestamppb.New(*d.Link.ExpiresAt)

@@ -119,6 +119,7 @@ var states = map[proto.PaymentState]string{
 	proto.PaymentState_REQUIRES_ACTION: RequiresAction, proto.PaymentState_AWAITING: Awaiting,
 	proto.PaymentState_PROVISIONAL: IsProvisional, proto.PaymentState_CONFIRMED: IsConfirmed,
 	proto.PaymentState_FAILED: HasFailed, proto.PaymentState_CANCELED: WasCanceled, proto.PaymentState_EXPIRED: HasExpired,
+	proto.PaymentState_REGISTERED: WasRegistered,
 }
 
 // parseView reads what a module said. It refuses what no later step could bear: a module may lie.
@@ -129,6 +130,9 @@ func parseView(m *proto.Payment) (View, error) {
 	}
 	if m.Yen < 0 || m.PaidYen < 0 || m.Yen > maxYen || m.PaidYen > maxYen {
 		return View{}, fmt.Errorf("payment of %d yen, %d paid, is out of range", m.Yen, m.PaidYen)
+	}
+	if state == WasRegistered && m.PaidYen > 0 {
+		return View{}, fmt.Errorf("a registration of %d yen paid", m.PaidYen)
 	}
 	v := View{
 		State: state, Yen: m.Yen, Paid: m.PaidYen, Revoked: m.ProvisionalRevoked,
@@ -205,14 +209,17 @@ func detached(ctx context.Context, d time.Duration) (context.Context, context.Ca
 	return context.WithTimeout(context.WithoutCancel(ctx), d)
 }
 
-func (p *Payments) create(ctx context.Context, s *State, a *Attempt, returnURL, hook string) answer {
+func (p *Payments) create(ctx context.Context, s *State, a *Attempt, o order) answer {
 	ctx, cancel := detached(ctx, p.c.CreateTimeout)
 	defer cancel()
 	now := p.now()
 	req := &proto.CreateRequest{
 		Call:      p.call(s.Ref.Tenant, a.Agent, a.ID.String(), now),
 		AttemptId: a.ID.String(), Method: a.Method, ClaimNumber: s.Number, Yen: a.Yen, TaxYen: s.Tax,
-		Due: timestamppb.New(a.Due), Store: a.Store, Place: a.Place, ReturnUrl: returnURL, WebhookUrl: p.c.WebhookBase + hook,
+		Due: timestamppb.New(a.Due), Store: a.Store, Place: a.Place, ReturnUrl: o.returnURL, WebhookUrl: p.c.WebhookBase + o.hook,
+	}
+	if p.MethodKind(a.Module, a.Method) == proto.MethodKind_PAYER_NUMBER {
+		req.Payer = o.payer
 	}
 	if t := p.opt.Directory().Tenants[s.Ref.Tenant]; t != nil {
 		req.Description = t.Name // what the payer reads at the agent: who asks

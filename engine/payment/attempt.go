@@ -19,6 +19,8 @@ var (
 	ErrPaid = errors.New("claim has been paid")
 	// ErrNotAsked: the claim was withdrawn or settled elsewhere.
 	ErrNotAsked = errors.New("claim is no longer asked for")
+	// ErrRegistered: an account for direct debit was registered; the money is not paid here.
+	ErrRegistered = errors.New("an account was registered for the claim")
 	// ErrOverdue: the due date has passed.
 	ErrOverdue = errors.New("claim is past its due date")
 	// ErrNotOffered: this claim or tenant does not take the method, or not at this store, or not this amount.
@@ -47,6 +49,7 @@ type StartOptions struct {
 	MessageID ulid.ULID // the message whose link was used
 	ReturnURL string    // where the agent sends the browser back
 	By        string    // as in message.Act; "payer" when empty
+	Payer     string    // PAYER_NUMBER: the payer's key, the same for all claims of his; at most 64 ASCII bytes
 	Warned    bool      // the payer was told that an earlier number must not be used any more
 }
 
@@ -100,7 +103,7 @@ func (p *Payments) Start(ctx context.Context, t *tenant.Tenant, claim ulid.ULID,
 		if err != nil {
 			return Attempt{}, fmt.Errorf("start attempt of claim %s: %w", claim, err)
 		}
-		return p.createAndRecord(ctx, &next, next.Attempt(start.ID), o.ReturnURL, agent.Hook)
+		return p.createAndRecord(ctx, &next, next.Attempt(start.ID), order{o.ReturnURL, agent.Hook, o.Payer})
 	}
 }
 
@@ -111,6 +114,8 @@ func (p *Payments) offer(t *tenant.Tenant, s *State, o StartOptions, now time.Ti
 		return Start{}, tenant.Agent{}, ErrPaid
 	case s.WithdrawnBy != nil || s.SettledBy != nil:
 		return Start{}, tenant.Agent{}, ErrNotAsked
+	case s.Phase == IsRegistered:
+		return Start{}, tenant.Agent{}, ErrRegistered
 	case now.After(s.Due):
 		return Start{}, tenant.Agent{}, ErrOverdue
 	case o.Yen != 0 && o.Yen != s.Amount:
@@ -120,8 +125,8 @@ func (p *Payments) offer(t *tenant.Tenant, s *State, o StartOptions, now time.Ti
 		if m.Code != o.Method {
 			continue
 		}
-		if len(m.Stores) == 0 || m.Kind == proto.MethodKind_KONBINI_BARCODE {
-			o.Store = "" // a barcode is taken everywhere
+		if len(m.Stores) == 0 || m.Kind != proto.MethodKind_KONBINI_NUMBER {
+			o.Store = "" // a barcode and a payer's number are taken everywhere
 		} else if !slices.ContainsFunc(m.Stores, func(st *proto.Store) bool { return st.Code == o.Store }) {
 			return Start{}, tenant.Agent{}, fmt.Errorf("%w: store", ErrNotOffered)
 		}
@@ -234,8 +239,11 @@ func (p *Payments) host(attempt ulid.ULID, state, reason string) Fact {
 	return Fact{Attempt: attempt, View: View{State: state}, Seen: p.now(), From: sourceHost, Reason: reason}
 }
 
-func (p *Payments) createAndRecord(ctx context.Context, s *State, a *Attempt, returnURL, hook string) (Attempt, error) {
-	r := p.create(ctx, s, a, returnURL, hook)
+// order is what an agent is told of an attempt that is not kept with it.
+type order struct{ returnURL, hook, payer string }
+
+func (p *Payments) createAndRecord(ctx context.Context, s *State, a *Attempt, o order) (Attempt, error) {
+	r := p.create(ctx, s, a, o)
 	ctx = context.WithoutCancel(ctx)
 	var next State
 	var err error
@@ -299,7 +307,7 @@ func (s *State) learns(with *State, f *Fact) bool {
 	same := func(x, y *Fact) bool {
 		return x == y || x != nil && y != nil && x.View.key() == y.View.key() && (f.From == sourceGet || x.Seen.Equal(y.Seen))
 	}
-	return !same(a.open, b.open) || !same(a.end, b.end) || !same(a.money, b.money) || !same(a.back, b.back) ||
+	return !same(a.registered, b.registered) || !same(a.open, b.open) || !same(a.end, b.end) || !same(a.money, b.money) || !same(a.back, b.back) ||
 		!a.confirmed.Equal(b.confirmed) || !a.confirmedAt.Equal(b.confirmedAt) ||
 		f.From != sourceGet && !a.lastRevoked.Equal(b.lastRevoked) ||
 		a.wasCanceled != b.wasCanceled || a.wasExpired != b.wasExpired || a.Phase != b.Phase

@@ -38,6 +38,7 @@ const (
 	Deposited     Type = 21 // Deposit: a transfer to the attempt's account
 	ReceiptCopied Type = 22 // Reissue: a copy marked 再発行 was given out
 	PayerTold     Type = 23 // Join: a message told the payer that the money has come
+	Registered    Type = 24 // Fact: an account for direct debit was registered; no money moved
 )
 
 var typeNames = map[Type]string{
@@ -47,6 +48,7 @@ var typeNames = map[Type]string{
 	Canceled: "attempt_canceled", Expired: "attempt_expired", ReceiptIssued: "receipt_issued", ReceiptKept: "receipt_kept",
 	Refunded: "refunded", RefundAsked: "refund_asked", RefundRefused: "refund_refused", Deposited: "deposited",
 	ReceiptCopied: "receipt_reissued", PayerTold: "payer_told",
+	Registered: "account_registered",
 }
 
 func (t Type) String() string {
@@ -139,7 +141,8 @@ const (
 	HasFailed       = "failed"
 	WasCanceled     = "canceled"
 	HasExpired      = "expired"
-	sourceHost      = "host" // a fact that we state ourselves: a refusal, a cancel, the end of a term
+	WasRegistered   = "registered" // of an account for direct debit
+	sourceHost      = "host"       // a fact that we state ourselves: a refusal, a cancel, the end of a term
 	sourceCreate    = "create"
 	sourceGet       = "get"
 	sourceCancel    = "cancel"
@@ -221,6 +224,8 @@ func (f *Fact) Type() Type {
 		return Provisional
 	case v.Revoked:
 		return Revoked
+	case v.State == WasRegistered:
+		return Registered
 	case v.State == HasFailed:
 		return Failed
 	case v.State == WasCanceled:
@@ -238,7 +243,7 @@ func (f *Fact) level() int {
 		return 3
 	case Provisional, Revoked:
 		return 2
-	case Failed, Canceled, Expired:
+	case Failed, Canceled, Expired, Registered:
 		return 1
 	}
 	return 0

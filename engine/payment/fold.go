@@ -26,11 +26,12 @@ const (
 	AllRefunded   Phase = "refunded" // nothing of what was confirmed is left
 	SettledElse   Phase = "settled"  // 消込
 	IsWithdrawn   Phase = "withdrawn"
-	Overdue       Phase = "overdue" // unpaid past the due date; derived by time, see PhaseAt
+	IsRegistered  Phase = "registered" // 口座振替登録済み: no money moved, and none is asked for here
+	Overdue       Phase = "overdue"    // unpaid past the due date; derived by time, see PhaseAt
 )
 
 // Phases lists them in the order in which they are shown.
-var Phases = []Phase{Unpaid, InProgress, AwaitingMoney, Accepted, PartlyPaid, Paid, PartRefunded, AllRefunded, SettledElse, IsWithdrawn, Overdue}
+var Phases = []Phase{Unpaid, InProgress, AwaitingMoney, Accepted, PartlyPaid, Paid, PartRefunded, AllRefunded, IsRegistered, SettledElse, IsWithdrawn, Overdue}
 
 // AttemptPhase is where one attempt stands: one of the states of an agent's payment, or
 const (
@@ -73,6 +74,7 @@ type Attempt struct {
 	money       *Fact  // greatest of levels 2 and 3
 	ids         *Fact  // greatest that names the agent's ids
 	back        *Fact  // greatest that tells of money that went back
+	registered  *Fact  // greatest that tells of a registered account: nothing but money counts for more
 	deposits    map[string]Deposit
 	refunds     []refund
 	confirmed   time.Time // first Seen of a confirmed view
@@ -261,7 +263,7 @@ func (s *State) apply(e store.Event) error {
 		if a := s.Attempt(d.Attempt); a != nil {
 			a.doubt = d.Reason
 		}
-	case Issued, Provisional, Revoked, Confirmed, Refunded, Failed, Canceled, Expired:
+	case Issued, Provisional, Revoked, Confirmed, Refunded, Failed, Canceled, Expired, Registered:
 		f := new(Fact)
 		if err := json.Unmarshal(e.Data, f); err != nil {
 			return err
@@ -402,7 +404,20 @@ func (s *State) Current() *Attempt {
 	if a := s.Live(); a != nil || len(s.Attempts) == 0 {
 		return a
 	}
+	if a := s.registered(); a != nil {
+		return a
+	}
 	return s.Attempts[len(s.Attempts)-1]
+}
+
+// registered is the attempt that registered an account; nil: none did.
+func (s *State) registered() *Attempt {
+	for _, a := range s.Attempts {
+		if a.Phase == WasRegistered {
+			return a
+		}
+	}
+	return nil
 }
 
 func greater(have *Fact, f *Fact) *Fact {
@@ -425,6 +440,10 @@ func (a *Attempt) take(f *Fact) {
 	case 0:
 		a.open = greater(a.open, f)
 	case 1:
+		if f.Type() == Registered {
+			a.registered = greater(a.registered, f)
+			break
+		}
 		a.end = greater(a.end, f)
 	default:
 		a.money = greater(a.money, f)
@@ -491,6 +510,8 @@ func (a *Attempt) derive() {
 		a.Phase, a.Confirmed, a.ConfirmedAt = IsConfirmed, a.Received, a.confirmedAt
 	case a.Received > 0:
 		a.Phase = IsProvisional
+	case a.registered != nil:
+		a.Phase, a.EndedAt = WasRegistered, a.registered.Seen
 	case a.end != nil:
 		a.Phase, a.Reason, a.EndedAt = a.end.View.State, a.end.Reason, a.end.Seen
 	case a.money != nil: // revoked, and the agent says what it is now
@@ -608,6 +629,8 @@ func (s *State) sum() {
 		s.Phase = AwaitingMoney
 	case live != nil && !live.Void:
 		s.Phase = InProgress
+	case s.registered() != nil:
+		s.Phase = IsRegistered
 	default:
 		s.Phase = Unpaid
 	}

@@ -52,6 +52,7 @@ type bank struct {
 	refunds int
 	places  []string
 	pools   int
+	last    *proto.CreateRequest
 }
 
 const quarantine = 90 * 24 * time.Hour
@@ -76,6 +77,7 @@ func (b *bank) hook(call string) error {
 func (b *bank) Create(_ context.Context, in *proto.CreateRequest) (*proto.CreateResponse, error) {
 	b.mu.Lock()
 	b.creates++
+	b.last = in
 	b.mu.Unlock()
 	if err := b.hook("create"); err != nil {
 		return nil, err

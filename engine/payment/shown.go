@@ -10,6 +10,9 @@ const ShowFor = 90 * 24 * time.Hour
 func (s *State) LastFact() time.Time {
 	var last time.Time
 	for _, a := range s.Attempts {
+		if a.Phase == WasRegistered && a.EndedAt.After(last) {
+			last = a.EndedAt
+		}
 		if a.Received == 0 && (a.Voucher == nil || a.Phase == WasCanceled || a.Phase == HasFailed) {
 			continue
 		}

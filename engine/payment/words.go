@@ -30,6 +30,7 @@ var payerWords = map[Phase]words{
 	Paid:          {"お支払情報（確定）", "Payment confirmed"},
 	PartRefunded:  {"一部ご返金済み", "Partly refunded"},
 	AllRefunded:   {"ご返金済み", "Refunded"},
+	IsRegistered:  {"口座振替のお申し込み済み", "Registered for direct debit"},
 	SettledElse:   {"お支払い済み", "Paid"},
 	IsWithdrawn:   {"お支払いは不要になりました", "No payment is needed any more"},
 	Overdue:       {"お支払い期限を過ぎています", "Past the due date"},
@@ -47,6 +48,7 @@ var consoleWords = map[Phase]words{
 	Paid:          {"決済手続き完了（確報）", "Completed (confirmed)"},
 	PartRefunded:  {"一部返金", "Partly refunded"},
 	AllRefunded:   {"返金済み", "Refunded"},
+	IsRegistered:  {"口座振替登録済み", "Registered for direct debit"},
 	SettledElse:   {"消込済み", "Settled elsewhere"},
 	IsWithdrawn:   {"請求取消", "Withdrawn"},
 	Overdue:       {"期限切れ", "Overdue"},
@@ -64,7 +66,7 @@ func ColumnLabel(ph Phase, lang string) string {
 		return words{"決済完了", "Paid"}.in(lang)
 	case PartlyPaid:
 		return words{"一部入金", "Partly paid"}.in(lang)
-	case PartRefunded, AllRefunded:
+	case PartRefunded, AllRefunded, IsRegistered:
 		return consoleWords[ph].in(lang)
 	case SettledElse:
 		return words{"消込済み", "Settled"}.in(lang)
@@ -82,6 +84,7 @@ var attemptWords = map[string]words{
 	HasFailed:      {"失敗", "Failed"},
 	WasCanceled:    {"取消", "Canceled"},
 	HasExpired:     {"期限切れ", "Expired"},
+	WasRegistered:  {"口座振替登録", "Registered for direct debit"},
 	PartPaid:       {"一部入金", "Partly paid"},
 	WasPartBack:    {"一部返金", "Partly refunded"},
 	WasRefunded:    {"返金済み", "Refunded"},
@@ -111,6 +114,12 @@ func (p *Payments) MethodLabel(module, code, lang string) string {
 		return words{m.LabelJa, m.LabelEn}.in(lang)
 	}
 	return code
+}
+
+// MethodKind is what a method is, as its module says; unspecified where the module is not there.
+func (p *Payments) MethodKind(module, code string) proto.MethodKind {
+	m, _ := p.method(module, code)
+	return m.GetKind()
 }
 
 // StoreLabel is a store's name as the module gave it, with the attempt or in its description; else the code.
@@ -176,9 +185,11 @@ type JSON struct {
 	Tax       *int64        `json:"tax,omitempty"`
 	Due       string        `json:"due"` // YYYY-MM-DD
 	Methods   []string      `json:"methods,omitempty"`
-	Received  int64         `json:"received"`           // yen, 速報 and 確報
-	Confirmed int64         `json:"confirmed"`          // yen, 確報
-	Refunded  int64         `json:"refunded,omitempty"` // yen of Confirmed that went back
+	Received  int64         `json:"received"`            // yen, 速報 and 確報
+	Confirmed int64         `json:"confirmed"`           // yen, 確報
+	Refunded  int64         `json:"refunded,omitempty"`  // yen of Confirmed that went back
+	Remaining int64         `json:"remaining,omitempty"` // yen still to come of a claim that is partly paid
+	Overpaid  int64         `json:"overpaid,omitempty"`  // yen that came in beyond Amount and did not go back
 	PaidAt    time.Time     `json:"paid_at,omitzero"`
 	Created   time.Time     `json:"created_at"`
 	Attempts  []AttemptJSON `json:"attempts"`
@@ -218,6 +229,15 @@ type AttemptJSON struct {
 	Refunding     int64     `json:"refunding,omitempty"` // asked for, not yet known to be done
 }
 
+// Rest is what is still to come of a claim that is partly paid, and what came in beyond what was asked for; both in yen.
+func (s *State) Rest() (remaining, over int64) {
+	have := s.Received - s.Refunded
+	if s.Phase == PartlyPaid {
+		remaining = s.Amount - have
+	}
+	return remaining, max(0, have-s.Amount)
+}
+
 // JSON is the claim as the API shows it at a time (GET /v1/claims/{number}).
 func (s *State) JSON(now time.Time) JSON {
 	j := JSON{
@@ -225,6 +245,7 @@ func (s *State) JSON(now time.Time) JSON {
 		Received: s.Received, Confirmed: s.Confirmed, Refunded: s.Refunded, PaidAt: s.PaidAt(), Created: s.MadeAt, Attempts: []AttemptJSON{},
 		Alerts: s.Alerts, Messages: s.Messages,
 	}
+	j.Remaining, j.Overpaid = s.Rest()
 	if s.Tax >= 0 {
 		j.Tax = &s.Tax
 	}
@@ -241,6 +262,12 @@ func (s *State) JSON(now time.Time) JSON {
 		})
 	}
 	return j
+}
+
+// Printable reports whether a payment sheet can be made of a voucher: of a barcode, or one number for stores. Accounts, Pay-easy
+// and numbers that differ by store have none.
+func Printable(v *proto.Voucher) bool {
+	return v.Barcode != "" || v.PaymentNumber != "" && v.Institution == "" && v.Account == nil
 }
 
 // VoucherOf is an attempt's number or barcode as a renderer takes it; nil when there is none or it must not be shown.

@@ -16,6 +16,7 @@
 //	Answer    the survey, once: the second of two at the same moment sees the first one's answer
 //	Checkout, Pay, Redirect, State, Cancel     the claim; engine/payment decides
 //	Disown    お心当たりのない方: the number is put on the do-not-send list, and the link shows nothing more (stranger.go)
+//	Promise   what the payer says of the payment;  Mail  the number that was issued, by e-mail (engine/email)
 //
 // Each step changes the session and, by one commit, the stream; afterwards Show draws what is the case then. So a reload
 // repeats nothing, and after a crash the next Show tells the truth.

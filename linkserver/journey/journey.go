@@ -14,6 +14,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/clock"
+	"github.com/kakitome/kakitome/engine/email"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/page"
@@ -33,6 +34,7 @@ type Claims interface {
 	Refresh(ctx context.Context, scope tenant.Scope, claim ulid.ULID) (payment.State, error)
 	Receipt(ctx context.Context, t *tenant.Tenant, claim ulid.ULID, o payment.ReceiptOptions) (pdf []byte, filename string, err error)
 	MethodLabel(module, code, lang string) string
+	MethodKind(module, code string) proto.MethodKind
 	StoreLabel(a *payment.Attempt, code, lang string) string
 }
 
@@ -46,7 +48,15 @@ type DoNotSend interface {
 	Disown(ctx context.Context, m store.Ref, at time.Time) error
 }
 
-// Options are the rooms that a journey leads through. All but CarrierLabel, LinkHost, Log and Now are required.
+// Mails send what a claim is paid with by e-mail. *email.Emails implements it.
+type Mails interface {
+	Offered() bool
+	UsedUp(s *message.State) bool
+	Ask(ctx context.Context, t *tenant.Tenant, a email.Asking) error
+}
+
+// Options are the rooms that a journey leads through. All but Mails (nil: none are offered), CarrierLabel, LinkHost, Log and
+// Now are required.
 type Options struct {
 	Store     *store.Store
 	Directory func() *tenant.Snapshot
@@ -59,6 +69,7 @@ type Options struct {
 	// CarrierLabel names a carrier to people; nil: by its code.
 	CarrierLabel func(name, lang string) string
 	LinkHost     string // of links of tenants without a host of their own
+	Mails        Mails
 	Log          *slog.Logger
 	Now          func() time.Time
 }
@@ -389,15 +400,24 @@ func (j *Journey) Pay(ctx context.Context, v *Visit, method, at string) (Next, e
 		return again, nil
 	}
 	v.Session.Return = rand.Text()
-	_, err = j.Claims.Start(ctx, in.t, in.state.Head.Claim, payment.StartOptions{
+	start := payment.StartOptions{
 		Method: method, Store: at, Yen: v.Session.Yen, MessageID: v.Link.Message, Warned: false,
 		ReturnURL: in.state.Head.URL + "/return?s=" + v.Session.Return,
-	})
+	}
+	payer, err := j.payer(in)
+	if err != nil {
+		return again, err
+	}
+	start.Payer = payer.key
+	attempt, err := j.Claims.Start(ctx, in.t, in.state.Head.Claim, start)
 	switch {
 	case err == nil:
 		v.Session.Method = ""
+		if j.Claims.MethodKind(attempt.Module, attempt.Method) == proto.MethodKind_PAYER_NUMBER && attempt.Lives() && !attempt.Settling() {
+			j.startOthers(ctx, in, payer, method)
+		}
 	case errors.Is(err, payment.ErrPaid), errors.Is(err, payment.ErrNotAsked), errors.Is(err, payment.ErrOverdue),
-		errors.Is(err, payment.ErrSettling), errors.Is(err, payment.ErrWarn), errors.Is(err, payment.ErrAmended):
+		errors.Is(err, payment.ErrSettling), errors.Is(err, payment.ErrWarn), errors.Is(err, payment.ErrAmended), errors.Is(err, payment.ErrRegistered):
 		v.Session.Method = "" // the page says how it stands
 	case errors.Is(err, payment.ErrNotOffered):
 		v.Session.Note = NoteCheckout

@@ -25,9 +25,10 @@ var promises = map[string]struct {
 	"paid": {message.PromisePaid, paidPatience}, "tomorrow": {message.PromisePay, 1}, "day_after": {message.PromisePay, 2},
 }
 
-// mayPromise reports whether the payer is asked: of a collection message, while nothing was received and the link is open.
-func mayPromise(v *visit, c *payment.State, now time.Time) bool {
-	if v.state.Head.Class != message.Collection || v.Standing != Open {
+// mayPromise reports whether the payer is asked: of a collection message, and where the sender wants it, while nothing was
+// received and the link is open.
+func mayPromise(v *visit, content *message.Content, c *payment.State, now time.Time) bool {
+	if v.state.Head.Class != message.Collection && !content.Promises || v.Standing != Open {
 		return false
 	}
 	switch c.PhaseAt(now) {
@@ -45,12 +46,16 @@ func (j *Journey) Promise(ctx context.Context, v *Visit, value string) (Next, er
 		if err != nil || !ok {
 			return again, err
 		}
+		content, err := j.content(in)
+		if err != nil {
+			return again, err
+		}
 		claim, err := j.Claims.Claim(ctx, tenant.Only(in.t.ID), in.state.Head.Claim)
 		if err != nil {
 			return again, err
 		}
 		now := j.Now()
-		if !mayPromise(in, &claim, now) || in.state.Version >= manyEvents {
+		if !mayPromise(in, content, &claim, now) || in.state.Version >= manyEvents {
 			return again, nil
 		}
 		p := message.Promise{Word: said.word, By: now.In(message.Tokyo).AddDate(0, 0, said.days).Format(time.DateOnly)}
@@ -70,8 +75,8 @@ func (j *Journey) Promise(ctx context.Context, v *Visit, value string) (Next, er
 }
 
 // promise is what the page says and asks of the payment.
-func (j *Journey) promise(v *visit, c *payment.State) *proto.Promise {
-	if !mayPromise(v, c, j.Now()) {
+func (j *Journey) promise(v *visit, content *message.Content, c *payment.State) *proto.Promise {
+	if !mayPromise(v, content, c, j.Now()) {
 		return nil
 	}
 	out := &proto.Promise{KeptInMind: v.Session.Note == NotePromised}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -32,10 +33,9 @@ type Screen struct {
 // reloadEvery is how often a payment that is under way is looked at again while its page is open.
 const reloadEvery = 3 * time.Minute
 
-// reload is for who waits for news of a payment. A barcode stays as it is, for a shop without a signal would lose it;
-// so do answers that are being typed.
+// reload is for who waits for news of a payment. Answers that are being typed stay as they are.
 func reload(p *proto.Page) time.Duration {
-	waits := p.View == proto.View_ACCEPTED || p.View == proto.View_WAITING
+	waits := p.View == proto.View_ACCEPTED || p.View == proto.View_WAITING || p.View == proto.View_VOUCHER && !p.ExpiredPayment
 	if !waits || (p.Survey != nil && !p.Survey.Answered) {
 		return 0
 	}
@@ -235,10 +235,12 @@ func (j *Journey) claim(v *visit, s *Screen, content *message.Content, c *paymen
 	p, now := s.Page, j.Now()
 	a := c.Current()
 	p.Claim = j.claimOf(c, a, v.Lang)
-	p.Promise = j.promise(v, c)
+	p.Promise = j.promise(v, content, c)
 	overdue := now.After(c.Due)
 	if a != nil && (a.Received > 0 || (a.Lives() && !a.Void)) {
-		p.Methods = []*proto.MethodChoice{{Code: a.Method, Label: j.Claims.MethodLabel(a.Module, a.Method, v.Lang)}}
+		p.Methods = []*proto.MethodChoice{{
+			Code: a.Method, Label: j.Claims.MethodLabel(a.Module, a.Method, v.Lang), Kind: j.Claims.MethodKind(a.Module, a.Method),
+		}}
 	}
 	switch {
 	case c.Phase == payment.Paid:
@@ -259,19 +261,17 @@ func (j *Journey) claim(v *visit, s *Screen, content *message.Content, c *paymen
 		p.View = proto.View_WAITING
 		return
 	case c.Phase == payment.AwaitingMoney:
-		if p.Voucher = payment.VoucherOf(a); p.Voucher != nil {
-			p.View, p.ExpiredPayment = proto.View_VOUCHER, overdue
-			if !overdue && printable(p.Voucher) {
-				p.Documents = append(p.Documents, &proto.DocumentLink{Name: sheetName, Title: say(v.Lang, "お支払いシート（印刷用）", "Payment sheet to print")})
-			}
+		if j.voucher(v, p, content, c, a) {
 			p.CanChangeMethod = !overdue && v.Standing == Open && len(j.methods(v, content, c)) > 1
 			return
 		}
 		p.View = proto.View_WAITING
 		return
-	case c.Phase == payment.PartlyPaid && a.Phase == payment.PartPaid && payment.VoucherOf(a) != nil: // a part of a transfer
-		p.Voucher, p.View, p.ExpiredPayment = payment.VoucherOf(a), proto.View_VOUCHER, overdue
-		p.Claim.ReceivedYen = c.Received
+	case c.Phase == payment.PartlyPaid && !overdue && j.voucher(v, p, content, c, c.Live()): // the account again, and the rest
+		return
+	case c.Phase == payment.IsRegistered:
+		p.View = proto.View_REGISTERED_VIEW
+		p.Methods = []*proto.MethodChoice{{Code: a.Method, Label: j.Claims.MethodLabel(a.Module, a.Method, v.Lang), Kind: proto.MethodKind_ACCOUNT_REGISTRATION}}
 		return
 	case c.Live() != nil && c.Phase == payment.Unpaid: // canceled, and not yet certain
 		p.View = proto.View_WAITING
@@ -288,13 +288,44 @@ func (j *Journey) claim(v *visit, s *Screen, content *message.Content, c *paymen
 		p.Documents = append(p.Documents, &proto.DocumentLink{Name: receiptName, Title: say(v.Lang, "電子領収書（返金後）", "Receipt after the refund")})
 	}
 	// Nothing can be paid here, and nothing was, or it went back: say how it stands.
-	p.Rows = append([]*proto.Row{{
-		Item: say(v.Lang, "お支払い状況", "Payment"), Value: payment.PayerLabel(c.PhaseAt(now), v.Lang),
-	}}, p.Rows...)
+	stands := []*proto.Row{{Item: say(v.Lang, "お支払い状況", "Payment"), Value: payment.PayerLabel(c.PhaseAt(now), v.Lang)}}
+	if c.Phase == payment.PartlyPaid {
+		stands = append(stands, &proto.Row{Item: say(v.Lang, "ご入金済み", "Paid so far"), Value: yen(v.Lang, c.Received)},
+			&proto.Row{Item: say(v.Lang, "残りのお支払い金額", "Still to pay"), Value: yen(v.Lang, c.Amount-c.Received)})
+	}
+	p.Rows = append(stands, p.Rows...)
+}
+
+// voucher shows what is paid with; false: there is nothing to show. a may be nil.
+func (j *Journey) voucher(v *visit, p *proto.Page, content *message.Content, c *payment.State, a *payment.Attempt) bool {
+	if a == nil {
+		return false
+	}
+	if p.Voucher = payment.VoucherOf(a); p.Voucher == nil {
+		return false
+	}
+	overdue := j.Now().After(c.Due)
+	p.View, p.ExpiredPayment = proto.View_VOUCHER, overdue
+	if overdue {
+		return true
+	}
+	if payment.Printable(p.Voucher) {
+		p.Documents = append(p.Documents, &proto.DocumentLink{Name: sheetName, Title: say(v.Lang, "お支払いシート（印刷用）", "Payment sheet to print")})
+	}
+	p.Mail = j.mailOffer(v, content, c)
+	return true
+}
+
+func yen(lang string, n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return say(lang, s+"円", "¥"+s)
 }
 
 func (j *Journey) claimOf(c *payment.State, a *payment.Attempt, lang string) *proto.Claim {
-	out := &proto.Claim{Number: c.Number, Yen: c.Amount, TaxYen: c.Tax, Due: timestamppb.New(c.Due)}
+	out := &proto.Claim{Number: c.Number, Yen: c.Amount, TaxYen: c.Tax, Due: timestamppb.New(c.Due), ReceivedYen: c.Received - c.Refunded}
 	out.Lines, out.Taxes = payment.LineItems(c.Content.Lines), payment.RateTotals(c.Content.Lines, c.Tax)
 	if a == nil {
 		return out
@@ -318,7 +349,7 @@ func (j *Journey) methods(v *visit, content *message.Content, c *payment.State) 
 		if len(content.Methods) > 0 && !slices.Contains(content.Methods, m.Code) {
 			continue
 		}
-		choice := &proto.MethodChoice{Code: m.Code, Label: say(v.Lang, m.LabelJa, m.LabelEn), Redirect: m.Redirect}
+		choice := &proto.MethodChoice{Code: m.Code, Label: say(v.Lang, m.LabelJa, m.LabelEn), Redirect: m.Redirect, Kind: m.Kind}
 		if m.Kind == proto.MethodKind_KONBINI_NUMBER {
 			choice.Stores = m.Stores // a barcode is taken everywhere
 		}
@@ -409,12 +440,6 @@ func (j *Journey) Document(ctx context.Context, v *Visit, name string) (pdf []by
 	return nil, "", none
 }
 
-// printable reports whether a payment sheet can be made of a voucher: of a barcode, or one number for stores. Accounts, Pay-easy
-// and numbers that differ by store have none.
-func printable(v *proto.Voucher) bool {
-	return v.Barcode != "" || v.PaymentNumber != "" && v.Institution == "" && v.Account == nil
-}
-
 // sheet is what the claim is paid with now, to print: there as long as the page shows it.
 func (j *Journey) sheet(ctx context.Context, in *visit) (pdf []byte, filename string, err error) {
 	c, err := j.Claims.Claim(ctx, tenant.Only(in.t.ID), in.state.Head.Claim)
@@ -426,7 +451,7 @@ func (j *Journey) sheet(ctx context.Context, in *visit) (pdf []byte, filename st
 	}
 	a := c.Current()
 	voucher := payment.VoucherOf(a)
-	if voucher == nil || !printable(voucher) {
+	if voucher == nil || !payment.Printable(voucher) {
 		return nil, "", fmt.Errorf("payment sheet: %w", store.ErrNotFound)
 	}
 	title := ""

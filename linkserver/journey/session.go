@@ -31,6 +31,8 @@ const (
 	NoteUnavailable // nothing was done: try again
 	NoteUnreadable  // what was typed is not in its form; of the questions, Unreadable says which
 	NotePromised    // what was said of the payment is on record
+	NoteMailed      // a mail with the number was asked for
+	NoteNoAddress   // what was typed is no e-mail address
 )
 
 // A session ends when it was idle for so long, and in any case when it is so old.

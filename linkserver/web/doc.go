@@ -1,8 +1,8 @@
 // Package web serves links to recipients, and webhooks to payment agents: the one listener that strangers reach.
 //
 //	GET, HEAD /a/{token}                     what the link shows to this browser
-//	POST      /a/{token}/{step}              open, identify, code, resend, answer, checkout, pay, cancel, state, redirect,
-//	                                         stranger
+//	POST      /a/{token}/{step}              open, identify, code, resend, again, answer, checkout, pay, cancel, state, redirect,
+//	                                         promise, mail, stranger
 //	GET       /a/{token}/stranger            お心当たりのない方: what the step of that name would do
 //	GET       /a/{token}/return              back from an agent's page: a button, for the browser that left
 //	GET       /a/{token}/documents/{name}    a PDF, for a session that got in
@@ -11,8 +11,9 @@
 //	GET       /robots.txt                    nothing else is for robots
 //
 // ("a" stands for any one lower-case letter.) A POST does one step of linkserver/journey and answers 303 to the link, so
-// that what is seen is always the answer to a GET and a reload repeats nothing. There is no script: the page of a payment
-// that is received and not yet confirmed asks for itself again by the header Refresh, until its session was idle for too
+// that what is seen is always the answer to a GET and a reload repeats nothing. There is one script,
+// the host's own (wait.go), on pages that wait for news of a payment: every three minutes it asks how the payment stands, as its
+// button does, and exchanges what is shown where that has changed, without moving the focus, until the session was idle for too
 // long.
 //
 // A browser is known by a cookie for each link (cookie.go): the session, sealed with AES-GCM, HttpOnly, SameSite=Lax, with

@@ -41,7 +41,13 @@ func TestPayerSaysHowThePaymentStands(t *testing.T) {
 	require.Contains(t, b.shown.body, "/checkout", "one can pay all the same")
 
 	other := w.send(draft{claim: bill(w, "P-2")})
-	require.NotContains(t, w.opened(other).shown.body, "/promise", "only a reminder asks")
+	require.NotContains(t, w.opened(other).shown.body, "/promise", "only a reminder asks by itself")
+	asked := w.send(draft{claim: bill(w, "P-3"), promises: true})
+	b = w.opened(asked)
+	b.submit("promise", url.Values{"promise": {"tomorrow"}})
+	require.Contains(t, b.shown.body, "までにお支払いいただけるとのお申し出を承りました")
+	require.Equal(t, message.PromisePay, w.state(asked).Promise.Word, "where the sender wants it any page asks")
+	require.NotContains(t, w.opened(w.send(draft{promises: true})).shown.body, "/promise", "there is nothing to pay")
 }
 
 // TestFollowUpAsksWhatTheFirstMessageAsked: its link is new, the expected answers are those of the first.

@@ -54,10 +54,18 @@ func (s *Server) draw(ctx *fasthttp.RequestCtx, screen *journey.Screen, status i
 	if screen.Agent != "" {
 		action += " " + screen.Agent
 	}
+	script := ""
+	if screen.Reload > 0 {
+		script = "; script-src '" + waitHash + "'; connect-src 'self'"
+	}
 	ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'; style-src "+style+"; img-src 'self' data:; form-action "+action+
-		"; base-uri 'none'; frame-ancestors 'none'")
+		"; base-uri 'none'; frame-ancestors 'none'"+script)
 	ctx.SetContentType("text/html; charset=utf-8")
 	ctx.SetStatusCode(status)
 	body := ctx.Response.SwapBody(nil) // memory of an earlier answer
-	ctx.Response.SwapBody(html.Append(body[:0], link, form))
+	body = html.Append(body[:0], link, form)
+	if script != "" {
+		body = withWait(body)
+	}
+	ctx.Response.SwapBody(body)
 }

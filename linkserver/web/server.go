@@ -297,9 +297,6 @@ func (s *Server) visit(ctx *fasthttp.RequestCtx, c client, p place) {
 		if !known || !ctx.QueryArgs().Has("reload") {
 			s.keep(ctx, c, session)
 		}
-		if screen.Reload > 0 {
-			ctx.Response.Header.Set("Refresh", fmt.Sprintf("%d; url=/%s?reload", int(screen.Reload.Seconds()), l.Token))
-		}
 		s.show(ctx, v, screen, 0)
 	}
 }
@@ -343,6 +340,11 @@ func (s *Server) step(ctx *fasthttp.RequestCtx, work context.Context, c client, 
 		return
 	case err != nil:
 		s.failed(ctx, v, name, err)
+		return
+	}
+	if name == "state" && ctx.QueryArgs().Has("reload") { // the page's own doing: see visit
+		ctx.Response.Header.Set("Location", "/"+v.Link.Token+"?reload")
+		s.bare(ctx, fasthttp.StatusSeeOther)
 		return
 	}
 	s.keep(ctx, c, v.Session)
@@ -399,6 +401,8 @@ func (s *Server) act(work context.Context, v *journey.Visit, name string, args *
 		return j.Promise(work, v, one("promise"))
 	case strangerStep:
 		return j.Disown(work, v)
+	case "mail":
+		return j.Mail(work, v, one("address"))
 	case "state":
 		return j.State(work, v)
 	case "cancel":
@@ -438,6 +442,7 @@ func (s *Server) show(ctx *fasthttp.RequestCtx, v *journey.Visit, screen *journe
 			status = fasthttp.StatusOK
 		}
 	}
+
 	form := ""
 	if v.Session.Token != "" {
 		form = s.seal.formToken(v.Session)

@@ -427,58 +427,6 @@ func TestSessionEnds(t *testing.T) {
 	require.Contains(t, b.shown.body, `/open">`, "when it was idle")
 }
 
-func TestPageOfAPaymentReloadsItselfUntilTheSessionEnds(t *testing.T) {
-	w := newWorld(t, DefaultConfig())
-	m := w.send(draft{items: questions, claim: bill(w, "A-1"), page: message.Page{Title: "水道料金のお知らせ"}})
-	b := w.opened(m)
-	b.submit("identify", rightAnswers())
-	require.Empty(t, b.shown.header.Get("Refresh"))
-	b.submit("checkout", url.Values{"method": {"konbini_number"}})
-	b.submit("pay", url.Values{"method": {"konbini_number"}, "store": {"cvs1"}})
-	require.Empty(t, b.shown.header.Get("Refresh"), "a number to pay with stays on the screen")
-
-	w.modules.pay(w, proto.PaymentState_PROVISIONAL)
-	w.pass(2 * time.Minute)
-	b.submit("state", nil)
-	require.Contains(t, b.shown.body, "お支払情報（受付）")
-	again := w.path(m) + "?reload"
-	require.Equal(t, "180; url="+again, b.shown.header.Get("Refresh"))
-	for range 9 {
-		w.pass(3 * time.Minute)
-		b.get(again)
-		require.Contains(t, b.shown.body, "お支払情報（受付）")
-		require.NotEmpty(t, b.shown.header.Get("Refresh"))
-	}
-	w.pass(3 * time.Minute)
-	b.get(again)
-	require.Contains(t, b.shown.body, `/open">`, "reloading is not using it")
-	require.Empty(t, b.shown.header.Get("Refresh"))
-
-	b.submit("open", nil)
-	b.submit("identify", rightAnswers())
-	w.modules.pay(w, proto.PaymentState_CONFIRMED)
-	b.submit("state", nil)
-	require.Contains(t, b.shown.body, "お支払情報（確定）")
-	require.Empty(t, b.shown.header.Get("Refresh"), "it is final")
-}
-
-func TestReloadWaitsForAnswersThatAreBeingTyped(t *testing.T) {
-	w := newWorld(t, DefaultConfig())
-	m := w.send(draft{items: questions, claim: bill(w, "A-1"), page: message.Page{Title: "水道料金のお知らせ", Survey: survey}})
-	b := w.opened(m)
-	b.submit("identify", rightAnswers())
-	b.submit("checkout", url.Values{"method": {"konbini_number"}})
-	b.submit("pay", url.Values{"method": {"konbini_number"}, "store": {"cvs1"}})
-	w.modules.pay(w, proto.PaymentState_PROVISIONAL)
-	w.pass(2 * time.Minute)
-	b.submit("state", nil)
-	require.Contains(t, b.shown.body, "お支払情報（受付）")
-	require.Empty(t, b.shown.header.Get("Refresh"))
-	b.submit("answer", url.Values{"q0": {"応募する"}, "q1": {"時給"}})
-	b.get(w.path(m))
-	require.NotEmpty(t, b.shown.header.Get("Refresh"))
-}
-
 func (w *world) revoke(m *sent) {
 	w.commit(store.Tx{{Ref: m.ref, Expect: store.Any, Events: []store.NewEvent{{Type: byte(message.Revoked), At: w.now(), Data: message.Encode(message.Act{By: "user:a"})}}}})
 }

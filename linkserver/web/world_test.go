@@ -30,8 +30,10 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/kakitome/kakitome/engine/document"
+	"github.com/kakitome/kakitome/engine/email"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/inbound/donotsend"
+	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/payment"
@@ -56,7 +58,9 @@ type modules struct {
 	payments map[string]*proto.Payment
 	returns  map[string]string // attempt → return URL
 	voucher  *proto.Voucher    // that Create gives; nil: a number
-	away     bool              // the page of who identifies cannot be reached
+	payers   []string          // that Create was told
+	gets     int
+	away     bool // the page of who identifies cannot be reached
 	finished []*proto.FinishRequest
 }
 
@@ -108,6 +112,11 @@ func (m *modules) Describe(name string) (*proto.DescribeResponse, bool) {
 		return &proto.DescribeResponse{PaymentMethods: []*proto.PaymentMethod{
 			{Code: "konbini_number", Kind: proto.MethodKind_KONBINI_NUMBER, LabelJa: "コンビニ（番号）", LabelEn: "Store", Stores: []*proto.Store{{Code: "cvs1", LabelJa: "〇〇マート", LabelEn: "Mart"}}, CancelBlocksPayment: true},
 			{Code: "card", Kind: proto.MethodKind_CARD, LabelJa: "クレジットカード", LabelEn: "Card", Redirect: true, CancelBlocksPayment: true},
+			{Code: "transfer", Kind: proto.MethodKind_BANK_TRANSFER, LabelJa: "銀行振込", LabelEn: "Transfer"},
+			{Code: "payer_number", Kind: proto.MethodKind_PAYER_NUMBER, LabelJa: "お客様専用番号", LabelEn: "Own number", CancelBlocksPayment: true},
+			{Code: "pay_easy", Kind: proto.MethodKind_PAY_EASY, LabelJa: "ペイジー", LabelEn: "Pay-easy", CancelBlocksPayment: true},
+			{Code: "wallet", Kind: proto.MethodKind_WALLET, LabelJa: "ウォレット", LabelEn: "Wallet", Redirect: true, CancelBlocksPayment: true},
+			{Code: "account", Kind: proto.MethodKind_ACCOUNT_REGISTRATION, LabelJa: "口座振替のお申し込み", LabelEn: "Direct debit", Redirect: true, CancelBlocksPayment: true},
 		}}, true
 	}
 	return nil, false
@@ -151,7 +160,8 @@ func (m *modules) Create(_ context.Context, in *proto.CreateRequest) (*proto.Cre
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := &proto.Payment{AttemptId: in.AttemptId, AgentPaymentId: "20261122000000001", ReceiptNumber: "26112200000001", Yen: in.Yen}
-	if in.Method == "card" {
+	m.payers = append(m.payers, in.Payer)
+	if in.Method == "card" || in.Method == "wallet" || in.Method == "account" {
 		p.State, p.RedirectUrl = proto.PaymentState_REQUIRES_ACTION, "https://pay.example.jp/p/"+in.AttemptId
 	} else {
 		p.State, p.Voucher = proto.PaymentState_AWAITING, &proto.Voucher{PaymentNumber: "9988776655", ConfirmationNumber: "4321"}
@@ -166,6 +176,7 @@ func (m *modules) Create(_ context.Context, in *proto.CreateRequest) (*proto.Cre
 func (m *modules) Get(_ context.Context, in *proto.GetRequest) (*proto.GetResponse, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.gets++
 	if p, ok := m.payments[in.AttemptId]; ok {
 		return &proto.GetResponse{Payment: pb.CloneOf(p)}, nil
 	}
@@ -240,6 +251,7 @@ type world struct {
 	payments *payment.Payments
 	docs     *document.Documents
 	stops    *donotsend.List
+	mails    *email.Emails
 	modules  *modules
 	out      *outbox
 	log      *bytes.Buffer
@@ -328,13 +340,17 @@ func newWorld(t testing.TB, config Config) *world {
 	})
 	w.must(err)
 	pages := page.New(page.Options{Renders: w.modules, Log: log, Now: w.now, Timeout: 10 * time.Second})
+	relay := email.DefaultConfig()
+	relay.Relay, relay.TLS, relay.From = "127.0.0.1:1", email.NoTLS, "no-reply@kk.example.jp" // nobody runs: what is asked for waits
+	w.mails, err = email.New(email.Options{Config: relay, Store: w.store, Directory: w.tenants.Now, Claims: w.payments, Sheets: pages, Log: log, Now: w.now})
+	w.must(err)
 	secret := make([]byte, 32)
 	rand.Read(secret)
 	w.server, err = New(Options{
 		Config: config, Pages: pages, Webhooks: w.payments, SessionKey: secret, Log: log, Now: w.now,
 		Journey: journey.New(journey.Options{
 			Store: w.store, Directory: w.tenants.Now, Links: w.links, Identity: w.identity, Claims: w.payments,
-			Documents: w.docs, DoNotSend: w.stops, Pages: pages, LinkHost: "sms.example.jp", Log: log, Now: w.now,
+			Documents: w.docs, DoNotSend: w.stops, Pages: pages, Mails: w.mails, LinkHost: "sms.example.jp", Log: log, Now: w.now,
 		}),
 	})
 	w.must(err)
@@ -359,6 +375,9 @@ type draft struct {
 	parts   int
 	class   message.Class // default notice
 	after   *sent         // follows it up, with its questions
+
+	promises         bool
+	email, reference string
 }
 
 type sent struct {
@@ -404,7 +423,7 @@ func (w *world) send(d draft) *sent {
 	h := &message.Head{
 		V: 1, No: w.store.NextNo(now), Class: d.class, Parts: d.parts, Masked: "080-****-9008", Token: token, URL: w.base + "/" + token,
 		LinkExpires: now.Add(d.expires), StateUntil: now.Add(d.until), Answers: answers[0], Code: d.code, Survey: d.page.Survey != nil,
-		SMS: seal("sms", message.SMS{Number: ownNumber, Text: "x"}), Page: seal("page", message.Content{Page: d.page}),
+		SMS: seal("sms", message.SMS{Number: ownNumber, Text: "x", Reference: d.reference}), Page: seal("page", message.Content{Page: d.page, Promises: d.promises, Email: d.email}),
 	}
 	if d.after != nil {
 		h.Resends, h.Answers, h.Answering = d.after.ref.ID, d.after.head.Answers, d.after.ref.ID
@@ -417,8 +436,11 @@ func (w *world) send(d draft) *sent {
 		h.Claim = planned.ID
 		tx = append(tx, planned.Changes...)
 	}
+	terms, err := intake.Filter{Reference: d.reference}.Terms(w.store, "water")
+	w.must(err)
 	tx = append(tx, store.Change{
-		Ref: ref, Events: []store.NewEvent{{Type: byte(message.Accepted), At: now, Data: message.Encode(h)}},
+		Terms: terms,
+		Ref:   ref, Events: []store.NewEvent{{Type: byte(message.Accepted), At: now, Data: message.Encode(h)}},
 		Names: []store.Name{{Space: store.ByToken, Key: token, Exclusive: true}},
 	})
 	w.commit(tx)

@@ -241,6 +241,7 @@ const (
 	PaymentState_FAILED                    PaymentState = 5
 	PaymentState_CANCELED                  PaymentState = 6
 	PaymentState_EXPIRED                   PaymentState = 7
+	PaymentState_REGISTERED                PaymentState = 8 // ACCOUNT_REGISTRATION: the account is registered; no money moved
 )
 
 // Enum value maps for PaymentState.
@@ -254,6 +255,7 @@ var (
 		5: "FAILED",
 		6: "CANCELED",
 		7: "EXPIRED",
+		8: "REGISTERED",
 	}
 	PaymentState_value = map[string]int32{
 		"PAYMENT_STATE_UNSPECIFIED": 0,
@@ -264,6 +266,7 @@ var (
 		"FAILED":                    5,
 		"CANCELED":                  6,
 		"EXPIRED":                   7,
+		"REGISTERED":                8,
 	}
 )
 
@@ -318,6 +321,7 @@ const (
 	View_STRANGER         View = 17 // お心当たりのない方: what happens, and one button: a form to __LINK__/stranger
 	View_STOPPED          View = 18 // whoever has the link said that it is for somebody else: nothing more is shown or sent
 	View_ABOUT            View = 19 // how this sender's messages are told from others': title, lead, rows, closing; nobody's in particular, no form
+	View_REGISTERED_VIEW  View = 20 // the account for direct debit is registered; nothing was paid
 )
 
 // Enum value maps for View.
@@ -343,6 +347,7 @@ var (
 		17: "STRANGER",
 		18: "STOPPED",
 		19: "ABOUT",
+		20: "REGISTERED_VIEW",
 	}
 	View_value = map[string]int32{
 		"VIEW_UNSPECIFIED": 0,
@@ -365,6 +370,7 @@ var (
 		"STRANGER":         17,
 		"STOPPED":          18,
 		"ABOUT":            19,
+		"REGISTERED_VIEW":  20,
 	}
 )
 
@@ -2497,6 +2503,7 @@ type CreateRequest struct {
 	ReturnUrl     string                 `protobuf:"bytes,11,opt,name=return_url,json=returnUrl,proto3" json:"return_url,omitempty"`    // where the agent sends the browser back; GET, shows a button
 	WebhookUrl    string                 `protobuf:"bytes,12,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"` // where the agent tells the host
 	Place         string                 `protobuf:"bytes,13,opt,name=place,proto3" json:"place,omitempty"`                             // of the method's pool; agent_payment_id of the answer is what reports name it by
+	Payer         string                 `protobuf:"bytes,14,opt,name=payer,proto3" json:"payer,omitempty"`                             // PAYER_NUMBER: who pays, the same opaque key for all claims of one payer of a tenant, at most 64 ASCII bytes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2618,6 +2625,13 @@ func (x *CreateRequest) GetWebhookUrl() string {
 func (x *CreateRequest) GetPlace() string {
 	if x != nil {
 		return x.Place
+	}
+	return ""
+}
+
+func (x *CreateRequest) GetPayer() string {
+	if x != nil {
+		return x.Payer
 	}
 	return ""
 }
@@ -4417,6 +4431,7 @@ type MethodChoice struct {
 	Label         string                 `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
 	Redirect      bool                   `protobuf:"varint,4,opt,name=redirect,proto3" json:"redirect,omitempty"`
 	Stores        []*Store               `protobuf:"bytes,5,rep,name=stores,proto3" json:"stores,omitempty"`
+	Kind          MethodKind             `protobuf:"varint,6,opt,name=kind,proto3,enum=kakitome.plugin.v0.MethodKind" json:"kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4479,6 +4494,13 @@ func (x *MethodChoice) GetStores() []*Store {
 	return nil
 }
 
+func (x *MethodChoice) GetKind() MethodKind {
+	if x != nil {
+		return x.Kind
+	}
+	return MethodKind_METHOD_KIND_UNSPECIFIED
+}
+
 type Claim struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Number        string                 `protobuf:"bytes,1,opt,name=number,proto3" json:"number,omitempty"`
@@ -4490,7 +4512,7 @@ type Claim struct {
 	PaidAt        *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=paid_at,json=paidAt,proto3" json:"paid_at,omitempty"`
 	ReceiptNumber string                 `protobuf:"bytes,8,opt,name=receipt_number,json=receiptNumber,proto3" json:"receipt_number,omitempty"`
 	Taxes         []*RateTotal           `protobuf:"bytes,9,rep,name=taxes,proto3" json:"taxes,omitempty"`                                  // the highest rate first; empty: the lines state no rates
-	ReceivedYen   int64                  `protobuf:"varint,10,opt,name=received_yen,json=receivedYen,proto3" json:"received_yen,omitempty"` // VOUCHER: what has come of it by transfers; the rest is still to be paid
+	ReceivedYen   int64                  `protobuf:"varint,10,opt,name=received_yen,json=receivedYen,proto3" json:"received_yen,omitempty"` // what came in so far; VOUCHER: less than yen, the rest is still to be paid; CONFIRMED_VIEW: more than yen was paid too much
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4658,8 +4680,8 @@ func (x *RateTotal) GetTaxYen() int64 {
 
 // Page is the whole model of one view. It holds nothing of one request: the renderer writes the placeholders
 // __LINK__ (the link's own path, "/a/xxxxxxxxxx") and __FORM__ (the form token) literally and the host fills them.
-// Forms are POST to __LINK__/open, /identify, /code, /resend, /again, /answer, /checkout, /pay, /cancel, /state, /redirect, /promise or /stranger, with a
-// hidden input "form" of value __FORM__. Links of the page's own go to __LINK__, __LINK__?lang=ja, __LINK__?lang=en,
+// Forms are POST to __LINK__/open, /identify, /code, /resend, /again, /answer, /checkout, /pay, /cancel, /state, /redirect, /promise, /mail or
+// /stranger, with a hidden input "form" of value __FORM__. Links of the page's own go to __LINK__, __LINK__?lang=ja, __LINK__?lang=en,
 // __LINK__/stranger and __LINK__/documents/{name}, and to about. No script, no foreign resource; styles in one <style> element.
 type Page struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
@@ -4696,6 +4718,7 @@ type Page struct {
 	Promise         *Promise               `protobuf:"bytes,40,opt,name=promise,proto3" json:"promise,omitempty"`                                           // INFO: what the payer may say, or said, of the payment; none: nothing is asked
 	MayDisown       bool                   `protobuf:"varint,41,opt,name=may_disown,json=mayDisown,proto3" json:"may_disown,omitempty"`                     // LANDING, IDENTIFY, CODE, LOCKED, EXPIRED_VIEW, INFO: a link to __LINK__/stranger must be there
 	About           string                 `protobuf:"bytes,42,opt,name=about,proto3" json:"about,omitempty"`                                               // path of the sender's ABOUT page, for a link ("/s/mizu"); empty: there is none
+	Mail            *MailOffer             `protobuf:"bytes,45,opt,name=mail,proto3" json:"mail,omitempty"`                                                 // VOUCHER: its numbers can be sent by e-mail; none: not offered
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -4961,6 +4984,98 @@ func (x *Page) GetAbout() string {
 	return ""
 }
 
+func (x *Page) GetMail() *MailOffer {
+	if x != nil {
+		return x.Mail
+	}
+	return nil
+}
+
+// MailOffer is a form to __LINK__/mail with a control "address", which may stay empty where known is given.
+type MailOffer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Known         string                 `protobuf:"bytes,1,opt,name=known,proto3" json:"known,omitempty"`                     // an address that the sender gave, masked; empty: none
+	Sent          string                 `protobuf:"bytes,2,opt,name=sent,proto3" json:"sent,omitempty"`                       // to where it was sent last, masked; empty: not yet
+	SentNow       bool                   `protobuf:"varint,3,opt,name=sent_now,json=sentNow,proto3" json:"sent_now,omitempty"` // it was asked for just now
+	Wrong         bool                   `protobuf:"varint,4,opt,name=wrong,proto3" json:"wrong,omitempty"`                    // what was typed is no e-mail address
+	UsedUp        bool                   `protobuf:"varint,5,opt,name=used_up,json=usedUp,proto3" json:"used_up,omitempty"`    // it was sent as often as it may be today: there is no form
+	Failed        bool                   `protobuf:"varint,6,opt,name=failed,proto3" json:"failed,omitempty"`                  // the last one could not be delivered
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MailOffer) Reset() {
+	*x = MailOffer{}
+	mi := &file_kakitome_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MailOffer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MailOffer) ProtoMessage() {}
+
+func (x *MailOffer) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MailOffer.ProtoReflect.Descriptor instead.
+func (*MailOffer) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *MailOffer) GetKnown() string {
+	if x != nil {
+		return x.Known
+	}
+	return ""
+}
+
+func (x *MailOffer) GetSent() string {
+	if x != nil {
+		return x.Sent
+	}
+	return ""
+}
+
+func (x *MailOffer) GetSentNow() bool {
+	if x != nil {
+		return x.SentNow
+	}
+	return false
+}
+
+func (x *MailOffer) GetWrong() bool {
+	if x != nil {
+		return x.Wrong
+	}
+	return false
+}
+
+func (x *MailOffer) GetUsedUp() bool {
+	if x != nil {
+		return x.UsedUp
+	}
+	return false
+}
+
+func (x *MailOffer) GetFailed() bool {
+	if x != nil {
+		return x.Failed
+	}
+	return false
+}
+
 // Promise is offered as POST __LINK__/promise with a control "promise" of value paid, tomorrow or day_after.
 type Promise struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -4973,7 +5088,7 @@ type Promise struct {
 
 func (x *Promise) Reset() {
 	*x = Promise{}
-	mi := &file_kakitome_proto_msgTypes[57]
+	mi := &file_kakitome_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4985,7 +5100,7 @@ func (x *Promise) String() string {
 func (*Promise) ProtoMessage() {}
 
 func (x *Promise) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[57]
+	mi := &file_kakitome_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4998,7 +5113,7 @@ func (x *Promise) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Promise.ProtoReflect.Descriptor instead.
 func (*Promise) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{57}
+	return file_kakitome_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Promise) GetWord() string {
@@ -5032,7 +5147,7 @@ type RenderPageRequest struct {
 
 func (x *RenderPageRequest) Reset() {
 	*x = RenderPageRequest{}
-	mi := &file_kakitome_proto_msgTypes[58]
+	mi := &file_kakitome_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5044,7 +5159,7 @@ func (x *RenderPageRequest) String() string {
 func (*RenderPageRequest) ProtoMessage() {}
 
 func (x *RenderPageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[58]
+	mi := &file_kakitome_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5057,7 +5172,7 @@ func (x *RenderPageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderPageRequest.ProtoReflect.Descriptor instead.
 func (*RenderPageRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{58}
+	return file_kakitome_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *RenderPageRequest) GetCall() *Call {
@@ -5084,7 +5199,7 @@ type RenderPageResponse struct {
 
 func (x *RenderPageResponse) Reset() {
 	*x = RenderPageResponse{}
-	mi := &file_kakitome_proto_msgTypes[59]
+	mi := &file_kakitome_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5096,7 +5211,7 @@ func (x *RenderPageResponse) String() string {
 func (*RenderPageResponse) ProtoMessage() {}
 
 func (x *RenderPageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[59]
+	mi := &file_kakitome_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5109,7 +5224,7 @@ func (x *RenderPageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderPageResponse.ProtoReflect.Descriptor instead.
 func (*RenderPageResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{59}
+	return file_kakitome_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *RenderPageResponse) GetHtml() []byte {
@@ -5138,7 +5253,7 @@ type Issuer struct {
 
 func (x *Issuer) Reset() {
 	*x = Issuer{}
-	mi := &file_kakitome_proto_msgTypes[60]
+	mi := &file_kakitome_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5150,7 +5265,7 @@ func (x *Issuer) String() string {
 func (*Issuer) ProtoMessage() {}
 
 func (x *Issuer) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[60]
+	mi := &file_kakitome_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5163,7 +5278,7 @@ func (x *Issuer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Issuer.ProtoReflect.Descriptor instead.
 func (*Issuer) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{60}
+	return file_kakitome_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Issuer) GetName() string {
@@ -5213,7 +5328,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_kakitome_proto_msgTypes[61]
+	mi := &file_kakitome_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5225,7 +5340,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[61]
+	mi := &file_kakitome_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5238,7 +5353,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{61}
+	return file_kakitome_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Receipt) GetNumber() string {
@@ -5332,7 +5447,7 @@ type ReceiptRefund struct {
 
 func (x *ReceiptRefund) Reset() {
 	*x = ReceiptRefund{}
-	mi := &file_kakitome_proto_msgTypes[62]
+	mi := &file_kakitome_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5344,7 +5459,7 @@ func (x *ReceiptRefund) String() string {
 func (*ReceiptRefund) ProtoMessage() {}
 
 func (x *ReceiptRefund) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[62]
+	mi := &file_kakitome_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5357,7 +5472,7 @@ func (x *ReceiptRefund) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptRefund.ProtoReflect.Descriptor instead.
 func (*ReceiptRefund) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{62}
+	return file_kakitome_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ReceiptRefund) GetYen() int64 {
@@ -5409,7 +5524,7 @@ type CertificateStep struct {
 
 func (x *CertificateStep) Reset() {
 	*x = CertificateStep{}
-	mi := &file_kakitome_proto_msgTypes[63]
+	mi := &file_kakitome_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5421,7 +5536,7 @@ func (x *CertificateStep) String() string {
 func (*CertificateStep) ProtoMessage() {}
 
 func (x *CertificateStep) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[63]
+	mi := &file_kakitome_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5434,7 +5549,7 @@ func (x *CertificateStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateStep.ProtoReflect.Descriptor instead.
 func (*CertificateStep) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{63}
+	return file_kakitome_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *CertificateStep) GetNumber() uint32 {
@@ -5483,7 +5598,7 @@ type CertificatePart struct {
 
 func (x *CertificatePart) Reset() {
 	*x = CertificatePart{}
-	mi := &file_kakitome_proto_msgTypes[64]
+	mi := &file_kakitome_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5495,7 +5610,7 @@ func (x *CertificatePart) String() string {
 func (*CertificatePart) ProtoMessage() {}
 
 func (x *CertificatePart) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[64]
+	mi := &file_kakitome_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5508,7 +5623,7 @@ func (x *CertificatePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificatePart.ProtoReflect.Descriptor instead.
 func (*CertificatePart) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{64}
+	return file_kakitome_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *CertificatePart) GetTitle() string {
@@ -5538,7 +5653,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_kakitome_proto_msgTypes[65]
+	mi := &file_kakitome_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5550,7 +5665,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[65]
+	mi := &file_kakitome_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5563,7 +5678,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{65}
+	return file_kakitome_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *Certificate) GetProvisional() bool {
@@ -5615,7 +5730,7 @@ type Document struct {
 
 func (x *Document) Reset() {
 	*x = Document{}
-	mi := &file_kakitome_proto_msgTypes[66]
+	mi := &file_kakitome_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5627,7 +5742,7 @@ func (x *Document) String() string {
 func (*Document) ProtoMessage() {}
 
 func (x *Document) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[66]
+	mi := &file_kakitome_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5640,7 +5755,7 @@ func (x *Document) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Document.ProtoReflect.Descriptor instead.
 func (*Document) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{66}
+	return file_kakitome_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *Document) GetKind() DocumentKind {
@@ -5744,7 +5859,7 @@ type RenderDocumentRequest struct {
 
 func (x *RenderDocumentRequest) Reset() {
 	*x = RenderDocumentRequest{}
-	mi := &file_kakitome_proto_msgTypes[67]
+	mi := &file_kakitome_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5756,7 +5871,7 @@ func (x *RenderDocumentRequest) String() string {
 func (*RenderDocumentRequest) ProtoMessage() {}
 
 func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[67]
+	mi := &file_kakitome_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5769,7 +5884,7 @@ func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentRequest.ProtoReflect.Descriptor instead.
 func (*RenderDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{67}
+	return file_kakitome_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *RenderDocumentRequest) GetCall() *Call {
@@ -5796,7 +5911,7 @@ type RenderDocumentResponse struct {
 
 func (x *RenderDocumentResponse) Reset() {
 	*x = RenderDocumentResponse{}
-	mi := &file_kakitome_proto_msgTypes[68]
+	mi := &file_kakitome_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5808,7 +5923,7 @@ func (x *RenderDocumentResponse) String() string {
 func (*RenderDocumentResponse) ProtoMessage() {}
 
 func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[68]
+	mi := &file_kakitome_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5821,7 +5936,7 @@ func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentResponse.ProtoReflect.Descriptor instead.
 func (*RenderDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{68}
+	return file_kakitome_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *RenderDocumentResponse) GetPdf() []byte {
@@ -5850,7 +5965,7 @@ type NumberQuery struct {
 
 func (x *NumberQuery) Reset() {
 	*x = NumberQuery{}
-	mi := &file_kakitome_proto_msgTypes[69]
+	mi := &file_kakitome_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5862,7 +5977,7 @@ func (x *NumberQuery) String() string {
 func (*NumberQuery) ProtoMessage() {}
 
 func (x *NumberQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[69]
+	mi := &file_kakitome_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5875,7 +5990,7 @@ func (x *NumberQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberQuery.ProtoReflect.Descriptor instead.
 func (*NumberQuery) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{69}
+	return file_kakitome_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *NumberQuery) GetNumber() string {
@@ -5906,7 +6021,7 @@ type NumberResult struct {
 
 func (x *NumberResult) Reset() {
 	*x = NumberResult{}
-	mi := &file_kakitome_proto_msgTypes[70]
+	mi := &file_kakitome_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5918,7 +6033,7 @@ func (x *NumberResult) String() string {
 func (*NumberResult) ProtoMessage() {}
 
 func (x *NumberResult) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[70]
+	mi := &file_kakitome_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5931,7 +6046,7 @@ func (x *NumberResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberResult.ProtoReflect.Descriptor instead.
 func (*NumberResult) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{70}
+	return file_kakitome_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *NumberResult) GetCarrier() string {
@@ -5980,7 +6095,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_kakitome_proto_msgTypes[71]
+	mi := &file_kakitome_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5992,7 +6107,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[71]
+	mi := &file_kakitome_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6005,7 +6120,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{71}
+	return file_kakitome_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *LookupRequest) GetCall() *Call {
@@ -6032,7 +6147,7 @@ type LookupResponse struct {
 
 func (x *LookupResponse) Reset() {
 	*x = LookupResponse{}
-	mi := &file_kakitome_proto_msgTypes[72]
+	mi := &file_kakitome_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6044,7 +6159,7 @@ func (x *LookupResponse) String() string {
 func (*LookupResponse) ProtoMessage() {}
 
 func (x *LookupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[72]
+	mi := &file_kakitome_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6057,7 +6172,7 @@ func (x *LookupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupResponse.ProtoReflect.Descriptor instead.
 func (*LookupResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{72}
+	return file_kakitome_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *LookupResponse) GetResults() []*NumberResult {
@@ -6230,7 +6345,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\bquantity\x18\x02 \x01(\x03R\bquantity\x12\x19\n" +
 	"\bunit_yen\x18\x03 \x01(\x03R\aunitYen\x12\x10\n" +
 	"\x03yen\x18\x04 \x01(\x03R\x03yen\x12\x19\n" +
-	"\btax_rate\x18\x05 \x01(\rR\ataxRate\"\xb2\x03\n" +
+	"\btax_rate\x18\x05 \x01(\rR\ataxRate\"\xc8\x03\n" +
 	"\rCreateRequest\x12,\n" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12\x1d\n" +
 	"\n" +
@@ -6248,7 +6363,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"return_url\x18\v \x01(\tR\treturnUrl\x12\x1f\n" +
 	"\vwebhook_url\x18\f \x01(\tR\n" +
 	"webhookUrl\x12\x14\n" +
-	"\x05place\x18\r \x01(\tR\x05place\"\xc1\x02\n" +
+	"\x05place\x18\r \x01(\tR\x05place\x12\x14\n" +
+	"\x05payer\x18\x0e \x01(\tR\x05payer\"\xc1\x02\n" +
 	"\aVoucher\x12%\n" +
 	"\x0epayment_number\x18\x01 \x01(\tR\rpaymentNumber\x12/\n" +
 	"\x13confirmation_number\x18\x02 \x01(\tR\x12confirmationNumber\x12\x18\n" +
@@ -6404,12 +6520,13 @@ const file_kakitome_proto_rawDesc = "" +
 	"\fDocumentLink\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x14\n" +
-	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"\x87\x01\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"\xbb\x01\n" +
 	"\fMethodChoice\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x1a\n" +
 	"\bredirect\x18\x04 \x01(\bR\bredirect\x121\n" +
-	"\x06stores\x18\x05 \x03(\v2\x19.kakitome.plugin.v0.StoreR\x06stores\"\x84\x03\n" +
+	"\x06stores\x18\x05 \x03(\v2\x19.kakitome.plugin.v0.StoreR\x06stores\x122\n" +
+	"\x04kind\x18\x06 \x01(\x0e2\x1e.kakitome.plugin.v0.MethodKindR\x04kind\"\x84\x03\n" +
 	"\x05Claim\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\tR\x06number\x12\x10\n" +
 	"\x03yen\x18\x02 \x01(\x03R\x03yen\x12\x17\n" +
@@ -6425,7 +6542,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"\tRateTotal\x12\x12\n" +
 	"\x04rate\x18\x01 \x01(\rR\x04rate\x12\x10\n" +
 	"\x03yen\x18\x02 \x01(\x03R\x03yen\x12\x17\n" +
-	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\xf4\t\n" +
+	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\xa7\n" +
+	"\n" +
 	"\x04Page\x12,\n" +
 	"\x04view\x18\x01 \x01(\x0e2\x18.kakitome.plugin.v0.ViewR\x04view\x12\x12\n" +
 	"\x04lang\x18\x02 \x01(\tR\x04lang\x12/\n" +
@@ -6465,7 +6583,15 @@ const file_kakitome_proto_rawDesc = "" +
 	"\apromise\x18( \x01(\v2\x1b.kakitome.plugin.v0.PromiseR\apromise\x12\x1d\n" +
 	"\n" +
 	"may_disown\x18) \x01(\bR\tmayDisown\x12\x14\n" +
-	"\x05about\x18* \x01(\tR\x05about\"k\n" +
+	"\x05about\x18* \x01(\tR\x05about\x121\n" +
+	"\x04mail\x18- \x01(\v2\x1d.kakitome.plugin.v0.MailOfferR\x04mail\"\x97\x01\n" +
+	"\tMailOffer\x12\x14\n" +
+	"\x05known\x18\x01 \x01(\tR\x05known\x12\x12\n" +
+	"\x04sent\x18\x02 \x01(\tR\x04sent\x12\x19\n" +
+	"\bsent_now\x18\x03 \x01(\bR\asentNow\x12\x14\n" +
+	"\x05wrong\x18\x04 \x01(\bR\x05wrong\x12\x17\n" +
+	"\aused_up\x18\x05 \x01(\bR\x06usedUp\x12\x16\n" +
+	"\x06failed\x18\x06 \x01(\bR\x06failed\"k\n" +
 	"\aPromise\x12\x12\n" +
 	"\x04word\x18\x01 \x01(\tR\x04word\x12*\n" +
 	"\x02by\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02by\x12 \n" +
@@ -6590,7 +6716,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x14ACCOUNT_REGISTRATION\x10\a\x12\n" +
 	"\n" +
 	"\x06WALLET\x10\b\x12\x10\n" +
-	"\fPAYER_NUMBER\x10\t*\x97\x01\n" +
+	"\fPAYER_NUMBER\x10\t*\xa7\x01\n" +
 	"\fPaymentState\x12\x1d\n" +
 	"\x19PAYMENT_STATE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fREQUIRES_ACTION\x10\x01\x12\f\n" +
@@ -6600,7 +6726,9 @@ const file_kakitome_proto_rawDesc = "" +
 	"\n" +
 	"\x06FAILED\x10\x05\x12\f\n" +
 	"\bCANCELED\x10\x06\x12\v\n" +
-	"\aEXPIRED\x10\a*\x98\x02\n" +
+	"\aEXPIRED\x10\a\x12\x0e\n" +
+	"\n" +
+	"REGISTERED\x10\b*\xad\x02\n" +
 	"\x04View\x12\x14\n" +
 	"\x10VIEW_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aLANDING\x10\x01\x12\f\n" +
@@ -6623,7 +6751,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"\bANSWERED\x10\x10\x12\f\n" +
 	"\bSTRANGER\x10\x11\x12\v\n" +
 	"\aSTOPPED\x10\x12\x12\t\n" +
-	"\x05ABOUT\x10\x13*j\n" +
+	"\x05ABOUT\x10\x13\x12\x13\n" +
+	"\x0fREGISTERED_VIEW\x10\x14*j\n" +
 	"\fDocumentKind\x12\x1d\n" +
 	"\x19DOCUMENT_KIND_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
@@ -6682,7 +6811,7 @@ func file_kakitome_proto_rawDescGZIP() []byte {
 }
 
 var file_kakitome_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
-var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 73)
+var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 74)
 var file_kakitome_proto_goTypes = []any{
 	(ErrorClass)(0),                // 0: kakitome.plugin.v0.ErrorClass
 	(Kind)(0),                      // 1: kakitome.plugin.v0.Kind
@@ -6750,27 +6879,28 @@ var file_kakitome_proto_goTypes = []any{
 	(*Claim)(nil),                  // 63: kakitome.plugin.v0.Claim
 	(*RateTotal)(nil),              // 64: kakitome.plugin.v0.RateTotal
 	(*Page)(nil),                   // 65: kakitome.plugin.v0.Page
-	(*Promise)(nil),                // 66: kakitome.plugin.v0.Promise
-	(*RenderPageRequest)(nil),      // 67: kakitome.plugin.v0.RenderPageRequest
-	(*RenderPageResponse)(nil),     // 68: kakitome.plugin.v0.RenderPageResponse
-	(*Issuer)(nil),                 // 69: kakitome.plugin.v0.Issuer
-	(*Receipt)(nil),                // 70: kakitome.plugin.v0.Receipt
-	(*ReceiptRefund)(nil),          // 71: kakitome.plugin.v0.ReceiptRefund
-	(*CertificateStep)(nil),        // 72: kakitome.plugin.v0.CertificateStep
-	(*CertificatePart)(nil),        // 73: kakitome.plugin.v0.CertificatePart
-	(*Certificate)(nil),            // 74: kakitome.plugin.v0.Certificate
-	(*Document)(nil),               // 75: kakitome.plugin.v0.Document
-	(*RenderDocumentRequest)(nil),  // 76: kakitome.plugin.v0.RenderDocumentRequest
-	(*RenderDocumentResponse)(nil), // 77: kakitome.plugin.v0.RenderDocumentResponse
-	(*NumberQuery)(nil),            // 78: kakitome.plugin.v0.NumberQuery
-	(*NumberResult)(nil),           // 79: kakitome.plugin.v0.NumberResult
-	(*LookupRequest)(nil),          // 80: kakitome.plugin.v0.LookupRequest
-	(*LookupResponse)(nil),         // 81: kakitome.plugin.v0.LookupResponse
-	(*timestamppb.Timestamp)(nil),  // 82: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 83: google.protobuf.Duration
+	(*MailOffer)(nil),              // 66: kakitome.plugin.v0.MailOffer
+	(*Promise)(nil),                // 67: kakitome.plugin.v0.Promise
+	(*RenderPageRequest)(nil),      // 68: kakitome.plugin.v0.RenderPageRequest
+	(*RenderPageResponse)(nil),     // 69: kakitome.plugin.v0.RenderPageResponse
+	(*Issuer)(nil),                 // 70: kakitome.plugin.v0.Issuer
+	(*Receipt)(nil),                // 71: kakitome.plugin.v0.Receipt
+	(*ReceiptRefund)(nil),          // 72: kakitome.plugin.v0.ReceiptRefund
+	(*CertificateStep)(nil),        // 73: kakitome.plugin.v0.CertificateStep
+	(*CertificatePart)(nil),        // 74: kakitome.plugin.v0.CertificatePart
+	(*Certificate)(nil),            // 75: kakitome.plugin.v0.Certificate
+	(*Document)(nil),               // 76: kakitome.plugin.v0.Document
+	(*RenderDocumentRequest)(nil),  // 77: kakitome.plugin.v0.RenderDocumentRequest
+	(*RenderDocumentResponse)(nil), // 78: kakitome.plugin.v0.RenderDocumentResponse
+	(*NumberQuery)(nil),            // 79: kakitome.plugin.v0.NumberQuery
+	(*NumberResult)(nil),           // 80: kakitome.plugin.v0.NumberResult
+	(*LookupRequest)(nil),          // 81: kakitome.plugin.v0.LookupRequest
+	(*LookupResponse)(nil),         // 82: kakitome.plugin.v0.LookupResponse
+	(*timestamppb.Timestamp)(nil),  // 83: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 84: google.protobuf.Duration
 }
 var file_kakitome_proto_depIdxs = []int32{
-	82,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
+	83,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
 	0,   // 1: kakitome.plugin.v0.Error.class:type_name -> kakitome.plugin.v0.ErrorClass
 	1,   // 2: kakitome.plugin.v0.DescribeResponse.kind:type_name -> kakitome.plugin.v0.Kind
 	19,  // 3: kakitome.plugin.v0.DescribeResponse.auth_fields:type_name -> kakitome.plugin.v0.AuthField
@@ -6786,7 +6916,7 @@ var file_kakitome_proto_depIdxs = []int32{
 	21,  // 13: kakitome.plugin.v0.CanonicalRequest.items:type_name -> kakitome.plugin.v0.CanonicalItem
 	22,  // 14: kakitome.plugin.v0.CanonicalResponse.forms:type_name -> kakitome.plugin.v0.CanonicalForm
 	9,   // 15: kakitome.plugin.v0.ChallengeRequest.call:type_name -> kakitome.plugin.v0.Call
-	83,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
+	84,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
 	10,  // 17: kakitome.plugin.v0.ChallengeResponse.error:type_name -> kakitome.plugin.v0.Error
 	9,   // 18: kakitome.plugin.v0.BeginRequest.call:type_name -> kakitome.plugin.v0.Call
 	10,  // 19: kakitome.plugin.v0.BeginResponse.error:type_name -> kakitome.plugin.v0.Error
@@ -6795,19 +6925,19 @@ var file_kakitome_proto_depIdxs = []int32{
 	2,   // 22: kakitome.plugin.v0.PaymentMethod.kind:type_name -> kakitome.plugin.v0.MethodKind
 	34,  // 23: kakitome.plugin.v0.PaymentMethod.stores:type_name -> kakitome.plugin.v0.Store
 	9,   // 24: kakitome.plugin.v0.PoolRequest.call:type_name -> kakitome.plugin.v0.Call
-	83,  // 25: kakitome.plugin.v0.PoolResponse.quarantine:type_name -> google.protobuf.Duration
+	84,  // 25: kakitome.plugin.v0.PoolResponse.quarantine:type_name -> google.protobuf.Duration
 	10,  // 26: kakitome.plugin.v0.PoolResponse.error:type_name -> kakitome.plugin.v0.Error
 	9,   // 27: kakitome.plugin.v0.CreateRequest.call:type_name -> kakitome.plugin.v0.Call
-	82,  // 28: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
+	83,  // 28: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
 	35,  // 29: kakitome.plugin.v0.CreateRequest.lines:type_name -> kakitome.plugin.v0.LineItem
 	34,  // 30: kakitome.plugin.v0.Voucher.stores:type_name -> kakitome.plugin.v0.Store
-	82,  // 31: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
+	83,  // 31: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
 	38,  // 32: kakitome.plugin.v0.Voucher.account:type_name -> kakitome.plugin.v0.BankAccount
 	3,   // 33: kakitome.plugin.v0.Payment.state:type_name -> kakitome.plugin.v0.PaymentState
-	82,  // 34: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
-	82,  // 35: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
+	83,  // 34: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
+	83,  // 35: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
 	37,  // 36: kakitome.plugin.v0.Payment.voucher:type_name -> kakitome.plugin.v0.Voucher
-	82,  // 37: kakitome.plugin.v0.Payment.refunded_at:type_name -> google.protobuf.Timestamp
+	83,  // 37: kakitome.plugin.v0.Payment.refunded_at:type_name -> google.protobuf.Timestamp
 	39,  // 38: kakitome.plugin.v0.CreateResponse.payment:type_name -> kakitome.plugin.v0.Payment
 	10,  // 39: kakitome.plugin.v0.CreateResponse.error:type_name -> kakitome.plugin.v0.Error
 	9,   // 40: kakitome.plugin.v0.GetRequest.call:type_name -> kakitome.plugin.v0.Call
@@ -6819,7 +6949,7 @@ var file_kakitome_proto_depIdxs = []int32{
 	9,   // 46: kakitome.plugin.v0.WebhookRequest.call:type_name -> kakitome.plugin.v0.Call
 	45,  // 47: kakitome.plugin.v0.WebhookRequest.headers:type_name -> kakitome.plugin.v0.Header
 	39,  // 48: kakitome.plugin.v0.PaymentNotice.payment:type_name -> kakitome.plugin.v0.Payment
-	82,  // 49: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
+	83,  // 49: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
 	47,  // 50: kakitome.plugin.v0.WebhookResponse.notices:type_name -> kakitome.plugin.v0.PaymentNotice
 	45,  // 51: kakitome.plugin.v0.WebhookResponse.reply_headers:type_name -> kakitome.plugin.v0.Header
 	10,  // 52: kakitome.plugin.v0.WebhookResponse.error:type_name -> kakitome.plugin.v0.Error
@@ -6829,7 +6959,7 @@ var file_kakitome_proto_depIdxs = []int32{
 	9,   // 56: kakitome.plugin.v0.ReportRequest.call:type_name -> kakitome.plugin.v0.Call
 	39,  // 57: kakitome.plugin.v0.ReportRow.payment:type_name -> kakitome.plugin.v0.Payment
 	53,  // 58: kakitome.plugin.v0.ReportRow.deposit:type_name -> kakitome.plugin.v0.Deposit
-	82,  // 59: kakitome.plugin.v0.Deposit.at:type_name -> google.protobuf.Timestamp
+	83,  // 59: kakitome.plugin.v0.Deposit.at:type_name -> google.protobuf.Timestamp
 	52,  // 60: kakitome.plugin.v0.ReportResponse.rows:type_name -> kakitome.plugin.v0.ReportRow
 	54,  // 61: kakitome.plugin.v0.ReportResponse.faults:type_name -> kakitome.plugin.v0.ReportFault
 	10,  // 62: kakitome.plugin.v0.ReportResponse.error:type_name -> kakitome.plugin.v0.Error
@@ -6837,96 +6967,98 @@ var file_kakitome_proto_depIdxs = []int32{
 	8,   // 64: kakitome.plugin.v0.SurveyItem.type:type_name -> kakitome.plugin.v0.SurveyItem.Type
 	59,  // 65: kakitome.plugin.v0.Survey.items:type_name -> kakitome.plugin.v0.SurveyItem
 	34,  // 66: kakitome.plugin.v0.MethodChoice.stores:type_name -> kakitome.plugin.v0.Store
-	82,  // 67: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
-	35,  // 68: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
-	82,  // 69: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
-	64,  // 70: kakitome.plugin.v0.Claim.taxes:type_name -> kakitome.plugin.v0.RateTotal
-	4,   // 71: kakitome.plugin.v0.Page.view:type_name -> kakitome.plugin.v0.View
-	56,  // 72: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
-	57,  // 73: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
-	58,  // 74: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
-	82,  // 75: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
-	60,  // 76: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
-	61,  // 77: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
-	63,  // 78: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
-	62,  // 79: kakitome.plugin.v0.Page.methods:type_name -> kakitome.plugin.v0.MethodChoice
-	37,  // 80: kakitome.plugin.v0.Page.voucher:type_name -> kakitome.plugin.v0.Voucher
-	66,  // 81: kakitome.plugin.v0.Page.promise:type_name -> kakitome.plugin.v0.Promise
-	82,  // 82: kakitome.plugin.v0.Promise.by:type_name -> google.protobuf.Timestamp
-	9,   // 83: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
-	65,  // 84: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
-	10,  // 85: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
-	82,  // 86: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
-	82,  // 87: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
-	82,  // 88: kakitome.plugin.v0.Receipt.copied:type_name -> google.protobuf.Timestamp
-	71,  // 89: kakitome.plugin.v0.Receipt.refund:type_name -> kakitome.plugin.v0.ReceiptRefund
-	82,  // 90: kakitome.plugin.v0.ReceiptRefund.at:type_name -> google.protobuf.Timestamp
-	82,  // 91: kakitome.plugin.v0.ReceiptRefund.corrects_issued:type_name -> google.protobuf.Timestamp
-	64,  // 92: kakitome.plugin.v0.ReceiptRefund.taxes:type_name -> kakitome.plugin.v0.RateTotal
-	82,  // 93: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
-	72,  // 94: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
-	73,  // 95: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
-	57,  // 96: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
-	5,   // 97: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
-	69,  // 98: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
-	57,  // 99: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
-	63,  // 100: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
-	70,  // 101: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
-	82,  // 102: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
-	74,  // 103: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
-	37,  // 104: kakitome.plugin.v0.Document.voucher:type_name -> kakitome.plugin.v0.Voucher
-	9,   // 105: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
-	75,  // 106: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
-	10,  // 107: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
-	7,   // 108: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
-	7,   // 109: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
-	7,   // 110: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
-	10,  // 111: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 112: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
-	78,  // 113: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
-	79,  // 114: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
-	10,  // 115: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
-	11,  // 116: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
-	13,  // 117: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
-	15,  // 118: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
-	17,  // 119: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
-	23,  // 120: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
-	25,  // 121: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
-	27,  // 122: kakitome.plugin.v0.Auth.Begin:input_type -> kakitome.plugin.v0.BeginRequest
-	29,  // 123: kakitome.plugin.v0.Auth.Finish:input_type -> kakitome.plugin.v0.FinishRequest
-	36,  // 124: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
-	41,  // 125: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
-	43,  // 126: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
-	46,  // 127: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
-	49,  // 128: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
-	32,  // 129: kakitome.plugin.v0.PaymentAgent.Pool:input_type -> kakitome.plugin.v0.PoolRequest
-	51,  // 130: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
-	67,  // 131: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
-	76,  // 132: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
-	80,  // 133: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
-	12,  // 134: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
-	14,  // 135: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
-	16,  // 136: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
-	18,  // 137: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
-	24,  // 138: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
-	26,  // 139: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
-	28,  // 140: kakitome.plugin.v0.Auth.Begin:output_type -> kakitome.plugin.v0.BeginResponse
-	30,  // 141: kakitome.plugin.v0.Auth.Finish:output_type -> kakitome.plugin.v0.FinishResponse
-	40,  // 142: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
-	42,  // 143: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
-	44,  // 144: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
-	48,  // 145: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
-	50,  // 146: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
-	33,  // 147: kakitome.plugin.v0.PaymentAgent.Pool:output_type -> kakitome.plugin.v0.PoolResponse
-	55,  // 148: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
-	68,  // 149: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
-	77,  // 150: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
-	81,  // 151: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
-	134, // [134:152] is the sub-list for method output_type
-	116, // [116:134] is the sub-list for method input_type
-	116, // [116:116] is the sub-list for extension type_name
-	116, // [116:116] is the sub-list for extension extendee
-	0,   // [0:116] is the sub-list for field type_name
+	2,   // 67: kakitome.plugin.v0.MethodChoice.kind:type_name -> kakitome.plugin.v0.MethodKind
+	83,  // 68: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
+	35,  // 69: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
+	83,  // 70: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
+	64,  // 71: kakitome.plugin.v0.Claim.taxes:type_name -> kakitome.plugin.v0.RateTotal
+	4,   // 72: kakitome.plugin.v0.Page.view:type_name -> kakitome.plugin.v0.View
+	56,  // 73: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
+	57,  // 74: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
+	58,  // 75: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
+	83,  // 76: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
+	60,  // 77: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
+	61,  // 78: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
+	63,  // 79: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
+	62,  // 80: kakitome.plugin.v0.Page.methods:type_name -> kakitome.plugin.v0.MethodChoice
+	37,  // 81: kakitome.plugin.v0.Page.voucher:type_name -> kakitome.plugin.v0.Voucher
+	67,  // 82: kakitome.plugin.v0.Page.promise:type_name -> kakitome.plugin.v0.Promise
+	66,  // 83: kakitome.plugin.v0.Page.mail:type_name -> kakitome.plugin.v0.MailOffer
+	83,  // 84: kakitome.plugin.v0.Promise.by:type_name -> google.protobuf.Timestamp
+	9,   // 85: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
+	65,  // 86: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
+	10,  // 87: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
+	83,  // 88: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
+	83,  // 89: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
+	83,  // 90: kakitome.plugin.v0.Receipt.copied:type_name -> google.protobuf.Timestamp
+	72,  // 91: kakitome.plugin.v0.Receipt.refund:type_name -> kakitome.plugin.v0.ReceiptRefund
+	83,  // 92: kakitome.plugin.v0.ReceiptRefund.at:type_name -> google.protobuf.Timestamp
+	83,  // 93: kakitome.plugin.v0.ReceiptRefund.corrects_issued:type_name -> google.protobuf.Timestamp
+	64,  // 94: kakitome.plugin.v0.ReceiptRefund.taxes:type_name -> kakitome.plugin.v0.RateTotal
+	83,  // 95: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
+	73,  // 96: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
+	74,  // 97: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
+	57,  // 98: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
+	5,   // 99: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
+	70,  // 100: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
+	57,  // 101: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
+	63,  // 102: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
+	71,  // 103: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
+	83,  // 104: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
+	75,  // 105: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
+	37,  // 106: kakitome.plugin.v0.Document.voucher:type_name -> kakitome.plugin.v0.Voucher
+	9,   // 107: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
+	76,  // 108: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
+	10,  // 109: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
+	7,   // 110: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
+	7,   // 111: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
+	7,   // 112: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
+	10,  // 113: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
+	9,   // 114: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
+	79,  // 115: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
+	80,  // 116: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
+	10,  // 117: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
+	11,  // 118: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
+	13,  // 119: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
+	15,  // 120: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
+	17,  // 121: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
+	23,  // 122: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
+	25,  // 123: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
+	27,  // 124: kakitome.plugin.v0.Auth.Begin:input_type -> kakitome.plugin.v0.BeginRequest
+	29,  // 125: kakitome.plugin.v0.Auth.Finish:input_type -> kakitome.plugin.v0.FinishRequest
+	36,  // 126: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
+	41,  // 127: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
+	43,  // 128: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
+	46,  // 129: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
+	49,  // 130: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
+	32,  // 131: kakitome.plugin.v0.PaymentAgent.Pool:input_type -> kakitome.plugin.v0.PoolRequest
+	51,  // 132: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
+	68,  // 133: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
+	77,  // 134: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
+	81,  // 135: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
+	12,  // 136: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
+	14,  // 137: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
+	16,  // 138: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
+	18,  // 139: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
+	24,  // 140: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
+	26,  // 141: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
+	28,  // 142: kakitome.plugin.v0.Auth.Begin:output_type -> kakitome.plugin.v0.BeginResponse
+	30,  // 143: kakitome.plugin.v0.Auth.Finish:output_type -> kakitome.plugin.v0.FinishResponse
+	40,  // 144: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
+	42,  // 145: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
+	44,  // 146: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
+	48,  // 147: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
+	50,  // 148: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
+	33,  // 149: kakitome.plugin.v0.PaymentAgent.Pool:output_type -> kakitome.plugin.v0.PoolResponse
+	55,  // 150: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
+	69,  // 151: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
+	78,  // 152: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
+	82,  // 153: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
+	136, // [136:154] is the sub-list for method output_type
+	118, // [118:136] is the sub-list for method input_type
+	118, // [118:118] is the sub-list for extension type_name
+	118, // [118:118] is the sub-list for extension extendee
+	0,   // [0:118] is the sub-list for field type_name
 }
 
 func init() { file_kakitome_proto_init() }
@@ -6940,7 +7072,7 @@ func file_kakitome_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kakitome_proto_rawDesc), len(file_kakitome_proto_rawDesc)),
 			NumEnums:      9,
-			NumMessages:   73,
+			NumMessages:   74,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

@@ -59,6 +59,8 @@ type Options struct {
 	Segments     int           // policy.max_segments of the tenant; 0: its default
 	Data         string        // the engine's data directory; default one in Dir
 	Bind         string        // lines of TOML that each bind has besides
+	Methods      []string      // that the tenant's agent takes; default konbini_barcode, konbini_number, card
+	Mail         string        // address of a mail relay on this machine; empty: there is none
 	Between      bool          // binds go to BindAddr instead of the carriers: somebody listens there and passes on
 }
 
@@ -175,6 +177,9 @@ func (c *Country) engineConfig() ([]byte, error) {
 	if len(c.o.Egress) > 0 {
 		fmt.Fprintf(&s, "[egress]\nallow = [\"%s\"]\n", strings.Join(c.o.Egress, `", "`))
 	}
+	if c.o.Mail != "" {
+		fmt.Fprintf(&s, "[mail]\nrelay = %q\ntls = \"none\"\nfrom = \"no-reply@kk.example.jp\"\n", c.o.Mail)
+	}
 	fmt.Fprintf(&s, "[numbers]\nranges = %q\n", c.File("ranges.csv"))
 	if c.o.Lookup != "" {
 		fmt.Fprintf(&s, "[numbers.lookup]\nmodule = %q\n%s\n", lookupModule, c.o.Lookup)
@@ -245,7 +250,11 @@ name = "default"
 	if c.o.Segments > 0 {
 		fmt.Fprintf(&s, "[policy]\nmax_segments = %d\n", c.o.Segments)
 	}
-	s.WriteString("[[agent]]\nname = \"sandbox\"\nmodule = \"payment/sandbox\"\nmethods = [\"konbini_barcode\", \"konbini_number\", \"card\"]\nconfig_file = \"agent.json\"\n")
+	methods := c.o.Methods
+	if methods == nil {
+		methods = []string{"konbini_barcode", "konbini_number", "card"}
+	}
+	fmt.Fprintf(&s, "[[agent]]\nname = \"sandbox\"\nmodule = \"payment/sandbox\"\nmethods = [\"%s\"]\nconfig_file = \"agent.json\"\n", strings.Join(methods, `", "`))
 	return s.Bytes()
 }
 

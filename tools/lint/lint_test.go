@@ -34,6 +34,7 @@ var rooms = map[string][]string{
 	"engine/page":     {"engine/store", "engine/tenant", "engine/message", "engine/document", "engine/payment", "plugins/host", "plugins/proto"},
 	"engine/identity": {"engine/private", "engine/store", "engine/tenant", "engine/message", "plugins/host", "plugins/proto"},
 	"engine/payment":  {"engine/store", "engine/tenant", "engine/message", "engine/document", "plugins/host", "plugins/proto"},
+	"engine/email":    {"engine/private", "engine/store", "engine/tenant", "engine/message", "engine/payment", "engine/page", "plugins/proto"},
 	"engine/dlr":      {"engine/store", "engine/tenant", "engine/message", "engine/carrier", "smpp"},
 	"engine/bind":     {"engine/private", "engine/tenant", "engine/message", "engine/carrier", "smpp"},
 	"engine/dispatch": {"engine/store", "engine/tenant", "engine/message", "engine/carrier", "engine/bind", "engine/dlr", "smpp"},

@@ -131,15 +131,39 @@ type Payment struct {
 	PaymentID     string `json:"payment_id"`
 	ReceiptNumber string `json:"receipt_number"`
 	State         string `json:"state"`
+	ClaimNumber   string `json:"claim_number"`
 	Yen           int64  `json:"yen"`
 	PaidYen       int64  `json:"paid_yen"`
 }
 
 // Pay pays a barcode at the till.
 func (p *Person) Pay(ctx context.Context, digits string) (Payment, error) {
+	return p.PayScan(ctx, map[string]string{"barcode": digits})
+}
+
+// PayScan pays at the till with what its API takes: number, institution, confirmation, payment_id …
+func (p *Person) PayScan(ctx context.Context, scan map[string]string) (Payment, error) {
 	var out struct{ Payment Payment }
-	err := p.till(ctx, "/till/pay", map[string]string{"barcode": digits}, &out)
+	err := p.till(ctx, "/till/pay", scan, &out)
 	return out.Payment, err
+}
+
+// Bills asks the till what is open under the payer's own number.
+func (p *Person) Bills(ctx context.Context, number string) ([]Payment, error) {
+	var out struct{ Payments []Payment }
+	err := p.till(ctx, "/till/look", map[string]string{"number": number}, &out)
+	return out.Payments, err
+}
+
+// AtAgent goes to the payment company's page and ends there: approved, declined or abandoned.
+func (p *Person) AtAgent(ctx context.Context, outcome string) error {
+	if err := p.Submit(ctx, "redirect", nil); err != nil {
+		return err
+	}
+	if !strings.HasPrefix(p.Shown.URL.String(), p.Till+"/pay/") || len(p.Shown.Forms) != 1 {
+		return fmt.Errorf("this is not the payment company's page: %s", clip(p.Shown.Text))
+	}
+	return p.Post(ctx, p.Shown.Forms[0].Action, url.Values{"outcome": {outcome}})
 }
 
 // Confirm lets the payment company send the 確報 of a payment.

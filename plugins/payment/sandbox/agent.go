@@ -54,6 +54,9 @@ func (a *agent) account(call *proto.Call) (account, *proto.Error) {
 // attemptID is what the company accepts; its parts never need escaping in a path.
 var attemptID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$`)
 
+// payerKey is what the company accepts as a payer.
+var payerKey = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
+
 func invalid(field, message string) *proto.Error {
 	return &proto.Error{Class: proto.ErrorClass_INVALID, Code: "invalid_request", Field: field, Message: message}
 }
@@ -72,8 +75,11 @@ func (a *agent) Create(ctx context.Context, in *proto.CreateRequest) (*proto.Cre
 		AttemptID: in.AttemptId, Method: in.Method, ClaimNumber: in.ClaimNumber, Yen: in.Yen, TaxYen: in.TaxYen,
 		Due: in.Due.AsTime(), Description: in.Description, ReturnURL: in.ReturnUrl, WebhookURL: in.WebhookUrl,
 	}
-	if in.Method == methodNumber {
+	switch in.Method {
+	case methodNumber:
 		req.Store = in.Store
+	case methodPayer:
+		req.Payer = in.Payer
 	}
 	for _, l := range in.Lines {
 		req.Lines = append(req.Lines, lineJSON{l.Name, l.Quantity, l.UnitYen, l.Yen})
@@ -94,7 +100,7 @@ func checkCreate(in *proto.CreateRequest) *proto.Error {
 	i := slices.IndexFunc(methods, func(m *proto.PaymentMethod) bool { return m.Code == in.Method })
 	if i < 0 {
 		return &proto.Error{Class: proto.ErrorClass_NOT_SUPPORTED, Code: "unknown_method", Field: "method",
-			Message: fmt.Sprintf("method %q is none of konbini_number, konbini_barcode, card", in.Method)}
+			Message: fmt.Sprintf("method %q is none of Describe's", in.Method)}
 	}
 	m := methods[i]
 	knownStore := slices.ContainsFunc(m.Stores, func(s *proto.Store) bool { return s.Code == in.Store })
@@ -109,8 +115,10 @@ func checkCreate(in *proto.CreateRequest) *proto.Error {
 		return invalid("due", "is past")
 	case in.Method == methodNumber && !knownStore:
 		return invalid("store", fmt.Sprintf("%q; konbini_number needs one of konbini_a to konbini_e", in.Store))
-	case in.Method == methodCard && !webURL(in.ReturnUrl):
-		return invalid("return_url", "card needs an http or https URL to come back to")
+	case in.Method == methodPayer && !payerKey.MatchString(in.Payer):
+		return invalid("payer", "payer_number needs 1 to 64 letters and digits")
+	case m.Redirect && !webURL(in.ReturnUrl):
+		return invalid("return_url", in.Method+" needs an http or https URL to come back to")
 	case !webURL(in.WebhookUrl):
 		return invalid("webhook_url", "want an http or https URL")
 	}
@@ -193,6 +201,7 @@ type createJSON struct {
 	Description string     `json:"description,omitempty"`
 	Lines       []lineJSON `json:"lines,omitempty"`
 	Store       string     `json:"store,omitempty"`
+	Payer       string     `json:"payer,omitempty"`
 	ReturnURL   string     `json:"return_url,omitempty"`
 	WebhookURL  string     `json:"webhook_url"`
 }
@@ -224,6 +233,7 @@ type paymentJSON struct {
 		PaymentNumber      string `json:"payment_number"`
 		ConfirmationNumber string `json:"confirmation_number"`
 		Barcode            string `json:"barcode"`
+		Institution        string `json:"institution"`
 		Stores             []struct {
 			Code    string `json:"code"`
 			LabelJA string `json:"label_ja"`
@@ -244,6 +254,7 @@ var states = map[string]proto.PaymentState{
 	"failed":          proto.PaymentState_FAILED,
 	"canceled":        proto.PaymentState_CANCELED,
 	"expired":         proto.PaymentState_EXPIRED,
+	"registered":      proto.PaymentState_REGISTERED,
 }
 
 // payment translates; an error means that the company said what it never says.
@@ -267,7 +278,7 @@ func (p *paymentJSON) payment() (*proto.Payment, error) {
 	}
 	if v := p.Voucher; v != nil {
 		out.Voucher = &proto.Voucher{PaymentNumber: v.PaymentNumber, ConfirmationNumber: v.ConfirmationNumber,
-			Barcode: v.Barcode, Expires: stamp(&v.Expires)}
+			Barcode: v.Barcode, Institution: v.Institution, Expires: stamp(&v.Expires)}
 		for _, s := range v.Stores {
 			out.Voucher.Stores = append(out.Voucher.Stores, &proto.Store{Code: s.Code, LabelJa: s.LabelJA, LabelEn: s.LabelEN})
 		}

@@ -1,5 +1,6 @@
 // Command sandbox is the module of サンドボックス決済, the payment company in the box (tools/till): convenience store
-// numbers and barcodes, cards on the company's own page, and its 確報 files.
+// numbers and barcodes, a payer's own number for all of his bills, Pay-easy; cards (once, or kept for later bills), a wallet
+// and the registration of an account for direct debit on the company's own page; and its 確報 files.
 //
 // It translates. Create, Get, Cancel and Refund become one signed HTTP request each, a webhook becomes one notice. Nothing is
 // remembered but the configured instances, nothing is tried again: what is uncertain is said to be so.
@@ -40,9 +41,17 @@ const (
 	methodNumber  = "konbini_number"
 	methodBarcode = "konbini_barcode"
 	methodCard    = "card"
+	methodPayer   = "payer_number"
+	methodPayEasy = "pay_easy"
+	methodKept    = "card_recurring"
+	methodWallet  = "wallet"
+	methodAccount = "account_registration"
 
-	maxKonbiniYen = 300_000
-	maxCardYen    = 9_999_999
+	maxKonbiniYen  = 300_000
+	maxCardYen     = 9_999_999
+	maxPayEasyYen  = 9_999_999
+	maxWalletYen   = 500_000
+	maxRegisterYen = 9_999_999 // of the bill that led to it; no money moves
 )
 
 func describe() *proto.DescribeResponse {
@@ -65,6 +74,17 @@ func describe() *proto.DescribeResponse {
 				LabelEn: "Convenience store (barcode)", MinYen: 1, MaxYen: maxKonbiniYen, Stores: stores},
 			{Code: methodCard, Kind: proto.MethodKind_CARD, LabelJa: "クレジットカード",
 				LabelEn: "Credit card", MinYen: 1, MaxYen: maxCardYen, Redirect: true, CancelBlocksPayment: true, Refunds: true},
+			{Code: methodPayer, Kind: proto.MethodKind_PAYER_NUMBER, LabelJa: "コンビニ（お客様専用番号）",
+				LabelEn: "Convenience store (your own number)", MinYen: 1, MaxYen: maxKonbiniYen, CancelBlocksPayment: true, Stores: stores},
+			{Code: methodPayEasy, Kind: proto.MethodKind_PAY_EASY, LabelJa: "ペイジー（ATM・ネットバンキング）",
+				LabelEn: "Pay-easy (ATM, internet banking)", MinYen: 1, MaxYen: maxPayEasyYen, CancelBlocksPayment: true,
+				Stores: []*proto.Store{{Code: "bank", LabelJa: "金融機関・ATM", LabelEn: "Bank or ATM"}}},
+			{Code: methodKept, Kind: proto.MethodKind_CARD_RECURRING, LabelJa: "クレジットカード（次回以降も自動）",
+				LabelEn: "Credit card (later bills too)", MinYen: 1, MaxYen: maxCardYen, Redirect: true, CancelBlocksPayment: true},
+			{Code: methodWallet, Kind: proto.MethodKind_WALLET, LabelJa: "ウォレット",
+				LabelEn: "Wallet", MinYen: 1, MaxYen: maxWalletYen, Redirect: true, CancelBlocksPayment: true},
+			{Code: methodAccount, Kind: proto.MethodKind_ACCOUNT_REGISTRATION, LabelJa: "口座振替のお申し込み",
+				LabelEn: "Direct debit (register an account)", MinYen: 1, MaxYen: maxRegisterYen, Redirect: true, CancelBlocksPayment: true},
 		},
 	}
 }

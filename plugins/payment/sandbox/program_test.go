@@ -51,7 +51,8 @@ func TestBuiltProgramIsAModule(t *testing.T) {
 	for _, m := range described.PaymentMethods {
 		labels = append(labels, m.LabelJa)
 	}
-	require.Equal(t, []string{"コンビニ（お支払番号）", "コンビニ（バーコード）", "クレジットカード"}, labels)
+	require.Len(t, labels, 8)
+	require.Equal(t, []string{"コンビニ（お支払番号）", "コンビニ（バーコード）", "クレジットカード"}, labels[:3])
 
 	checked, err := module.ValidateConfig(t.Context(), &proto.ValidateConfigRequest{ConfigJson: []byte(`{"endpoint":"x"}`)})
 	require.NoError(t, err)

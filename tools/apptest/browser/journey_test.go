@@ -15,6 +15,7 @@ import (
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/tools/apptest"
 	"github.com/kakitome/kakitome/tools/look"
+	"github.com/kakitome/kakitome/tools/recipient"
 )
 
 // world is a country with the page of its phones.
@@ -81,6 +82,33 @@ func bill(number, claim string) *message.Draft {
 				{Item: "水道使用水量", Value: "44m3"}, {Item: "今回指針", Value: "682"}, {Item: "前回指針", Value: "638"}},
 			Closing: "なお、行き違いでご入金いただきました場合には、ご容赦ください。", NoticePDF: true},
 		Claim: &message.Claim{Number: claim, Amount: 7440, Tax: &tax, Due: time.Now().In(message.Tokyo).AddDate(0, 0, 20).Format(time.DateOnly), Payer: "スイドウ タロウ"}}
+}
+
+// TestWaitingPageChangesUnderTheEyes: with JavaScript the page of a number looks again after three minutes, here shortened, and
+// becomes that of the payment; whoever is on a button stays on it.
+func TestWaitingPageChangesUnderTheEyes(t *testing.T) {
+	look.Chromium(t)
+	w := newWorld(t)
+	p := w.phone(t, apptest.Number(30), "2026-wait-1", "wait", true)
+	link := p.identify()
+	p.hurry(600)
+	p.choose("method", "konbini_barcode")
+	p.submit("checkout", "checkout")
+	p.submit("pay", "voucher")
+	digits := look.Value[string](p.Window, `document.querySelector(".barcode p").textContent.replace(/\D/g, "")`)
+	look.Value[bool](p.Window, `(document.querySelector('form[action$="/state"] button').focus(), window.stays = true)`)
+	other := recipient.Person{Till: w.TillURL(), Browser: recipient.NewBrowser()}
+	paid, err := other.Pay(t.Context(), digits)
+	require.NoError(t, err)
+	p.await(`document.querySelector("h1").innerText.includes("お支払情報（受付）")`)
+	require.True(t, look.Value[bool](p.Window, `window.stays === true`), "the page was not loaded anew")
+	require.True(t, look.Value[bool](p.Window, `document.activeElement.closest("form")?.getAttribute("action").endsWith("/state")`), "the focus is where it was")
+	require.Equal(t, "お支払情報（受付）", look.Value[string](p.Window, `document.querySelector("body > [role=status]").textContent`), "and it is said")
+	p.look("accepted-by-itself")
+	require.NoError(t, other.Confirm(t.Context(), paid.PaymentID))
+	p.await(`document.querySelector("h1").innerText.includes("お支払情報（確定）")`)
+	require.Equal(t, link, strings.TrimSuffix(p.Place(), "/"))
+	p.look("confirmed-by-itself")
 }
 
 func TestAClaimIsPaidInABrowser(t *testing.T) {

@@ -7,8 +7,15 @@ import (
 	"github.com/kakitome/kakitome/tools/till/ledger"
 )
 
+// pageTitles are what the company's page is for.
+var pageTitles = map[ledger.Method]string{
+	ledger.Card: "クレジットカードのお支払い", ledger.CardRecurring: "クレジットカードのお支払いと登録", ledger.Wallet: "ウォレットのお支払い",
+	ledger.AccountRegistration: "口座振替のお申し込み",
+}
+
 type cardModel struct {
 	page
+	What     string // in pageTitles
 	Merchant string
 	Payment  ledger.Record
 	Token    string
@@ -26,7 +33,7 @@ func (c *Company) cardPage(w http.ResponseWriter, r *http.Request) {
 		rec.State == ledger.Canceled && c.faults.Armed(fault.PayAfterCancel) ||
 		rec.State == ledger.Expired && c.faults.Armed(fault.PayAfterExpiry)
 	c.show(w, http.StatusOK, "card", cardModel{
-		page: page{Title: "お支払い"}, Merchant: c.merchants[rec.Merchant].Name, Payment: rec,
+		page: page{Title: "お支払い"}, What: pageTitles[rec.Method], Merchant: c.merchants[rec.Merchant].Name, Payment: rec,
 		Token: r.PathValue("token"), Again: again,
 	})
 }

@@ -87,32 +87,41 @@ func (in input) scan() (ledger.Scan, error) {
 	if (number == "") == (barcode == "") {
 		return ledger.Scan{}, &ledger.Error{Code: ledger.CodeInvalid, Detail: "want either number or barcode"}
 	}
-	return ledger.Scan{Code: number + barcode, Confirmation: in.values["confirmation"], Store: in.values["store"]}, nil
+	return ledger.Scan{Code: number + barcode, Confirmation: in.values["confirmation"], Store: in.values["store"],
+		Institution: in.values["institution"], Payment: in.values["payment_id"]}, nil
 }
 
-// look: {"number" or "barcode", "confirmation"?, "store"?} → the payment as it is; nothing is taken.
+// scanned are the fields of what comes in at a till.
+var scanned = []string{"number", "barcode", "confirmation", "store", "institution", "payment_id"}
+
+// look: {"number" or "barcode", "confirmation"?, "store"?, "institution"?} → the payment as it is; nothing is taken. Of a payer's
+// number: {"payments"}, what is open.
 func (c *Company) look(w http.ResponseWriter, r *http.Request) {
-	in, err := readInput(w, r, "number", "barcode", "confirmation", "store")
+	in, err := readInput(w, r, scanned...)
 	var rec ledger.Record
 	if err == nil {
 		var s ledger.Scan
 		if s, err = in.scan(); err == nil {
+			if bills, ok := c.books.Bills(s.Code); ok && s.Payment == "" {
+				c.reply(w, r, in, "/till", map[string]any{"payments": append([]ledger.Record{}, bills...)}, nil)
+				return
+			}
 			rec, err = c.books.Look(s, c.waive(false))
 		}
 	}
 	c.reply(w, r, in, "/till", map[string]any{"payment": rec}, err)
 }
 
-// pay: the same input as look → 速報.
+// pay: the same input as look, and "payment_id" with a payer's number of several bills → 速報.
 func (c *Company) pay(w http.ResponseWriter, r *http.Request) {
-	in, err := readInput(w, r, "number", "barcode", "confirmation", "store")
+	in, err := readInput(w, r, scanned...)
 	way := "/till"
 	var rec ledger.Record
 	if err == nil {
 		var s ledger.Scan
 		if s, err = in.scan(); err == nil {
 			rec, err = c.books.Pay(s, c.waive(true))
-			way = "/till?" + url.Values{"code": {s.Code}}.Encode()
+			way = "/till?" + url.Values{"code": {s.Code}, "institution": {s.Institution}, "confirmation": {s.Confirmation}, "payment": {s.Payment}}.Encode()
 		}
 	}
 	if err == nil {

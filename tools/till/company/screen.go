@@ -31,6 +31,7 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"method":  func(m ledger.Method) string { return methods[m] },
 	"event":   func(e string) string { return eventNames[e] },
 	"store":   storeName,
+	"direct":  func(store string) bool { return ledger.Method(store).Redirects() },
 	"result":  func(r string) string { return cmp.Or(results[r], r) },
 	"digits":  groups,
 	"seconds": span,
@@ -43,11 +44,12 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 }).ParseFS(files, "pages/*.html"))
 
 var states = map[ledger.State]string{
-	ledger.RequiresAction: "カード手続き待ち",
+	ledger.RequiresAction: "画面での手続き待ち",
 	ledger.Awaiting:       "お支払い待ち",
 	ledger.Provisional:    "速報",
 	ledger.Confirmed:      "確報",
-	ledger.Failed:         "カード利用不可",
+	ledger.Failed:         "利用不可",
+	ledger.Registered:     "口座登録済み",
 	ledger.Canceled:       "取消済み",
 	ledger.Expired:        "期限切れ",
 }
@@ -56,16 +58,23 @@ var methods = map[ledger.Method]string{
 	ledger.KonbiniNumber:  "お支払番号",
 	ledger.KonbiniBarcode: "バーコード",
 	ledger.Card:           "カード",
+
+	ledger.PayerNumber:         "お客様専用番号",
+	ledger.PayEasy:             "ペイジー",
+	ledger.CardRecurring:       "カード（継続）",
+	ledger.Wallet:              "ウォレット",
+	ledger.AccountRegistration: "口座振替登録",
 }
 
 var eventNames = map[string]string{
 	ledger.EventProvisional: "速報",
 	ledger.EventRevoked:     "速報取消",
 	ledger.EventConfirmed:   "確報",
-	ledger.EventCaptured:    "カード決済完了",
-	ledger.EventDeclined:    "カード利用不可",
+	ledger.EventCaptured:    "決済完了",
+	ledger.EventDeclined:    "利用不可",
 	ledger.EventRefunded:    "返金",
-	ledger.EventAbandoned:   "カード手続き中止",
+	ledger.EventAbandoned:   "手続き中止",
+	ledger.EventRegistered:  "口座登録完了",
 }
 
 // results are those of notices that got no HTTP status.
@@ -90,6 +99,7 @@ var refusals = map[string]string{
 	ledger.CodePaid:              "すでにお支払い済みです。",
 	ledger.CodeNotOpen:           "すでに確報または取消になっています。",
 	ledger.CodeConfirmed:         "確報済みのため、取り消せません。",
+	ledger.CodeChoose:            "お支払いになるご請求をお選びください。",
 }
 
 var doneTexts = map[string]string{
@@ -156,15 +166,18 @@ func style(w http.ResponseWriter, r *http.Request) {
 
 type registerModel struct {
 	page
-	Code, Store string
-	Stores      []ledger.Store
-	Barcode     bool
-	Bill        *ledger.Record // what was scanned
-	Paid        *ledger.Record // what was paid just now
-	Merchant    string
-	AskConfirm  bool
-	Stamp       bool
-	Recent      []ledger.Record
+	Code, Store               string
+	Stores                    []ledger.Store
+	Barcode                   bool
+	Bill                      *ledger.Record  // what was scanned
+	Bills                     []ledger.Record // what is open under a payer's number
+	PayEasy                   bool
+	Institution, Confirmation string
+	Paid                      *ledger.Record // what was paid just now
+	Merchant                  string
+	AskConfirm                bool
+	Stamp                     bool
+	Recent                    []ledger.Record
 }
 
 // registerPage is the till: ?code= shows what would be paid, ?paid= what was. It changes nothing.
@@ -175,8 +188,13 @@ func (c *Company) registerPage(w http.ResponseWriter, r *http.Request) {
 		if rec, err := c.books.Payment(id); err == nil {
 			m.Paid, m.Merchant = &rec, c.merchants[rec.Merchant].Name
 		}
+	} else if bills, ok := c.books.Bills(m.Code); ok && r.FormValue("payment") == "" {
+		if m.Bills = bills; len(bills) == 0 {
+			m.Refused = refusalText(ledger.CodePaid)
+		}
 	} else if m.Code != "" {
-		rec, err := c.books.Look(ledger.Scan{Code: m.Code, Store: m.Store}, c.waive(false))
+		m.Institution, m.Confirmation = r.FormValue("institution"), r.FormValue("confirmation")
+		rec, err := c.books.Look(ledger.Scan{Code: m.Code, Store: m.Store, Institution: m.Institution, Confirmation: m.Confirmation, Payment: r.FormValue("payment")}, c.waive(false))
 		if err != nil {
 			_, refusal := c.refusal(err)
 			m.Refused = refusalText(refusal.Code)
@@ -184,7 +202,8 @@ func (c *Company) registerPage(w http.ResponseWriter, r *http.Request) {
 			m.Bill, m.Merchant = &rec, c.merchants[rec.Merchant].Name
 			m.Barcode = rec.Method == ledger.KonbiniBarcode
 			m.Stamp = slip.NeedsStamp(rec.Yen, rec.TaxYen)
-			if !m.Barcode {
+			m.PayEasy = rec.Method == ledger.PayEasy
+			if rec.Method == ledger.KonbiniNumber {
 				m.Store = rec.Voucher.Stores[0].Code
 			}
 		}
@@ -305,10 +324,10 @@ func storeName(code string) string {
 			return s.LabelJA
 		}
 	}
-	if code == string(ledger.Card) {
-		return "カード"
+	if code == ledger.Bank {
+		return "金融機関・ATM"
 	}
-	return code
+	return cmp.Or(methods[ledger.Method(code)], code)
 }
 
 // groups writes a number for people: a slip as the two lines printed under its bars, others

@@ -1,6 +1,6 @@
 package ledger
 
-// CardOutcome is what the payer does on the card page.
+// CardOutcome is what the payer does on the company's page, whatever method led there.
 type CardOutcome string
 
 const (
@@ -29,10 +29,15 @@ func (l *Ledger) PayCard(token string, outcome CardOutcome, waive Waive) (Record
 	if p.declined {
 		return Record{}, refuse(CodeFinished, "the card was declined; a new payment is needed")
 	}
+	if p.registered {
+		return Record{}, refuse(CodeFinished, "the account is registered")
+	}
 	f := fact{Payment: id}
 	switch outcome {
 	case CardApproved:
-		f.Kind, f.Taking, f.Store = factCaptured, len(p.takings)+1, string(Card)
+		if f.Kind = factRegistered; p.req.Method != AccountRegistration {
+			f.Kind, f.Taking, f.Store = factCaptured, len(p.takings)+1, string(p.req.Method)
+		}
 	case CardDeclined:
 		f.Kind = factDeclined
 	case CardAbandoned:

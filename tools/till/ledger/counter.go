@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,23 @@ import (
 type Scan struct {
 	Code         string // a payment number or 44 digits; spaces, hyphens and brackets do not matter
 	Confirmation string // of a payment number; empty: not asked for
-	Store        string // where a slip is scanned; empty: the first. A payment number knows its own
+	Store        string // where a slip or a payer's number is taken; empty: the first. A payment number knows its own
+	Institution  string // of a Pay-easy number, which needs it and the confirmation
+	Payment      string // of a payer's number: which of the bills; may be empty while there is one alone
+}
+
+// Bills lists what can be paid with a payer's number, oldest first; ok is false when it is nobody's.
+func (l *Ledger) Bills(code string) (bills []Record, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ids, ok := l.bills[digitsOf(code)]
+	now := l.now()
+	for _, id := range ids {
+		if p := l.payments[id]; p.state(now) == Awaiting {
+			bills = append(bills, p.record(id, l.opts.CardPages, now))
+		}
+	}
+	return bills, ok
 }
 
 // Look finds what a scan would pay and refuses what a till refuses: misread digits, another company's slip, an amount
@@ -52,7 +69,8 @@ func (l *Ledger) look(s Scan, waive Waive) (id, store string, err error) {
 	if len(code) == slip.Length {
 		id, store, err = l.lookSlip(code, s.Store, waive)
 	} else {
-		id, store, err = l.lookNumber(code, digitsOf(s.Confirmation), waive)
+		s.Code, s.Confirmation, s.Institution = code, digitsOf(s.Confirmation), digitsOf(s.Institution)
+		id, store, err = l.lookNumber(s, waive)
 	}
 	if err != nil {
 		return "", "", err
@@ -93,31 +111,78 @@ func (l *Ledger) lookSlip(digits, store string, waive Waive) (string, string, er
 			return "", "", err
 		}
 	}
+	store, err = storeOf(store)
+	return id, store, err
+}
+
+// storeOf is where something that any store takes is paid; empty: the first.
+func storeOf(store string) (string, error) {
 	if store == "" {
 		store = chains[0].Code
 	}
 	if _, ok := chainOf(store); !ok {
-		return "", "", invalid("store", fmt.Sprintf("%q is no store; want konbini_a to konbini_e", store))
+		return "", invalid("store", fmt.Sprintf("%q is no store; want konbini_a to konbini_e", store))
 	}
-	return id, store, nil
+	return store, nil
 }
 
-func (l *Ledger) lookNumber(number, confirmation string, waive Waive) (string, string, error) {
+func (l *Ledger) lookNumber(s Scan, waive Waive) (id, store string, err error) {
+	number := s.Code
 	if len(number) < 2 {
 		return "", "", refuse(CodeUnreadable, "want a payment number or the 44 digits of a slip")
 	}
 	if body := number[:len(number)-1]; slip.CheckDigit(body) != number[len(number)-1] {
 		return "", "", refuse(CodeCheckDigit, "check digit does not match")
 	}
+	if ids, ok := l.bills[number]; ok {
+		if id, err = l.choose(ids, s.Payment); err != nil {
+			return "", "", err
+		}
+		if store, err = storeOf(s.Store); err != nil {
+			return "", "", err
+		}
+		return id, store, l.refuseOver(l.payments[id], waive)
+	}
 	id, ok := l.numbers[number]
 	if !ok {
 		return "", "", refuse(CodeUnknownNumber, "no such payment number")
 	}
 	p := l.payments[id]
-	if confirmation != "" && confirmation != p.issued.Confirmation {
+	store, needed := p.req.Store, false
+	if p.req.Method == PayEasy {
+		store, needed = Bank, true
+		if s.Institution != Institution {
+			return "", "", refuse(CodeUnknownNumber, "no such institution")
+		}
+	}
+	if (needed || s.Confirmation != "") && s.Confirmation != p.issued.Confirmation {
 		return "", "", refuse(CodeWrongConfirmation, "the confirmation number does not match")
 	}
-	return id, p.req.Store, l.refuseOver(p, waive)
+	return id, store, l.refuseOver(p, waive)
+}
+
+// choose finds which of a payer's bills is meant: the one that is named, or the only one that is open.
+func (l *Ledger) choose(ids []string, named string) (string, error) {
+	if named != "" {
+		if !slices.Contains(ids, named) {
+			return "", refuse(CodeUnknownNumber, "no such bill of this payer")
+		}
+		return named, nil
+	}
+	open := ""
+	for _, id := range ids {
+		if l.payments[id].state(l.now()) != Awaiting {
+			continue
+		}
+		if open != "" {
+			return "", refuse(CodeChoose, "several bills are open; say which")
+		}
+		open = id
+	}
+	if open == "" {
+		return "", refuse(CodePaid, "no bill of this payer is open")
+	}
+	return open, nil
 }
 
 // refuseOver refuses a payment that was canceled or is past its end.

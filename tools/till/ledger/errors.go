@@ -29,6 +29,8 @@ const (
 	CodeNotOpen           = "not_open"           // confirm or revoke what is confirmed or revoked already
 	CodeConfirmed         = "confirmed"          // revoke what is confirmed
 	CodeNotCaptured       = "not_captured"       // refund more than is left of a captured card payment
+	CodeChoose            = "choose"             // a payer's number: which of his bills
+	CodeRegistered        = "already_registered" // cancel after the account was registered
 )
 
 func refuse(code, detail string) *Error { return &Error{Code: code, Detail: detail} }

@@ -30,10 +30,12 @@ type Ledger struct {
 	facts    int64
 	offset   time.Duration // of the company's clock
 	payments map[string]*payment
-	order    []string          // payment ids, oldest first
-	attempts map[string]string // merchant + "\n" + attempt id → payment id
-	numbers  map[string]string // payment number → payment id
-	tokens   map[string]string // card page token → payment id
+	order    []string            // payment ids, oldest first
+	attempts map[string]string   // merchant + "\n" + attempt id → payment id
+	numbers  map[string]string   // payment number → payment id
+	payers   map[string]string   // merchant + "\n" + payer → that payer's number
+	bills    map[string][]string // payer's number → payment ids, oldest first
+	tokens   map[string]string   // card page token → payment id
 	receipts map[string]bool
 	open     []ref // takings that waited for 確報 when they were added, oldest first
 	owed     map[int64]Notice
@@ -66,27 +68,29 @@ type creation struct {
 }
 
 const (
-	factCreated   = "created"
-	factCanceled  = "canceled"
-	factCollected = "collected"
-	factRevoked   = "revoked"
-	factConfirmed = "confirmed"
-	factCaptured  = "captured"
-	factRefunded  = "refunded"
-	factDeclined  = "declined"
-	factAbandoned = "abandoned"
-	factDelivered = "delivered"
-	factClock     = "clock"
+	factCreated    = "created"
+	factCanceled   = "canceled"
+	factCollected  = "collected"
+	factRevoked    = "revoked"
+	factConfirmed  = "confirmed"
+	factCaptured   = "captured"
+	factRefunded   = "refunded"
+	factDeclined   = "declined"
+	factAbandoned  = "abandoned"
+	factRegistered = "registered"
+	factDelivered  = "delivered"
+	factClock      = "clock"
 )
 
 var events = map[string]string{
-	factCollected: EventProvisional,
-	factRevoked:   EventRevoked,
-	factConfirmed: EventConfirmed,
-	factCaptured:  EventCaptured,
-	factRefunded:  EventRefunded,
-	factDeclined:  EventDeclined,
-	factAbandoned: EventAbandoned,
+	factCollected:  EventProvisional,
+	factRevoked:    EventRevoked,
+	factConfirmed:  EventConfirmed,
+	factCaptured:   EventCaptured,
+	factRefunded:   EventRefunded,
+	factDeclined:   EventDeclined,
+	factAbandoned:  EventAbandoned,
+	factRegistered: EventRegistered,
 }
 
 // Open reads the books in dir, which it makes if needed, and locks them until Close.
@@ -108,6 +112,8 @@ func Open(dir string, opts Options) (*Ledger, error) {
 		payments: map[string]*payment{},
 		attempts: map[string]string{},
 		numbers:  map[string]string{},
+		payers:   map[string]string{},
+		bills:    map[string][]string{},
 		tokens:   map[string]string{},
 		receipts: map[string]bool{},
 		owed:     map[int64]Notice{},
@@ -149,7 +155,7 @@ func (l *Ledger) check(f fact) error {
 			return fmt.Errorf("fact %q: want a new payment", f.Kind)
 		}
 	case factDelivered, factClock:
-	case factCanceled, factDeclined, factAbandoned, factCollected, factCaptured, factRevoked, factConfirmed, factRefunded:
+	case factCanceled, factDeclined, factAbandoned, factRegistered, factCollected, factCaptured, factRevoked, factConfirmed, factRefunded:
 		p := l.payments[f.Payment]
 		if p == nil {
 			return fmt.Errorf("fact %q: payment %q is unknown", f.Kind, f.Payment)
@@ -182,7 +188,11 @@ func (l *Ledger) apply(f fact) {
 		l.order = append(l.order, f.Payment)
 		l.attempts[c.Merchant+"\n"+c.Request.AttemptID] = f.Payment
 		l.receipts[c.Issued.ReceiptNumber] = true
-		if c.Issued.Number != "" {
+		switch {
+		case c.Request.Method == PayerNumber:
+			l.payers[c.Merchant+"\n"+c.Request.Payer] = c.Issued.Number
+			l.bills[c.Issued.Number] = append(l.bills[c.Issued.Number], f.Payment)
+		case c.Issued.Number != "":
 			l.numbers[c.Issued.Number] = f.Payment
 		}
 		if c.Issued.Token != "" {
@@ -192,6 +202,8 @@ func (l *Ledger) apply(f fact) {
 		p.canceled = true
 	case factDeclined:
 		p.declined = true
+	case factRegistered:
+		p.registered = true
 	case factCollected:
 		p.takings = append(p.takings, &Taking{Number: f.Taking, Store: f.Store, At: f.At})
 		l.open = append(l.open, ref{f.Payment, f.Taking})

@@ -12,8 +12,14 @@ import (
 	"github.com/kakitome/kakitome/tools/till/slip"
 )
 
-// MaxCardYen is the most that one card payment takes.
-const MaxCardYen = 9_999_999
+// The most that one payment takes, in yen.
+const (
+	MaxCardYen    = 9_999_999
+	MaxPayEasyYen = 9_999_999
+	MaxWalletYen  = 500_000
+)
+
+var payerKey = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
 
 var attemptID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$`)
 
@@ -29,15 +35,24 @@ func (r *Request) validate(now time.Time) error {
 			return invalid("store", fmt.Sprintf("%q is no store; want konbini_a to konbini_e", r.Store))
 		}
 	case KonbiniBarcode:
-	case Card:
-		most = MaxCardYen
-		if !webURL(r.ReturnURL) {
-			return invalid("return_url", "want an http or https URL")
+	case PayerNumber:
+		if !payerKey.MatchString(r.Payer) {
+			return invalid("payer", "want 1 to 64 letters and digits")
 		}
+	case PayEasy:
+		most = MaxPayEasyYen
+	case Card, CardRecurring, AccountRegistration:
+		most = MaxCardYen
+	case Wallet:
+		most = MaxWalletYen
 	default:
-		return invalid("method", fmt.Sprintf("%q is unknown; want konbini_number, konbini_barcode or card", r.Method))
+		return invalid("method", fmt.Sprintf("%q is unknown; want one of %v", r.Method, Methods))
 	}
 	switch {
+	case r.Method.Redirects() && !webURL(r.ReturnURL):
+		return invalid("return_url", "want an http or https URL")
+	case r.Method != PayerNumber && r.Payer != "":
+		return invalid("payer", "only with payer_number")
 	case r.Yen < 1 || r.Yen > most:
 		return invalid("yen", fmt.Sprintf("%d; want 1 to %d for %s", r.Yen, most, r.Method))
 	case r.TaxYen < -1 || r.TaxYen > r.Yen:
@@ -75,7 +90,7 @@ func (l *Ledger) Create(merchant string, r Request) (v View, created bool, err e
 	if err := r.validate(now); err != nil {
 		return View{}, false, err
 	}
-	id, is, err := l.issue(r, now)
+	id, is, err := l.issue(merchant, r, now)
 	if err != nil {
 		return View{}, false, err
 	}
@@ -93,7 +108,7 @@ func equal(a, b Request) bool {
 }
 
 // issue chooses the ids, numbers and the end of a new payment, none of them in use.
-func (l *Ledger) issue(r Request, now time.Time) (id string, is issued, err error) {
+func (l *Ledger) issue(merchant string, r Request, now time.Time) (id string, is issued, err error) {
 	day := now.In(slip.Japan).Format("20060102")
 	for id = day + randomDigits(9); l.payments[id] != nil; {
 		id = day + randomDigits(9)
@@ -116,7 +131,21 @@ func (l *Ledger) issue(r Request, now time.Time) (id string, is issued, err erro
 		is.Barcode, err = slip.Slip{
 			Company: l.opts.CompanyCode, Free: id, Due: r.Due, Stamp: slip.NeedsStamp(r.Yen, r.TaxYen), Yen: r.Yen,
 		}.Digits()
-	case Card:
+	case PayerNumber:
+		is.Number = l.payers[merchant+"\n"+r.Payer]
+		for is.Number == "" {
+			body := string(payerLead) + randomDigits(payerDigits-2)
+			if n := body + string(slip.CheckDigit(body)); len(l.bills[n]) == 0 && l.numbers[n] == "" {
+				is.Number = n
+			}
+		}
+	case PayEasy:
+		for is.Number == "" || l.numbers[is.Number] != "" {
+			body := string(payEasyLead) + randomDigits(payEasyDigits-2)
+			is.Number = body + string(slip.CheckDigit(body))
+		}
+		is.Confirmation = randomDigits(payEasyConfirmation)
+	case Card, CardRecurring, Wallet, AccountRegistration:
 		is.Token = rand.Text()
 	}
 	return id, is, err
@@ -166,6 +195,9 @@ func (l *Ledger) Cancel(merchant, attempt string) (View, error) {
 	}
 	if len(p.standing()) > 0 {
 		return View{}, refuse(CodeAlreadyPaid, "money was taken for this payment")
+	}
+	if p.registered {
+		return View{}, refuse(CodeRegistered, "the account is registered")
 	}
 	if !p.canceled && !p.declined {
 		if err := l.commit(fact{Kind: factCanceled, Payment: id}); err != nil {

@@ -12,7 +12,28 @@ const (
 	KonbiniNumber  Method = "konbini_number"  // a number typed at the store's terminal
 	KonbiniBarcode Method = "konbini_barcode" // 44 digits scanned at the till
 	Card           Method = "card"            // the company's own page
+
+	PayerNumber         Method = "payer_number"         // 13 digits of the payer's own, for all of his bills
+	PayEasy             Method = "pay_easy"             // institution, number and confirmation number, at a bank
+	CardRecurring       Method = "card_recurring"       // the company's page: the card is kept for later bills
+	Wallet              Method = "wallet"               // the company's page
+	AccountRegistration Method = "account_registration" // the company's page: 口座振替登録, no money moves
 )
+
+// Institution is the company's 収納機関番号, fictitious.
+const Institution = "99081"
+
+// Bank is where Pay-easy takes money, as a store's code.
+const Bank = "bank"
+
+// Redirects reports whether the payer goes to the company's own page.
+func (m Method) Redirects() bool {
+	switch m {
+	case Card, CardRecurring, Wallet, AccountRegistration:
+		return true
+	}
+	return false
+}
 
 // State is where a payment stands.
 type State string
@@ -22,7 +43,8 @@ const (
 	Awaiting       State = "awaiting"        // 発番済
 	Provisional    State = "provisional"     // 速報
 	Confirmed      State = "confirmed"       // 確報, or card captured
-	Failed         State = "failed"          // the card was declined
+	Failed         State = "failed"          // the card, wallet or account was declined
+	Registered     State = "registered"      // the account was registered; no money moved
 	Canceled       State = "canceled"
 	Expired        State = "expired"
 )
@@ -41,6 +63,18 @@ type chain struct {
 	lead                 byte
 	number, confirmation int
 }
+
+// Numbers that no chain gives: their leading digits and how many there are, the check digit included.
+const (
+	payerLead           = '7'
+	payerDigits         = 13
+	payEasyLead         = '6'
+	payEasyDigits       = 16
+	payEasyConfirmation = 6
+)
+
+// Methods lists what the company takes.
+var Methods = []Method{KonbiniNumber, KonbiniBarcode, Card, PayerNumber, PayEasy, CardRecurring, Wallet, AccountRegistration}
 
 var chains = []chain{
 	{Store{"konbini_a", "コンビニA", "Convenience Store A"}, '1', 13, 4},
@@ -86,6 +120,7 @@ type Request struct {
 	Description string    `json:"description,omitempty"`
 	Lines       []Line    `json:"lines,omitempty"`
 	Store       string    `json:"store,omitempty"` // konbini_number only, where it is required
+	Payer       string    `json:"payer,omitempty"` // payer_number only, where it is required: the merchant's key of who pays
 	ReturnURL   string    `json:"return_url,omitempty"`
 	WebhookURL  string    `json:"webhook_url"`
 }
@@ -94,7 +129,8 @@ type Request struct {
 type Voucher struct {
 	PaymentNumber      string    `json:"payment_number,omitempty"`
 	ConfirmationNumber string    `json:"confirmation_number,omitempty"`
-	Barcode            string    `json:"barcode,omitempty"` // 44 digits
+	Barcode            string    `json:"barcode,omitempty"`     // 44 digits
+	Institution        string    `json:"institution,omitempty"` // pay_easy
 	Stores             []Store   `json:"stores"`
 	Expires            time.Time `json:"expires"`
 }
@@ -165,6 +201,7 @@ const (
 	EventDeclined    = "card_declined"
 	EventRefunded    = "refunded"
 	EventAbandoned   = "card_abandoned"
+	EventRegistered  = "account_registered"
 )
 
 // payment is the fold of one payment's facts. The ledger's lock guards it.
@@ -178,6 +215,8 @@ type payment struct {
 	refunds  []refund
 	canceled bool
 	declined bool
+	// registered: the account was; nothing follows.
+	registered bool
 }
 
 // issued is what the company chose at creation.
@@ -208,13 +247,15 @@ func (p *payment) state(now time.Time) State {
 		return Confirmed
 	case len(standing) > 0:
 		return Provisional
+	case p.registered:
+		return Registered
 	case p.canceled:
 		return Canceled
 	case p.declined:
 		return Failed
 	case now.After(p.issued.Expires):
 		return Expired
-	case p.req.Method == Card:
+	case p.req.Method.Redirects():
 		return RequiresAction
 	}
 	return Awaiting
@@ -242,9 +283,14 @@ func (p *payment) view(id, redirect string, now time.Time) View {
 		v.RefundedYen, v.RefundedAt = v.RefundedYen+p.refunds[i].yen, &p.refunds[i].at
 	}
 	switch p.req.Method {
-	case Card:
+	case Card, CardRecurring, Wallet, AccountRegistration:
 		v.RedirectURL = redirect + p.issued.Token
 		v.Store = ""
+	case PayerNumber:
+		v.Voucher = &Voucher{PaymentNumber: p.issued.Number, Stores: Stores(), Expires: p.issued.Expires}
+	case PayEasy:
+		v.Voucher = &Voucher{Institution: Institution, PaymentNumber: p.issued.Number, ConfirmationNumber: p.issued.Confirmation,
+			Stores: []Store{}, Expires: p.issued.Expires}
 	case KonbiniNumber:
 		c, _ := chainOf(p.req.Store)
 		v.Voucher = &Voucher{PaymentNumber: p.issued.Number, ConfirmationNumber: p.issued.Confirmation,

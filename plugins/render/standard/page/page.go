@@ -28,6 +28,7 @@
 //	REDIRECT                /redirect   –
 //	INFO                    /promise    promise: paid, tomorrow or day_after
 //	STRANGER                /stranger   –
+//	VOUCHER                 /mail       address
 //
 // Links (GET) go to __LINK__ (back, try again), to __LINK__?lang=ja and ?lang=en at the foot of a page whose sender is
 // known, to __LINK__/stranger where the model says so, to __LINK__/documents/{name}, and to the sender's page /s/….
@@ -78,13 +79,13 @@ func parse(lang wording.Lang) *template.Template {
 	}
 	t := template.New("page").Funcs(template.FuncMap{
 		"say":     lang.Say,
-		"rest":    func(c *proto.Claim) int64 { return max(0, c.Yen-c.ReceivedYen) },
 		"yen":     lang.Yen,
 		"number":  wording.Number,
 		"moment":  lang.Moment,
 		"date":    lang.Date,
 		"until":   lang.Until,
 		"kind":    func(t proto.SurveyItem_Type) string { return t.String() },
+		"method":  func(k proto.MethodKind) string { return k.String() },
 		"store":   func(s *proto.Store) string { return label(lang, s) },
 		"segment": url.PathEscape,
 		"given":   func(item *proto.SurveyItem, choice string) bool { return slices.Contains(item.Answer, choice) },
@@ -134,6 +135,18 @@ type model struct {
 // Elsewhere reports whether who it is is asked at another page.
 func (m *model) Elsewhere() bool { return len(m.Fields) == 1 && m.Fields[0].Elsewhere }
 
+// MethodKind is what the method that is shown is; METHOD_KIND_UNSPECIFIED: it is not said, or there are several.
+func (m *model) MethodKind() string {
+	if len(m.Methods) != 1 {
+		return proto.MethodKind_METHOD_KIND_UNSPECIFIED.String()
+	}
+	return m.Methods[0].Kind.String()
+}
+
+// Rest is what is still to pay, Over what was paid too much, in yen.
+func (m *model) Rest() int64 { return m.Claim.GetYen() - m.Claim.GetReceivedYen() }
+func (m *model) Over() int64 { return -m.Rest() }
+
 // Render draws one page. The error is for operators and holds nothing of the recipient.
 func Render(p *proto.Page) ([]byte, *proto.Error) {
 	m, refused := newModel(p)
@@ -172,7 +185,7 @@ func newModel(p *proto.Page) (*model, *proto.Error) {
 		m.Sender = ""
 	}
 	m.Contact = m.Brand.Name != "" && (m.Brand.Phone != "" || m.Brand.Note != "" || m.Brand.Hours != "")
-	m.Alert = m.Mismatch || m.Incomplete || m.Unreadable || m.View == proto.View_LOCKED
+	m.Alert = m.Mismatch || m.Incomplete || m.Unreadable || m.Mail.GetWrong() || m.View == proto.View_LOCKED
 	m.Open = m.View == proto.View_ABOUT
 	if !aboutPath.MatchString(m.About) {
 		m.About = "" // no address of ours
@@ -264,16 +277,27 @@ func heading(m *model) string {
 		}
 		return say("ご案内", "Notice")
 	case proto.View_CHECKOUT:
+		if m.MethodKind() == proto.MethodKind_ACCOUNT_REGISTRATION.String() {
+			return say("口座振替のお申し込み内容の確認", "Check the registration")
+		}
 		return say("お支払い内容の確認", "Check the payment")
 	case proto.View_VOUCHER:
 		if m.Voucher.GetBarcode() != "" {
 			return say("お支払いバーコード", "Payment barcode")
 		}
+		if m.Voucher.GetInstitution() != "" {
+			return say("ペイジーでのお支払い", "Pay by Pay-easy")
+		}
 		if m.Voucher.GetAccount() != nil {
 			return say("お振込先のご案内", "Where to transfer the money")
 		}
 		return say("お支払い番号のご案内", "Payment number")
+	case proto.View_REGISTERED_VIEW:
+		return say("口座振替のお申し込み完了", "Registered for direct debit")
 	case proto.View_REDIRECT:
+		if m.MethodKind() == proto.MethodKind_ACCOUNT_REGISTRATION.String() {
+			return say("口座振替のお申し込みページへの移動", "To the registration page")
+		}
 		return say("決済会社のページへの移動", "To the payment page")
 	case proto.View_RETURNED:
 		if m.Identify {

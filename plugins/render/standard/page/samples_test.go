@@ -36,6 +36,27 @@ var (
 	card    = &proto.MethodChoice{Code: "card", Label: "クレジットカード", Redirect: true}
 )
 
+var (
+	payer       = &proto.MethodChoice{Code: "payer_number", Label: "コンビニ（お客様専用番号）", Kind: proto.MethodKind_PAYER_NUMBER}
+	payEasy     = &proto.MethodChoice{Code: "pay_easy", Label: "ペイジー（ATM・ネットバンキング）", Kind: proto.MethodKind_PAY_EASY}
+	transfer    = &proto.MethodChoice{Code: "bank_transfer", Label: "銀行振込", Kind: proto.MethodKind_BANK_TRANSFER}
+	recurring   = &proto.MethodChoice{Code: "card_recurring", Label: "クレジットカード（次回以降も自動）", Kind: proto.MethodKind_CARD_RECURRING, Redirect: true}
+	wallet      = &proto.MethodChoice{Code: "wallet", Label: "ウォレット", Kind: proto.MethodKind_WALLET, Redirect: true}
+	account     = &proto.MethodChoice{Code: "account_registration", Label: "口座振替のお申し込み", Kind: proto.MethodKind_ACCOUNT_REGISTRATION, Redirect: true}
+	bankAccount = &proto.BankAccount{Bank: "〇〇銀行", Branch: "本店営業部", Kind: "普通", Number: "1234567", Holder: "カ）スイドウ", Reference: "7654321"}
+)
+
+func allMethods() []*proto.MethodChoice {
+	return []*proto.MethodChoice{barcode, number, payer, card, recurring, payEasy, transfer, wallet, account}
+}
+
+// part is the claim when so much has come in.
+func part(received int64) *proto.Claim {
+	c := claim()
+	c.ReceivedYen, c.PaidAt = received, at(2026, 11, 22, 10, 19, 3)
+	return c
+}
+
 func rows() []*proto.Row {
 	return []*proto.Row{
 		{Item: "お名前", Value: "山田 太郎 様"}, {Item: "お客様番号", Value: "00-0-000000"}, {Item: "ご請求月", Value: "◆31年2～3月分◆"},
@@ -151,6 +172,22 @@ func everyView() map[string]*proto.Page {
 		"19-about": {View: proto.View_ABOUT, Title: "〇〇県水道局のSMSの見分け方", Lead: "SMSが届いて、〇〇県水道局からのものか迷われたときは、次の内容とお比べください。",
 			Rows:    []*proto.Row{{Item: "正式名称", Value: "〇〇県水道局"}, {Item: "公式サイト", Value: "https://www.example.jp/"}, {Item: "送信元の番号（NTTドコモ）", Value: "0312345678"}, {Item: "URLのドメイン", Value: "sms.example.jp"}},
 			Closing: "SMSやURLの先のページで、次のものをおたずねすることはありません。\n・マイナンバー\n・アプリのインストール"},
+
+		"04-info-all-methods":     {View: proto.View_INFO, Title: "水道料金のお知らせ", Claim: claim(), Methods: allMethods()},
+		"05-checkout-account":     {View: proto.View_CHECKOUT, Claim: claim(), Methods: []*proto.MethodChoice{account}},
+		"05-checkout-recurring":   {View: proto.View_CHECKOUT, Claim: claim(), Methods: []*proto.MethodChoice{recurring}},
+		"05-checkout-pay-easy":    {View: proto.View_CHECKOUT, Claim: claim(), Methods: []*proto.MethodChoice{payEasy}},
+		"05-checkout-transfer":    {View: proto.View_CHECKOUT, Claim: claim(), Methods: []*proto.MethodChoice{transfer}},
+		"06-voucher-pay-easy":     {View: proto.View_VOUCHER, Claim: claim(), Methods: []*proto.MethodChoice{payEasy}, Mail: &proto.MailOffer{}, Voucher: &proto.Voucher{Institution: "99081", PaymentNumber: "6123456789012345", ConfirmationNumber: "123456"}},
+		"06-voucher-payer":        {View: proto.View_VOUCHER, Claim: claim(), Methods: []*proto.MethodChoice{payer}, Voucher: &proto.Voucher{PaymentNumber: "7123456789012", Stores: shops}, Mail: &proto.MailOffer{Known: "t***@e***.jp"}},
+		"06-voucher-part":         {View: proto.View_VOUCHER, Claim: part(3000), Methods: []*proto.MethodChoice{transfer}, Voucher: &proto.Voucher{Account: bankAccount}, Mail: &proto.MailOffer{Sent: "t***@e***.jp", Failed: true}},
+		"06-voucher-mail-sent":    {View: proto.View_VOUCHER, Claim: claim(), Methods: []*proto.MethodChoice{number}, Voucher: digits, Mail: &proto.MailOffer{Sent: "t***@e***.jp", SentNow: true}},
+		"06-voucher-mail-wrong":   {View: proto.View_VOUCHER, Claim: claim(), Voucher: digits, Mail: &proto.MailOffer{Wrong: true}},
+		"06-voucher-mail-used-up": {View: proto.View_VOUCHER, Claim: claim(), Voucher: digits, Mail: &proto.MailOffer{Sent: "t***@e***.jp", UsedUp: true}},
+		"07-redirect-account":     {View: proto.View_REDIRECT, Claim: claim(), Methods: []*proto.MethodChoice{account}, RedirectHost: "pay.example.com", CanChangeMethod: true},
+		"07-redirect-wallet":      {View: proto.View_REDIRECT, Claim: claim(), Methods: []*proto.MethodChoice{wallet}, RedirectHost: "pay.example.com", CanChangeMethod: true},
+		"11-confirmed-too-much":   {View: proto.View_CONFIRMED_VIEW, Claim: part(8440), ReceiptDocument: "receipt.pdf"},
+		"20-registered":           {View: proto.View_REGISTERED_VIEW, Claim: claim(), Methods: []*proto.MethodChoice{account}, Rows: rows()[:3]},
 	}
 	for name, p := range pages {
 		if p.View != proto.View_GONE {
