@@ -191,6 +191,18 @@ func readTenant(path string) (*applyRequest, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	in.Seeds = in.Tenant.SeedNumbers
+	if file := in.Tenant.Brand.LogoFile; file != "" {
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(filepath.Dir(path), file)
+		}
+		logo, err := os.ReadFile(file)
+		if err == nil {
+			in.Tenant.Brand.Logo, err = tenant.ReadLogo(logo)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: brand.logo_file: %w", path, err)
+		}
+	}
 	for i, a := range in.Tenant.Agents {
 		if a.ConfigFile == "" {
 			continue

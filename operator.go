@@ -287,6 +287,11 @@ func diff(old, next *tenant.Tenant) []string {
 	if old != nil {
 		flatten("", plain(old), was)
 	}
+	if old != nil && next.Brand.Logo == nil { // it stays
+		kept := *next
+		kept.Brand.Logo = old.Brand.Logo
+		next = &kept
+	}
 	flatten("", plain(next), is)
 	var lines []string
 	for field, v := range is {
@@ -313,6 +318,9 @@ func plain(t *tenant.Tenant) any {
 	c.Agents = slices.Clone(c.Agents)
 	for i := range c.Agents {
 		c.Agents[i].Hook, c.Agents[i].Config = "", nil
+	}
+	if l := c.Brand.Logo; l != nil { // its name says what it is
+		c.Brand.Logo = &tenant.Logo{Name: l.Name, Width: l.Width, Height: l.Height}
 	}
 	data, err := json.Marshal(c)
 	if err != nil {

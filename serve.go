@@ -28,6 +28,7 @@ import (
 	certificatesapi "github.com/kakitome/kakitome/engine/api/certificates"
 	followupsapi "github.com/kakitome/kakitome/engine/api/followups"
 	"github.com/kakitome/kakitome/engine/api/phones"
+	"github.com/kakitome/kakitome/engine/api/sheets"
 	"github.com/kakitome/kakitome/engine/api/uploads"
 	"github.com/kakitome/kakitome/engine/api/verifications"
 	"github.com/kakitome/kakitome/engine/audit"
@@ -49,6 +50,7 @@ import (
 	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/retention"
+	"github.com/kakitome/kakitome/engine/sheet"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/linkserver/journey"
@@ -122,6 +124,7 @@ type rooms struct {
 	intake       *intake.Intake
 	links        *link.Links
 	pages        *page.Pages
+	sheets       *sheet.Sheets
 	campaigns    *campaign.Campaigns
 	followUps    *followup.FollowUps
 	dispatch     *dispatch.Dispatcher
@@ -230,8 +233,16 @@ func startLinks(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (err
 	}
 	r.onStop("links", func(context.Context) error { return rm.links.Close() })
 	r.background("links follow", rm.links.Run)
-	rm.pages = page.New(page.Options{Renders: rm.modules, Log: r.log, Metrics: rm.registry})
+	rm.pages = page.New(page.Options{Renders: rm.modules, ModuleOf: rm.renderer, Log: r.log, Metrics: rm.registry})
 	return nil
+}
+
+// renderer is the module that draws for a tenant; empty: the standard one.
+func (rm *rooms) renderer(id tenant.ID) string {
+	if t := rm.directory.Now().Tenants[id]; t != nil {
+		return t.Brand.Renderer
+	}
+	return ""
 }
 
 // startEngine makes the rooms that take, send and settle.
@@ -256,6 +267,7 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 		return err
 	}
 	r.background("payments", rm.payments.Run)
+	rm.sheets = sheet.New(sheet.Options{Store: rm.store, Directory: rm.directory.Now, Claims: rm.payments, Pages: rm.pages, LinkHost: base.Host, Plain: base.Scheme == "http"})
 	codes := &codeSender{}
 	rm.identity = identity.New(identity.Options{Store: rm.store, Auths: rm.modules, Sender: codes, Modules: authModules(cfg), Instances: cfg.Identity, LinkHost: base.Hostname(), Log: r.log, Metrics: rm.registry})
 	rm.intake, err = intake.New(intake.Options{
@@ -400,7 +412,7 @@ func linksDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context, n
 	}
 	way := journey.New(journey.Options{Store: rm.store, Directory: rm.directory.Now, Links: rm.links, Identity: rm.identity, Claims: rm.payments,
 		Documents: rm.documents, DoNotSend: rm.doNotSend, Pages: rm.pages, Mails: rm.mails, LinkHost: base.Host, CarrierLabel: labelled(rm.carriers), Log: r.log})
-	server, err := web.New(web.Options{Config: c, Journey: way, Pages: rm.pages, Webhooks: rm.payments, SessionKey: key, Log: r.log, Metrics: rm.registry})
+	server, err := web.New(web.Options{Config: c, Journey: way, Pages: rm.pages, Webhooks: rm.payments, Sheets: rm.sheets, SessionKey: key, Log: r.log, Metrics: rm.registry})
 	if err != nil {
 		return nil, err
 	}
@@ -428,6 +440,7 @@ func apiDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context, net
 			phones.ReceivedPath: phones.Handler(rm.inbound, rm.doNotSend, rm.audit), phones.DoNotSendPath: phones.Handler(rm.inbound, rm.doNotSend, rm.audit),
 			followupsapi.Path: followupsapi.Handler(rm.followUps, rm.audit), followupsapi.ListsPath: followupsapi.Handler(rm.followUps, rm.audit),
 			agentsapi.Path:       agentsapi.Handler(rm.payments, rm.audit),
+			sheets.Path:          sheets.Handler(rm.sheets, rm.audit),
 			certificatesapi.Path: certificatesapi.Handler(rm.certificates, rm.audit),
 			verifications.Path:   verifications.Handler(rm.identity, rm.store)}, Log: r.log, Registry: rm.registry,
 	})
@@ -444,7 +457,7 @@ func consoleDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context,
 	}
 	server, err := admin.New(admin.Options{
 		Store: rm.store, Directory: rm.directory, Intake: rm.intake, Payments: rm.payments, Campaigns: rm.campaigns, FollowUps: rm.followUps, Callbacks: rm.callbacks, Inbound: rm.inbound, DoNotSend: rm.doNotSend, Pages: rm.pages,
-		Identity: rm.identity, Documents: rm.documents, Certificates: rm.certificates, Audit: rm.audit, Carriers: rm.carriers, Binds: rm.dispatch.Status, Modules: rm.modules.Status,
+		Identity: rm.identity, Documents: rm.documents, Certificates: rm.certificates, Sheets: rm.sheets, Audit: rm.audit, Carriers: rm.carriers, Binds: rm.dispatch.Status, Modules: rm.modules.Status,
 		Dispatch: rm.dispatch, History: rm.history, Reload: rm.reloader.reload,
 		Simulated: cfg.Simulated(), TrustedProxies: cfg.Links.TrustedProxies, SessionKey: key, Log: r.log, Registry: rm.registry,
 	})

@@ -472,7 +472,7 @@ func TestEveryScreenIsDrawnInBothLanguages(t *testing.T) {
 	r := openRoom(t)
 	ids := r.fill()
 	up := r.upload("mizu", "a.csv", sampleCSV)
-	for login, paths := range map[string][]string{"admin@mizu": {"/", "/messages", "/send", "/uploads", "/uploads/" + up.ID.String(), "/seeds", "/alerts", "/users", "/keys", "/audit", "/account", "/account/totp"}, "operator": {"/", "/carriers", "/carriers/docomo/try", "/binds/docomo-1", "/binds/docomo-1?range=year", "/binds/softbank-1?range=day", "/tenants", "/audit", "/account"}} {
+	for login, paths := range map[string][]string{"admin@mizu": {"/", "/messages", "/send", "/uploads", "/uploads/" + up.ID.String(), "/seeds", "/alerts", "/users", "/keys", "/brand", "/audit", "/account", "/account/totp"}, "operator": {"/", "/carriers", "/carriers/docomo/try", "/binds/docomo-1", "/binds/docomo-1?range=year", "/binds/softbank-1?range=day", "/tenants", "/audit", "/account"}} {
 		b := r.enter(login)
 		if login == "admin@mizu" {
 			for _, id := range ids {

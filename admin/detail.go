@@ -17,6 +17,7 @@ import (
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/payment"
+	paysheet "github.com/kakitome/kakitome/engine/sheet"
 	"github.com/kakitome/kakitome/engine/store"
 )
 
@@ -55,6 +56,8 @@ type detailPage struct {
 	LockedUntil                                                   time.Time
 	MayCancel, MayRevoke, MayUnlock, MayResend, MayPay, MayRefund bool
 	Receipt, Certificate                                          bool
+	SheetOffers                                                   []sheetOffer
+	SheetIssued                                                   bool // what is paid with on paper is there
 	At                                                            time.Time
 }
 
@@ -96,6 +99,7 @@ func (s *Server) detail(w http.ResponseWriter, r *http.Request, v *visit) error 
 			}
 			p.Receipt = c.Phase == payment.Paid || c.Receipt() != nil
 			p.MayRefund = len(s.Payments.Refundable(&c)) > 0
+			p.SheetOffers, p.SheetIssued = s.sheetOffers(v, &c), paysheet.Issued(&c, v.now)
 		}
 	}
 	if p.Row, err = s.row(v, id, &st, p.Claim); err != nil {

@@ -45,6 +45,7 @@ import (
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/payment"
+	paysheet "github.com/kakitome/kakitome/engine/sheet"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/plugins/host"
@@ -278,8 +279,10 @@ func openRoom(t testing.TB) *room {
 	r2 := &past{reload: func() ([]string, error) { return nil, nil }}
 	certificates, err := certificate.New(certificate.Options{Config: certificate.DefaultConfig(), Dir: t.TempDir(), Store: st, Directory: directory.Now, Renders: e})
 	require.NoError(t, err)
+	pages := page.New(page.Options{Renders: e, Log: quiet})
 	s, err := New(Options{
-		Store: st, Directory: directory, Intake: in, Payments: payments, Campaigns: uploads, FollowUps: followUps, Callbacks: callbacks, Inbound: received, DoNotSend: stopped, Pages: page.New(page.Options{Renders: e, Log: quiet}),
+		Sheets: paysheet.New(paysheet.Options{Store: st, Directory: directory.Now, Claims: payments, Pages: pages, LinkHost: "s.example.jp"}),
+		Store:  st, Directory: directory, Intake: in, Payments: payments, Campaigns: uploads, FollowUps: followUps, Callbacks: callbacks, Inbound: received, DoNotSend: stopped, Pages: pages,
 		Identity:  identity.New(identity.Options{Store: st, Auths: e, Sender: e, LinkHost: "s.example.jp", Log: quiet}),
 		Documents: documents, Certificates: certificates, Audit: audit.New(st), Carriers: carriers, SessionKey: []byte(strings.Repeat("k", 32)), Simulated: true, Log: quiet,
 		Binds: func() []bind.Status {

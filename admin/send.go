@@ -42,6 +42,7 @@ type sendPage struct {
 
 	Senders   []tenant.SenderProfile
 	Templates []tenant.Template
+	Occasions []message.Occasion
 	Classes   []message.Class
 	Fields    []field
 	Methods   []field
@@ -56,6 +57,8 @@ type sendPage struct {
 	Carrier  string
 	Warnings []string
 	Frame    string // address of the page's preview
+	Invoice  bool   // the page has one, below Frame
+	Reading  bool
 	Hidden   []condition
 
 	ID, URL string // of a link that was made and is not sent
@@ -87,7 +90,7 @@ func (p *sendPage) HasAny(names ...string) bool {
 }
 
 func (s *Server) sendPage(v *visit, f url.Values) *sendPage {
-	p := &sendPage{F: f, Fault: map[string]string{}, Senders: v.Tenant.Senders, Templates: v.Tenant.Templates, Rows: message.MaxRows, Questions: message.MaxSurveyItems,
+	p := &sendPage{F: f, Fault: map[string]string{}, Senders: v.Tenant.Senders, Templates: v.Tenant.Templates, Occasions: message.Occasions, Rows: message.MaxRows, Questions: message.MaxSurveyItems,
 		Segments: v.Tenant.Policy.Segments(), LinkUnits: linkUnits, HasPhone: len(v.User.Phone) > 0, Key: f.Get("key")}
 	for _, c := range message.Classes {
 		if c != message.OTP {
@@ -171,6 +174,7 @@ func (s *Server) again(r *http.Request, v *visit, from string) (url.Values, erro
 		if content.Page.NoticePDF {
 			f.Set("notice_pdf", "1")
 		}
+		setPapers(f, &content.Page)
 		if h.Parts == 0 {
 			f.Set("link_only", "1")
 		}
@@ -343,15 +347,20 @@ func (fr *formReader) page() *message.Page {
 	if len(sv.Items) > 0 || sv.Lead != "" {
 		p.Survey = sv
 	}
+	p.Invoice, p.Reading = fr.invoice(), fr.reading()
 	return p
 }
 
-var pathIndex = regexp.MustCompile(`\.choices\[\d+\]$|\.methods\[\d+\]$`)
+var (
+	pathIndex = regexp.MustCompile(`\.choices\[\d+\]$|\.methods\[\d+\]$`)
+	// paperLine is in a list that the form has as lines of one field.
+	paperLine = regexp.MustCompile(`^(page\.(?:invoice\.lines|reading\.months))\[\d+\].*$`)
+)
 
 // place puts faults beside the fields of the form that they are about.
 func (p *sendPage) place(ps message.Problems, names map[string]string, lang string) {
 	for _, x := range ps {
-		path := pathIndex.ReplaceAllString(x.Field, ".choices")
+		path := paperLine.ReplaceAllString(pathIndex.ReplaceAllString(x.Field, ".choices"), "$1")
 		name, ok := names[path]
 		if !ok {
 			switch { // a fault of a whole part stands at its first field
@@ -459,9 +468,15 @@ func (s *Server) showPreview(w http.ResponseWriter, r *http.Request, v *visit, p
 	if c, ok := s.Carriers.Carrier(p.Preview.Carrier); ok {
 		p.Carrier = c.Label(v.Lang)
 	}
+	if p.Preview.Page != nil {
+		d.Page = p.Preview.Page // with the words of an occasion
+	}
 	if d.WantsLink() {
 		html := s.Pages.Draft(r.Context(), v.Tenant, d, s.choices(v, d), v.Lang)
-		p.Frame = "/send/preview/" + s.drafts.keep(v.User.Login, html, v.now)
+		p.Frame = "/send/preview/" + s.drafts.keep(v.User.Login, html, d, v.now)
+		if d.Page != nil {
+			p.Invoice, p.Reading = d.Page.Invoice != nil, d.Page.Reading != nil
+		}
 	}
 	for name, values := range p.F {
 		if name == "csrf" || name == "do" || name == "key" {
@@ -520,12 +535,14 @@ type drafts struct {
 type drawn struct {
 	login string
 	html  *page.HTML
+	page  *message.Page // of the draft, for its documents; nil: there is none
+	claim *message.Claim
 	until time.Time
 }
 
 const draftsMost, draftLife = 200, 15 * time.Minute
 
-func (d *drafts) keep(login string, html *page.HTML, now time.Time) string {
+func (d *drafts) keep(login string, html *page.HTML, draft *message.Draft, now time.Time) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.kept == nil {
@@ -545,23 +562,23 @@ func (d *drafts) keep(login string, html *page.HTML, now time.Time) string {
 		delete(d.kept, oldest)
 	}
 	id := rand.Text()
-	d.kept[id] = drawn{login, html, now.Add(draftLife)}
+	d.kept[id] = drawn{login, html, draft.Page, draft.Claim, now.Add(draftLife)}
 	return id
 }
 
-func (d *drafts) get(login, id string, now time.Time) (*page.HTML, bool) {
+func (d *drafts) get(login, id string, now time.Time) (drawn, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	x, ok := d.kept[id]
-	return x.html, ok && x.login == login && now.Before(x.until)
+	return x, ok && x.login == login && now.Before(x.until)
 }
 
 func (s *Server) draftPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	html, ok := s.drafts.get(v.User.Login, r.PathValue("id"), v.now)
+	x, ok := s.drafts.get(v.User.Login, r.PathValue("id"), v.now)
 	if !ok {
 		return errNotFound
 	}
-	writePage(w, html)
+	writePage(w, x.html)
 	return nil
 }
 
@@ -578,7 +595,7 @@ func writePage(w http.ResponseWriter, html *page.HTML) {
 		style = "'" + html.Style + "'"
 	}
 	h := w.Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src "+style+"; img-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'; sandbox")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src "+style+"; img-src 'self' data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'; sandbox")
 	h.Set("X-Frame-Options", "SAMEORIGIN")
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = w.Write(html.Append(nil, "/preview", "preview")) // the browser went away

@@ -31,6 +31,7 @@ import (
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/payment"
+	paysheet "github.com/kakitome/kakitome/engine/sheet"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/plugins/host"
@@ -51,6 +52,7 @@ type Options struct {
 	Identity     *identity.Identity
 	Documents    *document.Documents
 	Certificates *certificate.Certificates // nil: none are made
+	Sheets       *paysheet.Sheets          // nil: payment sheets have no addresses
 	Audit        *audit.Log
 	Carriers     *carrier.Table
 	Binds        func() []bind.Status // nil: none are shown

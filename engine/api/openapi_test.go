@@ -120,15 +120,15 @@ func TestDocumentSaysWhatTheHandlersDo(t *testing.T) {
 	}
 }
 
-// extras are the paths of other rooms that openapi.json describes; engine/api/uploads, callbacks, phones, certificates, followups, verifications and agents test them.
-var extras = []string{"/v1/uploads", "/v1/seeds", "/v1/callbacks", "/v1/received", "/v1/do-not-send", "/v1/certificates", "/v1/follow-ups", "/v1/follow-up-lists", "/v1/verifications", "/v1/agents"}
+// extras are the paths of other rooms that openapi.json describes; engine/api/uploads, callbacks, phones, certificates, followups, verifications, agents and sheets test them.
+var extras = []string{"/v1/uploads", "/v1/seeds", "/v1/callbacks", "/v1/received", "/v1/do-not-send", "/v1/certificates", "/v1/follow-ups", "/v1/follow-up-lists", "/v1/verifications", "/v1/agents", "/v1/payment-sheets"}
 
 func ours(path string) bool {
 	return !slices.ContainsFunc(extras, func(at string) bool { return path == at || strings.HasPrefix(path, at+"/") })
 }
 
 func TestDocumentedDraftsAreTaken(t *testing.T) {
-	full := `{"key":"k","to":"090-0001-0001","class":"billing","text":"{url}","vars":{"a":"b"},"recipient":{"email":"taro@example.jp"},"sender":"default","reference":"r","send":true,"send_at":"` + time.Now().Add(time.Hour).Format(time.RFC3339) + `","window":{"from":"00:00","to":"23:59"},"valid_until":"` + time.Now().Add(26*time.Hour).Format(time.RFC3339) + `","link":{"expires_at":"` + time.Now().Add(50*time.Hour).Format(time.RFC3339) + `"},"identity":{"items":[{"field":"birth_date","value":"19980101","label":"生年月日","level":""}],"code":true},"page":{"title":"t","lead":"l","rows":[{"item":"a","value":"b"}],"closing":"c","contact":{"name":"n","phone":"p","hours":"h"},"notice_pdf":true,"survey":{"lead":"l","items":[{"title":"q","type":"radio","choices":["a","b"],"required":true}]}},"claim":{"number":"1","amount":110,"tax":10,"due":"2030-01-01","lines":[{"name":"n","quantity":1,"unit":110,"amount":110}],"methods":["konbini"],"payer":"山田","amend":false,"promises":true}}`
+	full := `{"key":"k","to":"090-0001-0001","class":"billing","text":"{url}","vars":{"a":"b"},"recipient":{"email":"taro@example.jp"},"sender":"default","reference":"r","send":true,"send_at":"` + time.Now().Add(time.Hour).Format(time.RFC3339) + `","window":{"from":"00:00","to":"23:59"},"valid_until":"` + time.Now().Add(26*time.Hour).Format(time.RFC3339) + `","link":{"expires_at":"` + time.Now().Add(50*time.Hour).Format(time.RFC3339) + `"},"identity":{"items":[{"field":"birth_date","value":"19980101","label":"生年月日","level":""}],"code":true},"page":{"title":"t","lead":"l","rows":[{"item":"a","value":"b"}],"closing":"c","contact":{"name":"n","phone":"p","hours":"h"},"notice_pdf":true,"survey":{"lead":"l","items":[{"title":"q","type":"radio","choices":["a","b"],"required":true}]},"invoice":{"number":"1","date":"2026-11-30","to":"山田","subject":"s","period":"11月分","due":"2030-01-01","lines":[{"date":"2026-11-01","name":"n","quantity":1,"unit":110,"amount":110,"tax_rate":10}],"taxes":[{"rate":10,"tax":10}],"pay_to":"b","remarks":"r"},"reading":{"customer":"1","name":"n","place":"p","from":"2026-10-01","to":"2026-10-31","read_on":"2026-11-01","next_on":"2026-12-01","values":[{"name":"水道","meter":"1","unit":"m3","previous":"638","current":"682","usage":"44"}],"months":[{"label":"9月","usage":"40"}],"lines":[{"name":"n","amount":1}],"amount":1,"tax":0,"remarks":"r"}},"claim":{"number":"1","amount":110,"tax":10,"due":"2030-01-01","lines":[{"name":"n","quantity":1,"unit":110,"amount":110}],"methods":["konbini"],"payer":"山田","amend":false}}`
 	openapitest.Read(t, OpenAPI).Valid("Draft", []byte(full))
 	openRoom(t).send("mizu", full)
 }

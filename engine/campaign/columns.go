@@ -49,6 +49,33 @@ var known = []struct {
 	{"claim.payer", []string{"宛名", "payer"}, func(r *row, v string) { r.claim().Payer = v }},
 	{"claim.promises", []string{"支払予定の確認", "promises"}, func(r *row, v string) { r.promises = r.yes("claim.promises", v) }},
 	{"claim.amend", []string{"請求変更", "amend"}, func(r *row, v string) { r.amend = r.yes("claim.amend", v) }},
+	{"page.invoice.number", []string{"請求書:番号", "invoice_number"}, func(r *row, v string) { r.invoice().Number = r.identifier("page.invoice.number", v) }},
+	{"page.invoice.date", []string{"請求書:発行日", "invoice_date"}, func(r *row, v string) { r.invoice().Date = r.day("page.invoice.date", v) }},
+	{"page.invoice.to", []string{"請求書:宛名", "invoice_to"}, func(r *row, v string) { r.invoice().To = v }},
+	{"page.invoice.subject", []string{"請求書:件名", "invoice_subject"}, func(r *row, v string) { r.invoice().Subject = v }},
+	{"page.invoice.period", []string{"請求書:対象期間", "invoice_period"}, func(r *row, v string) { r.invoice().Period = v }},
+	{"page.invoice.due", []string{"請求書:支払期限", "invoice_due"}, func(r *row, v string) { r.invoice().Due = r.day("page.invoice.due", v) }},
+	{"page.invoice.pay_to", []string{"請求書:振込先", "invoice_pay_to"}, func(r *row, v string) { r.invoice().PayTo = v }},
+	{"page.invoice.remarks", []string{"請求書:備考", "invoice_remarks"}, func(r *row, v string) { r.invoice().Remarks = v }},
+	{"page.invoice.tax10", []string{"請求書:税額10%", "invoice_tax10"}, func(r *row, v string) { r.invoiceTax(10, "page.invoice.tax10", v) }},
+	{"page.invoice.tax8", []string{"請求書:税額8%", "invoice_tax8"}, func(r *row, v string) { r.invoiceTax(8, "page.invoice.tax8", v) }},
+	{"page.reading.read_on", []string{"検針票:検針日", "reading_on"}, func(r *row, v string) { r.reading().ReadOn = r.day("page.reading.read_on", v) }},
+	{"page.reading.next_on", []string{"検針票:次回検針予定日", "reading_next"}, func(r *row, v string) { r.reading().NextOn = r.day("page.reading.next_on", v) }},
+	{"page.reading.from", []string{"検針票:使用期間開始", "reading_from"}, func(r *row, v string) { r.reading().From = r.day("page.reading.from", v) }},
+	{"page.reading.to", []string{"検針票:使用期間終了", "reading_to"}, func(r *row, v string) { r.reading().To = r.day("page.reading.to", v) }},
+	{"page.reading.customer", []string{"検針票:お客様番号", "reading_customer"}, func(r *row, v string) { r.reading().Customer = r.identifier("page.reading.customer", v) }},
+	{"page.reading.name", []string{"検針票:契約者", "reading_name"}, func(r *row, v string) { r.reading().Name = v }},
+	{"page.reading.place", []string{"検針票:使用場所", "reading_place"}, func(r *row, v string) { r.reading().Place = v }},
+	{"page.reading.values[0].name", []string{"検針票:計量名称", "reading_meter_name"}, func(r *row, v string) { r.meter().Name = v }},
+	{"page.reading.values[0].meter", []string{"検針票:メーター番号", "reading_meter"}, func(r *row, v string) { r.meter().Meter = r.identifier("page.reading.values[0].meter", v) }},
+	{"page.reading.values[0].unit", []string{"検針票:単位", "reading_unit"}, func(r *row, v string) { r.meter().Unit = v }},
+	{"page.reading.values[0].previous", []string{"検針票:前回指針", "reading_previous"}, func(r *row, v string) { r.meter().Previous = decimal(v) }},
+	{"page.reading.values[0].current", []string{"検針票:今回指針", "reading_current"}, func(r *row, v string) { r.meter().Current = decimal(v) }},
+	{"page.reading.values[0].usage", []string{"検針票:使用量", "reading_usage"}, func(r *row, v string) { r.meter().Usage = decimal(v) }},
+	{"page.reading.months", []string{"検針票:過去の使用量", "reading_months"}, (*row).months},
+	{"page.reading.amount", []string{"検針票:請求予定金額", "reading_amount"}, func(r *row, v string) { yen := r.integer("page.reading.amount", v); r.reading().Amount = &yen }},
+	{"page.reading.tax", []string{"検針票:税額", "reading_tax"}, func(r *row, v string) { yen := r.integer("page.reading.tax", v); r.reading().Tax = &yen }},
+	{"page.reading.remarks", []string{"検針票:お知らせ", "reading_remarks"}, func(r *row, v string) { r.reading().Remarks = v }},
 	{"key", []string{"キー", "key"}, func(r *row, v string) { r.draft.Key = r.identifier("key", v) }},
 }
 
@@ -69,7 +96,8 @@ const (
 	freeEN  = "identity:free:"
 )
 
-// numbered are columns that end in a number: 項目1, 値1 … 項目30, 値30 of the table, 品名1, 数量1, 単価1 … of the claim.
+// numbered are columns that end in a number: 項目1, 値1 … 項目30, 値30 of the table, 品名1, 数量1, 単価1, 税率1 … of the claim, or of the
+// invoice where there is no claim.
 var numbered = []struct {
 	kind  columnKind
 	names []string
@@ -80,7 +108,7 @@ var numbered = []struct {
 	{columnLine, []string{"品名", "line"}, message.MaxLines},
 	{columnQuantity, []string{"数量", "quantity"}, message.MaxLines},
 	{columnUnit, []string{"単価", "unit"}, message.MaxLines},
-	{columnRate, []string{"税率", "tax_rate"}, message.MaxLines},
+	{columnRate, []string{"税率", "taxrate"}, message.MaxLines},
 }
 
 type columnKind uint8

@@ -45,7 +45,7 @@ type row struct {
 	// promises: the page asks how the payment stands.
 	promises bool
 	at       []placed // paths that depend on the row
-	had      struct{ page, claim, identity, words, vars, recipient bool }
+	had      struct{ page, claim, identity, words, vars, recipient, invoice, reading bool }
 }
 
 // convert makes a draft of a row. Its faults are those of form; what is left to intake is left to it.
@@ -90,7 +90,7 @@ func (c *converter) convert(number, line int64, cells []string) *row {
 		}
 	}
 	c.table(r)
-	c.claimLines(r)
+	c.moneyLines(r)
 	if r.had.claim {
 		if len(r.methods) > 0 {
 			r.draft.Claim.Methods = r.methods
@@ -126,21 +126,30 @@ func (c *converter) table(r *row) {
 	}
 }
 
-// claimLines adds 品名n, 数量n and 単価n as lines of the claim.
-func (c *converter) claimLines(r *row) {
+// moneyLines adds 品名n, 数量n, 単価n and 税率n as lines of the claim, or of the invoice where there is no claim: an invoice without
+// lines has those of its claim.
+func (c *converter) moneyLines(r *row) {
+	invoice := r.had.invoice || r.draft.Page != nil && r.draft.Page.Invoice != nil
+	claim := r.draft.Claim != nil || !invoice
 	for _, n := range c.lines {
 		name, i := r.cell(columnLine, n)
 		quantity, q := r.cell(columnQuantity, n)
 		unit, u := r.cell(columnUnit, n)
-		rate, _ := r.cell(columnRate, n)
+		rate, t := r.cell(columnRate, n)
 		if name == "" && quantity == "" && unit == "" && rate == "" {
 			continue
 		}
-		cl := r.claim()
-		at := fmt.Sprintf("claim.lines[%d]", len(cl.Lines))
-		r.mark("claim.lines", len(cl.Lines), "name", i)
-		r.mark("claim.lines", len(cl.Lines), "quantity", q)
-		r.mark("claim.lines", len(cl.Lines), "", u)
+		list, k := "page.invoice.lines", 0
+		if claim {
+			list, k = "claim.lines", len(r.claim().Lines)
+		} else {
+			k = len(r.invoice().Lines)
+		}
+		at := fmt.Sprintf("%s[%d]", list, k)
+		r.mark(list, k, "name", i)
+		r.mark(list, k, "quantity", q)
+		r.mark(list, k, "tax_rate", t)
+		r.mark(list, k, "", u)
 		line := message.Line{Name: name, Quantity: 1}
 		if quantity != "" {
 			line.Quantity = r.integer(at+".quantity", quantity)
@@ -148,9 +157,13 @@ func (c *converter) claimLines(r *row) {
 		line.Unit = r.integer(at+".unit", unit)
 		line.Amount = line.Quantity * line.Unit
 		if rate != "" {
-			line.TaxRate = r.integer(at+".tax_rate", strings.TrimRight(rate, "%％"))
+			line.TaxRate = r.integer(at+".tax_rate", strings.TrimSuffix(narrow(rate), "%"))
 		}
-		cl.Lines = append(cl.Lines, line)
+		if claim {
+			r.claim().Lines = append(r.claim().Lines, line)
+		} else {
+			r.invoice().Lines = append(r.invoice().Lines, message.InvoiceLine{Line: line})
+		}
 	}
 }
 
@@ -180,6 +193,66 @@ func (r *row) recipient() *message.Recipient {
 	}
 	return r.draft.Recipient
 }
+
+func (r *row) invoice() *message.Invoice {
+	p := r.page()
+	if !r.had.invoice {
+		r.had.invoice = true
+		in := message.Invoice{}
+		if p.Invoice != nil {
+			in = *p.Invoice
+			in.Lines, in.Taxes = slices.Clone(in.Lines), slices.Clone(in.Taxes)
+		}
+		p.Invoice = &in
+	}
+	return p.Invoice
+}
+
+// invoiceTax adds the tax of a rate, of the column of a path.
+func (r *row) invoiceTax(rate int64, path, v string) {
+	in := r.invoice()
+	r.mark("page.invoice.taxes", len(in.Taxes), "", r.columns.field[path])
+	in.Taxes = append(in.Taxes, message.InvoiceTax{Rate: rate, Tax: r.integer(path, v)})
+}
+
+func (r *row) reading() *message.Reading {
+	p := r.page()
+	if !r.had.reading {
+		r.had.reading = true
+		m := message.Reading{}
+		if p.Reading != nil {
+			m = *p.Reading
+			m.Values, m.Months = slices.Clone(m.Values), slices.Clone(m.Months)
+		}
+		p.Reading = &m
+	}
+	return p.Reading
+}
+
+// meter is the one meter that a file can tell of.
+func (r *row) meter() *message.ReadingValue {
+	m := r.reading()
+	if len(m.Values) == 0 {
+		m.Values = []message.ReadingValue{{}}
+	}
+	return &m.Values[0]
+}
+
+// months reads 2026年9月分=41;2026年8月分=40.
+func (r *row) months(v string) {
+	m := r.reading()
+	m.Months = nil
+	for part := range strings.FieldsFuncSeq(v, func(c rune) bool { return c == ';' || c == '；' || c == '\n' }) {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		label, usage, _ := strings.Cut(strings.ReplaceAll(part, "＝", "="), "=")
+		m.Months = append(m.Months, message.ReadingMonth{Label: strings.TrimSpace(label), Usage: decimal(usage)})
+	}
+}
+
+// decimal is a quantity as people write it, without the commas of thousands.
+func decimal(v string) string { return strings.ReplaceAll(narrow(v), ",", "") }
 
 func (r *row) claim() *message.Claim {
 	if !r.had.claim {
@@ -281,6 +354,9 @@ func (r *row) placeOf(path string) int {
 func (r *row) columnOf(path string) string {
 	if i := r.placeOf(path); i >= 0 {
 		return r.columns.all[i].header
+	}
+	if name, ok := usual[path]; ok {
+		return name
 	}
 	base, _, _ := strings.Cut(path, "[")
 	return usual[base]

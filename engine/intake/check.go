@@ -47,16 +47,20 @@ type plan struct {
 	profile string // sender profile
 	sender  string // its address
 	text    textPlan
-	final   string // the text with the url in
-	url     string
-	token   string // with its path letter
-	length  Length
-	sendAt  time.Time // zero: now
-	valid   time.Time
-	expires time.Time
-	answers []message.Answer
-	guess   *identity.Guess // nil: nothing is asked
-	resend  *Resend         // nil: it follows nothing up
+
+	occasionOf *message.Occasion // that the draft names as its template; nil: none
+	vars       map[string]string // of the occasion: its own and the draft's
+	usedVars   map[string]bool   // of the draft, by the occasion's page
+	final      string            // the text with the url in
+	url        string
+	token      string // with its path letter
+	length     Length
+	sendAt     time.Time // zero: now
+	valid      time.Time
+	expires    time.Time
+	answers    []message.Answer
+	guess      *identity.Guess // nil: nothing is asked
+	resend     *Resend         // nil: it follows nothing up
 
 	guards   []guard       // against another message like this one
 	guardFor time.Duration // how long this one guards; 0: not at all
@@ -78,11 +82,12 @@ func (p *plan) settle(problem *message.Problem, err error) {
 }
 
 func (p *plan) preview() *Preview {
-	return &Preview{Text: p.text.with(p.url), URL: p.url, Length: p.length, Masked: p.number.Masked(), Carrier: p.carrier, Sender: p.sender, SendAt: p.sendAt, ValidUntil: p.valid, LinkExpires: p.expires, Guess: p.guess}
+	return &Preview{Text: p.text.with(p.url), URL: p.url, Length: p.length, Masked: p.number.Masked(), Carrier: p.carrier, Sender: p.sender, SendAt: p.sendAt, ValidUntil: p.valid, LinkExpires: p.expires, Guess: p.guess, Page: p.draft.Page}
 }
 
 // check finds all that speaks against a draft by itself, by tenant, carrier and clock.
 func (in *Intake) check(t *tenant.Tenant, p *plan) {
+	in.occasion(t, p)
 	d := p.draft
 	p.res.Problems = append(p.res.Problems, d.Check()...)
 	p.class, _ = message.ParseClass(d.Class)
@@ -264,7 +269,9 @@ func (in *Intake) checkText(t *tenant.Tenant, p *plan) {
 	if d.Template != "" {
 		field, strict = "template", true
 		var ok bool
-		if source, ok = t.Template(d.Template); !ok {
+		if source, ok = t.Template(d.Template); p.occasionOf != nil {
+			source = p.occasionOf.Text
+		} else if !ok {
 			p.bad(message.Problem{Field: field, Code: "unknown", Value: message.Mask(d.Template), Detail: "there is no such template"})
 			return
 		}
@@ -283,7 +290,12 @@ func (in *Intake) checkText(t *tenant.Tenant, p *plan) {
 		}
 	}
 	var missing, unused []string
-	missing, unused = p.text.expand(source, d.Vars, strict)
+	if p.occasionOf != nil {
+		missing, unused = p.text.expand(source, p.vars, strict)
+		unused = p.unusedVars(unused)
+	} else {
+		missing, unused = p.text.expand(source, d.Vars, strict)
+	}
 	for _, name := range missing {
 		p.bad(message.Problem{Field: "vars." + name, Code: "required", Detail: "the template needs it"})
 	}

@@ -188,6 +188,7 @@ type Preview struct {
 	ValidUntil  time.Time
 	LinkExpires time.Time
 	Guess       *identity.Guess // how easily its identity is guessed; nil: nothing is asked, or the draft has problems
+	Page        *message.Page   // with the words of the occasion, where the draft names one
 }
 
 // Result is the answer to one draft: accepted (ID set), refused (Problems) or failed (Err).

@@ -173,6 +173,12 @@ func (d *Draft) Check() Problems {
 	}
 	if d.Page != nil {
 		c.page(d.Page)
+		if d.Page.Invoice != nil {
+			c.invoice(d.Page.Invoice, d.Claim)
+		}
+		if d.Page.Reading != nil {
+			c.reading(d.Page.Reading)
+		}
 	}
 	if d.Claim != nil {
 		c.claim(d.Claim)
@@ -346,15 +352,7 @@ func (c *checker) claim(cl *Claim) {
 	sum := int64(0)
 	for i, l := range cl.Lines {
 		field := fmt.Sprintf("claim.lines[%d]", i)
-		c.text(field+".name", l.Name, MaxTitle, true)
-		if l.Quantity < 1 || l.Quantity > 999_999 {
-			c.add(Problem{Field: field + ".quantity", Code: "range", Limit: 999_999, Got: l.Quantity})
-		} else if l.Unit > MaxAmount || l.Unit < -MaxAmount || l.Quantity*l.Unit != l.Amount {
-			c.add(Problem{Field: field + ".amount", Code: "mismatch", Got: l.Amount, Detail: "quantity × unit"})
-		}
-		if l.TaxRate != 0 && l.TaxRate != StandardRate && l.TaxRate != ReducedRate {
-			c.add(Problem{Field: field + ".tax_rate", Code: "unknown", Got: l.TaxRate, Detail: "percent, one of 10, 8"})
-		}
+		c.item(field, l)
 		sum += l.Amount
 	}
 	switch {

@@ -2,6 +2,7 @@ package message
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -15,7 +16,7 @@ import (
 //	SMS:     1 number · 2 text · 3 reference · 4 registered · 5 blind
 //	Content: 1 page · 2 method … · 3 promises · 4 e-mail
 //	Page:    1 title · 2 lead · 3 row … (1 item · 2 value) · 4 closing · 5 contact (1 name · 2 phone · 3 hours) ·
-//	         6 document … · 7 notice pdf · 8 survey (1 lead · 2 item …)
+//	         6 document … · 7 notice pdf · 8 survey (1 lead · 2 item …) · 9 invoice · 10 reading: of few messages, as JSON
 //	Item:    1 title · 2 type · 3 choice … · 4 required
 
 func (s *SMS) appendFields(dst []byte) []byte {
@@ -76,7 +77,22 @@ func (p *Page) appendFields(dst []byte) []byte {
 	if p.Survey != nil {
 		dst = appendNested(dst, 8, p.Survey)
 	}
+	if p.Invoice != nil {
+		dst = appendText(dst, 9, asJSON(p.Invoice))
+	}
+	if p.Reading != nil {
+		dst = appendText(dst, 10, asJSON(p.Reading))
+	}
 	return dst
+}
+
+// asJSON: the order of fields is that of the type, so that the same content has the same bytes.
+func asJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("BUG: write a document's content: " + err.Error())
+	}
+	return b
 }
 
 func (p *Page) set(num protowire.Number, f field) error {
@@ -100,6 +116,10 @@ func (p *Page) set(num protowire.Number, f field) error {
 	case 8:
 		p.Survey = new(Survey)
 		return parseFields(f.b, p.Survey, f.lent)
+	case 9:
+		return json.Unmarshal(f.b, &p.Invoice)
+	case 10:
+		return json.Unmarshal(f.b, &p.Reading)
 	}
 	return nil
 }

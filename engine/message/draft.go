@@ -74,8 +74,10 @@ type Page struct {
 	Contact   *Contact `json:"contact,omitempty"`   // default the tenant's
 	Documents []string `json:"documents,omitempty"` // ids of uploaded PDFs, at most 5
 	// NoticePDF offers the page itself as a PDF.
-	NoticePDF bool    `json:"notice_pdf,omitempty"`
-	Survey    *Survey `json:"survey,omitempty"`
+	NoticePDF bool     `json:"notice_pdf,omitempty"`
+	Survey    *Survey  `json:"survey,omitempty"`
+	Invoice   *Invoice `json:"invoice,omitempty"` // 請求書 as a PDF
+	Reading   *Reading `json:"reading,omitempty"` // 検針票 as a PDF
 }
 
 // Row is one line of the table: 50 characters left, 256 right.

@@ -156,6 +156,12 @@ func (p *parser) page(g *Page) bool {
 		case "survey":
 			g.Survey = new(Survey)
 			return o.first(7) && p.survey(g.Survey)
+		case "invoice":
+			g.Invoice = new(Invoice)
+			return o.first(8) && p.invoice(g.Invoice)
+		case "reading":
+			g.Reading = new(Reading)
+			return o.first(9) && p.reading(g.Reading)
 		}
 		return false
 	})
@@ -257,19 +263,21 @@ func (p *parser) claim(c *Claim) bool {
 
 func (p *parser) line(l *Line) bool {
 	var o once
-	return p.object(func(key string) bool {
-		switch key {
-		case "name":
-			return o.first(0) && p.str(&l.Name)
-		case "quantity":
-			return o.first(1) && p.number(&l.Quantity)
-		case "unit":
-			return o.first(2) && p.number(&l.Unit)
-		case "amount":
-			return o.first(3) && p.number(&l.Amount)
-		case "tax_rate":
-			return o.first(4) && p.number(&l.TaxRate)
-		}
-		return false
-	})
+	return p.object(func(key string) bool { return p.lineField(&o, l, key) })
+}
+
+func (p *parser) lineField(o *once, l *Line, key string) bool {
+	switch key {
+	case "name":
+		return o.first(0) && p.str(&l.Name)
+	case "quantity":
+		return o.first(1) && p.number(&l.Quantity)
+	case "unit":
+		return o.first(2) && p.number(&l.Unit)
+	case "amount":
+		return o.first(3) && p.number(&l.Amount)
+	case "tax_rate":
+		return o.first(4) && p.number(&l.TaxRate)
+	}
+	return false
 }

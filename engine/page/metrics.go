@@ -3,10 +3,12 @@ package page
 import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
-	hits   prometheus.Counter
-	drawn  *prometheus.CounterVec // kind: page, document
-	plain  *prometheus.CounterVec // reason: down, refused
-	failed prometheus.Counter
+	hits  prometheus.Counter
+	drawn *prometheus.CounterVec // kind: page, document
+	plain *prometheus.CounterVec // reason: down, refused
+	// reason: down, refused, document
+	standIn *prometheus.CounterVec
+	failed  prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, c *cache) *metrics {
@@ -20,12 +22,15 @@ func newMetrics(reg prometheus.Registerer, c *cache) *metrics {
 		plain: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kakitome_page_plain_total", Help: "Pages that the host drew plainly because the renderer was down or its page was refused.",
 		}, []string{"reason"}),
+		standIn: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kakitome_page_stand_in_total", Help: "Pages and documents that the standard renderer drew because the tenant's own failed or its page was refused.",
+		}, []string{"reason"}),
 		failed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "kakitome_page_documents_failed_total", Help: "Documents that no renderer drew.",
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.hits, m.drawn, m.plain, m.failed, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		reg.MustRegister(m.hits, m.drawn, m.plain, m.standIn, m.failed, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "kakitome_page_cache_bytes", Help: "Bytes of the pages and documents kept.",
 		}, func() float64 { return float64(c.bytes()) }))
 	}

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -14,6 +15,9 @@ import (
 )
 
 const defaultColor = "#1a4f8b"
+
+// LogoPath is below what logos lie on the host of links and on the console's.
+const LogoPath = "/logos/"
 
 // View is a view of the tenant without content: what may be seen before anybody was identified. lang is "ja" or "en".
 // t may be nil for GONE, which says nothing of anybody.
@@ -27,6 +31,9 @@ func View(t *tenant.Tenant, view proto.View, lang string) *proto.Page {
 		Name: valid(t.Name), Color: t.Brand.Color,
 		Phone: valid(t.Brand.Phone), PhoneLink: dial(t.Brand.Phone), Hours: valid(t.Brand.Hours), Note: valid(t.Brand.Note),
 	}
+	if l := t.Brand.Logo; l != nil {
+		p.Brand.Logo, p.Brand.LogoWidth, p.Brand.LogoHeight = LogoPath+l.Name, uint32(l.Width), uint32(l.Height)
+	}
 	if lang == "en" && t.NameEN != "" {
 		p.Brand.Name = valid(t.NameEN)
 	}
@@ -37,16 +44,31 @@ func View(t *tenant.Tenant, view proto.View, lang string) *proto.Page {
 	return p
 }
 
-// SetNotice puts what the tenant says on the page before the questions. t may be nil.
-func SetNotice(p *proto.Page, t *tenant.Tenant) {
-	switch {
-	case t == nil:
-	case p.Lang == "en" && t.PrePage.NoticeEN != "":
-		p.Lead = valid(t.PrePage.NoticeEN)
-	default:
-		p.Lead = valid(t.PrePage.Notice)
+// SetNotice puts what the tenant says on the page before the questions. t may be nil. {yesterday} in it stands for the day before
+// sent, when the message went out; zero: now.
+func SetNotice(p *proto.Page, t *tenant.Tenant, sent time.Time) {
+	if t == nil {
+		return
 	}
+	notice := t.PrePage.Notice
+	if p.Lang == "en" && t.PrePage.NoticeEN != "" {
+		notice = t.PrePage.NoticeEN
+	}
+	if strings.Contains(notice, yesterday) {
+		if sent.IsZero() {
+			sent = clock.Now()
+		}
+		notice = strings.ReplaceAll(notice, yesterday, message.Yesterday(sent))
+	}
+	p.Lead = valid(notice)
 }
+
+// NoticeHasDay reports whether SetNotice needs to know when the message went out.
+func NoticeHasDay(t *tenant.Tenant) bool {
+	return t != nil && (strings.Contains(t.PrePage.Notice, yesterday) || strings.Contains(t.PrePage.NoticeEN, yesterday))
+}
+
+const yesterday = "{yesterday}"
 
 // SetContent puts what the sender wrote into the page. The survey is not answered yet.
 func SetContent(p *proto.Page, c *message.Content) {
@@ -128,7 +150,7 @@ func ClaimOf(c *message.Claim) *proto.Claim {
 // Notice is the page's own content as a PDF. created is the time of the content: the same content gives the same bytes.
 func Notice(t *tenant.Tenant, c *message.Content, claim *proto.Claim, lang string, created time.Time) *proto.Document {
 	return &proto.Document{
-		Kind: proto.DocumentKind_NOTICE, Lang: lang, Issuer: Issuer(t),
+		Kind: proto.DocumentKind_NOTICE, Lang: lang, Issuer: Issuer(t), Logo: logo(t),
 		Title: valid(c.Page.Title), Lead: valid(c.Page.Lead), Rows: rows(c.Page.Rows), Closing: valid(c.Page.Closing),
 		Claim: claim, Created: timestamppb.New(created),
 	}
@@ -138,9 +160,14 @@ func Notice(t *tenant.Tenant, c *message.Content, claim *proto.Claim, lang strin
 // give the same bytes.
 func PaymentSheet(t *tenant.Tenant, title, payer string, claim *proto.Claim, v *proto.Voucher, lang string, created time.Time) *proto.Document {
 	return &proto.Document{
-		Kind: proto.DocumentKind_PAYMENT_SHEET, Lang: lang, Issuer: Issuer(t), Title: valid(title), PayerName: valid(payer),
+		Kind: proto.DocumentKind_PAYMENT_SHEET, Lang: lang, Issuer: Issuer(t), Logo: logo(t), Title: valid(title), PayerName: valid(payer),
 		Claim: claim, Voucher: v, Created: timestamppb.New(created),
 	}
+}
+
+// Barcode is a voucher's symbol alone.
+func Barcode(t *tenant.Tenant, v *proto.Voucher, created time.Time) *proto.Document {
+	return &proto.Document{Kind: proto.DocumentKind_BARCODE, Issuer: Issuer(t), Voucher: v, Created: timestamppb.New(created)}
 }
 
 // Issuer is who signs the tenant's documents.
@@ -153,6 +180,14 @@ func Issuer(t *tenant.Tenant) *proto.Issuer {
 		i.Phone = t.Brand.Phone
 	}
 	return i
+}
+
+// logo is the picture on the tenant's documents; nil: none.
+func logo(t *tenant.Tenant) []byte {
+	if t.Brand.Logo == nil {
+		return nil
+	}
+	return t.Brand.Logo.PNG
 }
 
 // valid is text that the contract can carry.

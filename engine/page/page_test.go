@@ -36,6 +36,7 @@ type renderer struct {
 	pages  atomic.Int64
 	script atomic.Pointer[script]
 	pdf    []byte
+	png    []byte
 	client proto.RenderClient
 }
 
@@ -52,7 +53,7 @@ func (r *renderer) RenderPage(_ context.Context, in *proto.RenderPageRequest) (*
 
 func (r *renderer) RenderDocument(_ context.Context, in *proto.RenderDocumentRequest) (*proto.RenderDocumentResponse, error) {
 	r.pages.Add(1)
-	return &proto.RenderDocumentResponse{Pdf: r.pdf}, nil
+	return &proto.RenderDocumentResponse{Pdf: r.pdf, Png: r.png}, nil
 }
 
 func serve(t *testing.T) *renderer {
@@ -307,7 +308,7 @@ func BenchmarkKeptLandingPage(b *testing.B) {
 	m := View(water, proto.View_LANDING, "ja")
 	kept, err := plain(m)
 	require.NoError(b, err)
-	p.cache.put(p.key(renderOf, "water", marshal(m)), kept, kept.Len(), time.Now().Add(time.Hour))
+	p.cache.put(p.key(renderOf, p.o.Module, "water", marshal(m)), kept, kept.Len(), time.Now().Add(time.Hour))
 	var dst []byte
 	b.ReportAllocs()
 	for b.Loop() {

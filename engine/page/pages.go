@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"image/png"
 	"log/slog"
 	"slices"
 	"sync"
@@ -33,8 +34,10 @@ type Renders interface {
 
 // Options of Pages. Renders is required.
 type Options struct {
-	Renders    Renders
-	Module     string        // default DefaultModule
+	Renders Renders
+	Module  string // default DefaultModule
+	// ModuleOf is what draws for a tenant; "", or nil: Module, which stands in for it where it fails.
+	ModuleOf   func(tenant.ID) string
 	CacheBytes int64         // default 64 MiB
 	Timeout    time.Duration // of one page, default 1.5 s; a document has four times as long
 	Log        *slog.Logger
@@ -48,6 +51,7 @@ const (
 	alarmNot  = time.Minute      // the same alarm is not logged more often
 	renderOf  = "page"
 	printOf   = "document"
+	imageOf   = "image"
 	isDown    = "down"
 	isRefused = "refused"
 )
@@ -59,7 +63,12 @@ type Pages struct {
 	metrics *metrics
 	calls   singleflight.Group
 
-	mu        sync.Mutex // guards what follows
+	mu     sync.Mutex // guards what follows
+	faults map[string]*fault
+}
+
+// fault is what a module failed at last.
+type fault struct {
 	downUntil time.Time
 	alarm     string
 	alarmedAt time.Time
@@ -83,7 +92,17 @@ func New(o Options) *Pages {
 		o.Now = clock.Now
 	}
 	c := newCache(o.CacheBytes)
-	return &Pages{o: o, cache: c, metrics: newMetrics(o.Metrics, c)}
+	return &Pages{o: o, cache: c, metrics: newMetrics(o.Metrics, c), faults: map[string]*fault{}}
+}
+
+// module is what draws for the tenant.
+func (p *Pages) module(id tenant.ID) string {
+	if p.o.ModuleOf != nil && id != "" {
+		if m := p.o.ModuleOf(id); m != "" {
+			return m
+		}
+	}
+	return p.o.Module
 }
 
 // Page draws the page for the tenant (empty: nobody's). It always gives one: the plain page where no renderer does.
@@ -93,20 +112,30 @@ func (p *Pages) Page(ctx context.Context, id tenant.ID, m *proto.Page) *HTML {
 		m = inert(m)
 		model = marshal(m)
 	}
-	key := p.key(renderOf, id, model)
+	module := p.module(id)
+	key := p.key(renderOf, module, id, model)
 	if v, ok := p.cache.get(key, p.o.Now()); ok {
 		p.metrics.hits.Inc()
 		return v.(*HTML)
 	}
 	v, _, _ := p.calls.Do(string(key[:]), func() (any, error) {
-		h, reason, err := p.draw(ctx, id, m)
+		h, reason, err := p.draw(ctx, id, m, module)
 		if err == nil {
 			p.metrics.drawn.WithLabelValues(renderOf).Inc()
 			p.cache.put(key, h, h.Len(), p.o.Now().Add(keepFor))
 			return h, nil
 		}
+		p.raise(module, m.View, reason, err)
+		if module != p.o.Module { // the tenant's own: another stands in
+			why := reason
+			if h, reason, err = p.draw(ctx, id, m, p.o.Module); err == nil {
+				p.metrics.standIn.WithLabelValues(why).Inc()
+				p.cache.put(key, h, h.Len(), p.o.Now().Add(retryIn))
+				return h, nil
+			}
+			p.raise(p.o.Module, m.View, reason, err)
+		}
 		p.metrics.plain.WithLabelValues(reason).Inc()
-		p.raise(m.View, reason, err)
 		if h, err = plain(m); err != nil {
 			p.o.Log.Error("plain page refused", "view", m.View.String(), "err", err)
 			if h, err = plain(&proto.Page{View: proto.View_FAULT, Lang: m.Lang, Brand: m.Brand}); err != nil {
@@ -119,6 +148,13 @@ func (p *Pages) Page(ctx context.Context, id tenant.ID, m *proto.Page) *HTML {
 		return h, nil
 	})
 	return v.(*HTML)
+}
+
+// Try draws a page by a module, whatever the tenant has, and says why it cannot be shown: the module failed or refused it, or the
+// host does. Nothing is kept.
+func (p *Pages) Try(ctx context.Context, id tenant.ID, m *proto.Page, module string) (*HTML, error) {
+	h, _, err := p.draw(ctx, id, m, module)
+	return h, err
 }
 
 // Draft shows how a draft will look once its recipient was identified, marked as a preview. methods are those that the
@@ -143,20 +179,41 @@ func (p *Pages) Draft(ctx context.Context, t *tenant.Tenant, d *message.Draft, m
 
 // Document draws a PDF for the tenant. The bytes are shared: they must not be changed.
 func (p *Pages) Document(ctx context.Context, id tenant.ID, d *proto.Document) ([]byte, error) {
-	key := p.key(printOf, id, marshal(d))
+	return p.paper(ctx, id, d, proto.DocumentForm_PDF)
+}
+
+// Image draws a payment sheet or a barcode as a PNG, as Document does.
+func (p *Pages) Image(ctx context.Context, id tenant.ID, d *proto.Document) ([]byte, error) {
+	return p.paper(ctx, id, d, proto.DocumentForm_PNG)
+}
+
+func (p *Pages) paper(ctx context.Context, id tenant.ID, d *proto.Document, form proto.DocumentForm) ([]byte, error) {
+	kind := printOf
+	if form == proto.DocumentForm_PNG {
+		kind = imageOf
+	}
+	module := p.module(id)
+	key := p.key(kind, module, id, marshal(d))
 	if v, ok := p.cache.get(key, p.o.Now()); ok {
 		p.metrics.hits.Inc()
 		return v.([]byte), nil
 	}
 	v, err, _ := p.calls.Do(string(key[:]), func() (any, error) {
-		pdf, err := p.print(ctx, id, d)
+		paper, err := p.print(ctx, id, d, form, module)
+		kept := keepFor
+		if err != nil && module != p.o.Module {
+			p.raisePaper(module, d.Kind, err)
+			p.metrics.standIn.WithLabelValues(printOf).Inc()
+			kept = retryIn
+			paper, err = p.print(ctx, id, d, form, p.o.Module)
+		}
 		if err != nil {
 			p.metrics.failed.Inc()
 			return nil, err
 		}
 		p.metrics.drawn.WithLabelValues(printOf).Inc()
-		p.cache.put(key, pdf, len(pdf), p.o.Now().Add(keepFor))
-		return pdf, nil
+		p.cache.put(key, paper, len(paper), p.o.Now().Add(kept))
+		return paper, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("draw a document: %w", err)
@@ -167,9 +224,9 @@ func (p *Pages) Document(ctx context.Context, id tenant.ID, d *proto.Document) (
 var errDown = errors.New("renderer is down")
 
 // draw asks the renderer. reason says whether it was down or its page refused.
-func (p *Pages) draw(ctx context.Context, id tenant.ID, m *proto.Page) (h *HTML, reason string, err error) {
-	client := p.o.Renders.Render(p.o.Module)
-	if client == nil || p.isDown() {
+func (p *Pages) draw(ctx context.Context, id tenant.ID, m *proto.Page, module string) (h *HTML, reason string, err error) {
+	client := p.o.Renders.Render(module)
+	if client == nil || p.isDown(module) {
 		return nil, isDown, errDown
 	}
 	// Others may wait for the same page: whoever asked first may leave.
@@ -178,7 +235,7 @@ func (p *Pages) draw(ctx context.Context, id tenant.ID, m *proto.Page) (h *HTML,
 	res, err := client.RenderPage(ctx, &proto.RenderPageRequest{Call: p.call(id), Page: m})
 	if err != nil {
 		p.mu.Lock()
-		p.downUntil = p.o.Now().Add(retryIn)
+		p.of(module).downUntil = p.o.Now().Add(retryIn)
 		p.mu.Unlock()
 		return nil, isDown, err
 	}
@@ -195,23 +252,37 @@ func (p *Pages) draw(ctx context.Context, id tenant.ID, m *proto.Page) (h *HTML,
 	return split(res.Html, style), "", nil
 }
 
-func (p *Pages) print(ctx context.Context, id tenant.ID, d *proto.Document) ([]byte, error) {
-	client := p.o.Renders.Render(p.o.Module)
+func (p *Pages) print(ctx context.Context, id tenant.ID, d *proto.Document, form proto.DocumentForm, module string) ([]byte, error) {
+	client := p.o.Renders.Render(module)
 	if client == nil {
 		return nil, errDown
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*p.o.Timeout)
 	defer cancel()
-	res, err := client.RenderDocument(ctx, &proto.RenderDocumentRequest{Call: p.call(id), Document: d})
+	res, err := client.RenderDocument(ctx, &proto.RenderDocumentRequest{Call: p.call(id), Document: d, Form: form})
 	switch {
 	case err != nil:
 		return nil, err
 	case res.Error != nil:
 		return nil, fmt.Errorf("renderer refused the document: %s %s %s", res.Error.Class, printable(res.Error.Code), printable(res.Error.Field))
+	case form == proto.DocumentForm_PNG:
+		return res.Png, checkPNG(res.Png)
 	case len(res.Pdf) > MaxPDF || !bytes.HasPrefix(res.Pdf, []byte("%PDF-")):
 		return nil, fmt.Errorf("renderer gave %d bytes that are no PDF of at most %d", len(res.Pdf), MaxPDF)
 	}
 	return res.Pdf, nil
+}
+
+// maxPixels is more than a page of A4 at 300 dots an inch, some times over.
+const maxPixels = 50_000_000
+
+// checkPNG holds an image to what a browser that embeds it can take.
+func checkPNG(b []byte) error {
+	c, err := png.DecodeConfig(bytes.NewReader(b))
+	if err != nil || len(b) > MaxPDF || c.Width*c.Height > maxPixels {
+		return fmt.Errorf("renderer gave %d bytes that are no PNG of at most %d, or %d × %d pixels", len(b), MaxPDF, c.Width, c.Height)
+	}
+	return nil
 }
 
 func (p *Pages) call(id tenant.ID) *proto.Call {
@@ -219,8 +290,8 @@ func (p *Pages) call(id tenant.ID) *proto.Call {
 }
 
 // key is the digest of everything that the renderer is asked, the time aside.
-func (p *Pages) key(kind string, id tenant.ID, model []byte) digest {
-	head := kind + "\x00" + p.o.Module + "\x00" + string(id) + "\x00"
+func (p *Pages) key(kind, module string, id tenant.ID, model []byte) digest {
+	head := kind + "\x00" + module + "\x00" + string(id) + "\x00"
 	return sha256.Sum256(append([]byte(head), model...))
 }
 
@@ -232,22 +303,50 @@ func marshal(m pb.Message) []byte {
 	return b
 }
 
-func (p *Pages) isDown() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.o.Now().Before(p.downUntil)
+// of is the fault of a module. The caller holds mu.
+func (p *Pages) of(module string) *fault {
+	f := p.faults[module]
+	if f == nil {
+		f = new(fault)
+		p.faults[module] = f
+	}
+	return f
 }
 
-// raise logs that plain pages are shown: when why changes, and once a minute.
-func (p *Pages) raise(view proto.View, reason string, err error) {
-	if errors.Is(err, errDown) && p.o.Renders.Render(p.o.Module) != nil {
-		return // said when it went down
-	}
+func (p *Pages) isDown(module string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := p.o.Now()
-	if why := reason + err.Error(); why != p.alarm || now.Sub(p.alarmedAt) >= alarmNot {
-		p.alarm, p.alarmedAt = why, now
-		p.o.Log.Error("plain page shown", "plugin", p.o.Module, "view", view.String(), "reason", reason, "err", err)
+	return p.o.Now().Before(p.of(module).downUntil)
+}
+
+// raise logs that a module's page is not shown: when why changes, and once a minute.
+func (p *Pages) raise(module string, view proto.View, reason string, err error) {
+	if errors.Is(err, errDown) && p.o.Renders.Render(module) != nil {
+		return // said when it went down
 	}
+	what := "plain page shown"
+	if module != p.o.Module {
+		what = "page of another renderer shown"
+	}
+	if p.alarms(module, reason+err.Error()) {
+		p.o.Log.Error(what, "plugin", module, "view", view.String(), "reason", reason, "err", err)
+	}
+}
+
+// raisePaper logs that a module's document is drawn by another.
+func (p *Pages) raisePaper(module string, kind proto.DocumentKind, err error) {
+	if p.alarms(module, kind.String()+err.Error()) {
+		p.o.Log.Error("document of another renderer given", "plugin", module, "kind", kind.String(), "err", err)
+	}
+}
+
+func (p *Pages) alarms(module, why string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f, now := p.of(module), p.o.Now()
+	if why == f.alarm && now.Sub(f.alarmedAt) < alarmNot {
+		return false
+	}
+	f.alarm, f.alarmedAt = why, now
+	return true
 }

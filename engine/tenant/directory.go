@@ -58,6 +58,7 @@ type Snapshot struct {
 	Keys    map[string]*APIKey // by id
 	Held    map[string]Hold    // by carrier
 	hooks   map[string]hook
+	logos   map[string]*Logo // by name
 }
 
 type hook struct {
@@ -103,7 +104,7 @@ func (s *Snapshot) KeysOf(id ID) []*APIKey {
 }
 
 func (s *Snapshot) apply(events []Event) (*Snapshot, error) {
-	n := &Snapshot{Version: s.Version + len(events), Tenants: maps.Clone(s.Tenants), Users: maps.Clone(s.Users), Keys: maps.Clone(s.Keys), Held: maps.Clone(s.Held), hooks: map[string]hook{}}
+	n := &Snapshot{Version: s.Version + len(events), Tenants: maps.Clone(s.Tenants), Users: maps.Clone(s.Users), Keys: maps.Clone(s.Keys), Held: maps.Clone(s.Held), hooks: map[string]hook{}, logos: map[string]*Logo{}}
 	for _, e := range events {
 		var err error
 		switch e.Type {
@@ -133,6 +134,9 @@ func (s *Snapshot) apply(events []Event) (*Snapshot, error) {
 	for id, t := range n.Tenants {
 		for _, a := range t.Agents {
 			n.hooks[a.Hook] = hook{id, a.Name}
+		}
+		if t.Brand.Logo != nil {
+			n.logos[t.Brand.Logo.Name] = t.Brand.Logo
 		}
 	}
 	return n, nil
@@ -189,7 +193,8 @@ func (d *Directory) change(ctx context.Context, typ EventType, make func(*Snapsh
 }
 
 // Apply stores a tenant's definition. Agents keep the hook (and, without a new one, the sealed configuration) that they had;
-// a new agent gets a fresh hook. Callbacks and seeds stay as they are: SetCallback and SetSeed set them.
+// a new agent gets a fresh hook. A logo stays unless there is another. Callbacks and seeds stay as they are: SetCallback and
+// SetSeed set them.
 func (d *Directory) Apply(ctx context.Context, t Tenant) error {
 	if errs := t.Validate(); len(errs) > 0 {
 		return errors.Join(errs...)
@@ -201,6 +206,9 @@ func (d *Directory) Apply(ctx context.Context, t Tenant) error {
 		t.Callbacks, t.Seeds = nil, nil
 		if old, ok := s.Tenants[t.ID]; ok {
 			t.Callbacks, t.Seeds = old.Callbacks, old.Seeds
+			if t.Brand.Logo == nil {
+				t.Brand.Logo = old.Brand.Logo
+			}
 		}
 		t.Agents = slices.Clone(t.Agents)
 		for i := range t.Agents {

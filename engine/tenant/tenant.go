@@ -43,6 +43,12 @@ type Brand struct {
 	Note  string `json:"note,omitempty" toml:"note,omitempty"`
 
 	Public Public `json:"public,omitzero" toml:"public"`
+	// Logo is set by the console, or of LogoFile; without one the logo that was stays.
+	Logo *Logo `json:"logo,omitempty" toml:"-"`
+	// Renderer is the module that draws pages and documents; empty: the standard one, which stands in for it where it fails.
+	Renderer string `json:"renderer,omitempty" toml:"renderer,omitempty"`
+	// LogoFile names a PNG or JPEG file; read by `tenant apply`, which sets Logo, and never stored.
+	LogoFile string `json:"-" toml:"logo_file,omitempty"`
 }
 
 // PrePage is the page before the questions, with the button 認証画面へ.
@@ -104,6 +110,9 @@ type Policy struct {
 	RatePerSec     int  `json:"rate_per_sec,omitempty" toml:"rate_per_sec,omitempty"` // API messages a second; 0: no limit of its own
 	SplitName      bool `json:"split_name,omitempty" toml:"split_name,omitempty"`     // a name is asked as family name and given name, side by side
 	TokenLength    int  `json:"token_length,omitempty" toml:"token_length,omitempty"` // 8 to 16, default 10
+	// PastNotices is how many earlier notices to the same customer (the same reference, at the same number) stand behind the page
+	// of a later one, for who identified: 0 to 24, default none.
+	PastNotices int `json:"past_notices,omitempty" toml:"past_notices,omitempty"`
 	// Quiet adds hours and days at which classes are not sent to those of the law and of the operator.
 	Quiet []Quiet `json:"quiet,omitempty" toml:"quiet,omitempty"`
 	// Duplicates hold back messages like another to the same number. Where nothing is said, collection is held for an hour.
@@ -275,12 +284,7 @@ func (t *Tenant) Validate() []error {
 			bad(fmt.Sprintf("allow[%d]", i), "%q is no address or network", a)
 		}
 	}
-	if t.Brand.Color != "" && !colorPattern.MatchString(t.Brand.Color) {
-		bad("brand.color", "%q must be #rrggbb", t.Brand.Color)
-	}
-	if t.Brand.Phone == "" {
-		bad("brand.phone", "is required: every page shows whom to ask")
-	}
+	errs = append(errs, t.Brand.Validate()...)
 	if why := t.Issuer.fault(); why != "" {
 		bad("issuer.registration", "%q %s", t.Issuer.Registration, why)
 	}
@@ -311,6 +315,9 @@ func (t *Tenant) Validate() []error {
 	}
 	if p.MaxSegments < 0 || p.MaxSegments > 10 {
 		bad("policy.max_segments", "%d must be 1 to 10", p.MaxSegments)
+	}
+	if p.PastNotices < 0 || p.PastNotices > 24 {
+		bad("policy.past_notices", "%d must be 0 to 24", p.PastNotices)
 	}
 	if p.RatePerSec < 0 {
 		bad("policy.rate_per_sec", "%d must not be negative", p.RatePerSec)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -64,8 +65,8 @@ func (j *Journey) Show(ctx context.Context, v *Visit) (*Screen, error) {
 		return j.closed(v), nil
 	case v.Standing == Expired:
 		return j.expired(v), nil
-	case v.Session.Step == Landing && !j.skipsLanding(v):
-		return j.landing(v), nil
+	case v.Session.Step == Landing && !j.skipsLanding(v) && !page.NoticeHasDay(j.Directory().Tenants[v.Link.Tenant]):
+		return j.landing(v, nil), nil
 	}
 	in, err := j.load(ctx, v)
 	if err != nil {
@@ -76,7 +77,7 @@ func (j *Journey) Show(ctx context.Context, v *Visit) (*Screen, error) {
 	}
 	switch {
 	case v.Session.Step == Landing && !asksAtOnce(in):
-		return j.landing(v), nil
+		return j.landing(v, in), nil
 	case note == NoteDeclined:
 		return j.Fault(v, say(v.Lang, "決済会社で受け付けられませんでした。別のお支払い方法をお選びいただくか、お問い合わせ先までご連絡ください。",
 			"The payment company refused. Please choose another way to pay, or contact us.")), nil
@@ -127,10 +128,20 @@ func (j *Journey) skipsLanding(v *Visit) bool {
 	return t != nil && t.PrePage.Skip && v.Link.Identity
 }
 
-func (j *Journey) landing(v *Visit) *Screen {
+// landing is the page before the questions. in is the message, where it is known.
+func (j *Journey) landing(v *Visit, in *visit) *Screen {
 	s := j.view(v, proto.View_LANDING)
 	s.Page.Identify = v.Link.Identity
-	page.SetNotice(s.Page, j.Directory().Tenants[v.Link.Tenant])
+	var sent time.Time
+	if in != nil {
+		sent = in.state.AcceptedAt
+		for _, at := range []time.Time{in.state.Head.SendAt, in.state.SubmittedAt} {
+			if at.After(sent) {
+				sent = at
+			}
+		}
+	}
+	page.SetNotice(s.Page, j.Directory().Tenants[v.Link.Tenant], sent)
 	return s
 }
 
@@ -199,6 +210,9 @@ func (j *Journey) screen(ctx context.Context, v *visit) (*Screen, error) {
 			return nil, err
 		}
 		if s.Page.Documents, err = j.documents(ctx, v, content); err != nil {
+			return nil, err
+		}
+		if s.Page.Past, err = j.pastLinks(ctx, v); err != nil {
 			return nil, err
 		}
 	}
@@ -363,6 +377,8 @@ const (
 	noticeName  = "notice.pdf"
 	receiptName = "receipt.pdf"
 	sheetName   = "sheet.pdf"
+	invoiceName = "invoice.pdf"
+	readingName = "reading.pdf"
 )
 
 func uploadedName(i int) string { return fmt.Sprintf("document-%d.pdf", i+1) }
@@ -371,6 +387,17 @@ func (j *Journey) documents(ctx context.Context, v *visit, c *message.Content) (
 	var out []*proto.DocumentLink
 	if c.Page.NoticePDF {
 		out = append(out, &proto.DocumentLink{Name: noticeName, Title: say(v.Lang, "お知らせ", "This notice")})
+	}
+	if c.Page.Invoice != nil {
+		switch _, ok, err := j.invoice(ctx, v, c); {
+		case err != nil:
+			return nil, err
+		case ok:
+			out = append(out, &proto.DocumentLink{Name: invoiceName, Title: say(v.Lang, "請求書", "Invoice")})
+		}
+	}
+	if c.Page.Reading != nil {
+		out = append(out, &proto.DocumentLink{Name: readingName, Title: say(v.Lang, "検針のお知らせ（検針票）", "Meter reading")})
 	}
 	for i, id := range c.Page.Documents {
 		key := string(v.t.ID) + "/" + id
@@ -415,6 +442,9 @@ func (j *Journey) Document(ctx context.Context, v *Visit, name string) (pdf []by
 	case v.Standing != Open:
 		return nil, "", none
 	}
+	if strings.HasPrefix(name, "past-") {
+		return j.pastDocument(ctx, in, name)
+	}
 	content, err := j.content(in)
 	if err != nil {
 		return nil, "", err
@@ -431,6 +461,21 @@ func (j *Journey) Document(ctx context.Context, v *Visit, name string) (pdf []by
 		pdf, err = j.Pages.Document(ctx, in.t.ID, page.Notice(in.t, content, claim, v.Lang, in.state.AcceptedAt))
 		return pdf, "notice-" + in.state.Head.No + ".pdf", err
 	}
+	switch {
+	case name == invoiceName && content.Page.Invoice != nil:
+		d, ok, err := j.invoice(ctx, in, content)
+		switch {
+		case err != nil:
+			return nil, "", err
+		case !ok:
+			return nil, "", none
+		}
+		pdf, err = j.Pages.Document(ctx, in.t.ID, d)
+		return pdf, "invoice-" + in.state.Head.No + ".pdf", err
+	case name == readingName && content.Page.Reading != nil:
+		pdf, err = j.Pages.Document(ctx, in.t.ID, page.Reading(in.t, &content.Page, v.Lang, in.state.AcceptedAt))
+		return pdf, "reading-" + in.state.Head.No + ".pdf", err
+	}
 	for i, id := range content.Page.Documents {
 		if name == uploadedName(i) {
 			filename, pdf, err = j.Documents.Get(ctx, tenant.Only(in.t.ID), id)
@@ -438,6 +483,20 @@ func (j *Journey) Document(ctx context.Context, v *Visit, name string) (pdf []by
 		}
 	}
 	return nil, "", none
+}
+
+// invoice is 請求書 of a page that has one, as its claim stands. false: the claim asks for another amount.
+func (j *Journey) invoice(ctx context.Context, v *visit, content *message.Content) (*proto.Document, bool, error) {
+	var cl *message.Claim
+	if !v.state.Head.Claim.IsZero() {
+		c, err := j.Claims.Claim(ctx, tenant.Only(v.t.ID), v.state.Head.Claim)
+		if err != nil {
+			return nil, false, err
+		}
+		cl = &message.Claim{Amount: c.Amount, Due: c.Due.In(message.Tokyo).Format(time.DateOnly), Lines: c.Content.Lines, Payer: c.Content.Payer}
+	}
+	d, ok := page.Invoice(v.t, &content.Page, cl, v.Lang, v.state.AcceptedAt)
+	return d, ok, nil
 }
 
 // sheet is what the claim is paid with now, to print: there as long as the page shows it.

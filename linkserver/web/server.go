@@ -19,6 +19,7 @@ import (
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/engine/sheet"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/linkserver/journey"
 	"github.com/kakitome/kakitome/linkserver/link"
@@ -30,12 +31,18 @@ type Webhooks interface {
 	Webhook(ctx context.Context, r payment.WebhookRequest) payment.Reply
 }
 
+// Sheets draws payment sheets by addresses that the sender was given. *sheet.Sheets implements it.
+type Sheets interface {
+	Open(ctx context.Context, code, name string) (body []byte, filename string, err error)
+}
+
 // Options of a Server. Journey, Pages, Webhooks and SessionKey are required.
 type Options struct {
 	Config     Config
 	Journey    *journey.Journey
 	Pages      *page.Pages
 	Webhooks   Webhooks
+	Sheets     Sheets // nil: there are none
 	SessionKey []byte // 32 random bytes, kept over restarts: sessions are sealed with it
 	Log        *slog.Logger
 	Metrics    prometheus.Registerer
@@ -210,6 +217,14 @@ func (s *Server) route(ctx *fasthttp.RequestCtx) string {
 	}
 	if get && s.public(ctx, path) {
 		return "public"
+	}
+	if name, ok := strings.CutPrefix(path, page.LogoPath); ok && get {
+		s.logo(ctx, name)
+		return "logo"
+	}
+	if rest, ok := strings.CutPrefix(path, sheet.Path); ok && get && s.o.Sheets != nil {
+		s.sheet(ctx, c, rest)
+		return "sheet"
 	}
 	p, ok := parsePath(path)
 	if path == "/favicon.ico" && get { // browsers ask for it and complain of a 404
@@ -465,6 +480,18 @@ func (s *Server) document(ctx *fasthttp.RequestCtx, work context.Context, v *jou
 	ctx.SetContentType("application/pdf")
 	ctx.Response.Header.Set("Content-Disposition", "inline; filename*=UTF-8''"+url.PathEscape(filename))
 	ctx.Response.SetBodyRaw(pdf)
+}
+
+// logo serves a tenant's logo: it is public, named by its content and never changes.
+func (s *Server) logo(ctx *fasthttp.RequestCtx, name string) {
+	l, ok := s.o.Journey.Directory().Logo(name)
+	if !ok {
+		s.bare(ctx, fasthttp.StatusNotFound)
+		return
+	}
+	ctx.Response.Header.Set("Cache-Control", "public, max-age=31536000, immutable")
+	ctx.SetContentType("image/png")
+	ctx.Response.SetBodyRaw(l.PNG)
 }
 
 func (s *Server) hook(ctx *fasthttp.RequestCtx, c client, path string) {

@@ -29,6 +29,7 @@ import (
 	pb "google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/email"
 	"github.com/kakitome/kakitome/engine/identity"
@@ -37,11 +38,13 @@ import (
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/engine/sheet"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/linkserver/journey"
 	"github.com/kakitome/kakitome/linkserver/link"
 	"github.com/kakitome/kakitome/plugins/proto"
+	paper "github.com/kakitome/kakitome/plugins/render/standard/document"
 	standard "github.com/kakitome/kakitome/plugins/render/standard/page"
 )
 
@@ -148,6 +151,10 @@ func (m *modules) RenderPage(_ context.Context, in *proto.RenderPageRequest) (*p
 }
 
 func (m *modules) RenderDocument(_ context.Context, in *proto.RenderDocumentRequest) (*proto.RenderDocumentResponse, error) {
+	if in.Form == proto.DocumentForm_PNG {
+		b, refused := paper.RenderPNG(in.Document)
+		return &proto.RenderDocumentResponse{Png: b, Error: refused}, nil
+	}
 	return &proto.RenderDocumentResponse{Pdf: smallPDF(in.Document.Kind.String())}, nil
 }
 
@@ -256,6 +263,7 @@ type world struct {
 	out      *outbox
 	log      *bytes.Buffer
 	logMu    *sync.Mutex
+	sheets   *sheet.Sheets
 	server   *Server
 	base     string
 	ahead    atomic.Int64
@@ -344,10 +352,11 @@ func newWorld(t testing.TB, config Config) *world {
 	relay.Relay, relay.TLS, relay.From = "127.0.0.1:1", email.NoTLS, "no-reply@kk.example.jp" // nobody runs: what is asked for waits
 	w.mails, err = email.New(email.Options{Config: relay, Store: w.store, Directory: w.tenants.Now, Claims: w.payments, Sheets: pages, Log: log, Now: w.now})
 	w.must(err)
+	w.sheets = sheet.New(sheet.Options{Store: w.store, Directory: w.tenants.Now, Claims: w.payments, Pages: pages, LinkHost: "s.example.jp", Now: w.now})
 	secret := make([]byte, 32)
 	rand.Read(secret)
 	w.server, err = New(Options{
-		Config: config, Pages: pages, Webhooks: w.payments, SessionKey: secret, Log: log, Now: w.now,
+		Config: config, Pages: pages, Webhooks: w.payments, Sheets: w.sheets, SessionKey: secret, Log: log, Now: w.now,
 		Journey: journey.New(journey.Options{
 			Store: w.store, Directory: w.tenants.Now, Links: w.links, Identity: w.identity, Claims: w.payments,
 			Documents: w.docs, DoNotSend: w.stops, Pages: pages, Mails: w.mails, LinkHost: "sms.example.jp", Log: log, Now: w.now,
@@ -366,16 +375,16 @@ func newWorld(t testing.TB, config Config) *world {
 
 // draft says what a message has.
 type draft struct {
-	items   []message.IdentityItem
-	code    bool
-	page    message.Page
-	claim   *message.Claim
-	expires time.Duration // default an hour
-	until   time.Duration // default two hours
-	parts   int
-	class   message.Class // default notice
-	after   *sent         // follows it up, with its questions
-
+	items            []message.IdentityItem
+	code             bool
+	page             message.Page
+	claim            *message.Claim
+	expires          time.Duration // default an hour
+	until            time.Duration // default two hours
+	parts            int
+	class            message.Class // default notice
+	after            *sent         // follows it up, with its questions
+	number           string        // default ownNumber
 	promises         bool
 	email, reference string
 }
@@ -406,6 +415,9 @@ func (w *world) send(d draft) *sent {
 	if d.until == 0 {
 		d.until = 2 * time.Hour
 	}
+	if d.number == "" {
+		d.number = ownNumber
+	}
 	if d.page.Title == "" {
 		d.page.Title = "水道料金のお知らせ"
 	}
@@ -423,7 +435,7 @@ func (w *world) send(d draft) *sent {
 	h := &message.Head{
 		V: 1, No: w.store.NextNo(now), Class: d.class, Parts: d.parts, Masked: "080-****-9008", Token: token, URL: w.base + "/" + token,
 		LinkExpires: now.Add(d.expires), StateUntil: now.Add(d.until), Answers: answers[0], Code: d.code, Survey: d.page.Survey != nil,
-		SMS: seal("sms", message.SMS{Number: ownNumber, Text: "x", Reference: d.reference}), Page: seal("page", message.Content{Page: d.page, Promises: d.promises, Email: d.email}),
+		SMS: seal("sms", message.SMS{Number: d.number, Text: "x", Reference: d.reference}), Page: seal("page", message.Content{Page: d.page, Promises: d.promises, Email: d.email}),
 	}
 	if d.after != nil {
 		h.Resends, h.Answers, h.Answering = d.after.ref.ID, d.after.head.Answers, d.after.ref.ID
@@ -436,15 +448,21 @@ func (w *world) send(d draft) *sent {
 		h.Claim = planned.ID
 		tx = append(tx, planned.Changes...)
 	}
-	terms, err := intake.Filter{Reference: d.reference}.Terms(w.store, "water")
-	w.must(err)
 	tx = append(tx, store.Change{
-		Terms: terms,
-		Ref:   ref, Events: []store.NewEvent{{Type: byte(message.Accepted), At: now, Data: message.Encode(h)}},
-		Names: []store.Name{{Space: store.ByToken, Key: token, Exclusive: true}},
+		Ref: ref, Events: []store.NewEvent{{Type: byte(message.Accepted), At: now, Data: message.Encode(h)}},
+		Names: []store.Name{{Space: store.ByToken, Key: token, Exclusive: true}}, Terms: w.terms(d),
 	})
 	w.commit(tx)
 	return &sent{ref, token, h}
+}
+
+// terms are those that engine/intake gives a message.
+func (w *world) terms(d draft) []store.Term {
+	number, err := carrier.ParseNumber(d.number)
+	w.must(err)
+	terms, err := intake.Filter{Number: number, Reference: d.reference}.Terms(w.store, "water")
+	w.must(err)
+	return terms
 }
 
 func (w *world) commit(tx store.Tx) {

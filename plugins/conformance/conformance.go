@@ -368,17 +368,31 @@ func (m *module) documentsAreStable(t *testing.T) {
 	if len(m.properties()) > 0 {
 		t.Skip("an instance must be configured")
 	}
+	draw := func(kind proto.DocumentKind, form proto.DocumentForm, lang, begins string) {
+		in := &proto.RenderDocumentRequest{Call: &proto.Call{Tenant: "tenant", Now: timestamppb.New(clock)}, Document: document(kind, lang), Form: form}
+		once, err := proto.NewRenderClient(m.conn).RenderDocument(t.Context(), in)
+		require.NoError(t, err)
+		require.Nil(t, once.Error, "%v", kind)
+		body := func(r *proto.RenderDocumentResponse) []byte {
+			if form == proto.DocumentForm_PNG {
+				return r.Png
+			}
+			return r.Pdf
+		}
+		require.True(t, bytes.HasPrefix(body(once), []byte(begins)), "%v as %v", kind, form)
+		require.LessOrEqual(t, len(body(once)), 5<<20, "%v", kind)
+		twice, err := proto.NewRenderClient(m.conn).RenderDocument(t.Context(), in)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(body(once), body(twice)), "%v: the same model gives other bytes", kind)
+	}
 	for _, kind := range m.describe.Documents {
 		for _, lang := range []string{"ja", "en"} {
-			in := &proto.RenderDocumentRequest{Call: &proto.Call{Tenant: "tenant", Now: timestamppb.New(clock)}, Document: document(kind, lang)}
-			once, err := proto.NewRenderClient(m.conn).RenderDocument(t.Context(), in)
-			require.NoError(t, err)
-			require.Nil(t, once.Error, "%v", kind)
-			require.True(t, bytes.HasPrefix(once.Pdf, []byte("%PDF-")), "%v is no PDF", kind)
-			require.LessOrEqual(t, len(once.Pdf), 5<<20, "%v", kind)
-			twice, err := proto.NewRenderClient(m.conn).RenderDocument(t.Context(), in)
-			require.NoError(t, err)
-			require.True(t, bytes.Equal(once.Pdf, twice.Pdf), "%v: the same model gives other bytes", kind)
+			if kind != proto.DocumentKind_BARCODE {
+				draw(kind, proto.DocumentForm_PDF, lang, "%PDF-")
+			}
+			if kind == proto.DocumentKind_BARCODE || kind == proto.DocumentKind_PAYMENT_SHEET {
+				draw(kind, proto.DocumentForm_PNG, lang, "\x89PNG")
+			}
 		}
 	}
 }
@@ -393,7 +407,11 @@ func document(kind proto.DocumentKind, lang string) *proto.Document {
 			Store: "コンビニA", AgentReceiptNumber: "26112200000001"},
 		Certificate: &proto.Certificate{Parts: []*proto.CertificatePart{{Title: "SMS", Steps: []*proto.CertificateStep{{Number: 1, At: at, What: "SMS受付", Digest: "0123456789abcdef"}}}},
 			Proof: p.Rows, Notes: []string{p.Closing}},
-		Voucher: &proto.Voucher{PaymentNumber: "1234567890123", ConfirmationNumber: "0042", Expires: at}, PayerName: "スイドウ タロウ",
+		Voucher: &proto.Voucher{Barcode: "91912345000000000000004520875004013100295004", Expires: at}, PayerName: "スイドウ タロウ",
+		Invoice: &proto.Invoice{Number: "1", Issued: at, Addressee: "スイドウ タロウ", Yen: 4400, Lines: []*proto.InvoiceLine{{Name: "水道料金", Quantity: 1, UnitYen: 4400, Yen: 4400, Rate: 10}},
+			Taxes: []*proto.InvoiceTax{{Rate: 10, Yen: 4400, TaxYen: 400}}},
+		MeterReading: &proto.MeterReading{Name: "スイドウ タロウ", Read: at, Yen: 4400, TaxYen: 400, Values: []*proto.MeterValue{{Unit: "m3", Previous: "638", Current: "682", Usage: "44"}},
+			Months: []*proto.MeterMonth{{Label: "9月分", Usage: "40"}}},
 	}
 }
 

@@ -71,8 +71,12 @@ func plausible(in, out any) error {
 			return fmt.Errorf("a page of %d bytes: 1 to %d are allowed", len(out.Html), maxHTML)
 		}
 	case *proto.RenderDocumentResponse:
-		if out.Error == nil && (len(out.Pdf) == 0 || len(out.Pdf) > maxPDF) {
-			return fmt.Errorf("a document of %d bytes: 1 to %d are allowed", len(out.Pdf), maxPDF)
+		body := out.Pdf
+		if req, _ := in.(*proto.RenderDocumentRequest); req.GetForm() == proto.DocumentForm_PNG {
+			body = out.Png
+		}
+		if out.Error == nil && (len(body) == 0 || len(body) > maxPDF) {
+			return fmt.Errorf("a document of %d bytes: 1 to %d are allowed", len(body), maxPDF)
 		}
 	case *proto.LookupResponse:
 		return plausibleNumbers(in.(*proto.LookupRequest), out)

@@ -60,6 +60,8 @@ func TestAnswersThatCannotBeBelieved(t *testing.T) {
 		{nil, &proto.RenderPageResponse{Html: make([]byte, maxHTML+1)}, false},
 		{nil, &proto.RenderDocumentResponse{Error: fault}, true},
 		{nil, &proto.RenderDocumentResponse{Pdf: make([]byte, maxPDF+1)}, false},
+		{&proto.RenderDocumentRequest{Form: proto.DocumentForm_PNG}, &proto.RenderDocumentResponse{Png: []byte("x")}, true},
+		{&proto.RenderDocumentRequest{Form: proto.DocumentForm_PNG}, &proto.RenderDocumentResponse{Pdf: []byte("x")}, false},
 	} {
 		if err := plausible(c.in, c.out); c.ok {
 			require.NoError(t, err, "%T %v", c.out, c.out)

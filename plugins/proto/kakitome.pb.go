@@ -409,6 +409,9 @@ const (
 	DocumentKind_RECEIPT                   DocumentKind = 2
 	DocumentKind_CERTIFICATE               DocumentKind = 3
 	DocumentKind_PAYMENT_SHEET             DocumentKind = 4 // A4, to be paid with at a store: voucher, claim, payer_name
+	DocumentKind_INVOICE                   DocumentKind = 5 // 請求書: invoice
+	DocumentKind_METER_READING             DocumentKind = 6 // 検針票: meter_reading
+	DocumentKind_BARCODE                   DocumentKind = 7 // PNG alone: the symbol of voucher.barcode with its quiet zones and the numbers below it
 )
 
 // Enum value maps for DocumentKind.
@@ -419,6 +422,9 @@ var (
 		2: "RECEIPT",
 		3: "CERTIFICATE",
 		4: "PAYMENT_SHEET",
+		5: "INVOICE",
+		6: "METER_READING",
+		7: "BARCODE",
 	}
 	DocumentKind_value = map[string]int32{
 		"DOCUMENT_KIND_UNSPECIFIED": 0,
@@ -426,6 +432,9 @@ var (
 		"RECEIPT":                   2,
 		"CERTIFICATE":               3,
 		"PAYMENT_SHEET":             4,
+		"INVOICE":                   5,
+		"METER_READING":             6,
+		"BARCODE":                   7,
 	}
 )
 
@@ -454,6 +463,54 @@ func (x DocumentKind) Number() protoreflect.EnumNumber {
 // Deprecated: Use DocumentKind.Descriptor instead.
 func (DocumentKind) EnumDescriptor() ([]byte, []int) {
 	return file_kakitome_proto_rawDescGZIP(), []int{5}
+}
+
+// DocumentForm is what a document is drawn as. PAYMENT_SHEET and BARCODE are drawn as PNG too, black on white: a module of the
+// symbol is a whole number of pixels, and the image says how large it is on paper (pHYs).
+type DocumentForm int32
+
+const (
+	DocumentForm_PDF DocumentForm = 0
+	DocumentForm_PNG DocumentForm = 1
+)
+
+// Enum value maps for DocumentForm.
+var (
+	DocumentForm_name = map[int32]string{
+		0: "PDF",
+		1: "PNG",
+	}
+	DocumentForm_value = map[string]int32{
+		"PDF": 0,
+		"PNG": 1,
+	}
+)
+
+func (x DocumentForm) Enum() *DocumentForm {
+	p := new(DocumentForm)
+	*p = x
+	return p
+}
+
+func (x DocumentForm) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DocumentForm) Descriptor() protoreflect.EnumDescriptor {
+	return file_kakitome_proto_enumTypes[6].Descriptor()
+}
+
+func (DocumentForm) Type() protoreflect.EnumType {
+	return &file_kakitome_proto_enumTypes[6]
+}
+
+func (x DocumentForm) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DocumentForm.Descriptor instead.
+func (DocumentForm) EnumDescriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{6}
 }
 
 // NumberFact is something that can be told of a mobile number.
@@ -493,11 +550,11 @@ func (x NumberFact) String() string {
 }
 
 func (NumberFact) Descriptor() protoreflect.EnumDescriptor {
-	return file_kakitome_proto_enumTypes[6].Descriptor()
+	return file_kakitome_proto_enumTypes[7].Descriptor()
 }
 
 func (NumberFact) Type() protoreflect.EnumType {
-	return &file_kakitome_proto_enumTypes[6]
+	return &file_kakitome_proto_enumTypes[7]
 }
 
 func (x NumberFact) Number() protoreflect.EnumNumber {
@@ -506,7 +563,7 @@ func (x NumberFact) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use NumberFact.Descriptor instead.
 func (NumberFact) EnumDescriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{6}
+	return file_kakitome_proto_rawDescGZIP(), []int{7}
 }
 
 // Certainty answers yes or no, or says that the module cannot know: then the host goes on as if it had not asked.
@@ -546,11 +603,11 @@ func (x Certainty) String() string {
 }
 
 func (Certainty) Descriptor() protoreflect.EnumDescriptor {
-	return file_kakitome_proto_enumTypes[7].Descriptor()
+	return file_kakitome_proto_enumTypes[8].Descriptor()
 }
 
 func (Certainty) Type() protoreflect.EnumType {
-	return &file_kakitome_proto_enumTypes[7]
+	return &file_kakitome_proto_enumTypes[8]
 }
 
 func (x Certainty) Number() protoreflect.EnumNumber {
@@ -559,7 +616,7 @@ func (x Certainty) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Certainty.Descriptor instead.
 func (Certainty) EnumDescriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{7}
+	return file_kakitome_proto_rawDescGZIP(), []int{8}
 }
 
 type SurveyItem_Type int32
@@ -598,11 +655,11 @@ func (x SurveyItem_Type) String() string {
 }
 
 func (SurveyItem_Type) Descriptor() protoreflect.EnumDescriptor {
-	return file_kakitome_proto_enumTypes[8].Descriptor()
+	return file_kakitome_proto_enumTypes[9].Descriptor()
 }
 
 func (SurveyItem_Type) Type() protoreflect.EnumType {
-	return &file_kakitome_proto_enumTypes[8]
+	return &file_kakitome_proto_enumTypes[9]
 }
 
 func (x SurveyItem_Type) Number() protoreflect.EnumNumber {
@@ -3977,6 +4034,9 @@ type Brand struct {
 	PhoneLink     string                 `protobuf:"bytes,4,opt,name=phone_link,json=phoneLink,proto3" json:"phone_link,omitempty"` // tel: digits
 	Hours         string                 `protobuf:"bytes,5,opt,name=hours,proto3" json:"hours,omitempty"`
 	Note          string                 `protobuf:"bytes,6,opt,name=note,proto3" json:"note,omitempty"`
+	Logo          string                 `protobuf:"bytes,7,opt,name=logo,proto3" json:"logo,omitempty"`                             // path of a PNG on the page's own origin, /logos/{name}; empty: none
+	LogoWidth     uint32                 `protobuf:"varint,8,opt,name=logo_width,json=logoWidth,proto3" json:"logo_width,omitempty"` // pixels
+	LogoHeight    uint32                 `protobuf:"varint,9,opt,name=logo_height,json=logoHeight,proto3" json:"logo_height,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4051,6 +4111,27 @@ func (x *Brand) GetNote() string {
 		return x.Note
 	}
 	return ""
+}
+
+func (x *Brand) GetLogo() string {
+	if x != nil {
+		return x.Logo
+	}
+	return ""
+}
+
+func (x *Brand) GetLogoWidth() uint32 {
+	if x != nil {
+		return x.LogoWidth
+	}
+	return 0
+}
+
+func (x *Brand) GetLogoHeight() uint32 {
+	if x != nil {
+		return x.LogoHeight
+	}
+	return 0
 }
 
 type Row struct {
@@ -4682,7 +4763,7 @@ func (x *RateTotal) GetTaxYen() int64 {
 // __LINK__ (the link's own path, "/a/xxxxxxxxxx") and __FORM__ (the form token) literally and the host fills them.
 // Forms are POST to __LINK__/open, /identify, /code, /resend, /again, /answer, /checkout, /pay, /cancel, /state, /redirect, /promise, /mail or
 // /stranger, with a hidden input "form" of value __FORM__. Links of the page's own go to __LINK__, __LINK__?lang=ja, __LINK__?lang=en,
-// __LINK__/stranger and __LINK__/documents/{name}, and to about. No script, no foreign resource; styles in one <style> element.
+// __LINK__/stranger and __LINK__/documents/{name}, and to about. No script, no resource but brand.logo; styles in one <style> element.
 type Page struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	View            View                   `protobuf:"varint,1,opt,name=view,proto3,enum=kakitome.plugin.v0.View" json:"view,omitempty"`
@@ -4718,7 +4799,8 @@ type Page struct {
 	Promise         *Promise               `protobuf:"bytes,40,opt,name=promise,proto3" json:"promise,omitempty"`                                           // INFO: what the payer may say, or said, of the payment; none: nothing is asked
 	MayDisown       bool                   `protobuf:"varint,41,opt,name=may_disown,json=mayDisown,proto3" json:"may_disown,omitempty"`                     // LANDING, IDENTIFY, CODE, LOCKED, EXPIRED_VIEW, INFO: a link to __LINK__/stranger must be there
 	About           string                 `protobuf:"bytes,42,opt,name=about,proto3" json:"about,omitempty"`                                               // path of the sender's ABOUT page, for a link ("/s/mizu"); empty: there is none
-	Mail            *MailOffer             `protobuf:"bytes,45,opt,name=mail,proto3" json:"mail,omitempty"`                                                 // VOUCHER: its numbers can be sent by e-mail; none: not offered
+	Mail            *MailOffer             `protobuf:"bytes,43,opt,name=mail,proto3" json:"mail,omitempty"`                                                 // VOUCHER: its numbers can be sent by e-mail; none: not offered
+	Past            []*DocumentLink        `protobuf:"bytes,44,rep,name=past,proto3" json:"past,omitempty"`                                                 // INFO and after it: earlier notices to the same customer, the latest first
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -4987,6 +5069,13 @@ func (x *Page) GetAbout() string {
 func (x *Page) GetMail() *MailOffer {
 	if x != nil {
 		return x.Mail
+	}
+	return nil
+}
+
+func (x *Page) GetPast() []*DocumentLink {
+	if x != nil {
+		return x.Past
 	}
 	return nil
 }
@@ -5709,6 +5798,544 @@ func (x *Certificate) GetNotes() []string {
 	return nil
 }
 
+// Invoice says what is asked for. Amounts include the tax.
+type Invoice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        string                 `protobuf:"bytes,1,opt,name=number,proto3" json:"number,omitempty"`
+	Issued        *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=issued,proto3" json:"issued,omitempty"`
+	Addressee     string                 `protobuf:"bytes,3,opt,name=addressee,proto3" json:"addressee,omitempty"`
+	Period        string                 `protobuf:"bytes,4,opt,name=period,proto3" json:"period,omitempty"`
+	Due           *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=due,proto3" json:"due,omitempty"` // none: not said
+	Lines         []*InvoiceLine         `protobuf:"bytes,6,rep,name=lines,proto3" json:"lines,omitempty"`
+	Taxes         []*InvoiceTax          `protobuf:"bytes,7,rep,name=taxes,proto3" json:"taxes,omitempty"` // with the issuer's registration number: a qualified invoice
+	Yen           int64                  `protobuf:"varint,8,opt,name=yen,proto3" json:"yen,omitempty"`
+	PayTo         string                 `protobuf:"bytes,9,opt,name=pay_to,json=payTo,proto3" json:"pay_to,omitempty"` // where a transfer goes; may have several lines
+	Remarks       string                 `protobuf:"bytes,10,opt,name=remarks,proto3" json:"remarks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Invoice) Reset() {
+	*x = Invoice{}
+	mi := &file_kakitome_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Invoice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Invoice) ProtoMessage() {}
+
+func (x *Invoice) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Invoice.ProtoReflect.Descriptor instead.
+func (*Invoice) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *Invoice) GetNumber() string {
+	if x != nil {
+		return x.Number
+	}
+	return ""
+}
+
+func (x *Invoice) GetIssued() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Issued
+	}
+	return nil
+}
+
+func (x *Invoice) GetAddressee() string {
+	if x != nil {
+		return x.Addressee
+	}
+	return ""
+}
+
+func (x *Invoice) GetPeriod() string {
+	if x != nil {
+		return x.Period
+	}
+	return ""
+}
+
+func (x *Invoice) GetDue() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Due
+	}
+	return nil
+}
+
+func (x *Invoice) GetLines() []*InvoiceLine {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *Invoice) GetTaxes() []*InvoiceTax {
+	if x != nil {
+		return x.Taxes
+	}
+	return nil
+}
+
+func (x *Invoice) GetYen() int64 {
+	if x != nil {
+		return x.Yen
+	}
+	return 0
+}
+
+func (x *Invoice) GetPayTo() string {
+	if x != nil {
+		return x.PayTo
+	}
+	return ""
+}
+
+func (x *Invoice) GetRemarks() string {
+	if x != nil {
+		return x.Remarks
+	}
+	return ""
+}
+
+type InvoiceLine struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Date          *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=date,proto3" json:"date,omitempty"` // none: not said
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Quantity      int64                  `protobuf:"varint,3,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	UnitYen       int64                  `protobuf:"varint,4,opt,name=unit_yen,json=unitYen,proto3" json:"unit_yen,omitempty"`
+	Yen           int64                  `protobuf:"varint,5,opt,name=yen,proto3" json:"yen,omitempty"`
+	Rate          uint32                 `protobuf:"varint,6,opt,name=rate,proto3" json:"rate,omitempty"` // percent of tax in yen; 0: not taxed, or not said
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvoiceLine) Reset() {
+	*x = InvoiceLine{}
+	mi := &file_kakitome_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvoiceLine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvoiceLine) ProtoMessage() {}
+
+func (x *InvoiceLine) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvoiceLine.ProtoReflect.Descriptor instead.
+func (*InvoiceLine) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *InvoiceLine) GetDate() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Date
+	}
+	return nil
+}
+
+func (x *InvoiceLine) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *InvoiceLine) GetQuantity() int64 {
+	if x != nil {
+		return x.Quantity
+	}
+	return 0
+}
+
+func (x *InvoiceLine) GetUnitYen() int64 {
+	if x != nil {
+		return x.UnitYen
+	}
+	return 0
+}
+
+func (x *InvoiceLine) GetYen() int64 {
+	if x != nil {
+		return x.Yen
+	}
+	return 0
+}
+
+func (x *InvoiceLine) GetRate() uint32 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+type InvoiceTax struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rate          uint32                 `protobuf:"varint,1,opt,name=rate,proto3" json:"rate,omitempty"`
+	Yen           int64                  `protobuf:"varint,2,opt,name=yen,proto3" json:"yen,omitempty"`
+	TaxYen        int64                  `protobuf:"varint,3,opt,name=tax_yen,json=taxYen,proto3" json:"tax_yen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvoiceTax) Reset() {
+	*x = InvoiceTax{}
+	mi := &file_kakitome_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvoiceTax) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvoiceTax) ProtoMessage() {}
+
+func (x *InvoiceTax) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvoiceTax.ProtoReflect.Descriptor instead.
+func (*InvoiceTax) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *InvoiceTax) GetRate() uint32 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *InvoiceTax) GetYen() int64 {
+	if x != nil {
+		return x.Yen
+	}
+	return 0
+}
+
+func (x *InvoiceTax) GetTaxYen() int64 {
+	if x != nil {
+		return x.TaxYen
+	}
+	return 0
+}
+
+// MeterReading is what a meter showed and what was used. Quantities are decimals as the sender wrote them.
+type MeterReading struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	CustomerNumber string                 `protobuf:"bytes,1,opt,name=customer_number,json=customerNumber,proto3" json:"customer_number,omitempty"`
+	Name           string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Place          string                 `protobuf:"bytes,3,opt,name=place,proto3" json:"place,omitempty"`
+	From           *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"` // none: not said, as of the days below
+	To             *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=to,proto3" json:"to,omitempty"`
+	Read           *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=read,proto3" json:"read,omitempty"`
+	Next           *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=next,proto3" json:"next,omitempty"`
+	Values         []*MeterValue          `protobuf:"bytes,8,rep,name=values,proto3" json:"values,omitempty"`
+	Months         []*MeterMonth          `protobuf:"bytes,9,rep,name=months,proto3" json:"months,omitempty"`                 // what was used before, in order
+	Lines          []*LineItem            `protobuf:"bytes,10,rep,name=lines,proto3" json:"lines,omitempty"`                  // name and yen
+	Yen            int64                  `protobuf:"varint,11,opt,name=yen,proto3" json:"yen,omitempty"`                     // -1: not said
+	TaxYen         int64                  `protobuf:"varint,12,opt,name=tax_yen,json=taxYen,proto3" json:"tax_yen,omitempty"` // -1: not shown separately
+	Remarks        string                 `protobuf:"bytes,13,opt,name=remarks,proto3" json:"remarks,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *MeterReading) Reset() {
+	*x = MeterReading{}
+	mi := &file_kakitome_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MeterReading) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MeterReading) ProtoMessage() {}
+
+func (x *MeterReading) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MeterReading.ProtoReflect.Descriptor instead.
+func (*MeterReading) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{70}
+}
+
+func (x *MeterReading) GetCustomerNumber() string {
+	if x != nil {
+		return x.CustomerNumber
+	}
+	return ""
+}
+
+func (x *MeterReading) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MeterReading) GetPlace() string {
+	if x != nil {
+		return x.Place
+	}
+	return ""
+}
+
+func (x *MeterReading) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *MeterReading) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *MeterReading) GetRead() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+func (x *MeterReading) GetNext() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+func (x *MeterReading) GetValues() []*MeterValue {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *MeterReading) GetMonths() []*MeterMonth {
+	if x != nil {
+		return x.Months
+	}
+	return nil
+}
+
+func (x *MeterReading) GetLines() []*LineItem {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *MeterReading) GetYen() int64 {
+	if x != nil {
+		return x.Yen
+	}
+	return 0
+}
+
+func (x *MeterReading) GetTaxYen() int64 {
+	if x != nil {
+		return x.TaxYen
+	}
+	return 0
+}
+
+func (x *MeterReading) GetRemarks() string {
+	if x != nil {
+		return x.Remarks
+	}
+	return ""
+}
+
+type MeterValue struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Meter         string                 `protobuf:"bytes,2,opt,name=meter,proto3" json:"meter,omitempty"`
+	Unit          string                 `protobuf:"bytes,3,opt,name=unit,proto3" json:"unit,omitempty"`
+	Previous      string                 `protobuf:"bytes,4,opt,name=previous,proto3" json:"previous,omitempty"`
+	Current       string                 `protobuf:"bytes,5,opt,name=current,proto3" json:"current,omitempty"`
+	Usage         string                 `protobuf:"bytes,6,opt,name=usage,proto3" json:"usage,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MeterValue) Reset() {
+	*x = MeterValue{}
+	mi := &file_kakitome_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MeterValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MeterValue) ProtoMessage() {}
+
+func (x *MeterValue) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MeterValue.ProtoReflect.Descriptor instead.
+func (*MeterValue) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{71}
+}
+
+func (x *MeterValue) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MeterValue) GetMeter() string {
+	if x != nil {
+		return x.Meter
+	}
+	return ""
+}
+
+func (x *MeterValue) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+func (x *MeterValue) GetPrevious() string {
+	if x != nil {
+		return x.Previous
+	}
+	return ""
+}
+
+func (x *MeterValue) GetCurrent() string {
+	if x != nil {
+		return x.Current
+	}
+	return ""
+}
+
+func (x *MeterValue) GetUsage() string {
+	if x != nil {
+		return x.Usage
+	}
+	return ""
+}
+
+type MeterMonth struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Label         string                 `protobuf:"bytes,1,opt,name=label,proto3" json:"label,omitempty"`
+	Usage         string                 `protobuf:"bytes,2,opt,name=usage,proto3" json:"usage,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MeterMonth) Reset() {
+	*x = MeterMonth{}
+	mi := &file_kakitome_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MeterMonth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MeterMonth) ProtoMessage() {}
+
+func (x *MeterMonth) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MeterMonth.ProtoReflect.Descriptor instead.
+func (*MeterMonth) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{72}
+}
+
+func (x *MeterMonth) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *MeterMonth) GetUsage() string {
+	if x != nil {
+		return x.Usage
+	}
+	return ""
+}
+
 type Document struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          DocumentKind           `protobuf:"varint,1,opt,name=kind,proto3,enum=kakitome.plugin.v0.DocumentKind" json:"kind,omitempty"`
@@ -5724,13 +6351,16 @@ type Document struct {
 	Certificate   *Certificate           `protobuf:"bytes,11,opt,name=certificate,proto3" json:"certificate,omitempty"`
 	Voucher       *Voucher               `protobuf:"bytes,12,opt,name=voucher,proto3" json:"voucher,omitempty"`
 	PayerName     string                 `protobuf:"bytes,13,opt,name=payer_name,json=payerName,proto3" json:"payer_name,omitempty"` // PAYMENT_SHEET: to whom it is addressed; empty: nobody by name
+	Invoice       *Invoice               `protobuf:"bytes,14,opt,name=invoice,proto3" json:"invoice,omitempty"`
+	MeterReading  *MeterReading          `protobuf:"bytes,15,opt,name=meter_reading,json=meterReading,proto3" json:"meter_reading,omitempty"`
+	Logo          []byte                 `protobuf:"bytes,16,opt,name=logo,proto3" json:"logo,omitempty"` // PNG of 8 bits, the issuer's; empty: none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Document) Reset() {
 	*x = Document{}
-	mi := &file_kakitome_proto_msgTypes[67]
+	mi := &file_kakitome_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5742,7 +6372,7 @@ func (x *Document) String() string {
 func (*Document) ProtoMessage() {}
 
 func (x *Document) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[67]
+	mi := &file_kakitome_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5755,7 +6385,7 @@ func (x *Document) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Document.ProtoReflect.Descriptor instead.
 func (*Document) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{67}
+	return file_kakitome_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *Document) GetKind() DocumentKind {
@@ -5849,17 +6479,39 @@ func (x *Document) GetPayerName() string {
 	return ""
 }
 
+func (x *Document) GetInvoice() *Invoice {
+	if x != nil {
+		return x.Invoice
+	}
+	return nil
+}
+
+func (x *Document) GetMeterReading() *MeterReading {
+	if x != nil {
+		return x.MeterReading
+	}
+	return nil
+}
+
+func (x *Document) GetLogo() []byte {
+	if x != nil {
+		return x.Logo
+	}
+	return nil
+}
+
 type RenderDocumentRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Call          *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
 	Document      *Document              `protobuf:"bytes,2,opt,name=document,proto3" json:"document,omitempty"`
+	Form          DocumentForm           `protobuf:"varint,3,opt,name=form,proto3,enum=kakitome.plugin.v0.DocumentForm" json:"form,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RenderDocumentRequest) Reset() {
 	*x = RenderDocumentRequest{}
-	mi := &file_kakitome_proto_msgTypes[68]
+	mi := &file_kakitome_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5871,7 +6523,7 @@ func (x *RenderDocumentRequest) String() string {
 func (*RenderDocumentRequest) ProtoMessage() {}
 
 func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[68]
+	mi := &file_kakitome_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5884,7 +6536,7 @@ func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentRequest.ProtoReflect.Descriptor instead.
 func (*RenderDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{68}
+	return file_kakitome_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *RenderDocumentRequest) GetCall() *Call {
@@ -5901,17 +6553,25 @@ func (x *RenderDocumentRequest) GetDocument() *Document {
 	return nil
 }
 
+func (x *RenderDocumentRequest) GetForm() DocumentForm {
+	if x != nil {
+		return x.Form
+	}
+	return DocumentForm_PDF
+}
+
 type RenderDocumentResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Pdf           []byte                 `protobuf:"bytes,1,opt,name=pdf,proto3" json:"pdf,omitempty"`
 	Error         *Error                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	Png           []byte                 `protobuf:"bytes,3,opt,name=png,proto3" json:"png,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RenderDocumentResponse) Reset() {
 	*x = RenderDocumentResponse{}
-	mi := &file_kakitome_proto_msgTypes[69]
+	mi := &file_kakitome_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5923,7 +6583,7 @@ func (x *RenderDocumentResponse) String() string {
 func (*RenderDocumentResponse) ProtoMessage() {}
 
 func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[69]
+	mi := &file_kakitome_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5936,7 +6596,7 @@ func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentResponse.ProtoReflect.Descriptor instead.
 func (*RenderDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{69}
+	return file_kakitome_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *RenderDocumentResponse) GetPdf() []byte {
@@ -5953,6 +6613,13 @@ func (x *RenderDocumentResponse) GetError() *Error {
 	return nil
 }
 
+func (x *RenderDocumentResponse) GetPng() []byte {
+	if x != nil {
+		return x.Png
+	}
+	return nil
+}
+
 type NumberQuery struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Number string                 `protobuf:"bytes,1,opt,name=number,proto3" json:"number,omitempty"` // E.164, +81 and ten digits; no number stands twice in a request. Personal: never logged
@@ -5965,7 +6632,7 @@ type NumberQuery struct {
 
 func (x *NumberQuery) Reset() {
 	*x = NumberQuery{}
-	mi := &file_kakitome_proto_msgTypes[70]
+	mi := &file_kakitome_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5977,7 +6644,7 @@ func (x *NumberQuery) String() string {
 func (*NumberQuery) ProtoMessage() {}
 
 func (x *NumberQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[70]
+	mi := &file_kakitome_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5990,7 +6657,7 @@ func (x *NumberQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberQuery.ProtoReflect.Descriptor instead.
 func (*NumberQuery) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{70}
+	return file_kakitome_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *NumberQuery) GetNumber() string {
@@ -6021,7 +6688,7 @@ type NumberResult struct {
 
 func (x *NumberResult) Reset() {
 	*x = NumberResult{}
-	mi := &file_kakitome_proto_msgTypes[71]
+	mi := &file_kakitome_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6033,7 +6700,7 @@ func (x *NumberResult) String() string {
 func (*NumberResult) ProtoMessage() {}
 
 func (x *NumberResult) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[71]
+	mi := &file_kakitome_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6046,7 +6713,7 @@ func (x *NumberResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberResult.ProtoReflect.Descriptor instead.
 func (*NumberResult) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{71}
+	return file_kakitome_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *NumberResult) GetCarrier() string {
@@ -6095,7 +6762,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_kakitome_proto_msgTypes[72]
+	mi := &file_kakitome_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6107,7 +6774,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[72]
+	mi := &file_kakitome_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6120,7 +6787,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{72}
+	return file_kakitome_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *LookupRequest) GetCall() *Call {
@@ -6147,7 +6814,7 @@ type LookupResponse struct {
 
 func (x *LookupResponse) Reset() {
 	*x = LookupResponse{}
-	mi := &file_kakitome_proto_msgTypes[73]
+	mi := &file_kakitome_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6159,7 +6826,7 @@ func (x *LookupResponse) String() string {
 func (*LookupResponse) ProtoMessage() {}
 
 func (x *LookupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[73]
+	mi := &file_kakitome_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6172,7 +6839,7 @@ func (x *LookupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupResponse.ProtoReflect.Descriptor instead.
 func (*LookupResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{73}
+	return file_kakitome_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *LookupResponse) GetResults() []*NumberResult {
@@ -6472,7 +7139,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x0eReportResponse\x121\n" +
 	"\x04rows\x18\x01 \x03(\v2\x1d.kakitome.plugin.v0.ReportRowR\x04rows\x127\n" +
 	"\x06faults\x18\x02 \x03(\v2\x1f.kakitome.plugin.v0.ReportFaultR\x06faults\x12/\n" +
-	"\x05error\x18\x03 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\x90\x01\n" +
+	"\x05error\x18\x03 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\xe4\x01\n" +
 	"\x05Brand\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05color\x18\x02 \x01(\tR\x05color\x12\x14\n" +
@@ -6480,7 +7147,12 @@ const file_kakitome_proto_rawDesc = "" +
 	"\n" +
 	"phone_link\x18\x04 \x01(\tR\tphoneLink\x12\x14\n" +
 	"\x05hours\x18\x05 \x01(\tR\x05hours\x12\x12\n" +
-	"\x04note\x18\x06 \x01(\tR\x04note\"/\n" +
+	"\x04note\x18\x06 \x01(\tR\x04note\x12\x12\n" +
+	"\x04logo\x18\a \x01(\tR\x04logo\x12\x1d\n" +
+	"\n" +
+	"logo_width\x18\b \x01(\rR\tlogoWidth\x12\x1f\n" +
+	"\vlogo_height\x18\t \x01(\rR\n" +
+	"logoHeight\"/\n" +
 	"\x03Row\x12\x12\n" +
 	"\x04item\x18\x01 \x01(\tR\x04item\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\"\xb2\x02\n" +
@@ -6542,7 +7214,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\tRateTotal\x12\x12\n" +
 	"\x04rate\x18\x01 \x01(\rR\x04rate\x12\x10\n" +
 	"\x03yen\x18\x02 \x01(\x03R\x03yen\x12\x17\n" +
-	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\xa7\n" +
+	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\xdd\n" +
 	"\n" +
 	"\x04Page\x12,\n" +
 	"\x04view\x18\x01 \x01(\x0e2\x18.kakitome.plugin.v0.ViewR\x04view\x12\x12\n" +
@@ -6584,7 +7256,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"\n" +
 	"may_disown\x18) \x01(\bR\tmayDisown\x12\x14\n" +
 	"\x05about\x18* \x01(\tR\x05about\x121\n" +
-	"\x04mail\x18- \x01(\v2\x1d.kakitome.plugin.v0.MailOfferR\x04mail\"\x97\x01\n" +
+	"\x04mail\x18+ \x01(\v2\x1d.kakitome.plugin.v0.MailOfferR\x04mail\x124\n" +
+	"\x04past\x18, \x03(\v2 .kakitome.plugin.v0.DocumentLinkR\x04past\"\x97\x01\n" +
 	"\tMailOffer\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\tR\x05known\x12\x12\n" +
 	"\x04sent\x18\x02 \x01(\tR\x04sent\x12\x19\n" +
@@ -6641,7 +7314,58 @@ const file_kakitome_proto_rawDesc = "" +
 	"\vprovisional\x18\x01 \x01(\bR\vprovisional\x129\n" +
 	"\x05parts\x18\x02 \x03(\v2#.kakitome.plugin.v0.CertificatePartR\x05parts\x12-\n" +
 	"\x05proof\x18\x03 \x03(\v2\x17.kakitome.plugin.v0.RowR\x05proof\x12\x14\n" +
-	"\x05notes\x18\x04 \x03(\tR\x05notes\"\xb0\x04\n" +
+	"\x05notes\x18\x04 \x03(\tR\x05notes\"\xe9\x02\n" +
+	"\aInvoice\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\tR\x06number\x122\n" +
+	"\x06issued\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06issued\x12\x1c\n" +
+	"\taddressee\x18\x03 \x01(\tR\taddressee\x12\x16\n" +
+	"\x06period\x18\x04 \x01(\tR\x06period\x12,\n" +
+	"\x03due\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x03due\x125\n" +
+	"\x05lines\x18\x06 \x03(\v2\x1f.kakitome.plugin.v0.InvoiceLineR\x05lines\x124\n" +
+	"\x05taxes\x18\a \x03(\v2\x1e.kakitome.plugin.v0.InvoiceTaxR\x05taxes\x12\x10\n" +
+	"\x03yen\x18\b \x01(\x03R\x03yen\x12\x15\n" +
+	"\x06pay_to\x18\t \x01(\tR\x05payTo\x12\x18\n" +
+	"\aremarks\x18\n" +
+	" \x01(\tR\aremarks\"\xae\x01\n" +
+	"\vInvoiceLine\x12.\n" +
+	"\x04date\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04date\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
+	"\bquantity\x18\x03 \x01(\x03R\bquantity\x12\x19\n" +
+	"\bunit_yen\x18\x04 \x01(\x03R\aunitYen\x12\x10\n" +
+	"\x03yen\x18\x05 \x01(\x03R\x03yen\x12\x12\n" +
+	"\x04rate\x18\x06 \x01(\rR\x04rate\"K\n" +
+	"\n" +
+	"InvoiceTax\x12\x12\n" +
+	"\x04rate\x18\x01 \x01(\rR\x04rate\x12\x10\n" +
+	"\x03yen\x18\x02 \x01(\x03R\x03yen\x12\x17\n" +
+	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\x86\x04\n" +
+	"\fMeterReading\x12'\n" +
+	"\x0fcustomer_number\x18\x01 \x01(\tR\x0ecustomerNumber\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
+	"\x05place\x18\x03 \x01(\tR\x05place\x12.\n" +
+	"\x04from\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12.\n" +
+	"\x04read\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04read\x12.\n" +
+	"\x04next\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x04next\x126\n" +
+	"\x06values\x18\b \x03(\v2\x1e.kakitome.plugin.v0.MeterValueR\x06values\x126\n" +
+	"\x06months\x18\t \x03(\v2\x1e.kakitome.plugin.v0.MeterMonthR\x06months\x122\n" +
+	"\x05lines\x18\n" +
+	" \x03(\v2\x1c.kakitome.plugin.v0.LineItemR\x05lines\x12\x10\n" +
+	"\x03yen\x18\v \x01(\x03R\x03yen\x12\x17\n" +
+	"\atax_yen\x18\f \x01(\x03R\x06taxYen\x12\x18\n" +
+	"\aremarks\x18\r \x01(\tR\aremarks\"\x96\x01\n" +
+	"\n" +
+	"MeterValue\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05meter\x18\x02 \x01(\tR\x05meter\x12\x12\n" +
+	"\x04unit\x18\x03 \x01(\tR\x04unit\x12\x1a\n" +
+	"\bprevious\x18\x04 \x01(\tR\bprevious\x12\x18\n" +
+	"\acurrent\x18\x05 \x01(\tR\acurrent\x12\x14\n" +
+	"\x05usage\x18\x06 \x01(\tR\x05usage\"8\n" +
+	"\n" +
+	"MeterMonth\x12\x14\n" +
+	"\x05label\x18\x01 \x01(\tR\x05label\x12\x14\n" +
+	"\x05usage\x18\x02 \x01(\tR\x05usage\"\xc2\x05\n" +
 	"\bDocument\x124\n" +
 	"\x04kind\x18\x01 \x01(\x0e2 .kakitome.plugin.v0.DocumentKindR\x04kind\x12\x12\n" +
 	"\x04lang\x18\x02 \x01(\tR\x04lang\x122\n" +
@@ -6657,13 +7381,18 @@ const file_kakitome_proto_rawDesc = "" +
 	"\vcertificate\x18\v \x01(\v2\x1f.kakitome.plugin.v0.CertificateR\vcertificate\x125\n" +
 	"\avoucher\x18\f \x01(\v2\x1b.kakitome.plugin.v0.VoucherR\avoucher\x12\x1d\n" +
 	"\n" +
-	"payer_name\x18\r \x01(\tR\tpayerName\"\x7f\n" +
+	"payer_name\x18\r \x01(\tR\tpayerName\x125\n" +
+	"\ainvoice\x18\x0e \x01(\v2\x1b.kakitome.plugin.v0.InvoiceR\ainvoice\x12E\n" +
+	"\rmeter_reading\x18\x0f \x01(\v2 .kakitome.plugin.v0.MeterReadingR\fmeterReading\x12\x12\n" +
+	"\x04logo\x18\x10 \x01(\fR\x04logo\"\xb5\x01\n" +
 	"\x15RenderDocumentRequest\x12,\n" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x128\n" +
-	"\bdocument\x18\x02 \x01(\v2\x1c.kakitome.plugin.v0.DocumentR\bdocument\"[\n" +
+	"\bdocument\x18\x02 \x01(\v2\x1c.kakitome.plugin.v0.DocumentR\bdocument\x124\n" +
+	"\x04form\x18\x03 \x01(\x0e2 .kakitome.plugin.v0.DocumentFormR\x04form\"m\n" +
 	"\x16RenderDocumentResponse\x12\x10\n" +
 	"\x03pdf\x18\x01 \x01(\fR\x03pdf\x12/\n" +
-	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"J\n" +
+	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\x12\x10\n" +
+	"\x03png\x18\x03 \x01(\fR\x03png\"J\n" +
 	"\vNumberQuery\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\tR\x06number\x12#\n" +
 	"\rregistered_on\x18\x02 \x01(\tR\fregisteredOn\"\x92\x02\n" +
@@ -6752,14 +7481,20 @@ const file_kakitome_proto_rawDesc = "" +
 	"\bSTRANGER\x10\x11\x12\v\n" +
 	"\aSTOPPED\x10\x12\x12\t\n" +
 	"\x05ABOUT\x10\x13\x12\x13\n" +
-	"\x0fREGISTERED_VIEW\x10\x14*j\n" +
+	"\x0fREGISTERED_VIEW\x10\x14*\x97\x01\n" +
 	"\fDocumentKind\x12\x1d\n" +
 	"\x19DOCUMENT_KIND_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
 	"\x06NOTICE\x10\x01\x12\v\n" +
 	"\aRECEIPT\x10\x02\x12\x0f\n" +
 	"\vCERTIFICATE\x10\x03\x12\x11\n" +
-	"\rPAYMENT_SHEET\x10\x04*]\n" +
+	"\rPAYMENT_SHEET\x10\x04\x12\v\n" +
+	"\aINVOICE\x10\x05\x12\x11\n" +
+	"\rMETER_READING\x10\x06\x12\v\n" +
+	"\aBARCODE\x10\a* \n" +
+	"\fDocumentForm\x12\a\n" +
+	"\x03PDF\x10\x00\x12\a\n" +
+	"\x03PNG\x10\x01*]\n" +
 	"\n" +
 	"NumberFact\x12\x1b\n" +
 	"\x17NUMBER_FACT_UNSPECIFIED\x10\x00\x12\x0f\n" +
@@ -6810,8 +7545,8 @@ func file_kakitome_proto_rawDescGZIP() []byte {
 	return file_kakitome_proto_rawDescData
 }
 
-var file_kakitome_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
-var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 74)
+var file_kakitome_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
+var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 80)
 var file_kakitome_proto_goTypes = []any{
 	(ErrorClass)(0),                // 0: kakitome.plugin.v0.ErrorClass
 	(Kind)(0),                      // 1: kakitome.plugin.v0.Kind
@@ -6819,246 +7554,269 @@ var file_kakitome_proto_goTypes = []any{
 	(PaymentState)(0),              // 3: kakitome.plugin.v0.PaymentState
 	(View)(0),                      // 4: kakitome.plugin.v0.View
 	(DocumentKind)(0),              // 5: kakitome.plugin.v0.DocumentKind
-	(NumberFact)(0),                // 6: kakitome.plugin.v0.NumberFact
-	(Certainty)(0),                 // 7: kakitome.plugin.v0.Certainty
-	(SurveyItem_Type)(0),           // 8: kakitome.plugin.v0.SurveyItem.Type
-	(*Call)(nil),                   // 9: kakitome.plugin.v0.Call
-	(*Error)(nil),                  // 10: kakitome.plugin.v0.Error
-	(*DescribeRequest)(nil),        // 11: kakitome.plugin.v0.DescribeRequest
-	(*DescribeResponse)(nil),       // 12: kakitome.plugin.v0.DescribeResponse
-	(*ValidateConfigRequest)(nil),  // 13: kakitome.plugin.v0.ValidateConfigRequest
-	(*ValidateConfigResponse)(nil), // 14: kakitome.plugin.v0.ValidateConfigResponse
-	(*ConfigureRequest)(nil),       // 15: kakitome.plugin.v0.ConfigureRequest
-	(*ConfigureResponse)(nil),      // 16: kakitome.plugin.v0.ConfigureResponse
-	(*DrainRequest)(nil),           // 17: kakitome.plugin.v0.DrainRequest
-	(*DrainResponse)(nil),          // 18: kakitome.plugin.v0.DrainResponse
-	(*AuthField)(nil),              // 19: kakitome.plugin.v0.AuthField
-	(*AuthPart)(nil),               // 20: kakitome.plugin.v0.AuthPart
-	(*CanonicalItem)(nil),          // 21: kakitome.plugin.v0.CanonicalItem
-	(*CanonicalForm)(nil),          // 22: kakitome.plugin.v0.CanonicalForm
-	(*CanonicalRequest)(nil),       // 23: kakitome.plugin.v0.CanonicalRequest
-	(*CanonicalResponse)(nil),      // 24: kakitome.plugin.v0.CanonicalResponse
-	(*ChallengeRequest)(nil),       // 25: kakitome.plugin.v0.ChallengeRequest
-	(*ChallengeResponse)(nil),      // 26: kakitome.plugin.v0.ChallengeResponse
-	(*BeginRequest)(nil),           // 27: kakitome.plugin.v0.BeginRequest
-	(*BeginResponse)(nil),          // 28: kakitome.plugin.v0.BeginResponse
-	(*FinishRequest)(nil),          // 29: kakitome.plugin.v0.FinishRequest
-	(*FinishResponse)(nil),         // 30: kakitome.plugin.v0.FinishResponse
-	(*PaymentMethod)(nil),          // 31: kakitome.plugin.v0.PaymentMethod
-	(*PoolRequest)(nil),            // 32: kakitome.plugin.v0.PoolRequest
-	(*PoolResponse)(nil),           // 33: kakitome.plugin.v0.PoolResponse
-	(*Store)(nil),                  // 34: kakitome.plugin.v0.Store
-	(*LineItem)(nil),               // 35: kakitome.plugin.v0.LineItem
-	(*CreateRequest)(nil),          // 36: kakitome.plugin.v0.CreateRequest
-	(*Voucher)(nil),                // 37: kakitome.plugin.v0.Voucher
-	(*BankAccount)(nil),            // 38: kakitome.plugin.v0.BankAccount
-	(*Payment)(nil),                // 39: kakitome.plugin.v0.Payment
-	(*CreateResponse)(nil),         // 40: kakitome.plugin.v0.CreateResponse
-	(*GetRequest)(nil),             // 41: kakitome.plugin.v0.GetRequest
-	(*GetResponse)(nil),            // 42: kakitome.plugin.v0.GetResponse
-	(*CancelRequest)(nil),          // 43: kakitome.plugin.v0.CancelRequest
-	(*CancelResponse)(nil),         // 44: kakitome.plugin.v0.CancelResponse
-	(*Header)(nil),                 // 45: kakitome.plugin.v0.Header
-	(*WebhookRequest)(nil),         // 46: kakitome.plugin.v0.WebhookRequest
-	(*PaymentNotice)(nil),          // 47: kakitome.plugin.v0.PaymentNotice
-	(*WebhookResponse)(nil),        // 48: kakitome.plugin.v0.WebhookResponse
-	(*RefundRequest)(nil),          // 49: kakitome.plugin.v0.RefundRequest
-	(*RefundResponse)(nil),         // 50: kakitome.plugin.v0.RefundResponse
-	(*ReportRequest)(nil),          // 51: kakitome.plugin.v0.ReportRequest
-	(*ReportRow)(nil),              // 52: kakitome.plugin.v0.ReportRow
-	(*Deposit)(nil),                // 53: kakitome.plugin.v0.Deposit
-	(*ReportFault)(nil),            // 54: kakitome.plugin.v0.ReportFault
-	(*ReportResponse)(nil),         // 55: kakitome.plugin.v0.ReportResponse
-	(*Brand)(nil),                  // 56: kakitome.plugin.v0.Brand
-	(*Row)(nil),                    // 57: kakitome.plugin.v0.Row
-	(*FormField)(nil),              // 58: kakitome.plugin.v0.FormField
-	(*SurveyItem)(nil),             // 59: kakitome.plugin.v0.SurveyItem
-	(*Survey)(nil),                 // 60: kakitome.plugin.v0.Survey
-	(*DocumentLink)(nil),           // 61: kakitome.plugin.v0.DocumentLink
-	(*MethodChoice)(nil),           // 62: kakitome.plugin.v0.MethodChoice
-	(*Claim)(nil),                  // 63: kakitome.plugin.v0.Claim
-	(*RateTotal)(nil),              // 64: kakitome.plugin.v0.RateTotal
-	(*Page)(nil),                   // 65: kakitome.plugin.v0.Page
-	(*MailOffer)(nil),              // 66: kakitome.plugin.v0.MailOffer
-	(*Promise)(nil),                // 67: kakitome.plugin.v0.Promise
-	(*RenderPageRequest)(nil),      // 68: kakitome.plugin.v0.RenderPageRequest
-	(*RenderPageResponse)(nil),     // 69: kakitome.plugin.v0.RenderPageResponse
-	(*Issuer)(nil),                 // 70: kakitome.plugin.v0.Issuer
-	(*Receipt)(nil),                // 71: kakitome.plugin.v0.Receipt
-	(*ReceiptRefund)(nil),          // 72: kakitome.plugin.v0.ReceiptRefund
-	(*CertificateStep)(nil),        // 73: kakitome.plugin.v0.CertificateStep
-	(*CertificatePart)(nil),        // 74: kakitome.plugin.v0.CertificatePart
-	(*Certificate)(nil),            // 75: kakitome.plugin.v0.Certificate
-	(*Document)(nil),               // 76: kakitome.plugin.v0.Document
-	(*RenderDocumentRequest)(nil),  // 77: kakitome.plugin.v0.RenderDocumentRequest
-	(*RenderDocumentResponse)(nil), // 78: kakitome.plugin.v0.RenderDocumentResponse
-	(*NumberQuery)(nil),            // 79: kakitome.plugin.v0.NumberQuery
-	(*NumberResult)(nil),           // 80: kakitome.plugin.v0.NumberResult
-	(*LookupRequest)(nil),          // 81: kakitome.plugin.v0.LookupRequest
-	(*LookupResponse)(nil),         // 82: kakitome.plugin.v0.LookupResponse
-	(*timestamppb.Timestamp)(nil),  // 83: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 84: google.protobuf.Duration
+	(DocumentForm)(0),              // 6: kakitome.plugin.v0.DocumentForm
+	(NumberFact)(0),                // 7: kakitome.plugin.v0.NumberFact
+	(Certainty)(0),                 // 8: kakitome.plugin.v0.Certainty
+	(SurveyItem_Type)(0),           // 9: kakitome.plugin.v0.SurveyItem.Type
+	(*Call)(nil),                   // 10: kakitome.plugin.v0.Call
+	(*Error)(nil),                  // 11: kakitome.plugin.v0.Error
+	(*DescribeRequest)(nil),        // 12: kakitome.plugin.v0.DescribeRequest
+	(*DescribeResponse)(nil),       // 13: kakitome.plugin.v0.DescribeResponse
+	(*ValidateConfigRequest)(nil),  // 14: kakitome.plugin.v0.ValidateConfigRequest
+	(*ValidateConfigResponse)(nil), // 15: kakitome.plugin.v0.ValidateConfigResponse
+	(*ConfigureRequest)(nil),       // 16: kakitome.plugin.v0.ConfigureRequest
+	(*ConfigureResponse)(nil),      // 17: kakitome.plugin.v0.ConfigureResponse
+	(*DrainRequest)(nil),           // 18: kakitome.plugin.v0.DrainRequest
+	(*DrainResponse)(nil),          // 19: kakitome.plugin.v0.DrainResponse
+	(*AuthField)(nil),              // 20: kakitome.plugin.v0.AuthField
+	(*AuthPart)(nil),               // 21: kakitome.plugin.v0.AuthPart
+	(*CanonicalItem)(nil),          // 22: kakitome.plugin.v0.CanonicalItem
+	(*CanonicalForm)(nil),          // 23: kakitome.plugin.v0.CanonicalForm
+	(*CanonicalRequest)(nil),       // 24: kakitome.plugin.v0.CanonicalRequest
+	(*CanonicalResponse)(nil),      // 25: kakitome.plugin.v0.CanonicalResponse
+	(*ChallengeRequest)(nil),       // 26: kakitome.plugin.v0.ChallengeRequest
+	(*ChallengeResponse)(nil),      // 27: kakitome.plugin.v0.ChallengeResponse
+	(*BeginRequest)(nil),           // 28: kakitome.plugin.v0.BeginRequest
+	(*BeginResponse)(nil),          // 29: kakitome.plugin.v0.BeginResponse
+	(*FinishRequest)(nil),          // 30: kakitome.plugin.v0.FinishRequest
+	(*FinishResponse)(nil),         // 31: kakitome.plugin.v0.FinishResponse
+	(*PaymentMethod)(nil),          // 32: kakitome.plugin.v0.PaymentMethod
+	(*PoolRequest)(nil),            // 33: kakitome.plugin.v0.PoolRequest
+	(*PoolResponse)(nil),           // 34: kakitome.plugin.v0.PoolResponse
+	(*Store)(nil),                  // 35: kakitome.plugin.v0.Store
+	(*LineItem)(nil),               // 36: kakitome.plugin.v0.LineItem
+	(*CreateRequest)(nil),          // 37: kakitome.plugin.v0.CreateRequest
+	(*Voucher)(nil),                // 38: kakitome.plugin.v0.Voucher
+	(*BankAccount)(nil),            // 39: kakitome.plugin.v0.BankAccount
+	(*Payment)(nil),                // 40: kakitome.plugin.v0.Payment
+	(*CreateResponse)(nil),         // 41: kakitome.plugin.v0.CreateResponse
+	(*GetRequest)(nil),             // 42: kakitome.plugin.v0.GetRequest
+	(*GetResponse)(nil),            // 43: kakitome.plugin.v0.GetResponse
+	(*CancelRequest)(nil),          // 44: kakitome.plugin.v0.CancelRequest
+	(*CancelResponse)(nil),         // 45: kakitome.plugin.v0.CancelResponse
+	(*Header)(nil),                 // 46: kakitome.plugin.v0.Header
+	(*WebhookRequest)(nil),         // 47: kakitome.plugin.v0.WebhookRequest
+	(*PaymentNotice)(nil),          // 48: kakitome.plugin.v0.PaymentNotice
+	(*WebhookResponse)(nil),        // 49: kakitome.plugin.v0.WebhookResponse
+	(*RefundRequest)(nil),          // 50: kakitome.plugin.v0.RefundRequest
+	(*RefundResponse)(nil),         // 51: kakitome.plugin.v0.RefundResponse
+	(*ReportRequest)(nil),          // 52: kakitome.plugin.v0.ReportRequest
+	(*ReportRow)(nil),              // 53: kakitome.plugin.v0.ReportRow
+	(*Deposit)(nil),                // 54: kakitome.plugin.v0.Deposit
+	(*ReportFault)(nil),            // 55: kakitome.plugin.v0.ReportFault
+	(*ReportResponse)(nil),         // 56: kakitome.plugin.v0.ReportResponse
+	(*Brand)(nil),                  // 57: kakitome.plugin.v0.Brand
+	(*Row)(nil),                    // 58: kakitome.plugin.v0.Row
+	(*FormField)(nil),              // 59: kakitome.plugin.v0.FormField
+	(*SurveyItem)(nil),             // 60: kakitome.plugin.v0.SurveyItem
+	(*Survey)(nil),                 // 61: kakitome.plugin.v0.Survey
+	(*DocumentLink)(nil),           // 62: kakitome.plugin.v0.DocumentLink
+	(*MethodChoice)(nil),           // 63: kakitome.plugin.v0.MethodChoice
+	(*Claim)(nil),                  // 64: kakitome.plugin.v0.Claim
+	(*RateTotal)(nil),              // 65: kakitome.plugin.v0.RateTotal
+	(*Page)(nil),                   // 66: kakitome.plugin.v0.Page
+	(*MailOffer)(nil),              // 67: kakitome.plugin.v0.MailOffer
+	(*Promise)(nil),                // 68: kakitome.plugin.v0.Promise
+	(*RenderPageRequest)(nil),      // 69: kakitome.plugin.v0.RenderPageRequest
+	(*RenderPageResponse)(nil),     // 70: kakitome.plugin.v0.RenderPageResponse
+	(*Issuer)(nil),                 // 71: kakitome.plugin.v0.Issuer
+	(*Receipt)(nil),                // 72: kakitome.plugin.v0.Receipt
+	(*ReceiptRefund)(nil),          // 73: kakitome.plugin.v0.ReceiptRefund
+	(*CertificateStep)(nil),        // 74: kakitome.plugin.v0.CertificateStep
+	(*CertificatePart)(nil),        // 75: kakitome.plugin.v0.CertificatePart
+	(*Certificate)(nil),            // 76: kakitome.plugin.v0.Certificate
+	(*Invoice)(nil),                // 77: kakitome.plugin.v0.Invoice
+	(*InvoiceLine)(nil),            // 78: kakitome.plugin.v0.InvoiceLine
+	(*InvoiceTax)(nil),             // 79: kakitome.plugin.v0.InvoiceTax
+	(*MeterReading)(nil),           // 80: kakitome.plugin.v0.MeterReading
+	(*MeterValue)(nil),             // 81: kakitome.plugin.v0.MeterValue
+	(*MeterMonth)(nil),             // 82: kakitome.plugin.v0.MeterMonth
+	(*Document)(nil),               // 83: kakitome.plugin.v0.Document
+	(*RenderDocumentRequest)(nil),  // 84: kakitome.plugin.v0.RenderDocumentRequest
+	(*RenderDocumentResponse)(nil), // 85: kakitome.plugin.v0.RenderDocumentResponse
+	(*NumberQuery)(nil),            // 86: kakitome.plugin.v0.NumberQuery
+	(*NumberResult)(nil),           // 87: kakitome.plugin.v0.NumberResult
+	(*LookupRequest)(nil),          // 88: kakitome.plugin.v0.LookupRequest
+	(*LookupResponse)(nil),         // 89: kakitome.plugin.v0.LookupResponse
+	(*timestamppb.Timestamp)(nil),  // 90: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 91: google.protobuf.Duration
 }
 var file_kakitome_proto_depIdxs = []int32{
-	83,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
+	90,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
 	0,   // 1: kakitome.plugin.v0.Error.class:type_name -> kakitome.plugin.v0.ErrorClass
 	1,   // 2: kakitome.plugin.v0.DescribeResponse.kind:type_name -> kakitome.plugin.v0.Kind
-	19,  // 3: kakitome.plugin.v0.DescribeResponse.auth_fields:type_name -> kakitome.plugin.v0.AuthField
-	31,  // 4: kakitome.plugin.v0.DescribeResponse.payment_methods:type_name -> kakitome.plugin.v0.PaymentMethod
+	20,  // 3: kakitome.plugin.v0.DescribeResponse.auth_fields:type_name -> kakitome.plugin.v0.AuthField
+	32,  // 4: kakitome.plugin.v0.DescribeResponse.payment_methods:type_name -> kakitome.plugin.v0.PaymentMethod
 	4,   // 5: kakitome.plugin.v0.DescribeResponse.views:type_name -> kakitome.plugin.v0.View
 	5,   // 6: kakitome.plugin.v0.DescribeResponse.documents:type_name -> kakitome.plugin.v0.DocumentKind
-	6,   // 7: kakitome.plugin.v0.DescribeResponse.number_facts:type_name -> kakitome.plugin.v0.NumberFact
-	10,  // 8: kakitome.plugin.v0.ValidateConfigResponse.errors:type_name -> kakitome.plugin.v0.Error
-	10,  // 9: kakitome.plugin.v0.ConfigureResponse.error:type_name -> kakitome.plugin.v0.Error
-	20,  // 10: kakitome.plugin.v0.AuthField.parts:type_name -> kakitome.plugin.v0.AuthPart
-	10,  // 11: kakitome.plugin.v0.CanonicalForm.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 12: kakitome.plugin.v0.CanonicalRequest.call:type_name -> kakitome.plugin.v0.Call
-	21,  // 13: kakitome.plugin.v0.CanonicalRequest.items:type_name -> kakitome.plugin.v0.CanonicalItem
-	22,  // 14: kakitome.plugin.v0.CanonicalResponse.forms:type_name -> kakitome.plugin.v0.CanonicalForm
-	9,   // 15: kakitome.plugin.v0.ChallengeRequest.call:type_name -> kakitome.plugin.v0.Call
-	84,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
-	10,  // 17: kakitome.plugin.v0.ChallengeResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 18: kakitome.plugin.v0.BeginRequest.call:type_name -> kakitome.plugin.v0.Call
-	10,  // 19: kakitome.plugin.v0.BeginResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 20: kakitome.plugin.v0.FinishRequest.call:type_name -> kakitome.plugin.v0.Call
-	10,  // 21: kakitome.plugin.v0.FinishResponse.error:type_name -> kakitome.plugin.v0.Error
+	7,   // 7: kakitome.plugin.v0.DescribeResponse.number_facts:type_name -> kakitome.plugin.v0.NumberFact
+	11,  // 8: kakitome.plugin.v0.ValidateConfigResponse.errors:type_name -> kakitome.plugin.v0.Error
+	11,  // 9: kakitome.plugin.v0.ConfigureResponse.error:type_name -> kakitome.plugin.v0.Error
+	21,  // 10: kakitome.plugin.v0.AuthField.parts:type_name -> kakitome.plugin.v0.AuthPart
+	11,  // 11: kakitome.plugin.v0.CanonicalForm.error:type_name -> kakitome.plugin.v0.Error
+	10,  // 12: kakitome.plugin.v0.CanonicalRequest.call:type_name -> kakitome.plugin.v0.Call
+	22,  // 13: kakitome.plugin.v0.CanonicalRequest.items:type_name -> kakitome.plugin.v0.CanonicalItem
+	23,  // 14: kakitome.plugin.v0.CanonicalResponse.forms:type_name -> kakitome.plugin.v0.CanonicalForm
+	10,  // 15: kakitome.plugin.v0.ChallengeRequest.call:type_name -> kakitome.plugin.v0.Call
+	91,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
+	11,  // 17: kakitome.plugin.v0.ChallengeResponse.error:type_name -> kakitome.plugin.v0.Error
+	10,  // 18: kakitome.plugin.v0.BeginRequest.call:type_name -> kakitome.plugin.v0.Call
+	11,  // 19: kakitome.plugin.v0.BeginResponse.error:type_name -> kakitome.plugin.v0.Error
+	10,  // 20: kakitome.plugin.v0.FinishRequest.call:type_name -> kakitome.plugin.v0.Call
+	11,  // 21: kakitome.plugin.v0.FinishResponse.error:type_name -> kakitome.plugin.v0.Error
 	2,   // 22: kakitome.plugin.v0.PaymentMethod.kind:type_name -> kakitome.plugin.v0.MethodKind
-	34,  // 23: kakitome.plugin.v0.PaymentMethod.stores:type_name -> kakitome.plugin.v0.Store
-	9,   // 24: kakitome.plugin.v0.PoolRequest.call:type_name -> kakitome.plugin.v0.Call
-	84,  // 25: kakitome.plugin.v0.PoolResponse.quarantine:type_name -> google.protobuf.Duration
-	10,  // 26: kakitome.plugin.v0.PoolResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 27: kakitome.plugin.v0.CreateRequest.call:type_name -> kakitome.plugin.v0.Call
-	83,  // 28: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
-	35,  // 29: kakitome.plugin.v0.CreateRequest.lines:type_name -> kakitome.plugin.v0.LineItem
-	34,  // 30: kakitome.plugin.v0.Voucher.stores:type_name -> kakitome.plugin.v0.Store
-	83,  // 31: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
-	38,  // 32: kakitome.plugin.v0.Voucher.account:type_name -> kakitome.plugin.v0.BankAccount
+	35,  // 23: kakitome.plugin.v0.PaymentMethod.stores:type_name -> kakitome.plugin.v0.Store
+	10,  // 24: kakitome.plugin.v0.PoolRequest.call:type_name -> kakitome.plugin.v0.Call
+	91,  // 25: kakitome.plugin.v0.PoolResponse.quarantine:type_name -> google.protobuf.Duration
+	11,  // 26: kakitome.plugin.v0.PoolResponse.error:type_name -> kakitome.plugin.v0.Error
+	10,  // 27: kakitome.plugin.v0.CreateRequest.call:type_name -> kakitome.plugin.v0.Call
+	90,  // 28: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
+	36,  // 29: kakitome.plugin.v0.CreateRequest.lines:type_name -> kakitome.plugin.v0.LineItem
+	35,  // 30: kakitome.plugin.v0.Voucher.stores:type_name -> kakitome.plugin.v0.Store
+	90,  // 31: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
+	39,  // 32: kakitome.plugin.v0.Voucher.account:type_name -> kakitome.plugin.v0.BankAccount
 	3,   // 33: kakitome.plugin.v0.Payment.state:type_name -> kakitome.plugin.v0.PaymentState
-	83,  // 34: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
-	83,  // 35: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
-	37,  // 36: kakitome.plugin.v0.Payment.voucher:type_name -> kakitome.plugin.v0.Voucher
-	83,  // 37: kakitome.plugin.v0.Payment.refunded_at:type_name -> google.protobuf.Timestamp
-	39,  // 38: kakitome.plugin.v0.CreateResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	10,  // 39: kakitome.plugin.v0.CreateResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 40: kakitome.plugin.v0.GetRequest.call:type_name -> kakitome.plugin.v0.Call
-	39,  // 41: kakitome.plugin.v0.GetResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	10,  // 42: kakitome.plugin.v0.GetResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 43: kakitome.plugin.v0.CancelRequest.call:type_name -> kakitome.plugin.v0.Call
-	39,  // 44: kakitome.plugin.v0.CancelResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	10,  // 45: kakitome.plugin.v0.CancelResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 46: kakitome.plugin.v0.WebhookRequest.call:type_name -> kakitome.plugin.v0.Call
-	45,  // 47: kakitome.plugin.v0.WebhookRequest.headers:type_name -> kakitome.plugin.v0.Header
-	39,  // 48: kakitome.plugin.v0.PaymentNotice.payment:type_name -> kakitome.plugin.v0.Payment
-	83,  // 49: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
-	47,  // 50: kakitome.plugin.v0.WebhookResponse.notices:type_name -> kakitome.plugin.v0.PaymentNotice
-	45,  // 51: kakitome.plugin.v0.WebhookResponse.reply_headers:type_name -> kakitome.plugin.v0.Header
-	10,  // 52: kakitome.plugin.v0.WebhookResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 53: kakitome.plugin.v0.RefundRequest.call:type_name -> kakitome.plugin.v0.Call
-	39,  // 54: kakitome.plugin.v0.RefundResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	10,  // 55: kakitome.plugin.v0.RefundResponse.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 56: kakitome.plugin.v0.ReportRequest.call:type_name -> kakitome.plugin.v0.Call
-	39,  // 57: kakitome.plugin.v0.ReportRow.payment:type_name -> kakitome.plugin.v0.Payment
-	53,  // 58: kakitome.plugin.v0.ReportRow.deposit:type_name -> kakitome.plugin.v0.Deposit
-	83,  // 59: kakitome.plugin.v0.Deposit.at:type_name -> google.protobuf.Timestamp
-	52,  // 60: kakitome.plugin.v0.ReportResponse.rows:type_name -> kakitome.plugin.v0.ReportRow
-	54,  // 61: kakitome.plugin.v0.ReportResponse.faults:type_name -> kakitome.plugin.v0.ReportFault
-	10,  // 62: kakitome.plugin.v0.ReportResponse.error:type_name -> kakitome.plugin.v0.Error
-	58,  // 63: kakitome.plugin.v0.FormField.parts:type_name -> kakitome.plugin.v0.FormField
-	8,   // 64: kakitome.plugin.v0.SurveyItem.type:type_name -> kakitome.plugin.v0.SurveyItem.Type
-	59,  // 65: kakitome.plugin.v0.Survey.items:type_name -> kakitome.plugin.v0.SurveyItem
-	34,  // 66: kakitome.plugin.v0.MethodChoice.stores:type_name -> kakitome.plugin.v0.Store
+	90,  // 34: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
+	90,  // 35: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
+	38,  // 36: kakitome.plugin.v0.Payment.voucher:type_name -> kakitome.plugin.v0.Voucher
+	90,  // 37: kakitome.plugin.v0.Payment.refunded_at:type_name -> google.protobuf.Timestamp
+	40,  // 38: kakitome.plugin.v0.CreateResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	11,  // 39: kakitome.plugin.v0.CreateResponse.error:type_name -> kakitome.plugin.v0.Error
+	10,  // 40: kakitome.plugin.v0.GetRequest.call:type_name -> kakitome.plugin.v0.Call
+	40,  // 41: kakitome.plugin.v0.GetResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	11,  // 42: kakitome.plugin.v0.GetResponse.error:type_name -> kakitome.plugin.v0.Error
+	10,  // 43: kakitome.plugin.v0.CancelRequest.call:type_name -> kakitome.plugin.v0.Call
+	40,  // 44: kakitome.plugin.v0.CancelResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	11,  // 45: kakitome.plugin.v0.CancelResponse.error:type_name -> kakitome.plugin.v0.Error
+	10,  // 46: kakitome.plugin.v0.WebhookRequest.call:type_name -> kakitome.plugin.v0.Call
+	46,  // 47: kakitome.plugin.v0.WebhookRequest.headers:type_name -> kakitome.plugin.v0.Header
+	40,  // 48: kakitome.plugin.v0.PaymentNotice.payment:type_name -> kakitome.plugin.v0.Payment
+	90,  // 49: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
+	48,  // 50: kakitome.plugin.v0.WebhookResponse.notices:type_name -> kakitome.plugin.v0.PaymentNotice
+	46,  // 51: kakitome.plugin.v0.WebhookResponse.reply_headers:type_name -> kakitome.plugin.v0.Header
+	11,  // 52: kakitome.plugin.v0.WebhookResponse.error:type_name -> kakitome.plugin.v0.Error
+	10,  // 53: kakitome.plugin.v0.RefundRequest.call:type_name -> kakitome.plugin.v0.Call
+	40,  // 54: kakitome.plugin.v0.RefundResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	11,  // 55: kakitome.plugin.v0.RefundResponse.error:type_name -> kakitome.plugin.v0.Error
+	10,  // 56: kakitome.plugin.v0.ReportRequest.call:type_name -> kakitome.plugin.v0.Call
+	40,  // 57: kakitome.plugin.v0.ReportRow.payment:type_name -> kakitome.plugin.v0.Payment
+	54,  // 58: kakitome.plugin.v0.ReportRow.deposit:type_name -> kakitome.plugin.v0.Deposit
+	90,  // 59: kakitome.plugin.v0.Deposit.at:type_name -> google.protobuf.Timestamp
+	53,  // 60: kakitome.plugin.v0.ReportResponse.rows:type_name -> kakitome.plugin.v0.ReportRow
+	55,  // 61: kakitome.plugin.v0.ReportResponse.faults:type_name -> kakitome.plugin.v0.ReportFault
+	11,  // 62: kakitome.plugin.v0.ReportResponse.error:type_name -> kakitome.plugin.v0.Error
+	59,  // 63: kakitome.plugin.v0.FormField.parts:type_name -> kakitome.plugin.v0.FormField
+	9,   // 64: kakitome.plugin.v0.SurveyItem.type:type_name -> kakitome.plugin.v0.SurveyItem.Type
+	60,  // 65: kakitome.plugin.v0.Survey.items:type_name -> kakitome.plugin.v0.SurveyItem
+	35,  // 66: kakitome.plugin.v0.MethodChoice.stores:type_name -> kakitome.plugin.v0.Store
 	2,   // 67: kakitome.plugin.v0.MethodChoice.kind:type_name -> kakitome.plugin.v0.MethodKind
-	83,  // 68: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
-	35,  // 69: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
-	83,  // 70: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
-	64,  // 71: kakitome.plugin.v0.Claim.taxes:type_name -> kakitome.plugin.v0.RateTotal
+	90,  // 68: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
+	36,  // 69: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
+	90,  // 70: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
+	65,  // 71: kakitome.plugin.v0.Claim.taxes:type_name -> kakitome.plugin.v0.RateTotal
 	4,   // 72: kakitome.plugin.v0.Page.view:type_name -> kakitome.plugin.v0.View
-	56,  // 73: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
-	57,  // 74: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
-	58,  // 75: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
-	83,  // 76: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
-	60,  // 77: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
-	61,  // 78: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
-	63,  // 79: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
-	62,  // 80: kakitome.plugin.v0.Page.methods:type_name -> kakitome.plugin.v0.MethodChoice
-	37,  // 81: kakitome.plugin.v0.Page.voucher:type_name -> kakitome.plugin.v0.Voucher
-	67,  // 82: kakitome.plugin.v0.Page.promise:type_name -> kakitome.plugin.v0.Promise
-	66,  // 83: kakitome.plugin.v0.Page.mail:type_name -> kakitome.plugin.v0.MailOffer
-	83,  // 84: kakitome.plugin.v0.Promise.by:type_name -> google.protobuf.Timestamp
-	9,   // 85: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
-	65,  // 86: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
-	10,  // 87: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
-	83,  // 88: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
-	83,  // 89: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
-	83,  // 90: kakitome.plugin.v0.Receipt.copied:type_name -> google.protobuf.Timestamp
-	72,  // 91: kakitome.plugin.v0.Receipt.refund:type_name -> kakitome.plugin.v0.ReceiptRefund
-	83,  // 92: kakitome.plugin.v0.ReceiptRefund.at:type_name -> google.protobuf.Timestamp
-	83,  // 93: kakitome.plugin.v0.ReceiptRefund.corrects_issued:type_name -> google.protobuf.Timestamp
-	64,  // 94: kakitome.plugin.v0.ReceiptRefund.taxes:type_name -> kakitome.plugin.v0.RateTotal
-	83,  // 95: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
-	73,  // 96: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
-	74,  // 97: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
-	57,  // 98: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
-	5,   // 99: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
-	70,  // 100: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
-	57,  // 101: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
-	63,  // 102: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
-	71,  // 103: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
-	83,  // 104: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
-	75,  // 105: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
-	37,  // 106: kakitome.plugin.v0.Document.voucher:type_name -> kakitome.plugin.v0.Voucher
-	9,   // 107: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
-	76,  // 108: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
-	10,  // 109: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
-	7,   // 110: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
-	7,   // 111: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
-	7,   // 112: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
-	10,  // 113: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
-	9,   // 114: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
-	79,  // 115: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
-	80,  // 116: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
-	10,  // 117: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
-	11,  // 118: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
-	13,  // 119: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
-	15,  // 120: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
-	17,  // 121: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
-	23,  // 122: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
-	25,  // 123: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
-	27,  // 124: kakitome.plugin.v0.Auth.Begin:input_type -> kakitome.plugin.v0.BeginRequest
-	29,  // 125: kakitome.plugin.v0.Auth.Finish:input_type -> kakitome.plugin.v0.FinishRequest
-	36,  // 126: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
-	41,  // 127: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
-	43,  // 128: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
-	46,  // 129: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
-	49,  // 130: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
-	32,  // 131: kakitome.plugin.v0.PaymentAgent.Pool:input_type -> kakitome.plugin.v0.PoolRequest
-	51,  // 132: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
-	68,  // 133: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
-	77,  // 134: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
-	81,  // 135: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
-	12,  // 136: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
-	14,  // 137: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
-	16,  // 138: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
-	18,  // 139: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
-	24,  // 140: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
-	26,  // 141: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
-	28,  // 142: kakitome.plugin.v0.Auth.Begin:output_type -> kakitome.plugin.v0.BeginResponse
-	30,  // 143: kakitome.plugin.v0.Auth.Finish:output_type -> kakitome.plugin.v0.FinishResponse
-	40,  // 144: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
-	42,  // 145: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
-	44,  // 146: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
-	48,  // 147: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
-	50,  // 148: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
-	33,  // 149: kakitome.plugin.v0.PaymentAgent.Pool:output_type -> kakitome.plugin.v0.PoolResponse
-	55,  // 150: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
-	69,  // 151: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
-	78,  // 152: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
-	82,  // 153: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
-	136, // [136:154] is the sub-list for method output_type
-	118, // [118:136] is the sub-list for method input_type
-	118, // [118:118] is the sub-list for extension type_name
-	118, // [118:118] is the sub-list for extension extendee
-	0,   // [0:118] is the sub-list for field type_name
+	57,  // 73: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
+	58,  // 74: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
+	59,  // 75: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
+	90,  // 76: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
+	61,  // 77: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
+	62,  // 78: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
+	64,  // 79: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
+	63,  // 80: kakitome.plugin.v0.Page.methods:type_name -> kakitome.plugin.v0.MethodChoice
+	38,  // 81: kakitome.plugin.v0.Page.voucher:type_name -> kakitome.plugin.v0.Voucher
+	68,  // 82: kakitome.plugin.v0.Page.promise:type_name -> kakitome.plugin.v0.Promise
+	67,  // 83: kakitome.plugin.v0.Page.mail:type_name -> kakitome.plugin.v0.MailOffer
+	62,  // 84: kakitome.plugin.v0.Page.past:type_name -> kakitome.plugin.v0.DocumentLink
+	90,  // 85: kakitome.plugin.v0.Promise.by:type_name -> google.protobuf.Timestamp
+	10,  // 86: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
+	66,  // 87: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
+	11,  // 88: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
+	90,  // 89: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
+	90,  // 90: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
+	90,  // 91: kakitome.plugin.v0.Receipt.copied:type_name -> google.protobuf.Timestamp
+	73,  // 92: kakitome.plugin.v0.Receipt.refund:type_name -> kakitome.plugin.v0.ReceiptRefund
+	90,  // 93: kakitome.plugin.v0.ReceiptRefund.at:type_name -> google.protobuf.Timestamp
+	90,  // 94: kakitome.plugin.v0.ReceiptRefund.corrects_issued:type_name -> google.protobuf.Timestamp
+	65,  // 95: kakitome.plugin.v0.ReceiptRefund.taxes:type_name -> kakitome.plugin.v0.RateTotal
+	90,  // 96: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
+	74,  // 97: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
+	75,  // 98: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
+	58,  // 99: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
+	90,  // 100: kakitome.plugin.v0.Invoice.issued:type_name -> google.protobuf.Timestamp
+	90,  // 101: kakitome.plugin.v0.Invoice.due:type_name -> google.protobuf.Timestamp
+	78,  // 102: kakitome.plugin.v0.Invoice.lines:type_name -> kakitome.plugin.v0.InvoiceLine
+	79,  // 103: kakitome.plugin.v0.Invoice.taxes:type_name -> kakitome.plugin.v0.InvoiceTax
+	90,  // 104: kakitome.plugin.v0.InvoiceLine.date:type_name -> google.protobuf.Timestamp
+	90,  // 105: kakitome.plugin.v0.MeterReading.from:type_name -> google.protobuf.Timestamp
+	90,  // 106: kakitome.plugin.v0.MeterReading.to:type_name -> google.protobuf.Timestamp
+	90,  // 107: kakitome.plugin.v0.MeterReading.read:type_name -> google.protobuf.Timestamp
+	90,  // 108: kakitome.plugin.v0.MeterReading.next:type_name -> google.protobuf.Timestamp
+	81,  // 109: kakitome.plugin.v0.MeterReading.values:type_name -> kakitome.plugin.v0.MeterValue
+	82,  // 110: kakitome.plugin.v0.MeterReading.months:type_name -> kakitome.plugin.v0.MeterMonth
+	36,  // 111: kakitome.plugin.v0.MeterReading.lines:type_name -> kakitome.plugin.v0.LineItem
+	5,   // 112: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
+	71,  // 113: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
+	58,  // 114: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
+	64,  // 115: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
+	72,  // 116: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
+	90,  // 117: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
+	76,  // 118: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
+	38,  // 119: kakitome.plugin.v0.Document.voucher:type_name -> kakitome.plugin.v0.Voucher
+	77,  // 120: kakitome.plugin.v0.Document.invoice:type_name -> kakitome.plugin.v0.Invoice
+	80,  // 121: kakitome.plugin.v0.Document.meter_reading:type_name -> kakitome.plugin.v0.MeterReading
+	10,  // 122: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
+	83,  // 123: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
+	6,   // 124: kakitome.plugin.v0.RenderDocumentRequest.form:type_name -> kakitome.plugin.v0.DocumentForm
+	11,  // 125: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
+	8,   // 126: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
+	8,   // 127: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
+	8,   // 128: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
+	11,  // 129: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
+	10,  // 130: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
+	86,  // 131: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
+	87,  // 132: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
+	11,  // 133: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
+	12,  // 134: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
+	14,  // 135: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
+	16,  // 136: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
+	18,  // 137: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
+	24,  // 138: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
+	26,  // 139: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
+	28,  // 140: kakitome.plugin.v0.Auth.Begin:input_type -> kakitome.plugin.v0.BeginRequest
+	30,  // 141: kakitome.plugin.v0.Auth.Finish:input_type -> kakitome.plugin.v0.FinishRequest
+	37,  // 142: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
+	42,  // 143: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
+	44,  // 144: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
+	47,  // 145: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
+	50,  // 146: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
+	33,  // 147: kakitome.plugin.v0.PaymentAgent.Pool:input_type -> kakitome.plugin.v0.PoolRequest
+	52,  // 148: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
+	69,  // 149: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
+	84,  // 150: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
+	88,  // 151: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
+	13,  // 152: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
+	15,  // 153: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
+	17,  // 154: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
+	19,  // 155: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
+	25,  // 156: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
+	27,  // 157: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
+	29,  // 158: kakitome.plugin.v0.Auth.Begin:output_type -> kakitome.plugin.v0.BeginResponse
+	31,  // 159: kakitome.plugin.v0.Auth.Finish:output_type -> kakitome.plugin.v0.FinishResponse
+	41,  // 160: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
+	43,  // 161: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
+	45,  // 162: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
+	49,  // 163: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
+	51,  // 164: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
+	34,  // 165: kakitome.plugin.v0.PaymentAgent.Pool:output_type -> kakitome.plugin.v0.PoolResponse
+	56,  // 166: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
+	70,  // 167: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
+	85,  // 168: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
+	89,  // 169: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
+	152, // [152:170] is the sub-list for method output_type
+	134, // [134:152] is the sub-list for method input_type
+	134, // [134:134] is the sub-list for extension type_name
+	134, // [134:134] is the sub-list for extension extendee
+	0,   // [0:134] is the sub-list for field type_name
 }
 
 func init() { file_kakitome_proto_init() }
@@ -7071,8 +7829,8 @@ func file_kakitome_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kakitome_proto_rawDesc), len(file_kakitome_proto_rawDesc)),
-			NumEnums:      9,
-			NumMessages:   74,
+			NumEnums:      10,
+			NumMessages:   80,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

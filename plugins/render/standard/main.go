@@ -27,7 +27,8 @@ func module() sdk.Module {
 			Kind:         proto.Kind_RENDER,
 			ConfigSchema: `{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","additionalProperties":false}`,
 			Views:        page.Views(),
-			Documents:    []proto.DocumentKind{proto.DocumentKind_NOTICE, proto.DocumentKind_RECEIPT, proto.DocumentKind_CERTIFICATE, proto.DocumentKind_PAYMENT_SHEET},
+			Documents: []proto.DocumentKind{proto.DocumentKind_NOTICE, proto.DocumentKind_RECEIPT, proto.DocumentKind_CERTIFICATE,
+				proto.DocumentKind_PAYMENT_SHEET, proto.DocumentKind_INVOICE, proto.DocumentKind_METER_READING, proto.DocumentKind_BARCODE},
 		},
 		Render: &renderer{drawing: make(chan struct{}, runtime.GOMAXPROCS(0))},
 	}
@@ -47,13 +48,17 @@ func (r *renderer) RenderPage(_ context.Context, req *proto.RenderPageRequest) (
 	return &proto.RenderPageResponse{Html: html, Error: refused}, nil
 }
 
-// RenderDocument draws one PDF.
+// RenderDocument draws one PDF, or one image.
 func (r *renderer) RenderDocument(ctx context.Context, req *proto.RenderDocumentRequest) (*proto.RenderDocumentResponse, error) {
 	select {
 	case r.drawing <- struct{}{}:
 		defer func() { <-r.drawing }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	}
+	if req.Form == proto.DocumentForm_PNG {
+		png, refused := document.RenderPNG(req.Document)
+		return &proto.RenderDocumentResponse{Png: png, Error: refused}, nil
 	}
 	pdf, refused := document.Render(req.Document)
 	return &proto.RenderDocumentResponse{Pdf: pdf, Error: refused}, nil

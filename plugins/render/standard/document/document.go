@@ -1,4 +1,5 @@
-// Package document draws the PDFs on A4: the payer's receipt, the notice, the certificate of delivery and the payment sheet.
+// Package document draws the PDFs on A4: the payer's receipt, the notice, the invoice, the meter reading, the certificate of
+// delivery and the payment sheet, which is drawn as an image too, as its barcode is alone (raster.go).
 //
 // The typeface (package font) is embedded as a subset, so that the text can be selected and searched and looks the
 // same on each machine. The same model gives the same bytes: the document's date is the model's, and nothing else
@@ -55,25 +56,32 @@ func Render(d *proto.Document) ([]byte, *proto.Error) {
 		}
 		s = certificate(d)
 	case proto.DocumentKind_PAYMENT_SHEET:
-		if d.Claim == nil || d.Voucher.GetBarcode() == "" && d.Voucher.GetPaymentNumber() == "" {
-			return nil, invalid("voucher", "a payment sheet needs the claim, and a number or barcode")
+		var refused *proto.Error
+		if s, refused = paymentSheet(d, nil); refused != nil {
+			return nil, refused
 		}
-		var err error
-		if s, err = paymentSheet(d); err != nil {
-			return nil, invalid("voucher.barcode", err.Error())
+	case proto.DocumentKind_INVOICE:
+		if d.Invoice.GetNumber() == "" || d.Invoice.Issued == nil || len(d.Invoice.Lines) == 0 {
+			return nil, invalid("invoice", "an invoice needs its number, its day and what it is for")
 		}
+		s = invoice(d)
+	case proto.DocumentKind_METER_READING:
+		if d.MeterReading.GetRead() == nil || len(d.MeterReading.Values) == 0 {
+			return nil, invalid("meter_reading", "a meter reading needs its day and what the meter showed")
+		}
+		s = meterReading(d)
+	case proto.DocumentKind_BARCODE:
+		return nil, &proto.Error{Class: proto.ErrorClass_NOT_SUPPORTED, Code: "document", Field: "form", Message: "a barcode alone is an image"}
 	default:
 		return nil, &proto.Error{Class: proto.ErrorClass_NOT_SUPPORTED, Code: "document", Field: "kind", Message: "unknown document " + d.Kind.String()}
 	}
-	pdf, err := s.bytes()
-	if err != nil {
-		return nil, &proto.Error{Class: proto.ErrorClass_INTERNAL, Code: "pdf", Message: err.Error()}
+	if err := s.logo(d.Logo); err != nil {
+		return nil, invalid("logo", err.Error())
 	}
-	if len(pdf) > MaxBytes {
-		return nil, invalid("document", fmt.Sprintf("document of %d bytes, at most %d", len(pdf), MaxBytes))
-	}
-	return pdf, nil
+	return finish(s)
 }
+
+func tooLarge(n int) string { return fmt.Sprintf("document of %d bytes, at most %d", n, MaxBytes) }
 
 // registered tells whether n has the form of a qualified invoice issuer's number.
 func registered(n string) bool {
@@ -118,22 +126,26 @@ func notice(d *proto.Document) *sheet {
 }
 
 // aside writes short lines at the right edge: who and when.
-func (s *sheet) aside(lines []string) {
+func (s *sheet) aside(lines []string) { s.asideOf(lines, width*0.6) }
+
+// asideOf is aside in a part of the width.
+func (s *sheet) asideOf(lines []string, part float64) {
 	s.size(body)
 	for _, text := range lines {
-		for _, l := range s.wrap(text, width*0.6) {
+		for _, l := range s.wrap(text, part) {
 			s.write(paperWidth-margin-s.pdf.GetStringWidth(l), s.y, l)
 			s.y += s.line()
 		}
 	}
 }
 
-// amount writes the total large in a box, with the tax when it is shown.
+// amount writes what a claim asks for.
 func (s *sheet) amount(lang wording.Lang, c *proto.Claim) {
-	s.amountOf(lang.Say("合計金額", "Total"), lang, c)
+	s.total(lang, lang.Say("合計金額", "Total"), c.Yen, c.TaxYen)
 }
 
-func (s *sheet) amountOf(label string, lang wording.Lang, c *proto.Claim) {
+// total writes an amount large in a box, with the tax when it is shown (not negative).
+func (s *sheet) total(lang wording.Lang, label string, yen, tax int64) {
 	const height = 20.0
 	s.need(height)
 	s.pdf.SetFillColor(0xef, 0xf1, 0xf4)
@@ -141,15 +153,14 @@ func (s *sheet) amountOf(label string, lang wording.Lang, c *proto.Claim) {
 	s.size(body)
 	s.write(margin+5, s.y+height/2-s.line()/2, label)
 	s.size(24)
-	total := lang.Yen(c.Yen)
 	top := s.y + height/2 - s.line()/2
-	if c.TaxYen >= 0 {
+	if tax >= 0 {
 		top -= 2.5
 	}
-	s.bold(func() { s.centred(top, total) })
-	if c.TaxYen >= 0 {
+	s.bold(func() { s.centred(top, lang.Yen(yen)) })
+	if tax >= 0 {
 		s.size(small)
-		s.centred(s.y+height-s.line()-1.2, lang.Say("（うち消費税等相当額 %s）", "(including consumption tax %s)", lang.Yen(c.TaxYen)))
+		s.centred(s.y+height-s.line()-1.2, lang.Say("（うち消費税等相当額 %s）", "(including consumption tax %s)", lang.Yen(tax)))
 	}
 	s.y += height + 3
 }

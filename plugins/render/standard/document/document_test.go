@@ -78,7 +78,7 @@ func samples() map[string]*proto.Document {
 	number.PayerName, number.Claim.Lines = "", nil
 	englishSheet := waterSheet()
 	englishSheet.Lang = "en"
-	all := map[string]*proto.Document{"sheet-barcode": barcode, "sheet-number": number, "sheet-en": englishSheet, "receipt": waterReceipt(), "receipt-large": large, "receipt-en": english, "notice": letter, "notice-longest": longest(),
+	all := map[string]*proto.Document{"invoice": waterInvoice(), "invoice-longest": longestInvoice(), "reading": waterReading(), "reading-longest": longestReading(), "sheet-barcode": barcode, "sheet-number": number, "sheet-en": englishSheet, "receipt": waterReceipt(), "receipt-large": large, "receipt-en": english, "notice": letter, "notice-longest": longest(),
 		"certificate": deliveryCertificate(5, false), "certificate-long": deliveryCertificate(24, true)}
 	maps.Copy(all, receiptSamples())
 	return all

@@ -16,12 +16,24 @@ const (
 )
 
 // paymentSheet is a sheet that is paid with at a store: whom, how much, until when, and the barcode or the number. It prints
-// on plain paper in black and white. The part that the clerk scans stands apart from what the payer keeps to read.
-func paymentSheet(d *proto.Document) (*sheet, error) {
+// on plain paper in black and white. The part that the clerk scans stands apart from what the payer keeps to read. on may be
+// nil for a PDF.
+func paymentSheet(d *proto.Document, on paper) (*sheet, *proto.Error) {
+	switch {
+	case d.Claim == nil || d.Voucher.GetBarcode() == "" && d.Voucher.GetPaymentNumber() == "":
+		return nil, invalid("voucher", "a payment sheet needs the claim, and a number or barcode")
+	case d.Created == nil:
+		return nil, invalid("created", "a document needs its date")
+	case d.Issuer.GetName() == "":
+		return nil, invalid("issuer.name", "a document needs its issuer")
+	}
 	lang := wording.Of(d.Lang)
 	c, v := d.Claim, d.Voucher
 	title := lang.Say("お支払いシート", "Payment sheet")
-	s := newSheet(title+" "+c.Number, d.Issuer.Name, string(lang), d.Created.AsTime())
+	if on == nil {
+		on = newPDF(title+" "+c.Number, d.Issuer.Name, string(lang), d.Created.AsTime())
+	}
+	s := &sheet{pdf: on, y: margin}
 
 	s.size(20)
 	s.bold(func() { s.centred(s.y, title) })
@@ -53,7 +65,7 @@ func paymentSheet(d *proto.Document) (*sheet, error) {
 	s.facts(append(facts, rows(d.Rows)...))
 
 	if err := s.voucher(lang, v, c, until); err != nil {
-		return nil, err
+		return nil, invalid("voucher.barcode", err.Error())
 	}
 	s.lines(lang, c)
 	if d.Closing != "" {
@@ -86,10 +98,7 @@ func (s *sheet) voucher(lang wording.Lang, v *proto.Voucher, c *proto.Claim, unt
 		})
 		s.y += s.line() + 3
 		left := margin + inset + gs1128.Quiet*module
-		s.pdf.SetFillColor(0, 0, 0)
-		for _, b := range bars {
-			s.pdf.Rect(left+float64(b.X)*module, s.y, float64(b.Width)*module, barHeight, "F")
-		}
+		s.symbol(left, bars)
 		x := margin + width - inset - columns
 		s.size(small)
 		s.write(x, s.y, lang.Say("お支払い金額", "To pay"))

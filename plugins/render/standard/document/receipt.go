@@ -122,8 +122,7 @@ func (s *sheet) again(lang wording.Lang, r *proto.Receipt) {
 // refund states what came in, what went back and what is left of it.
 func (s *sheet) refund(lang wording.Lang, d *proto.Document) {
 	r, c := d.Receipt.Refund, d.Claim
-	left := &proto.Claim{Yen: c.Yen - r.Yen, TaxYen: -1}
-	s.amountOf(lang.Say("差引領収金額", "Left after the refund"), lang, left)
+	s.total(lang, lang.Say("差引領収金額", "Left after the refund"), c.Yen-r.Yen, -1)
 	s.paragraph(body, lang.Say("下記のとおり返金いたしましたので、領収金額を訂正いたします。", "We gave money back as follows; this corrects the amount received."))
 	s.space(3)
 	var facts [][]string
@@ -133,7 +132,7 @@ func (s *sheet) refund(lang wording.Lang, d *proto.Document) {
 	for _, t := range r.Taxes {
 		facts = append(facts, []string{lang.Say("返金の内訳 ", "Of it ") + rateLabel(lang, t), lang.Say("%s（うち消費税等 %s）", "%s (tax %s)", lang.Yen(-t.Yen), lang.Yen(-t.TaxYen))})
 	}
-	facts = add(facts, lang.Say("差引領収金額", "Left"), lang.Yen(left.Yen))
+	facts = add(facts, lang.Say("差引領収金額", "Left"), lang.Yen(c.Yen-r.Yen))
 	if r.Corrects != "" {
 		facts = add(facts, lang.Say("訂正前の領収書", "Corrects receipt"), lang.Say("No. %s（%s発行）", "No. %s of %s", r.Corrects, lang.Date(r.CorrectsIssued)))
 	}

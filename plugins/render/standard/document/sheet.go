@@ -2,7 +2,10 @@ package document
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"image/png"
+	"io"
 	"strings"
 	"time"
 	"unicode"
@@ -29,15 +32,72 @@ const (
 	padding = 1.8 // inside a cell
 )
 
+// paper is what a sheet is written on, in millimetres from its top left corner: a PDF (book) or pixels (*raster).
+type paper interface {
+	AddPage()
+	SetPage(n int)
+	PageCount() int
+	SetFontSize(points float64)
+	GetFontSize() (points, millimetres float64)
+	GetStringWidth(s string) float64
+	Text(x, y float64, s string)
+	SetTextRenderingMode(mode int)
+	SetTextColor(r, g, b int)
+	SetFillColor(r, g, b int)
+	SetDrawColor(r, g, b int)
+	SetLineWidth(width float64)
+	Rect(x, y, w, h float64, style string)
+	Line(x1, y1, x2, y2 float64)
+	// Picture puts a PNG; one that cannot be read fails Output.
+	Picture(x, y, w, h float64, png []byte)
+	Output(w io.Writer) error
+}
+
+// book is a PDF.
+type book struct{ *fpdf.Fpdf }
+
+func (b book) Picture(x, y, w, h float64, png []byte) {
+	options := fpdf.ImageOptions{ImageType: "PNG"}
+	b.RegisterImageOptionsReader("logo", options, bytes.NewReader(png))
+	b.ImageOptions("logo", x, y, w, h, false, options, 0, "")
+}
+
+// Where the issuer's logo stands: in the margin above the first page's text.
+const (
+	logoTop    = 7.0 // mm
+	logoHeight = 10.0
+	logoWidth  = 60.0
+)
+
+// logo puts the issuer's logo on the first page. Empty: there is none.
+func (s *sheet) logo(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	c, err := png.DecodeConfig(bytes.NewReader(b))
+	if err != nil || c.Width == 0 || c.Height == 0 {
+		return errors.New("the logo is no PNG")
+	}
+	scale := min(logoHeight/float64(c.Height), logoWidth/float64(c.Width))
+	s.pdf.SetPage(1)
+	s.pdf.Picture(margin, logoTop, float64(c.Width)*scale, float64(c.Height)*scale, b)
+	s.pdf.SetPage(s.pdf.PageCount())
+	return nil
+}
+
 // sheet is a document being written from top to bottom. y is where the next block begins.
 type sheet struct {
-	pdf      *fpdf.Fpdf
+	pdf      paper
 	y        float64
 	numbered bool // pages have numbers, also when there is one
 }
 
-// newSheet opens a document with its first page. The same arguments give the same bytes.
+// newSheet opens a PDF with its first page. The same arguments give the same bytes.
 func newSheet(title, author, lang string, created time.Time) *sheet {
+	return &sheet{pdf: newPDF(title, author, lang, created), y: margin}
+}
+
+func newPDF(title, author, lang string, created time.Time) book {
 	pdf := fpdf.New("P", "mm", "A4", "")
 	pdf.SetCatalogSort(true)
 	pdf.SetCreationDate(created)
@@ -52,11 +112,11 @@ func newSheet(title, author, lang string, created time.Time) *sheet {
 	pdf.SetTextColor(0x1a, 0x1a, 0x1a)
 	pdf.SetDrawColor(0x1a, 0x1a, 0x1a)
 	pdf.AddPage()
-	return &sheet{pdf: pdf, y: margin}
+	return book{pdf}
 }
 
-// bytes closes the document, with page numbers below when there are several, or the document asks for them.
-func (s *sheet) bytes() ([]byte, error) {
+// finish closes the document, with page numbers below when there are several, or the document asks for them.
+func (s *sheet) finish(w io.Writer) error {
 	if total := s.pdf.PageCount(); total > 1 || s.numbered {
 		for i := range total {
 			s.pdf.SetPage(i + 1)
@@ -65,11 +125,10 @@ func (s *sheet) bytes() ([]byte, error) {
 			s.centred(paperHeight-12, fmt.Sprintf("%d / %d", i+1, total))
 		}
 	}
-	var out bytes.Buffer
-	if err := s.pdf.Output(&out); err != nil {
-		return nil, fmt.Errorf("write pdf: %w", err)
+	if err := s.pdf.Output(w); err != nil {
+		return fmt.Errorf("write document: %w", err)
 	}
-	return out.Bytes(), nil
+	return nil
 }
 
 func (s *sheet) size(points float64) { s.pdf.SetFontSize(points) }

@@ -1,0 +1,208 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/kakitome/kakitome/engine/clock"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/page"
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/plugins/proto"
+)
+
+// brandPage is the form, and how two pages of a recipient look with it.
+type brandPage struct {
+	Brand   tenant.Brand
+	Fault   map[string]string // by field: color, phone, hours, note, logo, renderer
+	Frames  []brandFrame
+	Unsaid  bool     // the frames show what was not saved
+	Modules []string // that draw pages
+	Limits  struct{ Phone, Hours, Note int }
+}
+
+type brandFrame struct{ Title, URL string }
+
+func (s *Server) brand(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return s.show(w, r, v, "brand", s.brandPage(r.Context(), v, v.Tenant.Brand))
+}
+
+// brandSamples are the landing page and a notice with a brand.
+func brandSamples(v *visit, b tenant.Brand) []*proto.Page {
+	t := *v.Tenant
+	t.Brand = b
+	landing, notice := page.View(&t, proto.View_LANDING, v.Lang), page.View(&t, proto.View_INFO, v.Lang)
+	landing.Preview, notice.Preview, landing.Identify = true, true, true
+	page.SetNotice(landing, &t, v.now)
+	page.SetContent(notice, &message.Content{Page: message.Page{
+		Title: v.T("お知らせの見本", "A notice"), Lead: v.T("ご案内の文章がここに入ります。", "The words of the notice stand here."),
+		Rows: []message.Row{{Item: v.T("お客様番号", "Customer number"), Value: "00-0-000000"}},
+	}})
+	return []*proto.Page{landing, notice}
+}
+
+// brandPage draws the samples by the brand's renderer; one that fails is a fault of the field.
+func (s *Server) brandPage(ctx context.Context, v *visit, b tenant.Brand) *brandPage {
+	p := &brandPage{Brand: b, Fault: map[string]string{}, Modules: s.renderers()}
+	p.Limits.Phone, p.Limits.Hours, p.Limits.Note = tenant.MaxBrandPhone, tenant.MaxBrandHours, tenant.MaxBrandNote
+	for i, m := range brandSamples(v, b) {
+		html, err := s.Pages.Try(ctx, v.Tenant.ID, m, cmp.Or(b.Renderer, page.DefaultModule))
+		if err != nil {
+			p.Fault["renderer"] = rendererFault(v)
+			html = s.Pages.Page(ctx, v.Tenant.ID, m)
+		}
+		title := v.T("最初のページ", "The first page")
+		if i > 0 {
+			title = v.T("ご案内のページ", "The notice")
+		}
+		p.Frames = append(p.Frames, brandFrame{title, "/brand/preview/" + s.drafts.keep(v.User.Login, html, &message.Draft{}, v.now)})
+	}
+	return p
+}
+
+func rendererFault(v *visit) string {
+	return v.T("このモジュールのページは表示できません（応答がないか、安全性の確認に合格しません）。", "The pages of this module cannot be shown: it does not answer, or they do not pass the check.")
+}
+
+// renderers are the modules that draw pages.
+func (s *Server) renderers() (all []string) {
+	for _, m := range s.Modules() {
+		if strings.HasPrefix(m.Module, "render/") {
+			all = append(all, m.Module)
+		}
+	}
+	return all
+}
+
+// setBrand shows a preview of what was typed, or saves it.
+func (s *Server) setBrand(w http.ResponseWriter, r *http.Request, v *visit) error {
+	form, file, err := s.brandForm(w, r, v)
+	if err != nil {
+		return err
+	}
+	b := v.Tenant.Brand
+	b.Color, b.Phone, b.Hours, b.Note = form["color"], form["phone"], form["hours"], form["note"]
+	faults := map[string]string{}
+	if name, chosen := form["renderer"]; chosen && name != b.Renderer {
+		b.Renderer = name
+		if name != "" && !slices.Contains(s.renderers(), name) {
+			return &fail{http.StatusUnprocessableEntity, "このモジュールは登録されていません。", "There is no such module."}
+		}
+		for _, m := range brandSamples(v, b) {
+			if _, err := s.Pages.Try(r.Context(), v.Tenant.ID, m, cmp.Or(name, page.DefaultModule)); err != nil {
+				faults["renderer"] = rendererFault(v)
+			}
+		}
+	}
+	switch {
+	case form["remove_logo"] != "":
+		b.Logo = nil
+	case len(file) > 0:
+		logo, err := tenant.ReadLogo(file)
+		var wrong *tenant.LogoError
+		if err != nil && !errors.As(err, &wrong) {
+			return err
+		}
+		if wrong != nil {
+			faults["logo"] = logoFault(v, wrong)
+		} else {
+			b.Logo = logo
+		}
+	}
+	for _, err := range b.Validate() {
+		var wrong *tenant.BrandError
+		if !errors.As(err, &wrong) {
+			return err
+		}
+		faults[wrong.Field] = problemText(message.Problem{Code: wrong.Code, Limit: wrong.Limit, Got: wrong.Got}, v.Lang)
+	}
+	if len(faults) > 0 || form["do"] == "preview" {
+		status := http.StatusOK
+		if len(faults) > 0 {
+			status = http.StatusUnprocessableEntity
+		}
+		shown := b
+		if b.Logo != nil {
+			if _, served := s.Directory.Now().Logo(b.Logo.Name); !served { // it has no address before it is saved
+				shown.Logo = nil
+			}
+		}
+		p := s.brandPage(r.Context(), v, shown)
+		maps.Copy(p.Fault, faults)
+		p.Unsaid = true
+		s.render(w, v, status, "brand", p)
+		return nil
+	}
+	if err := s.record(r.Context(), v, "brand.set", string(v.Tenant.ID), ""); err != nil {
+		return err
+	}
+	if err := s.Directory.SetBrand(r.Context(), v.Tenant.ID, func(tenant.Brand) (tenant.Brand, error) { return b, nil }); err != nil {
+		return err
+	}
+	return back(w, r, s.note(v, "/brand", "保存しました。", "Saved."))
+}
+
+func logoFault(v *visit, e *tenant.LogoError) string {
+	switch e.Code {
+	case "too_long":
+		return v.T(fmt.Sprintf("ファイルが大きすぎます（%d KBまで）。", tenant.MaxLogoFile>>10), fmt.Sprintf("The file is too large: %d kB at most.", tenant.MaxLogoFile>>10))
+	case "range":
+		return v.T(fmt.Sprintf("画像の縦横は8〜%dピクセルにしてください（現在 %d）。", e.Limit, e.Got), fmt.Sprintf("8 to %d pixels wide and high, this has %d.", e.Limit, e.Got))
+	}
+	return v.T("PNGまたはJPEGの画像を選択してください。", "Choose a PNG or JPEG picture.")
+}
+
+// brandForm reads the fields and the logo's file (nil: none was chosen) of a form in parts.
+func (s *Server) brandForm(w http.ResponseWriter, r *http.Request, v *visit) (fields map[string]string, file []byte, err error) {
+	unreadable := &fail{http.StatusBadRequest, "送信された内容を読み取れません。", "What was sent cannot be read."}
+	_ = http.NewResponseController(w).SetReadDeadline(clock.Now().Add(uploadTime)) // not all connections can
+	r.Body = http.MaxBytesReader(w, r.Body, 4*tenant.MaxLogoFile)
+	form, err := r.MultipartReader()
+	if err != nil {
+		return nil, nil, unreadable
+	}
+	fields = map[string]string{}
+	for {
+		part, err := form.NextPart()
+		if err == io.EOF {
+			return fields, file, s.proven(v, fields["csrf"])
+		}
+		if err != nil {
+			return nil, nil, unreadable
+		}
+		most := int64(4 << 10)
+		if part.FormName() == "logo" {
+			most = tenant.MaxLogoFile + 1 // one more says that it is too large
+		}
+		b, err := io.ReadAll(io.LimitReader(part, most))
+		if err != nil || len(fields) > 20 {
+			return nil, nil, unreadable
+		}
+		if part.FormName() == "logo" {
+			file = b
+			continue
+		}
+		fields[part.FormName()] = string(b)
+	}
+}
+
+// logo serves a tenant's logo to previews. It is public: the link server shows it to everybody.
+func (s *Server) logo(w http.ResponseWriter, r *http.Request, _ *visit) error {
+	l, ok := s.Directory.Now().Logo(r.PathValue("name"))
+	if !ok {
+		return errNotFound
+	}
+	h := w.Header()
+	h.Set("Content-Type", "image/png")
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin") // a preview is sandboxed, and so of no origin
+	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	_, _ = w.Write(l.PNG) // the browser went away
+	return nil
+}

@@ -1,0 +1,58 @@
+package campaign
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kakitome/kakitome/engine/message"
+)
+
+func TestInvoiceAndReadingOfARow(t *testing.T) {
+	header := []string{"電話番号", "タイトル", "請求書：番号", "請求書:発行日", "請求書:宛名", "請求書:税額10%", "invoice_tax8", "請求書:備考", "品名1", "数量1", "単価1", "税率1", "品名2", "単価2", "tax_rate2",
+		"検針票:検針日", "検針票:使用量", "検針票:前回指針", "reading_current", "検針票:単位", "検針票:過去の使用量", "検針票:請求予定金額"}
+	cells := []string{"09000010001", "水道料金", "S-1", "令和8年11月30日", "山田太郎", "100円", "8", "備考", "水道", "2", "550", "10%", "飲料水", "108", "8",
+		"2026/11/24", "1,044", "638", "1682", "m3", "10月分=41；9月分＝38.5", "1208"}
+	r := one(t, header, cells)
+	require.Empty(t, r.faults)
+	require.Nil(t, r.draft.Claim, "lines of an invoice make no claim")
+	yen := int64(1208)
+	require.Equal(t, &message.Invoice{
+		Number: "S-1", Date: "2026-11-30", To: "山田太郎", Remarks: "備考",
+		Lines: []message.InvoiceLine{{Line: message.Line{Name: "水道", Quantity: 2, Unit: 550, Amount: 1100, TaxRate: 10}}, {Line: message.Line{Name: "飲料水", Quantity: 1, Unit: 108, Amount: 108, TaxRate: 8}}},
+		Taxes: []message.InvoiceTax{{Rate: 10, Tax: 100}, {Rate: 8, Tax: 8}},
+	}, r.draft.Page.Invoice)
+	require.Equal(t, &message.Reading{
+		ReadOn: "2026-11-24", Values: []message.ReadingValue{{Unit: "m3", Previous: "638", Current: "1682", Usage: "1044"}},
+		Months: []message.ReadingMonth{{Label: "10月分", Usage: "41"}, {Label: "9月分", Usage: "38.5"}}, Amount: &yen,
+	}, r.draft.Page.Reading)
+	r.draft.Text = "x"
+	require.Empty(t, r.draft.Check())
+
+	// With a claim the lines are the claim's, and the invoice has none of its own.
+	withClaim := one(t, append(header, "請求番号", "請求金額", "支払期限"), append(cells, "C-1", "1208", "2030/01/01"))
+	require.Len(t, withClaim.draft.Claim.Lines, 2)
+	require.Empty(t, withClaim.draft.Page.Invoice.Lines)
+	require.Equal(t, int64(8), withClaim.draft.Page.Invoice.Items(withClaim.draft.Claim)[1].TaxRate)
+	withClaim.draft.Text = "x"
+	require.Empty(t, withClaim.draft.Check())
+}
+
+// Defaults of an upload are not changed by a row, and a fault names the column.
+func TestFaultsOfDocumentsNameTheirColumn(t *testing.T) {
+	cols, faults := readHeader([]string{"電話番号", "請求書:番号", "請求書:税額10%", "品名1", "単価1", "税率1", "検針票:使用量", "検針票:過去の使用量"}, 1, nil)
+	require.Empty(t, faults)
+	defaults := message.Draft{Text: "x", Page: &message.Page{Title: "t", Invoice: &message.Invoice{Date: "2026-11-30", Number: "default"}, Reading: &message.Reading{ReadOn: "2026-11-24"}}}
+	c := newConverter(cols, defaults)
+	r := c.convert(1, 2, []string{"09000010001", "あ", "99999", "水道", "100", "7", "x", "10月分=y"})
+	where := map[string]string{}
+	for _, f := range r.found(r.draft.Check()) {
+		where[f.Field] = f.Column
+	}
+	require.Equal(t, map[string]string{
+		"page.invoice.lines[0].tax_rate": "税率1", "page.invoice.taxes[0].rate": "請求書:税額10%", "page.invoice.taxes": "",
+		"page.reading.values[0].usage": "検針票:使用量", "page.reading.months[0].usage": "検針票:過去の使用量",
+	}, where)
+	require.Equal(t, "default", defaults.Page.Invoice.Number)
+	require.Empty(t, defaults.Page.Reading.Values)
+}
