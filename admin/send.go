@@ -598,5 +598,5 @@ func writePage(w http.ResponseWriter, html *page.HTML) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src "+style+"; img-src 'self' data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'; sandbox")
 	h.Set("X-Frame-Options", "SAMEORIGIN")
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(html.Append(nil, "/preview", "preview")) // the browser went away
+	_, _ = w.Write(html.Append(nil, "/preview", "preview", "")) // the browser went away
 }

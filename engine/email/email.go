@@ -131,9 +131,9 @@ func (e *Emails) Ask(ctx context.Context, t *tenant.Tenant, a Asking) error {
 
 // UsedUp reports whether the message has caused as many mails today as it may.
 func UsedUp(s *message.State, c *Config, now time.Time) bool {
-	today, n := now.In(message.Tokyo).Format(time.DateOnly), 0
+	today, n := message.Day(now), 0
 	for _, m := range s.Mails {
-		if m.At.In(message.Tokyo).Format(time.DateOnly) == today {
+		if message.Day(m.At) == today {
 			n++
 		}
 	}
@@ -148,7 +148,7 @@ func (e *Emails) UsedUp(s *message.State) bool { return UsedUp(s, &e.o.Config, e
 func (e *Emails) take(id tenant.ID, now time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if day := now.In(message.Tokyo).Format(time.DateOnly); day != e.day {
+	if day := message.Day(now); day != e.day {
 		e.day, e.counts = day, map[tenant.ID]int{}
 	}
 	limit := e.o.Config.PerDay

@@ -81,7 +81,7 @@ func (e *Emails) letter(ctx context.Context, ref store.Ref, s *state) (l *letter
 
 // sheetClaim is the claim as the sheet shows it: without its lines, which name what was bought.
 func sheetClaim(c *payment.State) *proto.Claim {
-	return page.ClaimOf(&message.Claim{Number: c.Number, Amount: c.Amount, Due: c.Due.In(message.Tokyo).Format(time.DateOnly)})
+	return page.ClaimOf(&message.Claim{Number: c.Number, Amount: c.Amount, Due: message.Day(c.Due)})
 }
 
 func say(lang, ja, en string) string {
@@ -119,7 +119,7 @@ func body(t *tenant.Tenant, c *payment.State, a *payment.Attempt, v *proto.Vouch
 	if c.Received > 0 {
 		row("ご入金済み", "Paid so far", yen(lang, c.Received))
 	}
-	row("お支払い期限", "Pay by", until(lang, c.Due))
+	row("お支払い期限", "Pay by", message.LongDay(c.Due, lang))
 	row("請求番号", "Claim no.", c.Number)
 	row("お支払い方法", "Method", method)
 	put("")
@@ -172,12 +172,4 @@ func yen(lang string, n int64) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return say(lang, s+"円", "¥"+s)
-}
-
-func until(lang string, t time.Time) string {
-	t = t.In(message.Tokyo)
-	if lang == "en" {
-		return t.Format("2 January 2006 (Mon)")
-	}
-	return t.Format("2006年1月2日") + "（" + string([]rune("日月火水木金土")[t.Weekday()]) + "）"
 }

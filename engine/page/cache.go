@@ -8,7 +8,7 @@ import (
 
 type digest [32]byte
 
-// cache keeps what was used last, up to a number of bytes, each entry until its time.
+// cache keeps what was used last, up to a number of bytes. An entry past its time is stale: it is there until another takes its place.
 type cache struct {
 	limit int64
 
@@ -23,6 +23,8 @@ type entry struct {
 	value any // *HTML or []byte (a PDF)
 	size  int64
 	until time.Time
+	// renewed: somebody was told that it is stale, and puts another in its place or says that it stays.
+	renewed bool
 }
 
 // entryOverhead is about what an entry takes besides its bytes.
@@ -32,20 +34,32 @@ func newCache(limit int64) *cache {
 	return &cache{limit: limit, order: list.New(), byKey: map[digest]*list.Element{}}
 }
 
-func (c *cache) get(key digest, now time.Time) (any, bool) {
+// get finds a value. stale is told to one caller alone, who then has to put or stay.
+func (c *cache) get(key digest, now time.Time) (value any, ok, stale bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	el, ok := c.byKey[key]
 	if !ok {
-		return nil, false
+		return nil, false, false
 	}
 	e := el.Value.(*entry)
-	if !now.Before(e.until) {
-		c.drop(el)
-		return nil, false
+	if !now.Before(e.until) && !e.renewed {
+		e.renewed, stale = true, true
 	}
 	c.order.MoveToFront(el)
-	return e.value, true
+	return e.value, true, stale
+}
+
+// stay gives a value more time. false: it is not there any more.
+func (c *cache) stay(key digest, until time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	el, ok := c.byKey[key]
+	if ok {
+		e := el.Value.(*entry)
+		e.until, e.renewed = until, false
+	}
+	return ok
 }
 
 func (c *cache) put(key digest, value any, size int, until time.Time) {

@@ -24,6 +24,8 @@ const (
 const (
 	linkMark = "__LINK__"
 	formMark = "__FORM__"
+	// untilMark stands for when the link ends, in the page's language. It is a text.
+	untilMark = "__UNTIL__"
 )
 
 // Actions are the steps that a form may post to, below the link.
@@ -96,6 +98,9 @@ func check(doc []byte) (style string, err error) {
 	if n := bytes.Count(doc, []byte(linkMark)); n != c.links {
 		return "", fmt.Errorf("%s stands %d times, %d of them as a form's action or a link", linkMark, n, c.links)
 	}
+	if n := bytes.Count(doc, []byte(untilMark)); n != c.untils {
+		return "", fmt.Errorf("%s stands %d times, %d of them in a text", untilMark, n, c.untils)
+	}
 	if n := bytes.Count(doc, []byte(formMark)); n != c.tokens {
 		return "", fmt.Errorf("%s stands %d times, %d of them as the value of a hidden input of a form", formMark, n, c.tokens)
 	}
@@ -104,6 +109,7 @@ func check(doc []byte) (style string, err error) {
 
 type checker struct {
 	links, tokens int
+	untils        int
 	styles        int
 	style         string
 }
@@ -118,6 +124,7 @@ func (c *checker) walk(n *html.Node) error {
 		if strings.Contains(n.Data, linkMark) || strings.Contains(n.Data, formMark) {
 			return errors.New("a placeholder stands in a text")
 		}
+		c.untils += strings.Count(n.Data, untilMark)
 	case html.CommentNode:
 		return errors.New("holds a comment")
 	}

@@ -27,33 +27,42 @@ type fill byte
 const (
 	fillLink fill = iota
 	fillForm
+	fillUntil
 )
+
+// marks are the placeholders, by what fills them.
+var marks = [...][]byte{fillLink: []byte(linkMark), fillForm: []byte(formMark), fillUntil: []byte(untilMark)}
 
 func split(doc []byte, style string) *HTML {
 	h := &HTML{Style: style, size: len(doc)}
 	for {
-		link, form := bytes.Index(doc, []byte(linkMark)), bytes.Index(doc, []byte(formMark))
-		switch {
-		case link < 0 && form < 0:
+		at, next := -1, fill(0)
+		for f, mark := range marks {
+			if i := bytes.Index(doc, mark); i >= 0 && (at < 0 || i < at) {
+				at, next = i, fill(f)
+			}
+		}
+		if at < 0 {
 			h.pieces = append(h.pieces, doc)
 			return h
-		case form < 0 || (link >= 0 && link < form):
-			h.pieces, h.fills = append(h.pieces, doc[:link]), append(h.fills, fillLink)
-			doc = doc[link+len(linkMark):]
-		default:
-			h.pieces, h.fills = append(h.pieces, doc[:form]), append(h.fills, fillForm)
-			doc = doc[form+len(formMark):]
 		}
+		h.pieces, h.fills = append(h.pieces, doc[:at]), append(h.fills, next)
+		doc = doc[at+len(marks[next]):]
 	}
 }
 
 // breaker parts the words of the placeholders by a word joiner, which nobody sees. It acts on their beginning alone: an
 // occurrence of it never overlaps another, so that what was broken cannot make a whole one again.
-var breaker = strings.NewReplacer("__LINK", "__LI\u2060NK", "__FORM", "__FO\u2060RM")
+var breaker = strings.NewReplacer("__LINK", "__LI\u2060NK", "__FORM", "__FO\u2060RM", "__UNTIL", "__UN\u2060TIL")
 
 // marked reports whether a marshaled page holds what breaker breaks.
 func marked(model []byte) bool {
-	return bytes.Contains(model, []byte("__LINK")) || bytes.Contains(model, []byte("__FORM"))
+	for _, word := range []string{"__LINK", "__FORM", "__UNTIL"} {
+		if bytes.Contains(model, []byte(word)) {
+			return true
+		}
+	}
+	return false
 }
 
 // inert is the page without the host's placeholders in any of its texts: senders, payers and modules write them, and a
@@ -77,17 +86,21 @@ func inert(m *proto.Page) *proto.Page {
 	return m
 }
 
-// Append appends the page with the link's path ("/a/SQND01gr…") and the form token filled in. Both hold only
-// characters that mean nothing in HTML: A-Z, a-z, 0-9, "/", "-" and "_".
-func (h *HTML) Append(dst []byte, link, form string) []byte {
+// Append appends the page with the link's path ("/a/SQND01gr…"), the form token and when the link ends (Moment) filled in. None
+// holds a character that means anything in HTML.
+func (h *HTML) Append(dst []byte, link, form, until string) []byte {
 	for i, piece := range h.pieces {
 		dst = append(dst, piece...)
-		if i < len(h.fills) {
-			if h.fills[i] == fillLink {
-				dst = append(dst, link...)
-			} else {
-				dst = append(dst, form...)
-			}
+		if i == len(h.fills) {
+			break
+		}
+		switch h.fills[i] {
+		case fillLink:
+			dst = append(dst, link...)
+		case fillForm:
+			dst = append(dst, form...)
+		case fillUntil:
+			dst = append(dst, until...)
 		}
 	}
 	return dst

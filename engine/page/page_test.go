@@ -117,7 +117,7 @@ func TestEveryViewPassesTheCheck(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, own.Plain)
 			for _, page := range []*HTML{h, own} {
-				text := string(page.Append(nil, "/a/SQND01gr", "tok-en_1"))
+				text := string(page.Append(nil, "/a/SQND01gr", "tok-en_1", ""))
 				require.NotContains(t, text, "__LINK__")
 				require.NotContains(t, text, "__FORM__")
 				require.Contains(t, text, "</html>")
@@ -142,7 +142,7 @@ func TestPageIsDrawnOnceAndFilledForEach(t *testing.T) {
 	b := p.Page(t.Context(), "water", sample(proto.View_LANDING))
 	require.EqualValues(t, 1, r.pages.Load())
 	require.Same(t, a, b)
-	one, two := string(a.Append(nil, "/a/one", "F1")), string(b.Append(nil, "/a/two", "F2"))
+	one, two := string(a.Append(nil, "/a/one", "F1", "")), string(b.Append(nil, "/a/two", "F2", ""))
 	require.Contains(t, one, `action="/a/one/open"`)
 	require.Contains(t, one, `value="F1"`)
 	require.Contains(t, two, `action="/a/two/open"`)
@@ -155,7 +155,7 @@ func TestPageIsDrawnOnceAndFilledForEach(t *testing.T) {
 func TestStyleHashIsThatOfTheStyle(t *testing.T) {
 	r := serve(t)
 	h := open(r, nil, nil).Page(t.Context(), "water", sample(proto.View_INFO))
-	text := string(h.Append(nil, "/a/x", "f"))
+	text := string(h.Append(nil, "/a/x", "f", ""))
 	_, rest, _ := strings.Cut(text, "<style>")
 	style, _, _ := strings.Cut(rest, "</style>")
 	sum := sha256.Sum256([]byte(style))
@@ -168,7 +168,7 @@ func TestTextsCannotBringPlaceholders(t *testing.T) {
 	SetContent(m, &message.Content{Page: message.Page{Title: "__FORM__", Lead: "https://example.com/?__FORM__ __LINK__\xff"}})
 	for _, renders := range []Renders{r, &renderer{}} {
 		h := open(renders, nil, nil).Page(t.Context(), "water", m)
-		require.NotContains(t, string(h.Append(nil, "/a/secret", "tokentoken")), "tokentoken")
+		require.NotContains(t, string(h.Append(nil, "/a/secret", "tokentoken", "")), "tokentoken")
 	}
 }
 
@@ -193,7 +193,7 @@ func TestPlaceholdersInAnyTextAreShownAndNeverFilled(t *testing.T) {
 		for name, renders := range map[string]Renders{"renderer": r, "plain": &renderer{}} {
 			h := open(renders, nil, nil).Page(t.Context(), "water", m)
 			require.Equal(t, name == "plain", h.Plain, "%v", proto.View(v))
-			page := string(h.Append(nil, "/a/secret", "tokentoken"))
+			page := string(h.Append(nil, "/a/secret", "tokentoken", ""))
 			require.Equal(t, strings.Count(page, "<form "), strings.Count(page, "tokentoken"), "%s %v", name, proto.View(v))
 			require.NotContains(t, page, "_/a/secret")
 		}
@@ -207,7 +207,7 @@ func TestPlainPageThatCannotBeDrawnIsAFault(t *testing.T) {
 	log := &bytes.Buffer{}
 	h := open(&renderer{}, log, nil).Page(t.Context(), "water", m)
 	require.True(t, h.Plain)
-	page := string(h.Append(nil, "/a/x", "f"))
+	page := string(h.Append(nil, "/a/x", "f", ""))
 	require.Contains(t, page, "ただいま画面を表示できません")
 	require.Contains(t, page, "000-000-0000", "whom to ask is said")
 	require.Contains(t, log.String(), "plain page refused")
@@ -226,7 +226,7 @@ func TestDeadRendererNeverKeepsTheLandingPageWaiting(t *testing.T) {
 	for range 20 {
 		h := p.Page(t.Context(), "water", sample(proto.View_LANDING))
 		require.True(t, h.Plain)
-		require.Contains(t, string(h.Append(nil, "/a/x", "f")), `action="/a/x/open"`)
+		require.Contains(t, string(h.Append(nil, "/a/x", "f", "")), `action="/a/x/open"`)
 	}
 	require.EqualValues(t, 1, r.pages.Load(), "a renderer that hangs is not asked for each page")
 	require.Equal(t, 1, strings.Count(log.String(), "plain page shown"))
@@ -237,6 +237,60 @@ func TestDeadRendererNeverKeepsTheLandingPageWaiting(t *testing.T) {
 	now = now.Add(retryIn)
 	r.script.Store(nil)
 	require.False(t, p.Page(t.Context(), "water", sample(proto.View_LANDING)).Plain, "it is asked again")
+}
+
+// What was drawn once is shown for as long as it is asked for, also when the renderer hangs or draws what the host refuses; what a
+// renderer that was exchanged draws, the next one sees.
+func TestStalePageNeverWaitsForTheRenderer(t *testing.T) {
+	r := serve(t)
+	now := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	p := New(Options{Renders: r, Timeout: 300 * time.Millisecond, Now: func() time.Time { return now }})
+	first := p.Page(t.Context(), "water", sample(proto.View_LANDING))
+	hang := make(chan struct{})
+	hangs := script(func(*proto.Page) (*proto.RenderPageResponse, error) { <-hang; return nil, errors.New("late") })
+	hostile := script(func(*proto.Page) (*proto.RenderPageResponse, error) {
+		return &proto.RenderPageResponse{Html: []byte(around(`<script>x</script>`))}, nil
+	})
+	for _, fault := range []*script{&hangs, &hostile} {
+		r.script.Store(fault)
+		now = now.Add(keepFor)
+		asked := r.pages.Load()
+		for range 20 {
+			require.Same(t, first, p.Page(t.Context(), "water", sample(proto.View_LANDING)))
+		}
+		p.Renewed()
+		require.Same(t, first, p.Page(t.Context(), "water", sample(proto.View_LANDING)))
+		require.Equal(t, asked+1, r.pages.Load(), "one asks for all")
+	}
+	close(hang)
+	other := script(func(m *proto.Page) (*proto.RenderPageResponse, error) {
+		html, refused := standard.Render(m)
+		return &proto.RenderPageResponse{Html: bytes.Replace(html, []byte("<main"), []byte(`<main data-version="2"`), 1), Error: refused}, nil
+	})
+	r.script.Store(&other)
+	now = now.Add(retryIn)
+	require.Same(t, first, p.Page(t.Context(), "water", sample(proto.View_LANDING)))
+	p.Renewed()
+	require.Contains(t, string(p.Page(t.Context(), "water", sample(proto.View_LANDING)).Append(nil, "/a/x", "f", "")), `data-version="2"`)
+}
+
+// A landing page is the same for all links: when each ends is the host's to write.
+func TestUntilIsFilledForEachLink(t *testing.T) {
+	r := serve(t)
+	p := open(r, nil, nil)
+	m := sample(proto.View_LANDING)
+	m.UntilMark = true
+	one, two := p.Page(t.Context(), "water", m).Append(nil, "/a/one", "f", "12月1日 09:00"), p.Page(t.Context(), "water", m).Append(nil, "/a/two", "f", "12月2日 10:30")
+	require.EqualValues(t, 1, r.pages.Load())
+	require.Contains(t, string(one), "12月1日 09:00")
+	require.Contains(t, string(two), "12月2日 10:30")
+	for name, body := range map[string]string{"an attribute": `<p title="__UNTIL__">x</p>`, "spelled otherwise": `<p>__UNT&#73;L__</p>`} {
+		_, err := check([]byte(around(body)))
+		require.ErrorContains(t, err, untilMark, name)
+	}
+	m = sample(proto.View_LANDING)
+	m.Lead = "until __UNTIL__"
+	require.NotContains(t, string(p.Page(t.Context(), "water", m).Append(nil, "/a/x", "f", "12月1日 09:00")), "12月1日", "the words of a sender are no placeholder")
 }
 
 func TestMissingRendererGivesThePlainPage(t *testing.T) {
@@ -283,14 +337,19 @@ func TestCacheStaysWithinItsBytes(t *testing.T) {
 		c.get(digest{0}, now) // the first one is used all the time
 	}
 	require.LessOrEqual(t, c.bytes(), c.limit)
-	_, ok := c.get(digest{0}, now)
+	_, ok, _ := c.get(digest{0}, now)
 	require.True(t, ok)
-	_, ok = c.get(digest{50}, now)
+	_, ok, _ = c.get(digest{50}, now)
 	require.False(t, ok)
-	_, ok = c.get(digest{99}, now.Add(time.Minute))
-	require.False(t, ok, "an entry ends at its time")
+	_, ok, stale := c.get(digest{99}, now.Add(time.Minute))
+	require.True(t, ok)
+	require.True(t, stale, "an entry is stale from its time on")
+	_, _, stale = c.get(digest{99}, now.Add(time.Minute))
+	require.False(t, stale, "which is told once")
+	require.True(t, c.stay(digest{99}, now.Add(2*time.Minute)))
+	require.False(t, c.stay(digest{50}, now.Add(2*time.Minute)))
 	c.put(digest{200}, 0, int(c.limit), now.Add(time.Minute))
-	_, ok = c.get(digest{200}, now)
+	_, ok, _ = c.get(digest{200}, now)
 	require.False(t, ok, "what is larger than the whole cache is not kept")
 }
 
@@ -298,7 +357,7 @@ func TestDraftIsMarkedAsPreview(t *testing.T) {
 	r := serve(t)
 	d := &message.Draft{Page: &message.Page{Title: "見本"}, Claim: &message.Claim{Number: "A-1", Amount: 100, Due: "2026-12-31"}}
 	h := open(r, nil, nil).Draft(t.Context(), water, d, nil, "ja")
-	text := string(h.Append(nil, "/preview", ""))
+	text := string(h.Append(nil, "/preview", "", ""))
 	require.Contains(t, text, "プレビュー")
 	require.Contains(t, text, "100円")
 }
@@ -312,7 +371,7 @@ func BenchmarkKeptLandingPage(b *testing.B) {
 	var dst []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		dst = p.Page(context.Background(), "water", View(water, proto.View_LANDING, "ja")).Append(dst[:0], "/a/SQND01gr", "0123456789012345678901")
+		dst = p.Page(context.Background(), "water", View(water, proto.View_LANDING, "ja")).Append(dst[:0], "/a/SQND01gr", "0123456789012345678901", "")
 	}
 }
 
@@ -323,7 +382,7 @@ func TestPageWithoutTheWayOutIsRefused(t *testing.T) {
 	for _, view := range strangerViews {
 		m := sample(view)
 		m.MayDisown = true
-		require.Contains(t, string(p.Page(t.Context(), "water", m).Append(nil, "/a/SQND01gr", "x")), "/a/SQND01gr/stranger", view)
+		require.Contains(t, string(p.Page(t.Context(), "water", m).Append(nil, "/a/SQND01gr", "x", "")), "/a/SQND01gr/stranger", view)
 	}
 	without := script(func(m *proto.Page) (*proto.RenderPageResponse, error) {
 		m.MayDisown = false
@@ -338,6 +397,6 @@ func TestPageWithoutTheWayOutIsRefused(t *testing.T) {
 		m.MayDisown = true
 		h := p.Page(t.Context(), "water", m)
 		require.True(t, h.Plain, view)
-		require.Contains(t, string(h.Append(nil, "/a/SQND01gr", "x")), "/a/SQND01gr/stranger", view)
+		require.Contains(t, string(h.Append(nil, "/a/SQND01gr", "x", "")), "/a/SQND01gr/stranger", view)
 	}
 }

@@ -46,7 +46,7 @@ type Options struct {
 }
 
 const (
-	keepFor   = 10 * time.Minute // a renderer that was exchanged shows within this time
+	keepFor   = 10 * time.Minute // then a page is stale: shown, and drawn again for who comes next
 	retryIn   = 3 * time.Second  // after the renderer failed; plain pages meanwhile
 	alarmNot  = time.Minute      // the same alarm is not logged more often
 	renderOf  = "page"
@@ -62,6 +62,8 @@ type Pages struct {
 	cache   *cache
 	metrics *metrics
 	calls   singleflight.Group
+	// renewals of stale pages that are under way, each bounded by Timeout.
+	renewals sync.WaitGroup
 
 	mu     sync.Mutex // guards what follows
 	faults map[string]*fault
@@ -114,41 +116,67 @@ func (p *Pages) Page(ctx context.Context, id tenant.ID, m *proto.Page) *HTML {
 	}
 	module := p.module(id)
 	key := p.key(renderOf, module, id, model)
-	if v, ok := p.cache.get(key, p.o.Now()); ok {
+	if v, ok, stale := p.cache.get(key, p.o.Now()); ok {
 		p.metrics.hits.Inc()
+		if stale { // whoever asks never waits for what was there already
+			m = pb.CloneOf(m) // the caller may change it
+			p.renewals.Go(func() { p.renew(id, m, module, key) })
+		}
 		return v.(*HTML)
 	}
 	v, _, _ := p.calls.Do(string(key[:]), func() (any, error) {
-		h, reason, err := p.draw(ctx, id, m, module)
-		if err == nil {
-			p.metrics.drawn.WithLabelValues(renderOf).Inc()
-			p.cache.put(key, h, h.Len(), p.o.Now().Add(keepFor))
-			return h, nil
-		}
-		p.raise(module, m.View, reason, err)
-		if module != p.o.Module { // the tenant's own: another stands in
-			why := reason
-			if h, reason, err = p.draw(ctx, id, m, p.o.Module); err == nil {
-				p.metrics.standIn.WithLabelValues(why).Inc()
-				p.cache.put(key, h, h.Len(), p.o.Now().Add(retryIn))
-				return h, nil
-			}
-			p.raise(p.o.Module, m.View, reason, err)
-		}
-		p.metrics.plain.WithLabelValues(reason).Inc()
-		if h, err = plain(m); err != nil {
-			p.o.Log.Error("plain page refused", "view", m.View.String(), "err", err)
-			if h, err = plain(&proto.Page{View: proto.View_FAULT, Lang: m.Lang, Brand: m.Brand}); err != nil {
-				h, _ = plain(&proto.Page{View: proto.View_FAULT, Lang: m.Lang}) // of the host's own words alone
-			}
-		}
-		if reason == isRefused { // it would only be refused again
-			p.cache.put(key, h, h.Len(), p.o.Now().Add(retryIn))
+		h, kept, _ := p.drawOrStandIn(ctx, id, m, module)
+		if kept > 0 {
+			p.cache.put(key, h, h.Len(), p.o.Now().Add(kept))
 		}
 		return h, nil
 	})
 	return v.(*HTML)
 }
+
+// renew draws a page again that is stale. One that cannot be drawn now stays as it was.
+func (p *Pages) renew(id tenant.ID, m *proto.Page, module string, key digest) {
+	h, kept, drawn := p.drawOrStandIn(context.Background(), id, m, module)
+	if !drawn && p.cache.stay(key, p.o.Now().Add(retryIn)) {
+		return
+	}
+	if kept > 0 {
+		p.cache.put(key, h, h.Len(), p.o.Now().Add(kept))
+	}
+}
+
+// drawOrStandIn draws a page by the module, else by the one that stands in, else (drawn is false) by the host's own template. It is to be
+// kept for so long; zero: it is not.
+func (p *Pages) drawOrStandIn(ctx context.Context, id tenant.ID, m *proto.Page, module string) (h *HTML, kept time.Duration, drawn bool) {
+	h, reason, err := p.draw(ctx, id, m, module)
+	if err == nil {
+		p.metrics.drawn.WithLabelValues(renderOf).Inc()
+		return h, keepFor, true
+	}
+	p.raise(module, m.View, reason, err)
+	if module != p.o.Module { // the tenant's own: another stands in
+		why := reason
+		if h, reason, err = p.draw(ctx, id, m, p.o.Module); err == nil {
+			p.metrics.standIn.WithLabelValues(why).Inc()
+			return h, retryIn, true
+		}
+		p.raise(p.o.Module, m.View, reason, err)
+	}
+	p.metrics.plain.WithLabelValues(reason).Inc()
+	if h, err = plain(m); err != nil {
+		p.o.Log.Error("plain page refused", "view", m.View.String(), "err", err)
+		if h, err = plain(&proto.Page{View: proto.View_FAULT, Lang: m.Lang, Brand: m.Brand}); err != nil {
+			h, _ = plain(&proto.Page{View: proto.View_FAULT, Lang: m.Lang}) // of the host's own words alone
+		}
+	}
+	if reason == isRefused { // it would only be refused again
+		kept = retryIn
+	}
+	return h, kept, false
+}
+
+// Renewed waits for the stale pages that are being drawn again.
+func (p *Pages) Renewed() { p.renewals.Wait() }
 
 // Try draws a page by a module, whatever the tenant has, and says why it cannot be shown: the module failed or refused it, or the
 // host does. Nothing is kept.
@@ -194,9 +222,10 @@ func (p *Pages) paper(ctx context.Context, id tenant.ID, d *proto.Document, form
 	}
 	module := p.module(id)
 	key := p.key(kind, module, id, marshal(d))
-	if v, ok := p.cache.get(key, p.o.Now()); ok {
+	had, ok, stale := p.cache.get(key, p.o.Now())
+	if ok && !stale {
 		p.metrics.hits.Inc()
-		return v.([]byte), nil
+		return had.([]byte), nil
 	}
 	v, err, _ := p.calls.Do(string(key[:]), func() (any, error) {
 		paper, err := p.print(ctx, id, d, form, module)
@@ -206,6 +235,9 @@ func (p *Pages) paper(ctx context.Context, id tenant.ID, d *proto.Document, form
 			p.metrics.standIn.WithLabelValues(printOf).Inc()
 			kept = retryIn
 			paper, err = p.print(ctx, id, d, form, p.o.Module)
+		}
+		if err != nil && ok && p.cache.stay(key, p.o.Now().Add(retryIn)) {
+			return had, nil
 		}
 		if err != nil {
 			p.metrics.failed.Inc()

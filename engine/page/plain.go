@@ -69,10 +69,8 @@ func plainTemplate(lang string) *template.Template {
 			}
 			return say(h[0], h[1])
 		},
-		"yen": func(n int64) string { return say("", "¥") + grouped(n) + say("円", "") },
-		"moment": func(ts *timestamppb.Timestamp) string {
-			return ts.AsTime().In(message.Tokyo).Format("2006/01/02 15:04")
-		},
+		"yen":    func(n int64) string { return say("", "¥") + grouped(n) + say("円", "") },
+		"moment": func(ts *timestamppb.Timestamp) string { return message.Moment(ts.AsTime(), lang) },
 	}).Parse(plainText))
 }
 

@@ -54,8 +54,9 @@ func TestStandardRendererStandsInForATenantsOwn(t *testing.T) {
 	now = now.Add(keepFor)
 	for range 5 {
 		h := draw("water")
+		p.Renewed()
 		require.False(t, h.Plain)
-		require.NotContains(t, string(h.Append(nil, "/a/x", "f")), "evil")
+		require.NotContains(t, string(h.Append(nil, "/a/x", "f", "")), "evil")
 		now = now.Add(retryIn)
 	}
 	require.EqualValues(t, 6, renders.own.pages.Load(), "it is asked again")
@@ -66,7 +67,9 @@ func TestStandardRendererStandsInForATenantsOwn(t *testing.T) {
 
 	renders.own.client, renders.standard.client = nil, nil
 	now = now.Add(keepFor)
-	require.True(t, draw("water").Plain, "with neither, the host's own page is shown")
+	require.False(t, draw("water").Plain, "with neither, what was drawn stays")
+	p.Renewed()
+	require.True(t, p.Page(t.Context(), "power", sample(proto.View_LANDING)).Plain, "and the host's own page is shown where nothing was")
 }
 
 func TestDocumentsOfATenantsOwnRenderer(t *testing.T) {

@@ -64,7 +64,7 @@ func ignore(err, expected error) error {
 
 func asked(c *payment.State) *proto.Claim {
 	tax := c.Tax
-	cl := &message.Claim{Number: c.Number, Amount: c.Amount, Due: c.Due.In(message.Tokyo).Format(time.DateOnly), Lines: c.Content.Lines}
+	cl := &message.Claim{Number: c.Number, Amount: c.Amount, Due: message.Day(c.Due), Lines: c.Content.Lines}
 	if tax >= 0 {
 		cl.Tax = &tax
 	}

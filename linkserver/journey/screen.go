@@ -29,6 +29,8 @@ type Screen struct {
 	Agent string
 	// Reload is after how long the page is asked for again by itself. 0: never.
 	Reload time.Duration
+	// Until is when the link ends, for a page with UntilMark.
+	Until string
 }
 
 // reloadEvery is how often a payment that is under way is looked at again while its page is open.
@@ -132,6 +134,7 @@ func (j *Journey) skipsLanding(v *Visit) bool {
 func (j *Journey) landing(v *Visit, in *visit) *Screen {
 	s := j.view(v, proto.View_LANDING)
 	s.Page.Identify = v.Link.Identity
+	s.Page.LinkExpires, s.Page.UntilMark, s.Until = nil, true, message.Moment(v.Link.Expires, v.Lang) // one page for all links
 	var sent time.Time
 	if in != nil {
 		sent = in.state.AcceptedAt
@@ -493,7 +496,7 @@ func (j *Journey) invoice(ctx context.Context, v *visit, content *message.Conten
 		if err != nil {
 			return nil, false, err
 		}
-		cl = &message.Claim{Amount: c.Amount, Due: c.Due.In(message.Tokyo).Format(time.DateOnly), Lines: c.Content.Lines, Payer: c.Content.Payer}
+		cl = &message.Claim{Amount: c.Amount, Due: message.Day(c.Due), Lines: c.Content.Lines, Payer: c.Content.Payer}
 	}
 	d, ok := page.Invoice(v.t, &content.Page, cl, v.Lang, v.state.AcceptedAt)
 	return d, ok, nil

@@ -63,7 +63,7 @@ func (s *Server) draw(ctx *fasthttp.RequestCtx, screen *journey.Screen, status i
 	ctx.SetContentType("text/html; charset=utf-8")
 	ctx.SetStatusCode(status)
 	body := ctx.Response.SwapBody(nil) // memory of an earlier answer
-	body = html.Append(body[:0], link, form)
+	body = html.Append(body[:0], link, form, screen.Until)
 	if script != "" {
 		body = withWait(body)
 	}

@@ -54,7 +54,8 @@ type modules struct {
 	proto.UnimplementedAuthServer
 	proto.UnimplementedRenderServer
 	proto.UnimplementedPaymentAgentServer
-	conn *grpc.ClientConn
+	conn  *grpc.ClientConn
+	drawn atomic.Int64 // pages
 
 	mu       sync.Mutex // guards what follows
 	codes    int
@@ -146,6 +147,7 @@ func (m *modules) Challenge(_ context.Context, in *proto.ChallengeRequest) (*pro
 }
 
 func (m *modules) RenderPage(_ context.Context, in *proto.RenderPageRequest) (*proto.RenderPageResponse, error) {
+	m.drawn.Add(1)
 	b, refused := standard.Render(in.Page)
 	return &proto.RenderPageResponse{Html: b, Error: refused}, nil
 }

@@ -4760,7 +4760,8 @@ func (x *RateTotal) GetTaxYen() int64 {
 }
 
 // Page is the whole model of one view. It holds nothing of one request: the renderer writes the placeholders
-// __LINK__ (the link's own path, "/a/xxxxxxxxxx") and __FORM__ (the form token) literally and the host fills them.
+// __LINK__ (the link's own path, "/a/xxxxxxxxxx"), __FORM__ (the form token) and, as text, __UNTIL__ (when the link ends) literally
+// and the host fills them.
 // Forms are POST to __LINK__/open, /identify, /code, /resend, /again, /answer, /checkout, /pay, /cancel, /state, /redirect, /promise, /mail or
 // /stranger, with a hidden input "form" of value __FORM__. Links of the page's own go to __LINK__, __LINK__?lang=ja, __LINK__?lang=en,
 // __LINK__/stranger and __LINK__/documents/{name}, and to about. No script, no resource but brand.logo; styles in one <style> element.
@@ -4801,6 +4802,7 @@ type Page struct {
 	About           string                 `protobuf:"bytes,42,opt,name=about,proto3" json:"about,omitempty"`                                               // path of the sender's ABOUT page, for a link ("/s/mizu"); empty: there is none
 	Mail            *MailOffer             `protobuf:"bytes,43,opt,name=mail,proto3" json:"mail,omitempty"`                                                 // VOUCHER: its numbers can be sent by e-mail; none: not offered
 	Past            []*DocumentLink        `protobuf:"bytes,44,rep,name=past,proto3" json:"past,omitempty"`                                                 // INFO and after it: earlier notices to the same customer, the latest first
+	UntilMark       bool                   `protobuf:"varint,47,opt,name=until_mark,json=untilMark,proto3" json:"until_mark,omitempty"`                     // LANDING: __UNTIL__ belongs where link_expires would be written, so that one page serves all links
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -5078,6 +5080,13 @@ func (x *Page) GetPast() []*DocumentLink {
 		return x.Past
 	}
 	return nil
+}
+
+func (x *Page) GetUntilMark() bool {
+	if x != nil {
+		return x.UntilMark
+	}
+	return false
 }
 
 // MailOffer is a form to __LINK__/mail with a control "address", which may stay empty where known is given.
@@ -7214,7 +7223,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\tRateTotal\x12\x12\n" +
 	"\x04rate\x18\x01 \x01(\rR\x04rate\x12\x10\n" +
 	"\x03yen\x18\x02 \x01(\x03R\x03yen\x12\x17\n" +
-	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\xdd\n" +
+	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\xfc\n" +
 	"\n" +
 	"\x04Page\x12,\n" +
 	"\x04view\x18\x01 \x01(\x0e2\x18.kakitome.plugin.v0.ViewR\x04view\x12\x12\n" +
@@ -7257,7 +7266,9 @@ const file_kakitome_proto_rawDesc = "" +
 	"may_disown\x18) \x01(\bR\tmayDisown\x12\x14\n" +
 	"\x05about\x18* \x01(\tR\x05about\x121\n" +
 	"\x04mail\x18+ \x01(\v2\x1d.kakitome.plugin.v0.MailOfferR\x04mail\x124\n" +
-	"\x04past\x18, \x03(\v2 .kakitome.plugin.v0.DocumentLinkR\x04past\"\x97\x01\n" +
+	"\x04past\x18, \x03(\v2 .kakitome.plugin.v0.DocumentLinkR\x04past\x12\x1d\n" +
+	"\n" +
+	"until_mark\x18/ \x01(\bR\tuntilMark\"\x97\x01\n" +
 	"\tMailOffer\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\tR\x05known\x12\x12\n" +
 	"\x04sent\x18\x02 \x01(\tR\x04sent\x12\x19\n" +
