@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +31,26 @@ var identityFields = []struct {
 	{"birth_date", words{"生年月日", "Date of birth"}}, {"kana_name", words{"カナ氏名", "Name in kana"}}, {"customer_number", words{"お客様番号", "Customer number"}},
 	{"phone", words{"携帯電話番号", "Mobile number"}}, {"postcode", words{"郵便番号", "Postcode"}}, {"passcode", words{"パスワード", "Passcode"}},
 	{"free", words{"自由な質問", "A question of your own"}},
+}
+
+// identityFields are the questions that the form offers, with those of other modules: a level that is not a module's first stands behind a
+// "/".
+func (s *Server) identityFields(v *visit) (all []field) {
+	known := map[string]bool{}
+	for _, x := range identityFields {
+		all, known[x.Code] = append(all, field{x.Code, x.in(v.Lang)}), true
+	}
+	for _, f := range s.Identity.Askable(v.Tenant.ID) {
+		if known[f.Name] {
+			continue
+		}
+		label := v.T(f.LabelJa, f.LabelEn)
+		all = append(all, field{f.Name, label})
+		for _, level := range f.Levels[min(1, len(f.Levels)):] {
+			all = append(all, field{f.Name + "/" + level, label + v.T("（", " (") + level + v.T("）", ")")})
+		}
+	}
+	return all
 }
 
 // sendPage is the form, and the preview of what it would send.
@@ -97,9 +118,7 @@ func (s *Server) sendPage(v *visit, f url.Values) *sendPage {
 			p.Classes = append(p.Classes, c)
 		}
 	}
-	for _, x := range identityFields {
-		p.Fields = append(p.Fields, field{x.Code, x.in(v.Lang)})
-	}
+	p.Fields = s.identityFields(v)
 	for _, m := range v.Tenant.Methods() {
 		label := m
 		if a, ok := v.Tenant.AgentFor(m); ok {
@@ -194,8 +213,13 @@ func (s *Server) again(r *http.Request, v *visit, from string) (url.Values, erro
 				}
 			}
 		}
+		offered := s.identityFields(v)
 		for i, a := range h.Answers {
-			f.Set("id_field"+strconv.Itoa(i), a.Field)
+			code := a.Field
+			if leveled := a.Field + "/" + a.Level; slices.ContainsFunc(offered, func(o field) bool { return o.Code == leveled }) {
+				code = leveled
+			}
+			f.Set("id_field"+strconv.Itoa(i), code)
 		}
 		if h.Code {
 			f.Set("code", "1")
@@ -297,7 +321,8 @@ func readDraft(f url.Values) *formReader {
 		n, at := strconv.Itoa(i), fmt.Sprintf("identity.items[%d]", len(id.Items))
 		code, label, value := fr.text("id_field"+n, at+".field"), fr.text("id_label"+n, at+".label"), fr.text("id_value"+n, at+".value")
 		if code != "" || label != "" || value != "" {
-			id.Items = append(id.Items, message.IdentityItem{Field: code, Label: label, Value: value})
+			name, level, _ := strings.Cut(code, "/")
+			id.Items = append(id.Items, message.IdentityItem{Field: name, Level: level, Label: label, Value: value})
 		}
 	}
 	if len(id.Items) > 0 || id.Code {

@@ -117,6 +117,7 @@ const (
 	columnField  columnKind = iota // known[index]
 	columnAnswer                   // answers[index]
 	columnFree                     // "自由認証:<question>": an expected answer to a question in the sender's words
+	columnModule                   // "認証:<field>/<level>": an expected answer to a field of any module
 	columnTable                    // "表:<name>": a row of the table
 	columnVar                      // a value for {name}
 	columnItem                     // index is the number, from 1
@@ -131,7 +132,8 @@ type column struct {
 	header string // as in the file
 	kind   columnKind
 	index  int
-	name   string // of columnFree, columnTable and columnVar
+	name   string // of columnFree, columnModule (the field), columnTable and columnVar
+	level  string // of columnModule; empty: the module's default
 }
 
 // columns are what the first row of a file says.
@@ -175,6 +177,9 @@ func init() {
 		}
 	}
 }
+
+// modulePattern is the header of a field by the name that its module gives it: 認証:oidc/name_birthdate.
+var modulePattern = regexp.MustCompile(`^(?:認証|identity): ?([a-z][a-z0-9_]{0,31})(?:/([a-z0-9_]{1,32}))?$`)
 
 // isVar reports whether a plain header is a variable of one of the tenant's templates.
 type isVar func(name string) bool
@@ -250,7 +255,7 @@ func (c *columns) taken(col column) bool {
 	case columnVar:
 		_, ok := c.field["vars."+col.name]
 		return ok
-	case columnTable:
+	case columnModule, columnTable:
 		return false
 	}
 	_, ok := c.one[col.kind][col.index]
@@ -263,7 +268,7 @@ func (c *columns) put(col column, i int) {
 		c.field[known[col.index].path] = i
 	case columnVar:
 		c.field["vars."+col.name] = i
-	case columnTable:
+	case columnModule, columnTable:
 	default:
 		if c.one[col.kind] == nil {
 			c.one[col.kind] = map[int]int{}
@@ -283,6 +288,9 @@ func parseHeader(header string, variable isVar) (column, bool) {
 			name := strings.TrimSpace(words[strings.LastIndex(words, ":")+1:])
 			return column{kind: columnFree, name: name}, name != ""
 		}
+	}
+	if m := modulePattern.FindStringSubmatch(norm.NFKC.String(header)); m != nil {
+		return column{kind: columnModule, name: m[1], level: m[2]}, true
 	}
 	for _, prefix := range []string{tableKey, tableEN} {
 		if strings.HasPrefix(folded, prefix) {

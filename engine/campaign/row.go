@@ -74,9 +74,11 @@ func (c *converter) convert(number, line int64, cells []string) *row {
 		case columnField:
 			known[col.index].set(r, cell)
 		case columnAnswer:
-			r.answer(i, answers[col.index].field, "", cell)
+			r.answer(i, message.IdentityItem{Field: answers[col.index].field, Value: cell})
 		case columnFree:
-			r.answer(i, "free", col.name, cell)
+			r.answer(i, message.IdentityItem{Field: "free", Label: col.name, Value: cell})
+		case columnModule:
+			r.answer(i, message.IdentityItem{Field: col.name, Level: col.level, Value: cell})
 		case columnTable:
 			if col.index < 0 {
 				r.faults = append(r.faults, r.finding(col.header, "row", message.Problem{Code: "unknown", Detail: detailNoName}))
@@ -312,17 +314,17 @@ func (r *row) mark(list string, n int, field string, i int) {
 	r.at = append(r.at, placed{list, n, field, i})
 }
 
-// answer adds an expected answer; label is of a question in the sender's words.
-func (r *row) answer(i int, field, label, cell string) {
+// answer adds an expected answer of a cell.
+func (r *row) answer(i int, it message.IdentityItem) {
 	id := r.identity()
 	r.mark("identity.items", len(id.Items), "", i)
-	switch field {
+	switch at := fmt.Sprintf("identity.items[%d].value", len(id.Items)); it.Field {
 	case "customer_number", "passcode":
-		cell = r.identifier(fmt.Sprintf("identity.items[%d].value", len(id.Items)), cell)
+		it.Value = r.identifier(at, it.Value)
 	case "phone":
-		cell = r.leadingZero(fmt.Sprintf("identity.items[%d].value", len(id.Items)), cell)
+		it.Value = r.leadingZero(at, it.Value)
 	}
-	id.Items = append(id.Items, message.IdentityItem{Field: field, Label: label, Value: cell})
+	id.Items = append(id.Items, it)
 }
 
 // place where a path of a problem stands in the file; -1: in none of its columns.

@@ -150,6 +150,23 @@ func (id *Identity) field(name string) (module string, f *proto.AuthField) {
 	return "", nil
 }
 
+// Askable lists the fields that a message of the tenant may ask for, in the order of their modules: those whose page is somebody else's only
+// where its module has a configuration for the tenant.
+func (id *Identity) Askable(t tenant.ID) (all []*proto.AuthField) {
+	for _, m := range id.o.Modules {
+		d, ok := id.o.Auths.Describe(m)
+		if !ok {
+			continue
+		}
+		for _, f := range d.AuthFields {
+			if !f.Challenge && (!f.Elsewhere || id.instance(m, t) != "") {
+				all = append(all, f)
+			}
+		}
+	}
+	return all
+}
+
 // challenger finds the module and field whose answer is sent to the recipient.
 func (id *Identity) challenger() (module string, f *proto.AuthField) {
 	for _, m := range id.o.Modules {
