@@ -208,12 +208,18 @@ func (f *FollowUps) renew(ctx context.Context, t *tenant.Tenant, d *message.Draf
 	if !link.st.AnsweredAt.IsZero() { // it is answered once
 		content.Page.Survey = nil
 	}
-	if content.Page.Title != "" || claim == nil {
-		d.Page = &content.Page
-	}
 	if claim != nil {
+		if err := claim.Reveal(f.Store); err != nil {
+			return err
+		}
 		d.Claim = claimOf(claim, content.Methods)
 		d.Claim.Promises = content.Promises
+		if in := content.Page.Invoice; in != nil && !in.Fits(d.Claim) { // it asks for what is no longer asked for
+			content.Page.Invoice = nil
+		}
+	}
+	if content.Page.Title != "" || claim == nil {
+		d.Page = &content.Page
 	}
 	if content.Email != "" {
 		if d.Recipient == nil {
@@ -227,9 +233,9 @@ func (f *FollowUps) renew(ctx context.Context, t *tenant.Tenant, d *message.Draf
 	return nil
 }
 
-// claimOf asks for what the claim is about now, so that the message joins it.
+// claimOf asks for what the claim is about now, so that the message joins it. Its content is opened.
 func claimOf(c *payment.State, methods []string) *message.Claim {
-	d := &message.Claim{Number: c.Number, Amount: c.Amount, Due: message.Day(c.Due), Methods: methods}
+	d := &message.Claim{Number: c.Number, Amount: c.Amount, Due: message.Day(c.Due), Lines: c.Content.Lines, Methods: methods, Payer: c.Content.Payer}
 	if c.Tax >= 0 {
 		d.Tax = &c.Tax
 	}

@@ -63,6 +63,13 @@ func (in *Invoice) Items(cl *Claim) []InvoiceLine {
 	return items
 }
 
+// Fits reports whether the invoice can be of the claim as it is now: its amount and lines may have been changed since.
+func (in *Invoice) Fits(cl *Claim) bool {
+	var c checker
+	c.invoice(in, cl)
+	return len(c.found) == 0
+}
+
 func (c *checker) invoice(in *Invoice, cl *Claim) {
 	const at = "page.invoice."
 	c.text(at+"number", in.Number, MaxDocumentNumber, true)

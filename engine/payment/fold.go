@@ -147,7 +147,7 @@ type State struct {
 	Version int // events seen
 	Number  string
 	Terms
-	Content  Content // opened by Payments.Claim; empty when Erased
+	Content  Content // opened by Reveal; empty when Erased
 	Erased   bool    // the sealed content is past its retention
 	MadeAt   time.Time
 	Messages []ulid.ULID // that carry the claim, in order of joining

@@ -128,7 +128,7 @@ func (p *Payments) Claim(ctx context.Context, scope tenant.Scope, claim ulid.ULI
 	if err != nil {
 		return State{}, err
 	}
-	return s, p.reveal(&s)
+	return s, s.Reveal(p.s)
 }
 
 // Told records that a message told the payer that the money has come. Once: whoever is later records nothing.
@@ -185,12 +185,12 @@ func (p *Payments) load(ctx context.Context, scope tenant.Scope, ref store.Ref) 
 	return Fold(events)
 }
 
-// reveal opens the sealed content.
-func (p *Payments) reveal(s *State) error {
+// Reveal opens the sealed content of a claim of the store. Where its retention is over, Erased is set instead.
+func (s *State) Reveal(from *store.Store) error {
 	if len(s.Sealed) == 0 {
 		return nil
 	}
-	plain, err := p.s.Open(s.Ref.Tenant, s.Ref.ID.String()+"/content", s.Sealed)
+	plain, err := from.Open(s.Ref.Tenant, s.Ref.ID.String()+"/content", s.Sealed)
 	if errors.Is(err, store.ErrErased) {
 		s.Erased = true
 		return nil
@@ -340,7 +340,7 @@ func (p *Payments) Patch(ctx context.Context, t *tenant.Tenant, number string, p
 		}
 		t := terms(s.Terms, by)
 		if t.Amount != s.Amount { // the old lines add up to the old amount
-			if err := p.reveal(s); err != nil {
+			if err := s.Reveal(p.s); err != nil {
 				return nil, err
 			}
 			var err error
@@ -348,7 +348,7 @@ func (p *Payments) Patch(ctx context.Context, t *tenant.Tenant, number string, p
 				return nil, err
 			}
 		} else if t.Tax != s.Tax {
-			if err := p.reveal(s); err != nil {
+			if err := s.Reveal(p.s); err != nil {
 				return nil, err
 			}
 			if _, ok := message.TaxesOf(s.Content.Lines, t.Tax); !ok {
@@ -361,7 +361,7 @@ func (p *Payments) Patch(ctx context.Context, t *tenant.Tenant, number string, p
 		return State{}, err
 	}
 	s.Content = Content{}
-	return s, p.reveal(&s)
+	return s, s.Reveal(p.s)
 }
 
 // check returns what makes the new terms of the old.

@@ -60,7 +60,7 @@ func (p *Payments) Refund(ctx context.Context, t *tenant.Tenant, number string, 
 		return State{}, err
 	}
 	if order.ID.IsZero() { // ordered before
-		return s, p.reveal(&s)
+		return s, s.Reveal(p.s)
 	}
 	r := p.refund(ctx, &s, s.Attempt(order.Attempt), order)
 	ctx = context.WithoutCancel(ctx)
@@ -78,7 +78,7 @@ func (p *Payments) Refund(ctx context.Context, t *tenant.Tenant, number string, 
 	if err != nil {
 		return State{}, err
 	}
-	if err := p.reveal(&s); err != nil {
+	if err := s.Reveal(p.s); err != nil {
 		return s, err
 	}
 	if s.Receipt() != nil { // what the payer holds is no longer right: its correction has its number at once
