@@ -285,7 +285,7 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 		return err
 	}
 	r.background("campaigns", rm.campaigns.Run)
-	rm.followUps, err = followup.Open(followup.Options{Dir: filepath.Join(cfg.Data.Dir, "followup"), Store: rm.store, Directory: rm.directory.Now, Intake: rm.intake, Log: r.log})
+	rm.followUps, err = followup.Open(followup.Options{Dir: filepath.Join(cfg.Data.Dir, "followup"), Store: rm.store, Directory: rm.directory.Now, Intake: rm.intake, Claims: rm.payments, Log: r.log})
 	if err != nil {
 		return err
 	}

@@ -405,7 +405,7 @@ func claimDetail(v *visit, e store.Event, labels map[string]string) (string, err
 	case payment.Amended, payment.Made:
 		var d payment.Terms
 		err := decode(&d)
-		return pairs("", yen(d.Amount), v.T("期限", "due"), d.Due.In(message.Tokyo).Format("2006/01/02")), err
+		return pairs("", yen(d.Amount), v.T("期限", "due"), d.Due.In(message.Tokyo).Format("2006/01/02"), "", whoWord(d.By, v.Lang), "", d.Reason), err
 	case payment.ReceiptIssued:
 		var d payment.Receipt
 		err := decode(&d)

@@ -38,8 +38,10 @@ type followUpsPage struct {
 	Query    url.Values
 	Runs     []followup.State
 	Tenant   []string // templates
-	Key      string   // of the form: pressing twice is one action
-	Text     string   // as typed, when there is a fault
+	Ready    []message.Occasion
+	Key      string // of the form: pressing twice is one action
+	Text     string // as typed, when there is a fault
+	Due      string
 	Faults   []string
 }
 
@@ -70,7 +72,7 @@ func (s *Server) followUpsPage(r *http.Request, v *visit, values url.Values) (*f
 	if err != nil {
 		return nil, err
 	}
-	p := &followUpsPage{List: l, Lists: followup.Lists, Class: string(f.Class), From: values.Get("from"), To: values.Get("to"), Query: url.Values{"list": {string(l)}}, Key: ulid.Make().String()}
+	p := &followUpsPage{List: l, Lists: followup.Lists, Class: string(f.Class), From: values.Get("from"), To: values.Get("to"), Query: url.Values{"list": {string(l)}}, Ready: message.Occasions, Key: ulid.Make().String()}
 	for _, c := range message.Classes {
 		if c != message.OTP {
 			p.Classes = append(p.Classes, c)
@@ -131,10 +133,10 @@ func (s *Server) followUp(w http.ResponseWriter, r *http.Request, v *visit) erro
 	if err != nil {
 		return err
 	}
-	if err := s.record(r.Context(), v, "followup.start", string(l), ""); err != nil {
+	o := followup.Order{Key: form.Get("key"), List: l, Filter: f, Due: form.Get("due"), By: v.By()}
+	if err := s.record(r.Context(), v, "followup.start", string(l), o.Audited()); err != nil {
 		return err
 	}
-	o := followup.Order{Key: form.Get("key"), List: l, Filter: f, By: v.By()}
 	if name, chosen := strings.CutPrefix(form.Get("words"), "template:"); chosen {
 		o.Template = name
 	} else if form.Get("words") == "text" {
@@ -145,7 +147,7 @@ func (s *Server) followUp(w http.ResponseWriter, r *http.Request, v *visit) erro
 	_, err = s.FollowUps.Start(r.Context(), v.Tenant, o)
 	var ps message.Problems
 	if errors.As(err, &ps) {
-		return s.refuseFollowUp(w, r, v, problemText(ps[0], v.Lang))
+		return s.refuseFollowUp(w, r, v, followUpFault(ps[0], v.Lang))
 	}
 	if err != nil {
 		return err
@@ -153,12 +155,20 @@ func (s *Server) followUp(w http.ResponseWriter, r *http.Request, v *visit) erro
 	return back(w, r, s.note(v, "/follow-ups?list="+string(l), "再送を開始しました。", "It is being sent again."))
 }
 
+// followUpFault says what is wrong with a field of the form, by the name that it has there.
+func followUpFault(p message.Problem, lang string) string {
+	if p.Field == "due" {
+		return words{"新しい支払期限：", "New due date: "}.in(lang) + problemText(p, lang)
+	}
+	return problemText(p, lang)
+}
+
 func (s *Server) refuseFollowUp(w http.ResponseWriter, r *http.Request, v *visit, fault string) error {
 	p, err := s.followUpsPage(r, v, r.PostForm)
 	if err != nil {
 		return err
 	}
-	p.Faults, p.Text = []string{fault}, r.PostForm.Get("text")
+	p.Faults, p.Text, p.Due = []string{fault}, r.PostForm.Get("text"), r.PostForm.Get("due")
 	s.render(w, v, http.StatusUnprocessableEntity, "followups", p)
 	return nil
 }

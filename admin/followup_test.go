@@ -18,7 +18,12 @@ func TestListIsSentAgainByOneAction(t *testing.T) {
 		return strings.Contains(body, "不達 (UNDELIV)") && strings.Contains(body, "携帯電話会社が拒否")
 	}, time.Minute, 20*time.Millisecond)
 	require.NotContains(t, body, "電話連絡リスト", "whole numbers are for administrators")
+	require.Contains(t, body, `<option value="template:std:reminder">`)
 	require.Equal(t, 422, b.post("/follow-ups", "list", "undelivered", "key", "k1", "words", "text", "text", "").status)
+	past := b.post("/follow-ups", "list", "undelivered", "key", "k1", "words", "same", "due", "2020-01-01")
+	require.Equal(t, 422, past.status)
+	require.Contains(t, past.body, "新しい支払期限：過去の日時は指定できません")
+	require.Contains(t, past.body, `name="due" value="2020-01-01"`)
 	for range 2 { // pressed twice
 		require.Equal(t, 303, b.post("/follow-ups", "list", "undelivered", "key", "k1", "words", "text", "text", "〇〇県水道局からの再度のお知らせです。{url}").status)
 	}

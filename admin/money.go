@@ -2,7 +2,9 @@ package admin
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/oklog/ulid/v2"
 
@@ -28,8 +30,9 @@ func (s *Server) alerts(w http.ResponseWriter, r *http.Request, v *visit) error 
 	return s.show(w, r, v, "alerts", alertsPage{claims, alertsMost})
 }
 
-// onClaim does one thing to a claim of the tenant and leads back to where it was asked for.
-func (s *Server) onClaim(w http.ResponseWriter, r *http.Request, v *visit, action, ja, en string, do func(c *payment.State, reason string) error) error {
+// onClaim does one thing to a claim of the tenant and leads back to where it was asked for. The audit log has the detail and
+// the masked reason.
+func (s *Server) onClaim(w http.ResponseWriter, r *http.Request, v *visit, action, detail, ja, en string, do func(c *payment.State, reason string) error) error {
 	id, err := pathID(r)
 	if err != nil {
 		return err
@@ -38,7 +41,7 @@ func (s *Server) onClaim(w http.ResponseWriter, r *http.Request, v *visit, actio
 	if err != nil {
 		return err
 	}
-	if err := s.record(r.Context(), v, action, c.Number, message.Mask(r.PostForm.Get("reason"))); err != nil {
+	if err := s.record(r.Context(), v, action, c.Number, strings.TrimSpace(detail+" "+message.Mask(r.PostForm.Get("reason")))); err != nil {
 		return err
 	}
 	to := "/alerts"
@@ -57,22 +60,51 @@ func (s *Server) onClaim(w http.ResponseWriter, r *http.Request, v *visit, actio
 }
 
 func (s *Server) resolve(w http.ResponseWriter, r *http.Request, v *visit) error {
-	return s.onClaim(w, r, v, "claim.resolve", "対応済みにしました。", "Marked as dealt with.", func(c *payment.State, reason string) error {
+	return s.onClaim(w, r, v, "claim.resolve", "", "対応済みにしました。", "Marked as dealt with.", func(c *payment.State, reason string) error {
 		_, err := s.Payments.Resolve(r.Context(), v.scope, c.Ref.ID, message.Act{By: v.By(), Reason: reason})
 		return err
 	})
 }
 
 func (s *Server) settle(w http.ResponseWriter, r *http.Request, v *visit) error {
-	return s.onClaim(w, r, v, "claim.settle", "消込済みにしました。", "Marked as settled elsewhere.", func(c *payment.State, reason string) error {
+	return s.onClaim(w, r, v, "claim.settle", "", "消込済みにしました。", "Marked as settled elsewhere.", func(c *payment.State, reason string) error {
 		_, err := s.Payments.Patch(r.Context(), v.Tenant, c.Number, payment.Patch{Settled: true, Reason: reason}, v.By())
 		return err
 	})
 }
 
 func (s *Server) withdraw(w http.ResponseWriter, r *http.Request, v *visit) error {
-	return s.onClaim(w, r, v, "claim.withdraw", "請求を取り下げました。", "The claim is withdrawn.", func(c *payment.State, reason string) error {
+	return s.onClaim(w, r, v, "claim.withdraw", "", "請求を取り下げました。", "The claim is withdrawn.", func(c *payment.State, reason string) error {
 		_, err := s.Payments.Patch(r.Context(), v.Tenant, c.Number, payment.Patch{Withdrawn: true, Reason: reason}, v.By())
+		return err
+	})
+}
+
+// amend changes what a claim asks for. Fields that are left empty change nothing.
+func (s *Server) amend(w http.ResponseWriter, r *http.Request, v *visit) error {
+	fr := &formReader{f: r.PostForm, names: map[string]string{}}
+	var patch payment.Patch
+	var changes []string
+	for _, x := range []struct {
+		name string
+		to   **int64
+	}{{"amount", &patch.Amount}, {"tax", &patch.Tax}} {
+		if fr.text(x.name, x.name) != "" {
+			yen := fr.yen(x.name, x.name)
+			*x.to = &yen
+			changes = append(changes, fmt.Sprintf("%s=%d", x.name, yen))
+		}
+	}
+	if due := fr.time("due", "due", true); due != nil {
+		day := message.Day(*due)
+		patch.Due, changes = &day, append(changes, "due="+day)
+	}
+	return s.onClaim(w, r, v, "claim.amend", strings.Join(changes, " "), "請求内容を変更しました。", "The claim is amended.", func(c *payment.State, reason string) error {
+		if len(fr.ps) > 0 {
+			return fr.ps
+		}
+		patch.Reason = reason
+		_, err := s.Payments.Patch(r.Context(), v.Tenant, c.Number, patch, v.By())
 		return err
 	})
 }

@@ -264,7 +264,7 @@ func openRoom(t testing.TB) *room {
 	require.NoError(t, err)
 	uploads, err := campaign.New(campaign.Options{Store: st, Tenants: directory, Carriers: carriers, Intake: in, Log: quiet})
 	require.NoError(t, err)
-	followUps, err := followup.Open(followup.Options{Dir: t.TempDir(), Store: st, Directory: directory.Now, Intake: in, Log: quiet})
+	followUps, err := followup.Open(followup.Options{Dir: t.TempDir(), Store: st, Directory: directory.Now, Intake: in, Claims: payments, Log: quiet})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, followUps.Close()) })
 	ctx, stop := context.WithCancel(context.Background())

@@ -84,6 +84,7 @@ func functions(lang string) template.FuncMap {
 		"ms":        dateTimeMS,
 		"jdt":       func(t time.Time) string { return t.In(message.Tokyo).Format("01月02日15:04") },
 		"day":       func(t time.Time) string { return t.In(message.Tokyo).Format("2006/01/02") },
+		"iday":      message.Day, // of a date field
 		"iso":       func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"num": func(n any) string {
 			switch n := n.(type) {
@@ -122,6 +123,7 @@ func functions(lang string) template.FuncMap {
 		},
 		"modstate":    func(state string) string { return moduleWords[state].in(lang) },
 		"uploadword":  func(p string) string { return uploadWords[campaign.Phase(p)].in(lang) },
+		"refusal":     func(code string) string { return refusalWord(code, lang) },
 		"reason":      func(code string) string { return reasonWord(code, lang) },
 		"failword":    func(r string) string { return failWords[campaign.Reason(r)].in(lang) },
 		"stopreason":  func(r donotsend.Reason) string { return stopWords[r].in(lang) },

@@ -266,6 +266,20 @@ func notTakenWord(why, lang string) string {
 	return why
 }
 
+// refusalWords say why a message of a run was not accepted; reasonWords have the others.
+var refusalWords = map[string]words{
+	payment.CodeOpenPayment: {"支払える番号を発行済み", "a number is out"}, "conflict": {"入金済み・消込・取下げ", "paid, settled or withdrawn"}, "past": {"期限が過去", "date in the past"},
+	"duplicate": {"直前に送信済み", "sent a short time ago"}, "required": {"内容の不足", "something is missing"}, "mismatch": {"ページのないSMS", "no page to lead to"}, "too_long": {"文字数超過", "too long"},
+	"unapproved": {"承認済みの送信元なし", "no approved sender"}, "unknown": {"設定の不足", "not set up"}, "pattern": {"形式の誤り", "wrong form"}, "range": {"範囲外", "out of range"},
+}
+
+func refusalWord(code, lang string) string {
+	if w, ok := refusalWords[code]; ok {
+		return w.in(lang)
+	}
+	return reasonWord(code, lang)
+}
+
 // actionWords name what the audit log has; one that is missing is shown as it is.
 var actionWords = map[string]words{
 	"signin.ok": {"ログイン", "signed in"}, "signin.refused": {"ログイン失敗", "sign-in refused"}, "signout": {"ログアウト", "signed out"},
@@ -277,7 +291,7 @@ var actionWords = map[string]words{
 	"upload.pause": {"一括送信の一時停止", "upload paused"}, "upload.resume": {"一括送信の再開", "upload resumed"}, "upload.cancel": {"一括送信の取消", "upload canceled"}, "upload.retry_canary": {"カナリア送信の再試行", "canary tried again"}, "upload.continue": {"カナリア停止後の送信継続", "went on after the canary"}, "upload.drop_carrier": {"携帯電話会社の除外", "carrier dropped"},
 	"followup.start": {"リストへの再送", "list sent again"}, "followup.stop": {"再送の停止", "run stopped"}, "followup.calls": {"電話連絡リストのCSV出力", "call list exported"}, "followup.unmask": {"フォローの電話番号の閲覧", "numbers of a list viewed"},
 	"seed.set": {"テスト番号の登録", "seed number set"}, "seed.remove": {"テスト番号の削除", "seed number removed"},
-	"upload.faults": {"エラー一覧のCSV出力", "findings exported"}, "claim.resolve": {"要対応を完了", "alerts resolved"}, "claim.settle": {"消込", "claim settled"}, "claim.withdraw": {"請求取下げ", "claim withdrawn"}, "certificate.make": {"配達証明書の作成", "certificate of delivery made"}, "claim.receipt": {"領収書のダウンロード", "receipt downloaded"}, "claim.refund": {"返金", "refund ordered"}, "report.read": {"確報ファイルの取り込み", "file of an agent read"}, "reconciliation.export": {"入金照合のCSV出力", "reconciliation exported"}, "reconciliation.view": {"入金照合の閲覧", "reconciliation viewed"},
+	"upload.faults": {"エラー一覧のCSV出力", "findings exported"}, "claim.resolve": {"要対応を完了", "alerts resolved"}, "claim.settle": {"消込", "claim settled"}, "claim.amend": {"請求内容の変更", "claim amended"}, "claim.withdraw": {"請求取下げ", "claim withdrawn"}, "certificate.make": {"配達証明書の作成", "certificate of delivery made"}, "claim.receipt": {"領収書のダウンロード", "receipt downloaded"}, "claim.refund": {"返金", "refund ordered"}, "report.read": {"確報ファイルの取り込み", "file of an agent read"}, "reconciliation.export": {"入金照合のCSV出力", "reconciliation exported"}, "reconciliation.view": {"入金照合の閲覧", "reconciliation viewed"},
 	"brand.set": {"ブランド変更", "branding changed"}, "claim.sheet": {"支払シートのURL発行", "payment sheet's address given"}, "claim.sheet_revoke": {"支払シートのURL無効化", "payment sheets' addresses ended"},
 	"user.add": {"ユーザー追加", "user added"}, "user.set": {"アカウント変更", "account changed"}, "user.role": {"権限変更", "role changed"}, "user.password": {"パスワード再発行", "password reissued"}, "user.totp": {"2段階認証解除", "second factor removed"},
 	"user.disable": {"ユーザー停止", "user disabled"}, "user.enable": {"ユーザー再開", "user enabled"}, "key.issue": {"APIキー発行", "key issued"}, "key.revoke": {"APIキー無効化", "key revoked"},

@@ -21,6 +21,9 @@
 // message still works the new SMS carries it; where it has ended the new message has a link of its own with the same content,
 // the same expected answers and the same claim.
 //
+// A run may have a new due date: it changes each claim in the transaction of the message that says so, and leaves out what could
+// then be paid twice (payment.Payments.Again). A link that ends before that day is replaced as one that has ended.
+//
 // Resent is appended to the message that is followed up in the transaction of the new one, against the version that was
 // judged, together with a guard on its claim: whoever pays in between wins, and a batch that is given to intake again
 // after a crash finds out by Resent what was sent. Between acceptance and its turn a message may wait for hours: dispatch asks Awaited right

@@ -24,12 +24,18 @@ type Intake interface {
 	Accept(ctx context.Context, r intake.Request) ([]intake.Result, error)
 }
 
+// Claims says how a claim is asked for again; *payment.Payments is one, and its promises hold.
+type Claims interface {
+	Again(s *payment.State, a payment.Again) (store.Change, *message.Problem, error)
+}
+
 // Options are the rooms that follow-ups stand on. Log may be nil.
 type Options struct {
 	Dir       string // of the index
 	Store     *store.Store
 	Directory func() *tenant.Snapshot
 	Intake    Intake
+	Claims    Claims
 	Log       *slog.Logger
 }
 

@@ -95,7 +95,7 @@ func open(t testing.TB) *room {
 	require.NoError(t, err)
 	r.intake, err = intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: st, Tenants: r.tenants, Carriers: carriers, Identity: e, Claims: claims{r.payments}, Documents: docs, Links: e})
 	require.NoError(t, err)
-	r.FollowUps, err = Open(Options{Dir: filepath.Join(r.dir, "followup"), Store: st, Directory: r.tenants.Now, Intake: r})
+	r.FollowUps, err = Open(Options{Dir: filepath.Join(r.dir, "followup"), Store: st, Directory: r.tenants.Now, Intake: r, Claims: r.payments})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, r.Close()) })
 	return r
@@ -443,7 +443,7 @@ func TestIndexFillsAnewWhenItsDirectoryIsGone(t *testing.T) {
 func TestOrdersAreChecked(t *testing.T) {
 	r := open(t)
 	for _, o := range []Order{{List: "x"}, {List: Unopened, Text: "a", Template: "remind"}, {List: Unopened, Template: "none"}, {List: Unopened, Class: "otp"}, {List: Unopened, Sender: "none"},
-		{List: Unopened, Key: "a b"}, {List: Unopened, Text: strings.Repeat("あ", message.MaxText+1)}} {
+		{List: Unopened, Key: "a b"}, {List: Unopened, Due: "2026-02-30"}, {List: Unopened, Due: "2020-01-01"}, {List: Unopened, Template: "std:none"}, {List: Unopened, Text: strings.Repeat("あ", message.MaxText+1)}} {
 		_, err := r.Start(t.Context(), r.tenants.Now().Tenants[mizu], o)
 		var ps message.Problems
 		require.ErrorAs(t, err, &ps, "%+v", o)

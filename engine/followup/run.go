@@ -34,6 +34,7 @@ type begun struct {
 	Class      message.Class `json:"as,omitempty"`
 	Template   string        `json:"template,omitempty"`
 	Sender     string        `json:"sender,omitempty"`
+	Due        string        `json:"due,omitempty"`
 	Text       []byte        `json:"text,omitempty"` // sealed, aad "<id>/text"; empty: each message's own
 	Candidates int64         `json:"candidates"`
 }
@@ -43,12 +44,23 @@ type Order struct {
 	Key    string // idempotency key of the sender; empty: none
 	List   List
 	Filter Filter
-	// Text with {url}, or Template; both empty: each message's own text again. {number}, {amount} and {due} stand for what its claim
-	// says.
+	// Text with {url}, or Template, of the tenant or an occasion ("std:reminder"); both empty: each message's own text again.
+	// {number}, {amount} and {due} stand for what its claim says.
 	Text, Template string
 	Class          message.Class // of the new messages; empty: that of each
 	Sender         string        // sender profile; empty: that of each
-	By             string
+	// Due is the day, YYYY-MM-DD in Asia/Tokyo, until whose end each claim can be paid from then on; empty: as it is. It changes in
+	// the transaction of the message that says so. What cannot be changed (payment.Payments.Again) is not sent again.
+	Due string
+	By  string
+}
+
+// Audited is what the audit log says of an order besides its list: nothing that was typed by hand.
+func (o *Order) Audited() string {
+	if due, err := dueTime(o.Due); err == nil && !due.IsZero() {
+		return "due=" + o.Due
+	}
+	return ""
 }
 
 // Progress says how far a run is. Counts are of messages.
@@ -76,6 +88,7 @@ type State struct {
 	Class      message.Class
 	Template   string
 	Sender     string
+	Due        string // YYYY-MM-DD; empty: claims stay due when they are
 	Phase      string
 	Candidates int64 // messages that could belong to the list when it began
 	Progress
@@ -96,6 +109,7 @@ func fold(events []store.Event) (State, error) {
 			var b begun
 			err = json.Unmarshal(e.Data, &b)
 			s.ID, s.ref, s.List, s.Filter, s.By, s.Class, s.Template, s.Sender = e.Ref.ID, e.Ref, b.List, b.Filter, b.By, b.Class, b.Template, b.Sender
+			s.Due = b.Due
 			s.Phase, s.Candidates, s.BegunAt, s.text = Running, b.Candidates, e.At, b.Text
 		case evAdvanced:
 			s.Progress = Progress{}
@@ -129,7 +143,7 @@ const queue = "followup"
 const class = message.Notice
 
 // check reports what is wrong with an order.
-func (o *Order) check(t *tenant.Tenant) message.Problems {
+func (o *Order) check(t *tenant.Tenant, now time.Time) message.Problems {
 	var ps message.Problems
 	add := func(p message.Problem) { ps = append(ps, p) }
 	if _, err := ParseList(string(o.List)); err != nil {
@@ -144,11 +158,17 @@ func (o *Order) check(t *tenant.Tenant) message.Problems {
 	if n := message.Length(o.Text); n > message.MaxText {
 		add(message.Problem{Field: "text", Code: "too_long", Limit: message.MaxText, Got: int64(n)})
 	}
-	if _, ok := t.Template(o.Template); !ok && o.Template != "" {
+	_, ready := message.FindOccasion(o.Template)
+	if _, ok := t.Template(o.Template); !ok && !ready && o.Template != "" {
 		add(message.Problem{Field: "template", Code: "unknown", Value: message.Mask(o.Template), Detail: "there is no such template"})
 	}
 	if _, ok := t.Sender(o.Sender); !ok && o.Sender != "" {
 		add(message.Problem{Field: "sender", Code: "unknown", Value: message.Mask(o.Sender), Detail: "there is no such sender profile"})
+	}
+	if due, err := dueTime(o.Due); err != nil {
+		add(message.Problem{Field: "due", Code: "pattern", Value: message.Mask(o.Due), Detail: "YYYY-MM-DD"})
+	} else if o.Due != "" && !due.After(now) {
+		add(message.Problem{Field: "due", Code: "past"})
 	}
 	if o.Key != "" && !message.ValidKey(o.Key) {
 		add(message.Problem{Field: "key", Code: "pattern", Limit: message.MaxKey, Got: int64(len(o.Key)), Detail: "1 to 128 printable ASCII characters without spaces"})
@@ -156,14 +176,22 @@ func (o *Order) check(t *tenant.Tenant) message.Problems {
 	return ps
 }
 
+// dueTime is the end of a day, YYYY-MM-DD; zero where there is none.
+func dueTime(day string) (time.Time, error) {
+	if day == "" {
+		return time.Time{}, nil
+	}
+	return (&message.Claim{Due: day}).DueTime()
+}
+
 // Start begins a run. A known key gives the run that it began. The error is message.Problems for what is wrong with the order.
 func (f *FollowUps) Start(ctx context.Context, t *tenant.Tenant, o Order) (State, error) {
-	if err := o.check(t).Err(); err != nil {
+	now := f.now().UTC()
+	if err := o.check(t, now).Err(); err != nil {
 		return State{}, err
 	}
-	now := f.now().UTC()
 	id := ulid.MustNew(ulid.Timestamp(now), rand.Reader)
-	b := begun{V: 1, List: o.List, By: o.By, Filter: o.Filter, Class: o.Class, Template: o.Template, Sender: o.Sender}
+	b := begun{V: 1, List: o.List, By: o.By, Filter: o.Filter, Class: o.Class, Template: o.Template, Sender: o.Sender, Due: o.Due}
 	var err error
 	if b.Candidates, err = f.index.count(ctx, t.ID, o.List, id, o.Filter.From); err != nil {
 		return State{}, err

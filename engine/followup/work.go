@@ -113,7 +113,7 @@ func (f *FollowUps) batch(ctx context.Context, t *tenant.Tenant, s *State, ids [
 		case !sub.in(s.List, now) || !s.Filter.takes(&sub.st):
 			continue
 		}
-		d, r, err := f.draft(ctx, t, s, sub, text, now)
+		d, r, err := f.draft(t.ID, s, sub, text, now)
 		if errors.Is(err, store.ErrErased) {
 			continue
 		}
@@ -148,15 +148,19 @@ func (f *FollowUps) batch(ctx context.Context, t *tenant.Tenant, s *State, ids [
 const codeLeft = "left_list"
 
 // draft makes the message that follows another one up.
-func (f *FollowUps) draft(ctx context.Context, t *tenant.Tenant, s *State, sub *subject, text string, now time.Time) (message.Draft, *intake.Resend, error) {
+func (f *FollowUps) draft(t tenant.ID, s *State, sub *subject, text string, now time.Time) (message.Draft, *intake.Resend, error) {
 	h := &sub.st.Head
-	sms, err := f.sms(t.ID, sub)
+	sms, err := f.sms(t, sub)
 	if err != nil {
 		return message.Draft{}, nil, err
 	}
 	d := message.Draft{To: sms.Number, Class: string(h.Class), Template: s.Template, Text: text, Sender: h.Sender, Reference: sms.Reference}
-	if s.Class != "" {
+	occasion, ready := message.FindOccasion(s.Template)
+	switch {
+	case s.Class != "":
 		d.Class = string(s.Class)
+	case ready && h.Class != message.Collection: // whose hours hold for whatever follows it up
+		d.Class = string(occasion.Class)
 	}
 	if s.Sender != "" {
 		d.Sender = s.Sender
@@ -171,12 +175,19 @@ func (f *FollowUps) draft(ctx context.Context, t *tenant.Tenant, s *State, sub *
 		r.Of = link.id
 	}
 	lh := &link.st.Head
+	due, err := dueTime(s.Due)
+	if err != nil {
+		return d, nil, fmt.Errorf("due date of run %s: %w", s.ID, err)
+	}
+	if sub.claim != nil && due.IsZero() {
+		due = sub.claim.Due
+	}
 	switch {
 	case lh.Token == "":
-	case link.linked(now):
+	case link.linked(now) && (s.Due == "" || sub.claim == nil || !lh.LinkExpires.Before(due)):
 		r.URL = lh.URL
 	default:
-		if err := f.renew(ctx, t, &d, r, link, sub.claim); err != nil {
+		if err := f.renew(t, &d, r, link, sub.claim, due); err != nil {
 			return d, nil, err
 		}
 	}
@@ -184,21 +195,21 @@ func (f *FollowUps) draft(ctx context.Context, t *tenant.Tenant, s *State, sub *
 		if d.Text = sms.Text; lh.URL != "" {
 			d.Text = strings.Replace(d.Text, lh.URL, "{url}", 1)
 		}
-	} else if sub.claim != nil {
-		d.Vars = map[string]string{"number": sub.claim.Number, "amount": strconv.FormatInt(sub.claim.Amount, 10), "due": sub.claim.Due.In(message.Tokyo).Format("2006/01/02")}
+	} else if sub.claim != nil && !ready { // an occasion has its own of the claim
+		d.Vars = map[string]string{"number": sub.claim.Number, "amount": strconv.FormatInt(sub.claim.Amount, 10), "due": due.In(message.Tokyo).Format("2006/01/02")}
 	}
-	id, run, list := sub.id, s.ID, s.List
+	of := resending{tenant: t, run: s, id: sub.id, link: link.id, replaced: r.URL == "" && lh.Token != ""}
 	r.With = func(ctx context.Context, made ulid.ULID, now time.Time) ([]store.Change, *message.Problem, error) {
-		return f.with(ctx, t.ID, list, run, id, link.id, made, r.URL == "" && lh.Token != "", now)
+		return f.with(ctx, &of, made, now)
 	}
 	return d, r, nil
 }
 
-// renew gives the draft a link of its own, with the content of one that has ended.
-func (f *FollowUps) renew(ctx context.Context, t *tenant.Tenant, d *message.Draft, r *intake.Resend, link *subject, claim *payment.State) error {
+// renew gives the draft a link of its own, with the content of one that has ended, or ends before the claim is due.
+func (f *FollowUps) renew(t tenant.ID, d *message.Draft, r *intake.Resend, link *subject, claim *payment.State, due time.Time) error {
 	h := &link.st.Head
 	var content message.Content
-	plain, err := f.Store.Open(t.ID, link.id.String()+"/page", h.Page)
+	plain, err := f.Store.Open(t, link.id.String()+"/page", h.Page)
 	if err == nil {
 		err = message.Decode(plain, &content)
 	}
@@ -213,7 +224,7 @@ func (f *FollowUps) renew(ctx context.Context, t *tenant.Tenant, d *message.Draf
 			return err
 		}
 		d.Claim = claimOf(claim, content.Methods)
-		d.Claim.Promises = content.Promises
+		d.Claim.Due, d.Claim.Promises = message.Day(due), content.Promises
 		if in := content.Page.Invoice; in != nil && !in.Fits(d.Claim) { // it asks for what is no longer asked for
 			content.Page.Invoice = nil
 		}
@@ -242,25 +253,41 @@ func claimOf(c *payment.State, methods []string) *message.Claim {
 	return d
 }
 
+// resending is a message that is being sent again.
+type resending struct {
+	tenant   tenant.ID
+	run      *State
+	id, link ulid.ULID // the message, and the one whose link is sent
+	replaced bool      // by a new link
+}
+
 // with is what is committed together with the new message (made), or says that the message is no longer to be followed up.
-func (f *FollowUps) with(ctx context.Context, t tenant.ID, list List, run, id, link, made ulid.ULID, replaced bool, now time.Time) ([]store.Change, *message.Problem, error) {
-	subjects, err := f.load(ctx, t, slices.Compact([]ulid.ULID{id, link}))
+func (f *FollowUps) with(ctx context.Context, r *resending, made ulid.ULID, now time.Time) ([]store.Change, *message.Problem, error) {
+	subjects, err := f.load(ctx, r.tenant, slices.Compact([]ulid.ULID{r.id, r.link}))
 	if err != nil {
 		return nil, nil, err
 	}
 	s := &subjects[0]
-	if s.st.ResentBy == run || !s.in(list, now) {
+	if s.st.ResentBy == r.run.ID || !s.in(r.run.List, now) {
 		return nil, &message.Problem{Field: "list", Code: codeLeft, Detail: "the message has left its list"}, nil
 	}
 	var changes []store.Change
 	for i := range subjects {
 		changes = append(changes, store.Change{
-			Ref: store.Ref{Tenant: t, Kind: store.Message, ID: subjects[i].id}, Expect: subjects[i].st.Version,
-			Events: []store.NewEvent{{Type: byte(message.Resent), At: now, Data: message.Encode(message.Resending{Message: made, Run: run, Replaced: replaced && subjects[i].id == link})}},
+			Ref: store.Ref{Tenant: r.tenant, Kind: store.Message, ID: subjects[i].id}, Expect: subjects[i].st.Version,
+			Events: []store.NewEvent{{Type: byte(message.Resent), At: now, Data: message.Encode(message.Resending{Message: made, Run: r.run.ID, Replaced: r.replaced && subjects[i].id == r.link})}},
 		})
 	}
-	if s.claim != nil { // whoever pays now wins
-		changes = append(changes, store.Change{Ref: s.claim.Ref, Expect: s.claim.Version})
+	if s.claim == nil {
+		return changes, nil, nil
 	}
-	return changes, nil, nil
+	again := payment.Again{By: r.run.By}
+	if again.Due, err = dueTime(r.run.Due); err != nil {
+		return nil, nil, err
+	}
+	if r.replaced {
+		again.Message = made
+	}
+	claim, problem, err := f.Claims.Again(s.claim, again)
+	return append(changes, claim), problem, err
 }

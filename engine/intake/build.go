@@ -80,16 +80,18 @@ func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *pl
 		}
 	}
 	if d.Claim != nil {
-		id, changes, problem, err := in.Claims.Plan(ctx, t, p.id, d.Claim)
-		if problem != nil || err != nil {
-			return nil, problem, err
+		if p.resend == nil {
+			id, changes, problem, err := in.Claims.Plan(ctx, t, p.id, d.Claim)
+			if problem != nil || err != nil {
+				return nil, problem, err
+			}
+			head.Claim, tx = id, append(tx, changes...)
 		}
-		head.Claim, head.StateUntil, rec.content.Methods = id, p.expires.Add(stateAfter), d.Claim.Methods
+		head.StateUntil, rec.content.Methods = p.expires.Add(stateAfter), d.Claim.Methods
 		rec.content.Promises = d.Claim.Promises
 		if d.Recipient != nil {
 			rec.content.Email = d.Recipient.Email
 		}
-		tx = append(tx, changes...)
 	}
 	if r.with != nil {
 		tx = append(tx, r.with(p.id)...)

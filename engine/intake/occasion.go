@@ -24,6 +24,9 @@ func (in *Intake) occasion(t *tenant.Tenant, p *plan) {
 		d.Class = string(o.Class)
 	}
 	p.vars = occasionVars(t, &d, p.now)
+	if p.resend != nil && !d.WantsLink() { // an SMS alone: what it leads to is there, or is not
+		return
+	}
 	page := message.Page{}
 	if d.Page != nil {
 		page = *d.Page

@@ -16,7 +16,8 @@ type Resend struct {
 	// URL is the link of that message, which still works: {url} in the text stands for it, and the draft has neither page
 	// nor claim. Empty: the link has ended, and the draft makes a new one.
 	URL string
-	// Claim is what both are about; zero: nothing is to pay. Of a draft with a claim it is planned as ever.
+	// Claim is what both are about; zero: nothing is to pay. Where the draft has a claim it says what this one asks for, and With
+	// has the message join it.
 	Claim     ulid.ULID
 	Answers   []message.Answer // of a new link: what the first message asked for, with its hashes
 	Answering ulid.ULID        // the message for which they were made

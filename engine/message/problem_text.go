@@ -216,6 +216,8 @@ var detailJA = map[string]string{
 	"the key was used for another message":                                 "同じキーが別の内容で使用されています",
 	"a code is not sent with a page or a claim":                            "認証コードにページや請求を付けることはできません",
 	// engine/payment
+	"a number is out that may still be paid":     "まだ支払える番号が発行されています",
+	"the message has left its list":              "リストの対象ではなくなりました",
 	"the claim was settled or withdrawn":         "この請求は消込済み、または取り消されています",
 	"the claim was paid already":                 "この請求は支払済みです",
 	"money was received already":                 "この請求はすでに入金されています",

@@ -66,6 +66,7 @@ type Terms struct {
 	Methods []string  `json:"methods,omitempty"`
 	Sealed  []byte    `json:"sealed,omitempty"` // sealed Content, aad "<claim id>/content"
 	By      string    `json:"by,omitempty"`     // of Amended; as in message.Act
+	Reason  string    `json:"reason,omitempty"` // of Amended
 }
 
 // Content is the sealed part of a claim.

@@ -223,7 +223,7 @@ func (s *State) apply(e store.Event) error {
 		if err := json.Unmarshal(e.Data, &s.Terms); err != nil {
 			return err
 		}
-		s.Statements = append(s.Statements, Statement{Amended, Act{message.Act{By: s.By}, e.At}})
+		s.Statements = append(s.Statements, Statement{Amended, Act{message.Act{By: s.By, Reason: s.Reason}, e.At}})
 	case Withdrawn, Settled:
 		act := Act{At: e.At}
 		if err := json.Unmarshal(e.Data, &act.Act); err != nil {

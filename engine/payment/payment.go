@@ -400,7 +400,7 @@ func (patch *Patch) check() (func(Terms, string) Terms, error) {
 		if patch.Due != nil {
 			t.Due = due
 		}
-		t.By = by
+		t.By, t.Reason = by, patch.Reason
 		return t
 	}, nil
 }

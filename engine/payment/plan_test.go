@@ -136,8 +136,9 @@ func TestSenderStatesFacts(t *testing.T) {
 	old := "2026-11-01"
 	bad(Patch{Due: &old}, "due", "past")
 
-	s, err := patch(Patch{Amount: &amount, Due: &due})
+	s, err := patch(Patch{Amount: &amount, Due: &due, Reason: "検針の誤り"})
 	require.NoError(t, err)
+	require.Equal(t, "検針の誤り", s.Statements[0].Reason)
 	require.Equal(t, int64(8000), s.Amount)
 	require.Equal(t, int64(-1), s.Tax, "the tax was that of another amount")
 	require.Equal(t, "書留 太郎", s.Content.Payer)

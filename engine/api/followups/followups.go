@@ -251,12 +251,13 @@ func (r *request) start() {
 		r.caller.Refuse(r.RequestCtx, api.Invalid, message.Problem{Field: "filter." + fault, Code: "pattern"})
 		return
 	}
-	if !r.record("followup.start", body.List, "") {
+	o := followup.Order{
+		Key: body.Key, List: followup.List(body.List), Filter: f, Text: body.Text, Template: body.Template, Class: message.Class(body.Class), Sender: body.Sender, Due: body.Due, By: r.caller.By(),
+	}
+	if !r.record("followup.start", body.List, o.Audited()) {
 		return
 	}
-	s, err := r.followUps.Start(r.work, r.caller.Tenant, followup.Order{
-		Key: body.Key, List: followup.List(body.List), Filter: f, Text: body.Text, Template: body.Template, Class: message.Class(body.Class), Sender: body.Sender, By: r.caller.By(),
-	})
+	s, err := r.followUps.Start(r.work, r.caller.Tenant, o)
 	if err != nil {
 		r.refuse(err)
 		return

@@ -106,13 +106,17 @@ func TestFollowUpsByAPI(t *testing.T) {
 	}, time.Minute, 10*time.Millisecond)
 	require.EqualValues(t, 3, run.Sent)
 	ask("mizu", 422, "POST", Path, Path, `{"list":"x"}`, nil)
+	ask("mizu", 422, "POST", Path, Path, `{"list":"unopened","due":"2020-01-01"}`, nil)
+	var dated Run
+	ask("mizu", 202, "POST", Path, Path, `{"list":"unpaid","template":"std:reminder","due":"2099-12-31"}`, &dated)
+	require.Equal(t, "2099-12-31", dated.Due)
 	ask("mizu", 422, "POST", Path, Path, `{"list":"unopened","filter":{"from":"x"}}`, nil)
 	ask("mizu", 400, "POST", Path, Path, `{`, nil)
 	ask("mizu", 413, "POST", Path, Path, `{"list":"`+strings.Repeat("x", maxJSON)+`"}`, nil)
 	ask("mizu", 415, "POST", Path, Path, `text:`, nil)
 	var runs Runs
 	ask("mizu", 200, "GET", Path, Path, "", &runs)
-	require.Len(t, runs.Items, 1)
+	require.Len(t, runs.Items, 2)
 	ask("mizu", 400, "GET", Path, Path+"?limit=x", "", nil)
 	ask("mizu", 405, "PUT", Path, Path, "{}", nil)
 	ask("away", 403, "GET", Path, Path, "", nil)

@@ -56,6 +56,7 @@ type Order struct {
 	Template string `json:"template,omitempty"`
 	Class    string `json:"class,omitempty"`
 	Sender   string `json:"sender,omitempty"`
+	Due      string `json:"due,omitempty"` // YYYY-MM-DD: until when claims can be paid from then on
 }
 
 // Filter narrows a list.
@@ -72,6 +73,7 @@ type Run struct {
 	List       string           `json:"list"`
 	Status     string           `json:"status"` // running, done, stopped
 	By         string           `json:"by"`
+	Due        string           `json:"due,omitempty"`
 	Candidates int64            `json:"candidates"` // that could belong to the list when it began
 	Looked     int64            `json:"looked"`     // of them
 	Sent       int64            `json:"sent"`
@@ -112,6 +114,6 @@ func itemOf(it *followup.Item, l followup.List, now time.Time, numbers bool, lan
 }
 
 func runOf(s *followup.State) Run {
-	return Run{ID: s.ID.String(), List: string(s.List), Status: s.Phase, By: s.By, Candidates: s.Candidates, Looked: s.Looked, Sent: s.Sent, Left: s.Left, Refused: s.Refused,
+	return Run{ID: s.ID.String(), List: string(s.List), Status: s.Phase, By: s.By, Due: s.Due, Candidates: s.Candidates, Looked: s.Looked, Sent: s.Sent, Left: s.Left, Refused: s.Refused,
 		BegunAt: s.BegunAt, EndedAt: some(s.EndedAt), StoppedBy: s.StoppedBy}
 }

@@ -1,0 +1,46 @@
+package admin
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/engine/tenant"
+)
+
+func TestClaimIsAmendedByAnAdministrator(t *testing.T) {
+	r := openRoom(t)
+	res := r.accept("mizu", message.ViaAPI, claimed("W-1"))[0]
+	at, back := "/claims/"+res.Claim.ID.String()+"/amend", "/messages/"+res.ID.String()
+	b := r.enter("admin@mizu")
+	require.Contains(t, b.get(back).body, at)
+	day := message.Day(time.Now().AddDate(0, 0, 40))
+	a := b.post(at, "message", res.ID.String(), "amount", "8,000", "due", day, "tax", "", "reason", "検針の誤り")
+	require.Equal(t, http.StatusSeeOther, a.status)
+	require.Contains(t, b.get(a.header.Get("Location")).body, "請求内容を変更しました。")
+	c, err := r.Payments.Claim(t.Context(), tenant.Only("mizu"), res.Claim.ID)
+	require.NoError(t, err)
+	require.EqualValues(t, 8000, c.Amount)
+	require.Equal(t, day, message.Day(c.Due))
+	require.Equal(t, "user:admin@mizu", c.Statements[0].By)
+	require.Equal(t, "検針の誤り", c.Statements[0].Reason)
+	require.Equal(t, "claim.amend", r.actions("mizu")[0])
+	require.Contains(t, b.get(back).body, "検針の誤り", "it is among the steps")
+
+	for _, bad := range [][]string{{"amount", "x"}, {"amount", "0"}, {"due", "x"}, {"due", "2020-01-01"}, {}} {
+		a := b.post(at, append([]string{"message", res.ID.String()}, bad...)...)
+		require.Equal(t, http.StatusSeeOther, a.status)
+		require.Contains(t, b.get(a.header.Get("Location")).body, "変更できませんでした：", bad)
+	}
+	sender := r.enter("sender@mizu")
+	require.NotContains(t, sender.get(back).body, at)
+	require.Equal(t, http.StatusForbidden, sender.post(at, "amount", "1").status)
+	paying, err := r.Payments.Start(t.Context(), r.tenant("mizu"), res.Claim.ID, payment.StartOptions{Method: "card", MessageID: res.ID, ReturnURL: "https://s.example.jp/r"})
+	require.NoError(t, err)
+	r.paid("mizu", res.ID.String(), paying, 8000)
+	require.NotContains(t, b.get(back).body, at, "what was paid stays as it is")
+}
