@@ -227,10 +227,21 @@ func apiClaim(s *payment.State, timeline bool) api.Claim {
 	if n := len(j.Attempts); n > 0 {
 		c.Method = j.Attempts[n-1].Method
 	}
+	if a := s.Current(); a != nil && a.Received > 0 {
+		c.Method, c.PaidAt, c.ConfirmedAt = a.Method, moment(s.PaidAt()), moment(a.ConfirmedAt)
+	}
 	if timeline {
 		c.Timeline = claimTimeline(s, &j)
 	}
 	return c
+}
+
+// moment is a time of the API; nil: not yet.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
 }
 
 func apiReceipts(all []payment.ReceiptJSON) (out []api.Receipt) {

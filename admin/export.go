@@ -136,7 +136,7 @@ func (s *Server) turn() (func(), error) {
 
 // walk calls fn with all messages of the search, newest first, in batches.
 func (s *Server) walk(ctx context.Context, v *visit, p *search, fn func(refs []store.Ref) error) error {
-	q, err := p.query(s.Store, v)
+	q, err := s.query(ctx, v, p)
 	if err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, v *visit) error 
 		return err
 	}
 	defer done()
-	if _, err := p.query(s.Store, v); err != nil || len(p.Faults) > 0 {
+	if _, err := s.query(r.Context(), v, &p); err != nil || len(p.Faults) > 0 {
 		return errors.Join(err, &fail{http.StatusUnprocessableEntity, "検索条件に誤りがあるため出力できません。", "The search has faults; nothing was exported."})
 	}
 	sh, err := s.download(w, r, v, "results.export", "sms_results", described(&p, v.Unmasked))
@@ -213,7 +213,9 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, v *visit) error 
 	}
 	_ = sh.write(v.T("送信種別", "Sent by"), v.T("種別", "Class"), v.T("電話番号", "Number"), v.T("ステータス", "Status"), v.T("ステータスコード", "Status code"), "No.",
 		v.T("会員情報", "Reference"), v.T("SMS受付日時", "Accepted"), v.T("SMS送信日時", "Delivered"), v.T("期限付URL認証日時", "Link opened"), v.T("認証日時", "Identified"),
-		v.T("アクセス日時", "Viewed"), v.T("回答日時", "Answered"), v.T("アクセス", "Access"), v.T("決済/回答", "Payment/answer"), v.T("キャリア", "Carrier"), v.T("理由", "Reason"), v.T("一括送信ID", "Upload"))
+		v.T("アクセス日時", "Viewed"), v.T("回答日時", "Answered"), v.T("アクセス", "Access"), v.T("決済/回答", "Payment/answer"), v.T("キャリア", "Carrier"), v.T("理由", "Reason"), v.T("一括送信ID", "Upload"),
+		v.T("請求番号", "Claim no."), v.T("請求金額", "Amount"), v.T("入金額", "Received"), v.T("支払期限", "Due"), v.T("決済方法", "Method"), v.T("入金日時", "Paid"), v.T("確報日時", "Confirmed"), v.T("決済状況", "Payment"),
+		v.T("支払予定の申告", "Promise"), v.T("支払予定日", "Promised for"))
 	var keep func(*message.State, *payment.State) bool
 	if p.Status != "" {
 		keep = func(st *message.State, c *payment.State) bool { return statusOf(st, c, v.now) == p.Status }
@@ -228,15 +230,32 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, v *visit) error 
 			if !x.Campaign.IsZero() {
 				campaign = x.Campaign.String()
 			}
-			if err := sh.write(viaWords[x.Via].in(v.Lang), classWords[x.Class].in(v.Lang), x.Phone, statusWords[x.Status].in(v.Lang), x.Status, x.No, x.Reference,
+			cells := append([]string{viaWords[x.Via].in(v.Lang), classWords[x.Class].in(v.Lang), x.Phone, statusWords[x.Status].in(v.Lang), x.Status, x.No, x.Reference,
 				dateTime(x.AcceptedAt), dateTime(x.SentAt), dateTime(x.OpenedAt), dateTime(x.IDAt), dateTime(x.ViewedAt), dateTime(x.AnsweredAt),
-				x.Access, x.Outcome, x.Carrier, reasonWord(x.Reason, v.Lang), campaign); err != nil {
+				x.Access, x.Outcome, x.Carrier, reasonWord(x.Reason, v.Lang), campaign}, s.moneyCells(v, &x)...)
+			if err := sh.write(cells...); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	return s.finish(r, v, sh, err)
+}
+
+// moneyCells are a row's cells about its claim and what its recipient said of the payment. Amounts are for who sees money.
+func (s *Server) moneyCells(v *visit, x *row) []string {
+	cells := make([]string, 10)
+	if c := x.Claim; c != nil {
+		m := s.Payments.Timeline(c, v.now, v.Lang)
+		copy(cells, []string{c.Number, "", "", message.Day(c.Due), m.MethodLabel, dateTime(c.PaidAt()), dateTime(m.ConfirmedAt), payment.ConsoleLabel(m.Phase, v.Lang)})
+		if v.SeesMoney() {
+			cells[1], cells[2] = strconv.FormatInt(c.Amount, 10), strconv.FormatInt(c.Received-c.Refunded, 10)
+		}
+	}
+	if p := x.Promise; p != nil {
+		cells[8], cells[9] = detailWord(p.Word, v.Lang), p.By
+	}
+	return cells
 }
 
 // finish ends a file. An error in its middle cuts the connection: half a file must not look like a whole one.

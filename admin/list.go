@@ -49,6 +49,8 @@ type row struct {
 	Carrier    string
 	Reason     string
 	Campaign   ulid.ULID
+	Claim      *payment.State   // nil: none
+	Promise    *message.Promise // nil: none was given
 }
 
 // listPage is what the list shows.
@@ -148,7 +150,7 @@ func (s *Server) row(v *visit, id ulid.ULID, st *message.State, claim *payment.S
 	r := row{
 		ID: id, No: h.No, Via: h.Via, Class: h.Class, Phone: h.Masked, Status: statusOf(st, claim, v.now), AcceptedAt: st.AcceptedAt, SentAt: st.DeliveredAt,
 		OpenedAt: st.OpenedAt, ViewedAt: st.ViewedAt, IDAt: st.IdentifiedAt, AnsweredAt: st.AnsweredAt, Access: accessWord(st, v.Lang),
-		Outcome: outcomeWord(st, claim, v.now, v.Lang), Carrier: st.Carrier, Reason: st.Reason, Campaign: h.Campaign,
+		Outcome: outcomeWord(st, claim, v.now, v.Lang), Carrier: st.Carrier, Reason: st.Reason, Campaign: h.Campaign, Claim: claim, Promise: st.Promise,
 	}
 	sms, err := s.sms(v, id, h)
 	if errors.Is(err, store.ErrErased) {
@@ -226,7 +228,7 @@ func (s *Server) find(ctx context.Context, v *visit, values url.Values) (*listPa
 	if n, err := strconv.Atoi(values.Get("page")); err == nil && n > 1 {
 		p.Page = min(n, countMost/p.Size)
 	}
-	q, err := p.Search.query(s.Store, v)
+	q, err := s.query(ctx, v, &p.Search)
 	if err != nil {
 		return nil, err
 	}

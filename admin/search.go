@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,6 +19,9 @@ import (
 	"github.com/kakitome/kakitome/engine/store"
 )
 
+// maxClaimNumber is more than the characters of any claim's number.
+const maxClaimNumber = 64
+
 // search is what the list is narrowed by. Number, Last4 and Reference are personal: in an address they stand sealed.
 type search struct {
 	Number    string `json:"n,omitempty"` // as typed
@@ -28,6 +33,7 @@ type search struct {
 	Class    string `json:"-"`
 	Via      string `json:"-"`
 	Campaign string `json:"-"`
+	Claim    string `json:"-"` // number of a claim
 	From, To string `json:"-"` // YYYY-MM-DD, both inclusive
 
 	Faults map[string]string `json:"-"` // by field
@@ -35,7 +41,7 @@ type search struct {
 
 // plainFields are the fields that may stand in an address as they are.
 func (q *search) plainFields() map[string]*string {
-	return map[string]*string{"no": &q.No, "status": &q.Status, "class": &q.Class, "via": &q.Via, "campaign": &q.Campaign, "from": &q.From, "to": &q.To}
+	return map[string]*string{"no": &q.No, "status": &q.Status, "class": &q.Class, "via": &q.Via, "campaign": &q.Campaign, "claim": &q.Claim, "from": &q.From, "to": &q.To}
 }
 
 func (s *Server) readSearch(v *visit, values url.Values) search {
@@ -97,13 +103,14 @@ func (q *search) Conditions(v *visit) []condition {
 	add("種別", "Class", classWords[message.Class(q.Class)].in(v.Lang))
 	add("送信種別", "Sent by", viaWords[message.Via(q.Via)].in(v.Lang))
 	add("一括送信", "Upload", q.Campaign)
+	add("請求番号", "Claim no.", q.Claim)
 	add("受付日（から）", "Accepted from", strings.ReplaceAll(q.From, "-", "/"))
 	add("受付日（まで）", "Accepted to", strings.ReplaceAll(q.To, "-", "/"))
 	return out
 }
 
 // query makes the store's query; Faults are set for what cannot be read.
-func (q *search) query(k intake.Keyer, v *visit) (store.Query, error) {
+func (s *Server) query(ctx context.Context, v *visit, q *search) (store.Query, error) {
 	q.Faults = map[string]string{}
 	f := intake.Filter{Reference: q.Reference}
 	if q.Number != "" {
@@ -138,6 +145,15 @@ func (q *search) query(k intake.Keyer, v *visit) (store.Query, error) {
 		}
 		f.Campaign = id
 	}
+	if q.Claim != "" {
+		ref, _, err := s.Store.Lookup(ctx, v.scope, store.ByClaimNumber, q.Claim[:min(len(q.Claim), maxClaimNumber)])
+		if errors.Is(err, store.ErrNotFound) {
+			q.Faults["claim"] = v.T("この番号の請求はありません。", "There is no such claim.")
+		} else if err != nil {
+			return store.Query{}, err
+		}
+		f.Claim = ref.ID
+	}
 	out := store.Query{Kind: store.Message}
 	day := func(field, text string, after int) time.Time {
 		if text == "" {
@@ -155,7 +171,7 @@ func (q *search) query(k intake.Keyer, v *visit) (store.Query, error) {
 		return out, nil
 	}
 	var err error
-	out.Terms, err = f.Terms(k, v.Tenant.ID)
+	out.Terms, err = f.Terms(s.Store, v.Tenant.ID)
 	return out, err
 }
 

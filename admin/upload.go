@@ -189,7 +189,7 @@ func (s *Server) uploadDetail(w http.ResponseWriter, r *http.Request, v *visit) 
 // progress counts how many of an upload's messages were sent, of the newest homeMost.
 func (s *Server) progress(ctx context.Context, v *visit, p *uploadPage) error {
 	q := search{Campaign: p.ID.String()}
-	query, err := q.query(s.Store, v)
+	query, err := s.query(ctx, v, &q)
 	if err != nil {
 		return err
 	}

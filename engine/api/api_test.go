@@ -483,13 +483,33 @@ func TestListGoesOnByCursor(t *testing.T) {
 		r.do(call{method: "GET", path: "/v1/messages" + path}).into(t, &list)
 		require.Len(t, list.Items, want, path)
 	}
-	for path, field := range map[string]string{"?limit=101": "limit", "?limit=0": "limit", "?status=gone": "status", "?from=now": "from", "?cursor=x": "cursor", "?last4=12": "last4", "?color=red": "color", "?class=x": "class", "?limit=1&limit=2": "limit", "?via=fax": "via"} {
+	for path, field := range map[string]string{"?limit=101": "limit", "?limit=0": "limit", "?status=gone": "status", "?from=now": "from", "?cursor=x": "cursor", "?last4=12": "last4", "?color=red": "color", "?class=x": "class", "?limit=1&limit=2": "limit", "?via=fax": "via", "?claim=%3F": "claim"} {
 		a := r.do(call{method: "GET", path: "/v1/messages" + path})
 		require.Equal(t, 400, a.status, path)
 		var p Problem
 		a.into(t, &p)
 		require.Equal(t, field, p.Errors[0].Field, path)
 	}
+}
+
+func TestMessagesAreFoundByTheirClaim(t *testing.T) {
+	r := openRoom(t)
+	claimed := func(number string) string {
+		return strings.TrimSuffix(bill, "}") + `,"claim":{"number":"` + number + `","amount":7440,"due":"2099-12-31"}}`
+	}
+	first, again := r.send("mizu", claimed("W-1")), r.send("mizu", claimed("W-1"))
+	r.send("mizu", claimed("W-2"))
+	r.send("gasu", claimed("W-1"))
+	for _, c := range []call{{method: "GET", path: "/v1/messages?claim=W-1"}, {method: "POST", path: "/v1/messages:search", body: `{"claim":"W-1","class":"notice"}`}} {
+		var list List
+		r.do(c).into(t, &list)
+		require.Len(t, list.Items, 2)
+		require.Equal(t, again.ID, list.Items[0].ID)
+		require.Equal(t, first.ID, list.Items[1].ID)
+	}
+	var none List
+	r.do(call{method: "GET", path: "/v1/messages?claim=W-9"}).into(t, &none)
+	require.Empty(t, none.Items)
 }
 
 func TestRateIsPerTenantAndSaysWhenToComeBack(t *testing.T) {

@@ -225,8 +225,9 @@ type Search struct {
 	Via       string     `json:"via,omitempty"`
 	Campaign  string     `json:"campaign,omitempty"`
 	Carrier   string     `json:"carrier,omitempty"`
-	From      *time.Time `json:"from,omitempty"` // accepted at or after
-	To        *time.Time `json:"to,omitempty"`   // accepted before
+	Claim     string     `json:"claim,omitempty"` // number of the claim that it is about
+	From      *time.Time `json:"from,omitempty"`  // accepted at or after
+	To        *time.Time `json:"to,omitempty"`    // accepted before
 	Cursor    string     `json:"cursor,omitempty"`
 	Limit     int        `json:"limit,omitempty"` // 1 to 100, default 50
 }
@@ -241,11 +242,11 @@ type List struct {
 const maxScan = 2000
 
 func (s *Server) listMessages(ctx *fasthttp.RequestCtx, c *Caller, _ string) {
-	q, ok := c.Query(ctx, "last4", "reference", "status", "class", "via", "campaign", "carrier", "from", "to", "cursor", "limit")
+	q, ok := c.Query(ctx, "last4", "reference", "status", "class", "via", "campaign", "carrier", "claim", "from", "to", "cursor", "limit")
 	if !ok {
 		return
 	}
-	sr := Search{Last4: q["last4"], Reference: q["reference"], Status: q["status"], Class: q["class"], Via: q["via"], Campaign: q["campaign"], Carrier: q["carrier"], Cursor: q["cursor"]}
+	sr := Search{Last4: q["last4"], Reference: q["reference"], Status: q["status"], Class: q["class"], Via: q["via"], Campaign: q["campaign"], Carrier: q["carrier"], Claim: q["claim"], Cursor: q["cursor"]}
 	var ps message.Problems
 	when := func(name string) *time.Time {
 		if q[name] == "" {
@@ -327,6 +328,9 @@ func (sr *Search) filter() (f intake.Filter, q store.Query, ps message.Problems)
 	if f.Carrier = sr.Carrier; len(f.Carrier) > 16 {
 		bad("carrier", "unknown", "")
 	}
+	if sr.Claim != "" && !claimNumber.MatchString(sr.Claim) {
+		bad("claim", "pattern", "1 to 40 of A-Z, a-z, 0-9 and -")
+	}
 	q = store.Query{Kind: store.Message, Before: id("cursor", sr.Cursor)}
 	if sr.From != nil {
 		q.From = *sr.From
@@ -348,6 +352,20 @@ func (s *Server) search(ctx *fasthttp.RequestCtx, c *Caller, sr Search, wrong Co
 	if len(ps) > 0 {
 		c.Refuse(ctx, wrong, ps...)
 		return
+	}
+	if sr.Claim != "" {
+		work, cancel := s.work()
+		defer cancel()
+		claim, _, err := s.Store.Lookup(work, tenant.Only(c.Tenant.ID), store.ByClaimNumber, sr.Claim)
+		if errors.Is(err, store.ErrNotFound) {
+			c.Answer(ctx, fasthttp.StatusOK, List{Items: []Message{}})
+			return
+		}
+		if err != nil {
+			c.Fail(ctx, "search messages", err)
+			return
+		}
+		f.Claim = claim.ID
 	}
 	terms, err := f.Terms(s.Store, c.Tenant.ID)
 	if err != nil {

@@ -23,7 +23,7 @@ type record struct {
 	event   [1]store.NewEvent
 	due     store.Due
 	names   [4]store.Name
-	terms   [8]store.Term
+	terms   [9]store.Term
 }
 
 // writer has room for the encodings of a chunk.
@@ -119,7 +119,7 @@ func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *pl
 	if err != nil {
 		return nil, nil, fmt.Errorf("seal message: %w", err)
 	}
-	filter := Filter{Number: p.number, Last4: number[len(number)-4:], Reference: d.Reference, Class: p.class, Via: r.Via, Campaign: r.Campaign, Carrier: p.carrier}
+	filter := Filter{Number: p.number, Last4: number[len(number)-4:], Reference: d.Reference, Class: p.class, Via: r.Via, Campaign: r.Campaign, Carrier: p.carrier, Claim: head.Claim}
 	terms, err := filter.appendTerms(rec.terms[:0], in.Store, t.ID, number)
 	if err != nil {
 		return nil, nil, err

@@ -22,6 +22,7 @@ const (
 	FieldCampaign  byte = 'u'
 	FieldCarrier   byte = 'k' // as known at acceptance
 	FieldSender    byte = 's' // profile, where its messages are counted by the day
+	FieldClaim     byte = 'm' // id of the claim, 16 bytes
 )
 
 // Filter is what messages are searched by; zero fields do not filter. Both sides build their terms with it.
@@ -33,6 +34,7 @@ type Filter struct {
 	Via       message.Via
 	Campaign  ulid.ULID
 	Carrier   string
+	Claim     ulid.ULID
 }
 
 // Keyer hashes under a tenant's key; *store.Store is one.
@@ -84,6 +86,9 @@ func (f *Filter) appendTerms(dst []store.Term, k Keyer, id tenant.ID, number str
 		plain(FieldCampaign, f.Campaign.String())
 	}
 	plain(FieldCarrier, f.Carrier)
+	if !f.Claim.IsZero() {
+		plain(FieldClaim, string(f.Claim[:]))
+	}
 	return dst, nil
 }
 

@@ -85,7 +85,9 @@ type State struct {
 	ResentTo ulid.ULID // it
 	Replaced bool      // one of them has a link of its own in place of this one's
 	Promise  *Promise  // the last
-	Mails    []Mail    // in order
+	// PromisedAt is when it was given.
+	PromisedAt time.Time
+	Mails      []Mail // in order
 
 	DisownedEntry ulid.ULID // as Disowning.Entry
 
@@ -227,7 +229,7 @@ func (s *State) Apply(e Event) error {
 		if err := e.decode(&p, s.borrows); err != nil {
 			return err
 		}
-		s.Promise = &p
+		s.Promise, s.PromisedAt = &p, e.At
 	case Disowned:
 		var d Disowning
 		if err := e.decode(&d, s.borrows); err != nil {
