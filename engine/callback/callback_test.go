@@ -67,6 +67,21 @@ func TestNumbersAndAnswersOnlyWhereAskedFor(t *testing.T) {
 	require.Equal(t, number, whole.Data.To)
 }
 
+func TestEachPromiseIsTold(t *testing.T) {
+	r := openRoom(t, quick)
+	r.put(mizu, "erp", Spec{URL: erp, Events: []string{MessagePromised}})
+	ref := r.accept(mizu)
+	for _, p := range []message.Promise{{Word: message.PromisePay, By: "2026-11-28"}, {Word: message.PromisePaid, By: "2026-12-01"}} {
+		r.add(ref, event{message.Promised, p})
+	}
+	r.until(func() bool { return len(r.world.seen(erp)) == 2 })
+	first, last := r.world.seen(erp)[0], r.world.seen(erp)[1]
+	require.Equal(t, MessagePromised, first.Type)
+	require.Equal(t, &message.Promise{Word: message.PromisePay, By: "2026-11-28"}, first.Data.Promise)
+	require.Equal(t, &message.Promise{Word: message.PromisePaid, By: "2026-12-01"}, last.Data.Promise)
+	require.Greater(t, last.Data.Sequence, first.Data.Sequence)
+}
+
 func TestWrongPersonIsToldWithoutAnyName(t *testing.T) {
 	r := openRoom(t, quick)
 	r.put(mizu, "erp", Spec{URL: erp, Events: []string{MessageDisowned}})

@@ -27,6 +27,7 @@ type MessageData struct {
 	Reason    string              `json:"reason,omitempty"`   // of refused, undelivered, canceled, in_doubt
 	Doubtful  string              `json:"doubtful,omitempty"` // of opened: why it may have been a machine
 	Answers   map[string][]string `json:"answers,omitempty"`  // of answered: question, from 0 → answers, where the callback asks for them
+	Promise   *message.Promise    `json:"promise,omitempty"`  // of promised: already_paid or will_pay, and the last day on which it can be kept
 	Sequence  int                 `json:"sequence"`           // rises within the message
 }
 
@@ -38,7 +39,7 @@ var messageMay = map[message.Type][]string{
 	// a dlr may settle the last segment that was waited for, or the last one in doubt
 	message.Delivered: {MessageDelivered, MessageSubmitted, MessageUndelivered}, message.Undelivered: {MessageUndelivered}, message.Lapsed: {MessageLapsed}, message.Canceled: {MessageCanceled},
 	message.Opened: {MessageOpened}, message.Identified: {MessageIdentified}, message.Viewed: {MessageViewed}, message.Answered: {MessageAnswered},
-	message.Disowned: {MessageDisowned},
+	message.Promised: {MessagePromised}, message.Disowned: {MessageDisowned},
 }
 
 func (messages) May(event byte) []string { return messageMay[message.Type(event)] }
@@ -89,6 +90,8 @@ func messageNotice(event message.Type, was, is *message.State) string {
 		return first(was.ViewedAt, is.ViewedAt, MessageViewed)
 	case message.Answered:
 		return first(was.AnsweredAt, is.AnsweredAt, MessageAnswered)
+	case message.Promised:
+		return MessagePromised
 	case message.Disowned:
 		return first(was.DisownedAt, is.DisownedAt, MessageDisowned)
 	}
@@ -108,6 +111,8 @@ func messageTold(e store.Event, typ string, s message.State) Notice {
 		d.Reason = s.Reason
 	case MessageOpened:
 		d.Doubtful = s.DoubtfulOpening
+	case MessagePromised:
+		d.Promise = s.Promise
 	}
 	return Notice{Pos: At(e.Seq, 0), Type: typ, At: e.At, Data: func(sealed Sealed, cb *tenant.Callback) (any, error) {
 		d := d

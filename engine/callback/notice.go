@@ -25,6 +25,7 @@ const (
 	MessageIdentified  = "message.identified"
 	MessageViewed      = "message.viewed"
 	MessageAnswered    = "message.answered"
+	MessagePromised    = "message.promised" // すでにお支払い済み, or until when it will be paid: what the recipient said
 	MessageDisowned    = "message.disowned" // お心当たりのない方: whoever has the link says that it is for somebody else
 	MessageReceived    = "message.received" // an incoming SMS (engine/inbound)
 
@@ -56,7 +57,7 @@ const (
 // Types lists what a callback can ask for.
 var Types = []string{
 	MessageAccepted, MessageSubmitted, MessageInDoubt, MessageDelivered, MessageUndelivered, MessageRefused, MessageLapsed, MessageCanceled,
-	MessageOpened, MessageIdentified, MessageViewed, MessageAnswered, MessageDisowned, MessageReceived,
+	MessageOpened, MessageIdentified, MessageViewed, MessageAnswered, MessagePromised, MessageDisowned, MessageReceived,
 	ClaimIssued, ClaimAccepted, ClaimPartly, ClaimConfirmed, ClaimRegistered, ClaimRefunded, ClaimRevoked, ClaimCanceled, ClaimExpired, ClaimSettled, ClaimWithdrawn, ClaimAlert,
 	UploadReleased, UploadStopped, UploadPaused, UploadResumed, UploadCanceled, UploadDone,
 }

@@ -33,6 +33,7 @@ type got struct {
 		Status    string
 		Challenge string
 		Answers   map[string][]string
+		Promise   *message.Promise
 		Number    string
 		Alerts    []string
 		Sequence  int
