@@ -19,6 +19,7 @@ import (
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/dlr"
+	"github.com/kakitome/kakitome/engine/followup"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
@@ -212,6 +213,13 @@ func (a apiClaims) Change(ctx context.Context, t *tenant.Tenant, number string, 
 		return api.Claim{}, nil, err
 	}
 	return apiClaim(&s, true), nil, nil
+}
+
+// resends is engine/followup for the API.
+type resends struct{ followUps *followup.FollowUps }
+
+func (r resends) Resend(ctx context.Context, t *tenant.Tenant, id ulid.ULID, o api.ResendOrder, by string) (intake.Result, error) {
+	return r.followUps.Resend(ctx, t, id, followup.Order{Key: o.Key, Text: o.Text, Template: o.Template, Class: message.Class(o.Class), Sender: o.Sender, Due: o.Due, By: by})
 }
 
 // apiClaim is a claim in the API's form.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,6 +33,8 @@ type followUpsPage struct {
 	Lists    []followup.List
 	Class    string
 	From, To string // YYYY-MM-DD, both inclusive
+	Most     string // as followup.Filter.MaxResent
+	NotSince string // YYYY-MM-DD
 	Classes  []message.Class
 	Rows     []followUp
 	Next     string // address of the next page
@@ -54,11 +57,16 @@ func followUpFilter(values url.Values) (l followup.List, f followup.Filter, err 
 	if f.Class != "" && !slices.Contains(message.Classes, f.Class) {
 		return l, f, errNotFound
 	}
-	for name, at := range map[string]*time.Time{"from": &f.From, "to": &f.To} {
+	for name, at := range map[string]*time.Time{"from": &f.From, "to": &f.To, "not_since": &f.NotSince} {
 		if text := values.Get(name); text != "" {
 			if *at, err = time.ParseInLocation(time.DateOnly, text, message.Tokyo); err != nil {
 				return l, f, errNotFound
 			}
+		}
+	}
+	if text := values.Get("max_resent"); text != "" {
+		if f.MaxResent, err = strconv.Atoi(text); err != nil || f.MaxResent < 1 || f.MaxResent > followup.MaxResents {
+			return l, f, errNotFound
 		}
 	}
 	if !f.To.IsZero() {
@@ -72,7 +80,7 @@ func (s *Server) followUpsPage(r *http.Request, v *visit, values url.Values) (*f
 	if err != nil {
 		return nil, err
 	}
-	p := &followUpsPage{List: l, Lists: followup.Lists, Class: string(f.Class), From: values.Get("from"), To: values.Get("to"), Query: url.Values{"list": {string(l)}}, Ready: message.Occasions, Key: ulid.Make().String()}
+	p := &followUpsPage{List: l, Lists: followup.Lists, Class: string(f.Class), From: values.Get("from"), To: values.Get("to"), Most: values.Get("max_resent"), NotSince: values.Get("not_since"), Query: url.Values{"list": {string(l)}}, Ready: message.Occasions, Key: ulid.Make().String()}
 	for _, c := range message.Classes {
 		if c != message.OTP {
 			p.Classes = append(p.Classes, c)
@@ -81,7 +89,7 @@ func (s *Server) followUpsPage(r *http.Request, v *visit, values url.Values) (*f
 	for _, t := range v.Tenant.Templates {
 		p.Tenant = append(p.Tenant, t.Name)
 	}
-	for _, name := range []string{"class", "from", "to"} {
+	for _, name := range []string{"class", "from", "to", "max_resent", "not_since"} {
 		if text := values.Get(name); text != "" {
 			p.Query.Set(name, text)
 		}

@@ -38,4 +38,8 @@ func TestListIsSentAgainByOneAction(t *testing.T) {
 	require.Contains(t, calls.body, "090000")
 	require.Equal(t, 403, b.post("/follow-ups/calls", "list", "unidentified").status)
 	require.Equal(t, 404, b.get("/follow-ups?class=x").status)
+	require.Equal(t, 404, b.get("/follow-ups?max_resent=x").status)
+	body = b.get("/follow-ups?list=unidentified&max_resent=2&not_since=2026-11-01").body
+	require.Contains(t, body, `<input type="hidden" name="max_resent" value="2">`, "what is sent again is what is shown")
+	require.Contains(t, body, `<input type="hidden" name="not_since" value="2026-11-01">`)
 }

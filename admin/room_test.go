@@ -177,7 +177,7 @@ func (e *edge) Enroll(_ context.Context, t *tenant.Tenant, ids []ulid.ULID, item
 			if err != nil {
 				return nil, nil, err
 			}
-			answers[i] = append(answers[i], message.Answer{Field: it.Field, Hash: sum[:], OneIn: 1_000_000})
+			answers[i] = append(answers[i], message.Answer{Field: it.Field, Label: it.Label, Hash: sum[:], OneIn: 1_000_000})
 		}
 	}
 	return answers, problems, nil

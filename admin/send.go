@@ -87,6 +87,9 @@ type sendPage struct {
 
 type field struct{ Code, Label string }
 
+// Documents are those that the form keeps of an earlier message.
+func (p *sendPage) Documents() []string { return p.F["document"] }
+
 func (p *sendPage) Get(name string) string { return p.F.Get(name) }
 func (p *sendPage) At(name string, i int) string {
 	return p.F.Get(name + strconv.Itoa(i))
@@ -166,6 +169,15 @@ func (s *Server) again(r *http.Request, v *visit, from string) (url.Values, erro
 	if err != nil {
 		return nil, err
 	}
+	var claim *message.Claim
+	if !h.Claim.IsZero() {
+		switch c, err := s.Payments.Claim(r.Context(), v.scope, h.Claim); {
+		case err == nil:
+			claim = claimDraft(&c)
+		case !errors.Is(err, store.ErrNotFound):
+			return nil, err
+		}
+	}
 	// the number is content: it stands in a form that only this person sees, which is on record
 	if err := s.record(r.Context(), v, "message.resend_form", h.No, ""); err != nil {
 		return nil, err
@@ -175,6 +187,7 @@ func (s *Server) again(r *http.Request, v *visit, from string) (url.Values, erro
 	f.Set("class", string(h.Class))
 	f.Set("sender", h.Sender)
 	f.Set("reference", sms.Reference)
+	f.Set("registered_on", sms.Registered)
 	text := sms.Text
 	if h.URL != "" {
 		text = strings.Replace(text, h.URL, "{url}", 1)
@@ -192,6 +205,10 @@ func (s *Server) again(r *http.Request, v *visit, from string) (url.Values, erro
 		}
 		if content.Page.NoticePDF {
 			f.Set("notice_pdf", "1")
+		}
+		f["document"] = content.Page.Documents
+		if in := content.Page.Invoice; in != nil { // the form has no lines of a claim
+			in.Lines = in.Items(claim)
 		}
 		setPapers(f, &content.Page)
 		if h.Parts == 0 {
@@ -220,25 +237,24 @@ func (s *Server) again(r *http.Request, v *visit, from string) (url.Values, erro
 				code = leveled
 			}
 			f.Set("id_field"+strconv.Itoa(i), code)
+			f.Set("id_label"+strconv.Itoa(i), a.Label)
 		}
 		if h.Code {
 			f.Set("code", "1")
 		}
 	}
-	if !h.Claim.IsZero() {
-		c, err := s.Payments.Claim(r.Context(), v.scope, h.Claim)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return nil, err
+	if claim != nil {
+		f.Set("claim_number", claim.Number)
+		f.Set("claim_amount", strconv.FormatInt(claim.Amount, 10))
+		if claim.Tax != nil {
+			f.Set("claim_tax", strconv.FormatInt(*claim.Tax, 10))
 		}
-		if err == nil {
-			d := claimDraft(&c)
-			f.Set("claim_number", d.Number)
-			f.Set("claim_amount", strconv.FormatInt(d.Amount, 10))
-			if d.Tax != nil {
-				f.Set("claim_tax", strconv.FormatInt(*d.Tax, 10))
-			}
-			f.Set("claim_due", d.Due)
-			f.Set("claim_payer", d.Payer)
+		f.Set("claim_due", claim.Due)
+		f.Set("claim_payer", claim.Payer)
+		f["claim_method"] = content.Methods
+		f.Set("email", content.Email)
+		if content.Promises {
+			f.Set("claim_promises", "1")
 		}
 	}
 	return f, nil
@@ -372,7 +388,7 @@ func (fr *formReader) page() *message.Page {
 	if len(sv.Items) > 0 || sv.Lead != "" {
 		p.Survey = sv
 	}
-	p.Invoice, p.Reading = fr.invoice(), fr.reading()
+	p.Invoice, p.Reading, p.Documents = fr.invoice(), fr.reading(), fr.f["document"]
 	return p
 }
 

@@ -38,6 +38,12 @@ type Claims interface {
 	Change(ctx context.Context, t *tenant.Tenant, number string, c ClaimChange, by string) (Claim, *message.Problem, error)
 }
 
+// Resends sends one message again. engine/followup does it, adapted by the root.
+type Resends interface {
+	// Resend gives the first answer to a known key. Errors: store.ErrNotFound, message.Problems of the order, and those of intake.
+	Resend(ctx context.Context, t *tenant.Tenant, id ulid.ULID, o ResendOrder, by string) (intake.Result, error)
+}
+
 // Handler answers a request that has passed the door.
 type Handler func(ctx *fasthttp.RequestCtx, c *Caller)
 
@@ -48,6 +54,7 @@ type Options struct {
 	Intake  *intake.Intake
 	Store   *store.Store
 	Claims  Claims
+	Resends Resends
 	// Documents keeps uploaded PDFs.
 	Documents Documents
 	// Extra are further handlers of other rooms by path: "/v1/uploads" takes that path and all below it. They get every

@@ -48,17 +48,23 @@ func (s *Server) postMessage(ctx *fasthttp.RequestCtx, c *Caller, _ string) {
 		return
 	}
 	r := &results[0]
+	if p := r.Preview; dryRun && !r.Repeated && r.Err == nil && len(r.Problems) == 0 {
+		c.Answer(ctx, fasthttp.StatusOK, Preview{
+			To: p.Masked, Text: p.Text, URL: p.URL, Units: p.Length.Units, Parts: p.Length.Parts, Carrier: p.Carrier, Sender: p.Sender,
+			SendAt: some(p.SendAt), ValidUntil: some(p.ValidUntil), LinkExpiresAt: some(p.LinkExpires), Warnings: fieldProblems(c.Lang, r.Warnings),
+		})
+		return
+	}
+	c.answerAccepted(ctx, r)
+}
+
+// answerAccepted answers for one message: that it is on disk, or why not.
+func (c *Caller) answerAccepted(ctx *fasthttp.RequestCtx, r *intake.Result) {
 	switch {
 	case r.Err != nil:
 		c.Fail(ctx, "accept message", r.Err)
 	case len(r.Problems) > 0:
 		c.refuseProblems(ctx, r.Problems)
-	case dryRun && !r.Repeated:
-		p := r.Preview
-		c.Answer(ctx, fasthttp.StatusOK, Preview{
-			To: p.Masked, Text: p.Text, URL: p.URL, Units: p.Length.Units, Parts: p.Length.Parts, Carrier: p.Carrier, Sender: p.Sender,
-			SendAt: some(p.SendAt), ValidUntil: some(p.ValidUntil), LinkExpiresAt: some(p.LinkExpires), Warnings: fieldProblems(c.Lang, r.Warnings),
-		})
 	default:
 		if r.Repeated {
 			ctx.Response.Header.Set("Idempotency-Replayed", "true")

@@ -59,6 +59,9 @@ func TestDocumentSaysWhatTheHandlersDo(t *testing.T) {
 	claim := func(method, status, number, body string, h map[string]string) step {
 		return step{"/v1/claims/{number}", strings.ToLower(method), status, call{method: method, path: "/v1/claims/" + number, body: body, header: h}, nil}
 	}
+	resend := func(status, id, body string, h map[string]string) step {
+		return step{"/v1/messages/{id}:resend", "post", status, call{method: "POST", path: "/v1/messages/" + id + ":resend", body: body, header: h}, nil}
+	}
 	pdf := map[string]string{"Content-Type": "application/pdf"}
 	document := func(status, query, body string, h map[string]string) step {
 		return step{"/v1/documents", "post", status, call{method: "POST", path: "/v1/documents" + query, body: body, header: h}, nil}
@@ -77,6 +80,8 @@ func TestDocumentSaysWhatTheHandlersDo(t *testing.T) {
 		post("/v1/messages:search", "413", long, nil), post("/v1/messages:search", "415", "{}", json415), post("/v1/messages:search", "422", `{"status":"x"}`, nil),
 		message("200", sent.ID), message("200", sent.No), message("200", claimed.ID), message("200", sent.ID+"?unmask=1"), message("400", sent.ID+"?x=1"), message("404", "nothing"),
 		step{"/v1/messages/{id}", "get", "405", call{method: "PUT", path: "/v1/messages/" + sent.ID, body: "{}"}, nil},
+		resend("202", sent.ID, `{"key":"again"}`, nil), resend("202", sent.No, "{}", map[string]string{"Idempotency-Key": "again"}), resend("400", sent.ID, "{", nil), resend("404", strings.Repeat("0", 17), "{}", nil), resend("404", "nothing", "{}", nil),
+		resend("409", sent.ID, `{"text":"paid"}`, nil), resend("413", sent.ID, long, nil), resend("415", sent.ID, "{}", json415), resend("422", sent.ID, `{"template":"none"}`, nil),
 		remove("204", sent.ID), remove("204", sent.ID), remove("400", sent.ID+"?x=1"), remove("404", strings.Repeat("0", 17)), remove("409", plain.ID),
 		claim("GET", "200", "INV-1", "", nil), claim("GET", "404", "INV-2", "", nil), claim("GET", "400", "INV-1?x=1", "", nil),
 		claim("PATCH", "200", "INV-1", `{"action":"amend","amount":200,"tax":18}`, nil), claim("PATCH", "400", "INV-1", `x`, nil), claim("PATCH", "404", "INV-2", `{"action":"settle"}`, nil),
@@ -97,6 +102,7 @@ func TestDocumentSaysWhatTheHandlersDo(t *testing.T) {
 				r.do(call{method: "POST", path: "/v1/messages", body: bill})
 			}
 		}},
+		resend("429", sent.ID, "{}", nil),
 	)
 	for _, s := range steps {
 		if s.before != nil {
@@ -112,7 +118,9 @@ func TestDocumentSaysWhatTheHandlersDo(t *testing.T) {
 	for _, e := range endpoints {
 		for method := range e.methods {
 			path := e.path
-			if strings.HasSuffix(path, "/") {
+			if e.verb != "" {
+				path += "{id}" + e.verb
+			} else if strings.HasSuffix(path, "/") {
 				path = map[string]string{"message": "/v1/messages/{id}", "claim": "/v1/claims/{number}"}[e.name]
 			}
 			require.Contains(t, doc.Paths[path], strings.ToLower(method), "%s is routed but not described", path)

@@ -170,7 +170,7 @@ func storeProblems(err error) message.Problems {
 // problemsCode is Conflict when one of the faults is a conflict or a duplicate.
 func problemsCode(ps message.Problems) Code {
 	for _, p := range ps {
-		if p.Code == "conflict" || p.Code == "duplicate" {
+		if p.Code == "conflict" || p.Code == "duplicate" || p.Code == message.CodeOpenPayment {
 			return Conflict
 		}
 	}

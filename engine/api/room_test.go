@@ -96,6 +96,29 @@ func (e *claimsEdge) Change(ctx context.Context, t *tenant.Tenant, number string
 	return c, nil, nil
 }
 
+// resendsEdge plays engine/followup: what it sends is a message of its own.
+type resendsEdge struct {
+	intake *intake.Intake
+	store  *store.Store
+}
+
+func (e resendsEdge) Resend(ctx context.Context, t *tenant.Tenant, id ulid.ULID, o ResendOrder, by string) (intake.Result, error) {
+	switch _, err := e.store.Load(ctx, tenant.Only(t.ID), store.Ref{Tenant: t.ID, Kind: store.Message, ID: id}); {
+	case err != nil:
+		return intake.Result{}, err
+	case o.Template != "":
+		return intake.Result{}, message.Problems{{Field: "template", Code: "unknown"}}
+	case o.Text == "paid":
+		return intake.Result{Problems: message.Problems{{Field: "id", Code: "conflict"}}}, nil
+	}
+	d := message.Draft{To: "09000010001", Text: "again", Key: o.Key}
+	results, err := e.intake.Accept(ctx, intake.Request{Tenant: t.ID, Via: message.ViaResend, By: by, Drafts: []message.Draft{d}})
+	if err != nil {
+		return intake.Result{}, err
+	}
+	return results[0], nil
+}
+
 type identityEdge struct{ fails error }
 
 func (e *identityEdge) Enroll(_ context.Context, _ *tenant.Tenant, ids []ulid.ULID, items [][]message.IdentityItem) ([][]message.Answer, []message.Problems, error) {
@@ -182,7 +205,7 @@ func openRoom(t testing.TB, change ...func(*Options)) *room {
 	require.NoError(t, err)
 	in, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: st, Tenants: tenants, Carriers: carriers, Identity: r.identity, Claims: r.claims, Documents: noDocuments{}, Links: noLinks{}})
 	require.NoError(t, err)
-	o := Options{Config: Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: in, Store: st, Claims: r.claims, Documents: document.New(st, nil), Log: slog.New(slog.NewJSONHandler(r.logs, nil))}
+	o := Options{Config: Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: in, Store: st, Claims: r.claims, Resends: resendsEdge{in, st}, Documents: document.New(st, nil), Log: slog.New(slog.NewJSONHandler(r.logs, nil))}
 	for _, c := range change {
 		c(&o)
 	}

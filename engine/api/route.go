@@ -20,6 +20,7 @@ const (
 type endpoint struct {
 	name    string
 	path    string // ends in "/" when an id follows
+	verb    string // behind the id
 	methods map[string]func(s *Server, ctx *fasthttp.RequestCtx, c *Caller, id string)
 }
 
@@ -28,12 +29,13 @@ var endpoints []endpoint
 func init() {
 	type m = map[string]func(*Server, *fasthttp.RequestCtx, *Caller, string)
 	endpoints = []endpoint{
-		{"messages", "/v1/messages", m{"POST": (*Server).postMessage, "GET": (*Server).listMessages}},
-		{"batch", batchPath, m{"POST": (*Server).postBatch}},
-		{"search", "/v1/messages:search", m{"POST": (*Server).searchMessages}},
-		{"message", "/v1/messages/", m{"GET": (*Server).getMessage, "DELETE": (*Server).deleteMessage}},
-		{"documents", documentsPath, m{"POST": (*Server).postDocument}},
-		{"claim", "/v1/claims/", m{"GET": (*Server).getClaim, "PATCH": (*Server).patchClaim}},
+		{"messages", "/v1/messages", "", m{"POST": (*Server).postMessage, "GET": (*Server).listMessages}},
+		{"batch", batchPath, "", m{"POST": (*Server).postBatch}},
+		{"search", "/v1/messages:search", "", m{"POST": (*Server).searchMessages}},
+		{"resend", "/v1/messages/", ":resend", m{"POST": (*Server).resendMessage}},
+		{"message", "/v1/messages/", "", m{"GET": (*Server).getMessage, "DELETE": (*Server).deleteMessage}},
+		{"documents", documentsPath, "", m{"POST": (*Server).postDocument}},
+		{"claim", "/v1/claims/", "", m{"GET": (*Server).getClaim, "PATCH": (*Server).patchClaim}},
 	}
 }
 
@@ -45,7 +47,8 @@ func (s *Server) route(ctx *fasthttp.RequestCtx, c *Caller, path string) string 
 	}
 	for _, e := range endpoints {
 		id, below := strings.CutPrefix(path, e.path)
-		if !below || (id != "") != strings.HasSuffix(e.path, "/") || strings.Contains(id, "/") {
+		id, does := strings.CutSuffix(id, e.verb)
+		if !below || !does || (id != "") != strings.HasSuffix(e.path, "/") || strings.Contains(id, "/") {
 			continue
 		}
 		if h := e.methods[method]; h != nil {

@@ -291,7 +291,10 @@ func eventDetail(e message.Event) (map[string]string, error) {
 	case message.Resent:
 		var d message.Resending
 		err := e.Decode(&d)
-		detail := map[string]string{"message": d.Message.String(), "run": d.Run.String()}
+		detail := map[string]string{"message": d.Message.String()}
+		if !d.Run.IsZero() {
+			detail["run"] = d.Run.String()
+		}
 		if d.Replaced {
 			detail["replaced"] = "true"
 		}

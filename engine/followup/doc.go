@@ -21,6 +21,8 @@
 // message still works the new SMS carries it; where it has ended the new message has a link of its own with the same content,
 // the same expected answers and the same claim.
 //
+// One message is sent again in the same way without a run (again.go).
+//
 // A run may have a new due date: it changes each claim in the transaction of the message that says so, and leaves out what could
 // then be paid twice (payment.Payments.Again). A link that ends before that day is replaced as one that has ended.
 //

@@ -46,7 +46,7 @@ func TestRunGivesAnotherDueDate(t *testing.T) {
 	run := r.order(Order{List: Unopened, Template: "remind", Due: due})
 	require.Equal(t, due, run.Due)
 	require.EqualValues(t, 2, run.Sent)
-	require.Equal(t, map[string]int64{payment.CodeOpenPayment: 1}, run.Refused)
+	require.Equal(t, map[string]int64{message.CodeOpenPayment: 1}, run.Refused)
 	require.Zero(t, r.state(paying).Resends)
 	for _, id := range []ulid.ULID{living, short} {
 		st := r.state(id)

@@ -145,7 +145,7 @@ func (f *FollowUps) List(ctx context.Context, id tenant.ID, l List, by Filter, b
 			s := &subjects[i]
 			before = s.id
 			looked++
-			if !s.in(l, now) || !by.takes(&s.st) {
+			if !s.in(l, now) || !by.takes(s) {
 				continue
 			}
 			item, err := f.item(id, s)
@@ -187,10 +187,8 @@ func (f *FollowUps) Each(ctx context.Context, id tenant.ID, l List, by Filter, f
 }
 
 func (f *FollowUps) item(id tenant.ID, s *subject) (Item, error) {
-	it := Item{ID: s.id, State: s.st, Claim: s.claim, Resends: s.st.Resends, ResentAt: s.st.ResentAt}
-	if s.first != nil {
-		it.Resends, it.ResentAt = s.first.Resends, s.first.ResentAt
-	}
+	it := Item{ID: s.id, State: s.st, Claim: s.claim}
+	it.Resends, it.ResentAt = s.resent()
 	sms, err := f.sms(id, s)
 	it.SMS = sms
 	return it, err

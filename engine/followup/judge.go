@@ -45,10 +45,23 @@ type Filter struct {
 	Campaign ulid.ULID     `json:"campaign,omitzero"` // of an upload
 	From     time.Time     `json:"from,omitzero"`     // accepted, inclusive
 	To       time.Time     `json:"to,omitzero"`       // exclusive
+	// MaxResent leaves out what was sent again this many times or more; 0: however often.
+	MaxResent int `json:"max_resent,omitempty"`
+	// NotSince leaves out what was sent again at this time or later.
+	NotSince time.Time `json:"not_since,omitzero"`
 }
 
-func (f *Filter) takes(st *message.State) bool {
-	return (f.Class == "" || st.Head.Class == f.Class) && (f.Campaign.IsZero() || st.Head.Campaign == f.Campaign)
+// MaxResents is the most that MaxResent can be.
+const MaxResents = 100
+
+func (f *Filter) takes(s *subject) bool {
+	n, at := s.resent()
+	switch h := &s.st.Head; {
+	case f.Class != "" && h.Class != f.Class, !f.Campaign.IsZero() && h.Campaign != f.Campaign, f.MaxResent > 0 && n >= f.MaxResent:
+		return false
+	default:
+		return n == 0 || f.NotSince.IsZero() || at.Before(f.NotSince)
+	}
 }
 
 // subject is a message with what decides about it.
@@ -58,6 +71,46 @@ type subject struct {
 	claim *payment.State // nil: none
 	last  *message.State // the newest message that followed this one up; nil: none
 	first *message.State // the message that this one follows up; nil: none
+}
+
+// resent is how often it, or the message that it follows up, was sent again, and when the last time.
+func (s *subject) resent() (int, time.Time) {
+	if s.first != nil {
+		return s.first.Resends, s.first.ResentAt
+	}
+	return s.st.Resends, s.st.ResentAt
+}
+
+// again says why the message cannot be sent again by itself; nil: it can.
+func (s *subject) again(now time.Time) *message.Problem {
+	no := func(detail string) *message.Problem {
+		return &message.Problem{Field: "id", Code: "conflict", Detail: detail}
+	}
+	h, newest := &s.st.Head, &s.st
+	if s.last != nil {
+		newest = s.last
+	}
+	switch {
+	case h.Class == message.OTP || h.Via == message.ViaCanary:
+		return no("codes and test messages are not sent again")
+	case s.disowned():
+		return no("whoever has the link says that it is for somebody else")
+	case s.st.Phase == message.Withdrawn || !s.st.RevokedAt.IsZero():
+		return no("it was canceled, or its link was closed")
+	case s.st.Replaced:
+		p := no("another message has taken its place")
+		p.Value = s.st.ResentTo.String()
+		return p
+	case !h.Claim.IsZero() && (s.claim == nil || !awaited(s.claim.PhaseAt(now))):
+		return no("nothing is to be paid any more")
+	case !arrivedAt(newest, now) && !failedAt(newest, now):
+		return no("its newest SMS is on its way")
+	}
+	return nil
+}
+
+func (s *subject) disowned() bool {
+	return !s.st.DisownedAt.IsZero() || s.first != nil && !s.first.DisownedAt.IsZero() || s.last != nil && !s.last.DisownedAt.IsZero()
 }
 
 // awaited reports whether money is still to come.
@@ -91,7 +144,7 @@ func (s *subject) over(l List) bool {
 
 // in reports whether the message belongs to the list now.
 func (s *subject) in(l List, now time.Time) bool {
-	if !s.st.DisownedAt.IsZero() || s.first != nil && !s.first.DisownedAt.IsZero() || s.last != nil && !s.last.DisownedAt.IsZero() {
+	if s.disowned() {
 		return false // it is for somebody else, until the sender says otherwise
 	}
 	if s.over(l) || s.claim != nil && !awaited(s.claim.PhaseAt(now)) {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -57,10 +59,17 @@ type Order struct {
 
 // Audited is what the audit log says of an order besides its list: nothing that was typed by hand.
 func (o *Order) Audited() string {
+	var said []string
 	if due, err := dueTime(o.Due); err == nil && !due.IsZero() {
-		return "due=" + o.Due
+		said = append(said, "due="+o.Due)
 	}
-	return ""
+	if n := o.Filter.MaxResent; n != 0 {
+		said = append(said, "max_resent="+strconv.Itoa(n))
+	}
+	if at := o.Filter.NotSince; !at.IsZero() {
+		said = append(said, "not_since="+message.Day(at))
+	}
+	return strings.Join(said, " ")
 }
 
 // Progress says how far a run is. Counts are of messages.
@@ -142,13 +151,10 @@ const queue = "followup"
 // class under which a run's text is sealed.
 const class = message.Notice
 
-// check reports what is wrong with an order.
+// check reports what is wrong with an order, but for its list and filter.
 func (o *Order) check(t *tenant.Tenant, now time.Time) message.Problems {
 	var ps message.Problems
 	add := func(p message.Problem) { ps = append(ps, p) }
-	if _, err := ParseList(string(o.List)); err != nil {
-		add(message.Problem{Field: "list", Code: "unknown", Value: message.Mask(string(o.List)), Detail: "one of undelivered, unopened, unidentified, unpaid, broken_promise"})
-	}
 	if c, err := message.ParseClass(string(o.Class)); err != nil || c == message.OTP {
 		add(message.Problem{Field: "class", Code: "unknown", Value: message.Mask(string(o.Class)), Detail: "one of notice, billing, collection, legal_notice, ad"})
 	}
@@ -187,7 +193,14 @@ func dueTime(day string) (time.Time, error) {
 // Start begins a run. A known key gives the run that it began. The error is message.Problems for what is wrong with the order.
 func (f *FollowUps) Start(ctx context.Context, t *tenant.Tenant, o Order) (State, error) {
 	now := f.now().UTC()
-	if err := o.check(t, now).Err(); err != nil {
+	ps := o.check(t, now)
+	if _, err := ParseList(string(o.List)); err != nil {
+		ps = append(ps, message.Problem{Field: "list", Code: "unknown", Value: message.Mask(string(o.List)), Detail: "one of undelivered, unopened, unidentified, unpaid, broken_promise"})
+	}
+	if n := o.Filter.MaxResent; n < 0 || n > MaxResents {
+		ps = append(ps, message.Problem{Field: "filter.max_resent", Code: "range", Limit: MaxResents, Got: int64(n), Detail: "1 to 100"})
+	}
+	if err := ps.Err(); err != nil {
 		return State{}, err
 	}
 	id := ulid.MustNew(ulid.Timestamp(now), rand.Reader)

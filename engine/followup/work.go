@@ -110,7 +110,7 @@ func (f *FollowUps) batch(ctx context.Context, t *tenant.Tenant, s *State, ids [
 		case sub.st.ResentBy == s.ID: // before a crash
 			next.Sent++
 			continue
-		case !sub.in(s.List, now) || !s.Filter.takes(&sub.st):
+		case !sub.in(s.List, now) || !s.Filter.takes(sub):
 			continue
 		}
 		d, r, err := f.draft(t.ID, s, sub, text, now)
@@ -256,7 +256,7 @@ func claimOf(c *payment.State, methods []string) *message.Claim {
 // resending is a message that is being sent again.
 type resending struct {
 	tenant   tenant.ID
-	run      *State
+	run      *State    // without an id: it is sent again by itself
 	id, link ulid.ULID // the message, and the one whose link is sent
 	replaced bool      // by a new link
 }
@@ -268,7 +268,11 @@ func (f *FollowUps) with(ctx context.Context, r *resending, made ulid.ULID, now 
 		return nil, nil, err
 	}
 	s := &subjects[0]
-	if s.st.ResentBy == r.run.ID || !s.in(r.run.List, now) {
+	if r.run.ID.IsZero() {
+		if p := s.again(now); p != nil {
+			return nil, p, nil
+		}
+	} else if s.st.ResentBy == r.run.ID || !s.in(r.run.List, now) || !r.run.Filter.takes(s) {
 		return nil, &message.Problem{Field: "list", Code: codeLeft, Detail: "the message has left its list"}, nil
 	}
 	var changes []store.Change

@@ -222,7 +222,7 @@ type SurveyAnswer struct {
 // Resending is the data of Resent.
 type Resending struct {
 	Message ulid.ULID `json:"message"`
-	Run     ulid.ULID `json:"run"` // of engine/followup
+	Run     ulid.ULID `json:"run"` // of engine/followup; zero: it was sent again by itself
 	// Replaced: the link had ended, and the other message has a new one with the same content.
 	Replaced bool `json:"replaced,omitempty"`
 }

@@ -8,6 +8,9 @@ import (
 // CodeGuessable as the Code of a warning: one in Got gets in who knows nothing of the person; one in Limit or fewer is advised.
 const CodeGuessable = "guessable"
 
+// CodeOpenPayment as the Code of a problem: something is out that the payer could pay beside what would be made next.
+const CodeOpenPayment = "open_payment"
+
 // Text says the problem in the language ("ja", else English). A code that says no more than that there is one leaves the
 // words to the detail.
 func (p Problem) Text(lang string) string {
@@ -216,13 +219,20 @@ var detailJA = map[string]string{
 	"the key was used for another message":                                 "同じキーが別の内容で使用されています",
 	"a code is not sent with a page or a claim":                            "認証コードにページや請求を付けることはできません",
 	// engine/payment
-	"a number is out that may still be paid":     "まだ支払える番号が発行されています",
-	"the message has left its list":              "リストの対象ではなくなりました",
-	"the claim was settled or withdrawn":         "この請求は消込済み、または取り消されています",
-	"the claim was paid already":                 "この請求は支払済みです",
-	"money was received already":                 "この請求はすでに入金されています",
-	"the number is in use for another amount":    "同じ請求番号が別の金額で登録されています",
-	"the number is in use with another due date": "同じ請求番号が別の支払期限で登録されています",
+	"a number is out that may still be paid":                 "まだ支払える番号が発行されています",
+	"codes and test messages are not sent again":             "認証番号とテスト送信は再送できません",
+	"whoever has the link says that it is for somebody else": "番号違いの申告があったため送信できません",
+	"it was canceled, or its link was closed":                "取り消されたか、URLが無効にされています",
+	"another message has taken its place":                    "新しいURLで再送済みです。再送後のSMSから操作してください",
+	"nothing is to be paid any more":                         "入金・消込・取下げにより、お支払いの対象ではなくなりました",
+	"its newest SMS is on its way":                           "直近のSMSが送信中です",
+	"its content has ended with its term":                    "保存期間の終了により内容が消去されています",
+	"the message has left its list":                          "リストの対象ではなくなりました",
+	"the claim was settled or withdrawn":                     "この請求は消込済み、または取り消されています",
+	"the claim was paid already":                             "この請求は支払済みです",
+	"money was received already":                             "この請求はすでに入金されています",
+	"the number is in use for another amount":                "同じ請求番号が別の金額で登録されています",
+	"the number is in use with another due date":             "同じ請求番号が別の支払期限で登録されています",
 	// engine/sheet
 	"no number or barcode was issued for the claim yet":      "まだ番号またはバーコードが発番されていません。支払方法を指定してください",
 	"no such method with a number or barcode for this claim": "この請求で番号・バーコードを発番できる支払方法ではありません",

@@ -10,9 +10,6 @@ import (
 	"github.com/kakitome/kakitome/engine/store"
 )
 
-// CodeOpenPayment as the Code of a problem: something is out that the payer could pay beside what would be made next.
-const CodeOpenPayment = "open_payment"
-
 // Again is what a message that asks for a claim once more does to it.
 type Again struct {
 	Message ulid.ULID // joins the claim; zero: it has no page of its own
@@ -27,7 +24,7 @@ func (p *Payments) Again(s *State, a Again) (store.Change, *message.Problem, err
 	now, change := p.now(), store.Change{Ref: s.Ref, Expect: s.Version}
 	if !a.Due.IsZero() && !a.Due.Equal(s.Due) {
 		if live := s.Live(); live != nil && (!live.Final || live.Settling()) {
-			return change, &message.Problem{Field: "due", Code: CodeOpenPayment, Value: s.Number, Detail: "a number is out that may still be paid"}, nil
+			return change, &message.Problem{Field: "due", Code: message.CodeOpenPayment, Value: s.Number, Detail: "a number is out that may still be paid"}, nil
 		}
 		terms := s.Terms
 		terms.Due, terms.By, terms.Reason = a.Due, a.By, ""

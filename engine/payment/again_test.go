@@ -49,7 +49,7 @@ func TestOverdueClaimIsAskedForAgainWithAnotherDueDate(t *testing.T) {
 	require.Nil(t, again(card, Again{Due: due}), "what is canceled cannot be paid")
 	require.True(t, r.state(card).Attempt(live.ID).Void)
 	problem := again(number, Again{Due: due})
-	require.Equal(t, CodeOpenPayment, problem.Code, "the number may be paid beside another")
+	require.Equal(t, message.CodeOpenPayment, problem.Code, "the number may be paid beside another")
 	require.Equal(t, "due", problem.Field)
 	require.Equal(t, "conflict", again(paid, Again{Due: due}).Code)
 	require.Equal(t, "past", again(late, Again{Due: r.time().Add(-time.Hour)}).Code)

@@ -1,8 +1,8 @@
 // Package followups is the part of the sender's HTTP API about messages that are followed up (engine/followup). It is mounted
 // behind engine/api's door, which knows the tenant by then.
 //
-//	GET    /v1/follow-up-lists/{list}            ?cursor &limit &numbers &class &campaign &from &to → Page, newest first
-//	GET    /v1/follow-up-lists/{list}/calls.csv  ?class &campaign &from &to: the call list, with whole numbers
+//	GET    /v1/follow-up-lists/{list}            ?cursor &limit &numbers &class &campaign &from &to &max_resent &not_since → Page, newest first
+//	GET    /v1/follow-up-lists/{list}/calls.csv  ?class &campaign &from &to &max_resent &not_since: the call list, with whole numbers
 //	GET    /v1/follow-ups                        ?cursor &limit → Runs, newest first
 //	POST   /v1/follow-ups                        Order → 202 Run: the list is sent again
 //	GET    /v1/follow-ups/{id}                   → Run
@@ -116,27 +116,43 @@ func (r *request) bad(field string) {
 	r.caller.Refuse(r.RequestCtx, api.BadRequest, message.Problem{Field: field, Code: "pattern"})
 }
 
-// filter reads what a list is narrowed by; the field that cannot be read.
-func filter(class, campaign, from, to string) (f followup.Filter, fault string) {
+// narrowed are the parameters of a list that are its filter's.
+var narrowed = []string{"class", "campaign", "from", "to", "max_resent", "not_since"}
+
+// filterOf is the filter of a list's parameters; the field that cannot be read.
+func filterOf(q map[string]string) (followup.Filter, string) {
+	n, err := 0, error(nil)
+	if q["max_resent"] != "" {
+		if n, err = strconv.Atoi(q["max_resent"]); err != nil || n < 1 || n > followup.MaxResents {
+			return followup.Filter{}, "max_resent"
+		}
+	}
+	return (&Filter{q["class"], q["campaign"], q["from"], q["to"], n, q["not_since"]}).read()
+}
+
+// read reads what a list is narrowed by; the field that cannot be read.
+func (b *Filter) read() (f followup.Filter, fault string) {
 	var err error
-	if class != "" {
-		if f.Class, err = message.ParseClass(class); err != nil {
+	if b.Class != "" {
+		if f.Class, err = message.ParseClass(b.Class); err != nil {
 			return f, "class"
 		}
 	}
-	if campaign != "" {
-		if f.Campaign, err = ulid.ParseStrict(campaign); err != nil {
+	if b.Campaign != "" {
+		if f.Campaign, err = ulid.ParseStrict(b.Campaign); err != nil {
 			return f, "campaign"
 		}
 	}
-	if from != "" {
-		if f.From, err = time.Parse(time.RFC3339, from); err != nil {
-			return f, "from"
+	f.MaxResent = b.MaxResent
+	for _, x := range []struct {
+		name, text string
+		to         *time.Time
+	}{{"from", b.From, &f.From}, {"to", b.To, &f.To}, {"not_since", b.NotSince, &f.NotSince}} {
+		if x.text == "" {
+			continue
 		}
-	}
-	if to != "" {
-		if f.To, err = time.Parse(time.RFC3339, to); err != nil {
-			return f, "to"
+		if *x.to, err = time.Parse(time.RFC3339, x.text); err != nil {
+			return f, x.name
 		}
 	}
 	return f, ""
@@ -161,11 +177,11 @@ func (r *request) cursor(q map[string]string) (before ulid.ULID, limit int, ok b
 }
 
 func (r *request) page() {
-	q, ok := r.caller.Query(r.RequestCtx, "cursor", "limit", "numbers", "class", "campaign", "from", "to")
+	q, ok := r.caller.Query(r.RequestCtx, append([]string{"cursor", "limit", "numbers"}, narrowed...)...)
 	if !ok {
 		return
 	}
-	f, fault := filter(q["class"], q["campaign"], q["from"], q["to"])
+	f, fault := filterOf(q)
 	if fault != "" {
 		r.bad(fault)
 		return
@@ -202,11 +218,11 @@ func (r *request) page() {
 
 // calls streams the call list: memory does not grow with it.
 func (r *request) calls() {
-	q, ok := r.caller.Query(r.RequestCtx, "class", "campaign", "from", "to")
+	q, ok := r.caller.Query(r.RequestCtx, narrowed...)
 	if !ok {
 		return
 	}
-	f, fault := filter(q["class"], q["campaign"], q["from"], q["to"])
+	f, fault := filterOf(q)
 	if fault != "" {
 		r.bad(fault)
 		return
@@ -246,7 +262,7 @@ func (r *request) start() {
 	if _, ok := r.caller.Query(r.RequestCtx); !ok || !r.caller.ReadJSON(r.RequestCtx, maxJSON, &body) {
 		return
 	}
-	f, fault := filter(body.Filter.Class, body.Filter.Campaign, body.Filter.From, body.Filter.To)
+	f, fault := body.Filter.read()
 	if fault != "" {
 		r.caller.Refuse(r.RequestCtx, api.Invalid, message.Problem{Field: "filter." + fault, Code: "pattern"})
 		return

@@ -68,7 +68,7 @@ func TestFollowUpsByAPI(t *testing.T) {
 	require.Len(t, page.Items, 1)
 	require.Equal(t, "09000010000", page.Items[0].To)
 	require.Empty(t, page.Next)
-	for _, query := range []string{"?limit=0", "?cursor=x", "?numbers=x", "?from=x", "?to=x", "?class=x", "?campaign=x", "?x=1"} {
+	for _, query := range []string{"?limit=0", "?cursor=x", "?numbers=x", "?from=x", "?to=x", "?class=x", "?campaign=x", "?x=1", "?max_resent=0", "?max_resent=x", "?max_resent=101", "?not_since=x"} {
 		ask("mizu", 400, "GET", list, at+query, "", nil)
 	}
 	// Times that no message can have, and the end before the beginning, are times: they select all or nothing.
@@ -105,8 +105,12 @@ func TestFollowUpsByAPI(t *testing.T) {
 		return run.Status == "done"
 	}, time.Minute, 10*time.Millisecond)
 	require.EqualValues(t, 3, run.Sent)
+	page = Page{}
+	ask("mizu", 200, "GET", list, at+"?max_resent=1&not_since=2020-01-01T00:00:00Z", "", &page)
+	require.Empty(t, page.Items)
 	ask("mizu", 422, "POST", Path, Path, `{"list":"x"}`, nil)
 	ask("mizu", 422, "POST", Path, Path, `{"list":"unopened","due":"2020-01-01"}`, nil)
+	ask("mizu", 422, "POST", Path, Path, `{"list":"unopened","filter":{"max_resent":101}}`, nil)
 	var dated Run
 	ask("mizu", 202, "POST", Path, Path, `{"list":"unpaid","template":"std:reminder","due":"2099-12-31"}`, &dated)
 	require.Equal(t, "2099-12-31", dated.Due)

@@ -65,6 +65,9 @@ type Filter struct {
 	Campaign string `json:"campaign,omitempty"`
 	From     string `json:"from,omitempty"` // RFC 3339, inclusive
 	To       string `json:"to,omitempty"`   // exclusive
+	// MaxResent leaves out what was sent again this many times or more, NotSince (RFC 3339) what was since then.
+	MaxResent int    `json:"max_resent,omitempty"`
+	NotSince  string `json:"not_since,omitempty"`
 }
 
 // Run is an order on its way. Counts are of messages.
