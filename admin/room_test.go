@@ -260,7 +260,7 @@ func openRoom(t testing.TB) *room {
 	payments, err := payment.New(payment.Options{Store: st, Directory: directory.Now, Agents: e, Renders: e, Documents: documents, Config: pay, Log: quiet})
 	require.NoError(t, err)
 	in, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: st, Tenants: directory, Carriers: carriers,
-		Identity: e, Claims: plans{payments}, Documents: documents, Links: e, Log: quiet})
+		Identity: e, Claims: plans{payments}, Offers: payments, Documents: documents, Links: e, Log: quiet})
 	require.NoError(t, err)
 	uploads, err := campaign.New(campaign.Options{Store: st, Tenants: directory, Carriers: carriers, Intake: in, Log: quiet})
 	require.NoError(t, err)

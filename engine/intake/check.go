@@ -109,7 +109,7 @@ func (in *Intake) check(t *tenant.Tenant, p *plan) {
 		p.warn(message.Problem{Field: "text", Code: "unused", Detail: "is ignored: the message is not sent"})
 	}
 	if d.Claim != nil {
-		checkMethods(t, p)
+		in.checkMethods(t, p)
 	}
 }
 
@@ -341,14 +341,22 @@ func (in *Intake) checkLength(t *tenant.Tenant, p *plan, field string) {
 	}
 }
 
-func checkMethods(t *tenant.Tenant, p *plan) {
-	has := t.Methods()
+func (in *Intake) checkMethods(t *tenant.Tenant, p *plan) {
+	has, cl := t.Methods(), p.draft.Claim
 	if len(has) == 0 {
 		p.warn(message.Problem{Field: "claim.methods", Code: "unknown", Detail: "the tenant has no payment method"})
 	}
-	for i, m := range p.draft.Claim.Methods {
+	known := true
+	for i, m := range cl.Methods {
 		if !slices.Contains(has, m) {
+			known = false
 			p.bad(message.Problem{Field: fmt.Sprintf("claim.methods[%d]", i), Code: "unknown", Value: message.Mask(m), Detail: "the tenant has no such payment method"})
 		}
+	}
+	if in.Offers == nil || !known || len(has) == 0 {
+		return
+	}
+	if most, ok := in.Offers.Takes(t, cl.Methods, cl.Amount); !ok {
+		p.warn(message.Problem{Field: "claim.amount", Code: message.CodeUnpayable, Limit: most, Got: cl.Amount})
 	}
 }

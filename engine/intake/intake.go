@@ -34,6 +34,13 @@ type Claims interface {
 	Plan(ctx context.Context, t *tenant.Tenant, messageID ulid.ULID, c *message.Claim) (ulid.ULID, []store.Change, *message.Problem, error)
 }
 
+// Offers knows what can be paid with. engine/payment implements it.
+type Offers interface {
+	// Takes reports whether one of the tenant's methods (of codes; none: of all) takes an amount of yen, and the most that one
+	// of them takes. What is not known takes everything: a method whose module is not there, and a tenant without methods.
+	Takes(t *tenant.Tenant, codes []string, yen int64) (most int64, ok bool)
+}
+
 // Documents knows which files were uploaded. engine/document implements it.
 type Documents interface {
 	// Exists returns those of the ids that are no document within the scope.
@@ -115,7 +122,7 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// Options are the rooms that intake stands on. All but DoNotSend, Commits, Meter, Log and Registry are required.
+// Options are the rooms that intake stands on. All but Offers, DoNotSend, Commits, Meter, Log and Registry are required.
 type Options struct {
 	Config    Config
 	Store     Store
@@ -123,6 +130,7 @@ type Options struct {
 	Carriers  *carrier.Table
 	Identity  Identity
 	Claims    Claims
+	Offers    Offers // nil: no amount is warned of
 	Documents Documents
 	Links     Links
 	DoNotSend DoNotSend // nil: no number is refused

@@ -11,6 +11,9 @@ const CodeGuessable = "guessable"
 // CodeOpenPayment as the Code of a problem: something is out that the payer could pay beside what would be made next.
 const CodeOpenPayment = "open_payment"
 
+// CodeUnpayable as the Code of a warning: no payment method that is offered takes Got yen; Limit is the most that one takes.
+const CodeUnpayable = "unpayable"
+
 // Text says the problem in the language ("ja", else English). A code that says no more than that there is one leaves the
 // words to the detail.
 func (p Problem) Text(lang string) string {
@@ -37,6 +40,8 @@ func (p Problem) Text(lang string) string {
 			b.WriteString("内容が一致しません")
 		case "past":
 			b.WriteString("過去の日時は指定できません")
+		case CodeUnpayable:
+			fmt.Fprintf(&b, "この金額（%d円）を支払える決済方法が選ばれていません（1件の上限 %d円）。ページからはお支払いいただけません", p.Got, p.Limit)
 		case CodeGuessable:
 			fmt.Fprintf(&b, "推測されやすい組み合わせです（URLだけを知る第三者の約%d人に1人が認証を通過できます。%d人に1人以下を推奨します）", p.Got, p.Limit)
 		default:
@@ -65,6 +70,8 @@ func (p Problem) Text(lang string) string {
 			b.WriteString("does not agree")
 		case "past":
 			b.WriteString("is in the past")
+		case CodeUnpayable:
+			fmt.Fprintf(&b, "no payment method that is offered takes %d yen (the most is %d): it cannot be paid on the page", p.Got, p.Limit)
 		case CodeGuessable:
 			fmt.Fprintf(&b, "is easily guessed: about 1 in %d who have the link alone gets in, 1 in %d or fewer is advised", p.Got, p.Limit)
 		default:

@@ -156,11 +156,32 @@ func (p *Payments) Methods(t *tenant.Tenant, s *State) []*proto.PaymentMethod {
 		}
 		agent, _ := t.AgentFor(code)
 		m, ok := p.method(agent.Module, code)
-		if ok && s.Amount >= m.MinYen && (m.MaxYen == 0 || s.Amount <= m.MaxYen) {
+		if ok && takes(m, s.Amount) {
 			all = append(all, m)
 		}
 	}
 	return all
+}
+
+func takes(m *proto.PaymentMethod, yen int64) bool {
+	return yen >= m.MinYen && (m.MaxYen == 0 || yen <= m.MaxYen)
+}
+
+// Takes implements intake.Offers.
+func (p *Payments) Takes(t *tenant.Tenant, codes []string, yen int64) (most int64, ok bool) {
+	asked := false
+	for _, code := range t.Methods() {
+		if len(codes) > 0 && !slices.Contains(codes, code) {
+			continue
+		}
+		agent, _ := t.AgentFor(code)
+		m, known := p.method(agent.Module, code)
+		if !known || takes(m, yen) {
+			return 0, true
+		}
+		asked, most = true, max(most, m.MaxYen)
+	}
+	return most, !asked
 }
 
 // method is what a module says of a method.
