@@ -18,7 +18,7 @@ func (w words) in(lang string) string {
 
 var listWords = map[List]words{
 	Undelivered: {"不達", "not delivered"}, Unopened: {"未開封", "not opened"}, Unidentified: {"本人未確認", "not identified"},
-	Unpaid: {"未払い", "unpaid"}, BrokenPromise: {"支払約束の期日経過", "promise broken"},
+	Unpaid: {"未払い", "unpaid"}, Promised: {"支払約束の期日前", "promise still holds"}, BrokenPromise: {"支払約束の期日経過", "promise broken"},
 }
 
 // Label names a list for people.
@@ -38,10 +38,10 @@ func (it *Item) Reason(l List, now time.Time, lang string) string {
 			out += " (" + it.State.Reason + ")"
 		}
 		return out
-	case BrokenPromise:
+	case Promised, BrokenPromise:
 		word := words{"お支払い予定日 ", "promised for "}
 		if it.State.Promise.Word == message.PromisePaid {
-			word = words{"お支払い済みとの申告・入金未確認 ", "said to be paid, no money seen by "}
+			word = words{"お支払い済みとの申告・入金未確認 ", "said to be paid, no money seen, until "}
 		}
 		return word.in(lang) + it.State.Promise.By
 	}

@@ -1,5 +1,5 @@
 // Package followup finds messages that came to nothing yet and sends them again, to one list at a time: not delivered, not
-// opened, opened but not identified, identified but unpaid, promise broken.
+// opened, opened but not identified, identified but unpaid, promised, promise broken.
 //
 // # Lists
 //

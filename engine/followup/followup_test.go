@@ -235,7 +235,7 @@ func TestMessagesStandInTheListOfTheirState(t *testing.T) {
 	}
 	r.settle("W-11")
 	r.told()
-	want := map[List][]string{Undelivered: {"C-2", "C-12"}, Unopened: {"C-3", "C-8"}, Unidentified: {"C-4", "C-14"}, Unpaid: {"C-5"}, BrokenPromise: {"C-7"}}
+	want := map[List][]string{Undelivered: {"C-2", "C-12"}, Unopened: {"C-3", "C-8"}, Unidentified: {"C-4", "C-14"}, Unpaid: {"C-5"}, Promised: {"C-6"}, BrokenPromise: {"C-7"}}
 	for _, l := range Lists {
 		require.Equal(t, want[l], r.listed(l), l)
 	}

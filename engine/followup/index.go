@@ -144,7 +144,7 @@ func (ix *index) event(b *pebble.Batch, e *store.Event) error {
 		drop(Unpaid)
 		put(BrokenPromise)
 	case message.Canceled:
-		drop(slices.Concat(Lists, []List{failed})...)
+		drop(kept()...)
 	case message.Revoked:
 		drop(Unopened, Unidentified, Unpaid, BrokenPromise)
 	case message.Resent:
@@ -177,10 +177,16 @@ func (ix *index) walk(ctx context.Context, t tenant.ID, l List, before ulid.ULID
 	return ids[:min(limit, len(ids))], nil
 }
 
+// kept are the lists that the index has.
+func kept() []List { return []List{Undelivered, failed, Unopened, Unidentified, Unpaid, BrokenPromise} }
+
 // partsOf is what a list is kept as.
 func partsOf(l List) []List {
-	if l == Undelivered {
+	switch l {
+	case Undelivered:
 		return []List{Undelivered, failed}
+	case Promised:
+		return []List{BrokenPromise}
 	}
 	return []List{l}
 }
@@ -235,7 +241,7 @@ func (ix *index) forget(t tenant.ID, l List, ids []ulid.ULID) error {
 func (ix *index) sweep(tenants []tenant.ID, now time.Time) error {
 	end := firstID(now.Add(-horizon))
 	for _, t := range tenants {
-		for _, l := range slices.Concat(Lists, []List{failed}) {
+		for _, l := range kept() {
 			if err := ix.db.DeleteRange(key(t, l, ulid.ULID{}), key(t, l, end), pebble.NoSync); err != nil {
 				return fmt.Errorf("sweep the lists: %w", err)
 			}

@@ -19,16 +19,17 @@ const (
 	Unopened      List = "unopened"       // delivered, the link was not opened
 	Unidentified  List = "unidentified"   // opened, but nobody identified
 	Unpaid        List = "unpaid"         // identified (or nothing was asked), but unpaid, and no promise was given
+	Promised      List = "promised"       // the promised day is not over yet
 	BrokenPromise List = "broken_promise" // the promised day is over, and it is unpaid
 )
 
 // Lists are in the order of a message's life.
-var Lists = []List{Undelivered, Unopened, Unidentified, Unpaid, BrokenPromise}
+var Lists = []List{Undelivered, Unopened, Unidentified, Unpaid, Promised, BrokenPromise}
 
 // failed is the part of Undelivered of which a segment surely was not delivered; the other part is what is on its way.
 const failed List = "failed"
 
-// keys are the bytes of lists in the index.
+// keys are the bytes of lists in the index. Promised has none: what may belong to it is what may belong to BrokenPromise.
 var keys = map[List]byte{Undelivered: 1, Unopened: 2, Unidentified: 3, Unpaid: 4, BrokenPromise: 5, failed: 6}
 
 // ParseList accepts exactly the words.
@@ -131,7 +132,7 @@ func (s *subject) over(l List) bool {
 	case l == Undelivered && s.st.Resends > 0, l != Undelivered && (h.Token == "" || !s.st.RevokedAt.IsZero()):
 		return true
 	case h.Claim.IsZero():
-		return l == Unpaid || l == BrokenPromise
+		return l == Unpaid || l == Promised || l == BrokenPromise
 	case s.claim == nil:
 		return true
 	}
@@ -168,6 +169,8 @@ func (s *subject) in(l List, now time.Time) bool {
 		return opened && !identified
 	case Unpaid:
 		return identified && s.st.Promise == nil
+	case Promised:
+		return s.st.Promise != nil && !s.st.Promise.Broken(now)
 	case BrokenPromise:
 		return s.st.Promise != nil && s.st.Promise.Broken(now)
 	}

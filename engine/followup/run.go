@@ -195,7 +195,7 @@ func (f *FollowUps) Start(ctx context.Context, t *tenant.Tenant, o Order) (State
 	now := f.now().UTC()
 	ps := o.check(t, now)
 	if _, err := ParseList(string(o.List)); err != nil {
-		ps = append(ps, message.Problem{Field: "list", Code: "unknown", Value: message.Mask(string(o.List)), Detail: "one of undelivered, unopened, unidentified, unpaid, broken_promise"})
+		ps = append(ps, message.Problem{Field: "list", Code: "unknown", Value: message.Mask(string(o.List)), Detail: "one of undelivered, unopened, unidentified, unpaid, promised, broken_promise"})
 	}
 	if n := o.Filter.MaxResent; n < 0 || n > MaxResents {
 		ps = append(ps, message.Problem{Field: "filter.max_resent", Code: "range", Limit: MaxResents, Got: int64(n), Detail: "1 to 100"})

@@ -8,7 +8,7 @@
 //	GET    /v1/follow-ups/{id}                   → Run
 //	DELETE /v1/follow-ups/{id}                   → Run: it makes no more messages
 //
-// Lists are undelivered, unopened, unidentified, unpaid, broken_promise. Numbers are masked unless numbers=true asks for them, and
+// Lists are undelivered, unopened, unidentified, unpaid, promised, broken_promise. Numbers are masked unless numbers=true asks for them, and
 // that is in the audit log first, as every run and call list is.
 package followups
 
