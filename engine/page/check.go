@@ -29,7 +29,7 @@ const (
 )
 
 // Actions are the steps that a form may post to, below the link.
-var Actions = []string{"open", "identify", "code", "resend", "again", "answer", "checkout", "pay", "cancel", "state", "redirect", "promise", "mail", "identified", "stranger"}
+var Actions = []string{"open", "identify", "code", "resend", "again", "answer", "checkout", "pay", "cancel", "state", "redirect", "promise", "mail", "identified", "stranger", "pick"}
 
 // elements is everything that a page may be made of.
 var elements = set(`html head meta title style body header footer main nav section article aside div p span a br hr wbr

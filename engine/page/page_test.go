@@ -95,6 +95,7 @@ func sample(view proto.View) *proto.Page {
 	m.Documents = []*proto.DocumentLink{{Name: "notice.pdf", Title: "お知らせ"}}
 	m.ReceiptDocument = "receipt.pdf"
 	m.Fields = []*proto.FormField{{Name: "birth_date", Label: "生年月日", Hint: "例）19980101", InputMode: "numeric"}}
+	SetMenu(m, []MenuEntry{{Name: "01M80PYPYK9JPV5YF8YH5F691F", Title: "水道料金のお知らせ", Sent: time.Unix(0, 0)}})
 	m.CanChangeMethod, m.RedirectHost, m.PhoneMasked, m.Digits, m.ValidMinutes = true, "pay.example.jp", "080-****-9008", 6, 5
 	return m
 }
@@ -188,7 +189,7 @@ func TestPlaceholdersInAnyTextAreShownAndNeverFilled(t *testing.T) {
 		m.Claim.Number, m.Claim.Lines[0].Name, m.Claim.PaidAtStore, m.Claim.ReceiptNumber = text, text, text, text
 		m.Documents[0].Title, m.Methods[0].Label, m.Fields[0].Label, m.Fields[0].Hint = text, text, text, text
 		m.Voucher.PaymentNumber, m.RedirectHost, m.Message, m.PhoneMasked = text, text, text, text
-		m.Brand.Note, m.Title, m.Lead = text, text, text
+		m.Brand.Note, m.Title, m.Lead, m.Entries[0].Title = text, text, text, text
 		before := pb.CloneOf(m)
 		for name, renders := range map[string]Renders{"renderer": r, "plain": &renderer{}} {
 			h := open(renders, nil, nil).Page(t.Context(), "water", m)

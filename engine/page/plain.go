@@ -42,6 +42,7 @@ var headings = map[proto.View][2]string{
 	proto.View_STOPPED:        {"送信を停止しました", "The messages are stopped"},
 	proto.View_ABOUT:          {"SMSの見分け方", "How to tell our messages"},
 	proto.View_ANSWERED:       {"ご回答ありがとうございました", "Thank you for your answer"},
+	proto.View_MENU:           {"お知らせの一覧", "Your notices"},
 
 	proto.View_REGISTERED_VIEW: {"口座振替のお申し込み完了", "Registered for direct debit"},
 }

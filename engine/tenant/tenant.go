@@ -26,6 +26,7 @@ type Tenant struct {
 	Senders   []SenderProfile `json:"senders" toml:"sender"`
 	Templates []Template      `json:"templates,omitempty" toml:"template,omitempty"`
 	Agents    []Agent         `json:"agents,omitempty" toml:"agent,omitempty"`
+	Entry     Entry           `json:"entry,omitzero" toml:"entry"`
 	PrePage   PrePage         `json:"prepage,omitzero" toml:"prepage"`
 	PaidSMS   PaidSMS         `json:"paid_sms,omitzero" toml:"paid_sms"`
 	Policy    Policy          `json:"policy" toml:"policy"`

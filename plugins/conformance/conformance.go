@@ -335,6 +335,7 @@ func page(view proto.View, lang string) *proto.Page {
 		RedirectHost: "pay.example.com",
 		Message:      "もう一度お試しください。",
 		MayDisown:    true, About: "/s/tenant",
+		Entries: []*proto.Entry{{Name: "01M80PYPYK9JPV5YF8YH5F691F", Title: "ご請求のお知らせ", Sent: timestamppb.New(clock)}},
 	}
 }
 
@@ -355,6 +356,9 @@ func (m *module) pagesAreComplete(t *testing.T) {
 			switch view {
 			case proto.View_LANDING, proto.View_IDENTIFY, proto.View_CODE, proto.View_LOCKED, proto.View_EXPIRED_VIEW, proto.View_INFO:
 				require.Contains(t, html, "__link__/stranger", "%v: no way for whom it is not for", view)
+			case proto.View_MENU:
+				require.Contains(t, html, "__link__/pick", "%v: nothing can be opened", view)
+				require.Contains(t, string(once.Html), `value="01M80PYPYK9JPV5YF8YH5F691F"`, "%v: nothing can be opened", view)
 			}
 			require.LessOrEqual(t, len(once.Html), 512<<10, "%v", view)
 			twice, err := proto.NewRenderClient(m.conn).RenderPage(t.Context(), in)

@@ -322,6 +322,7 @@ const (
 	View_STOPPED          View = 18 // whoever has the link said that it is for somebody else: nothing more is shown or sent
 	View_ABOUT            View = 19 // how this sender's messages are told from others': title, lead, rows, closing; nobody's in particular, no form
 	View_REGISTERED_VIEW  View = 20 // the account for direct debit is registered; nothing was paid
+	View_MENU             View = 21 // the open messages of who came by the sender's shared entry page: entries, each with a button; none: it says so
 )
 
 // Enum value maps for View.
@@ -348,6 +349,7 @@ var (
 		18: "STOPPED",
 		19: "ABOUT",
 		20: "REGISTERED_VIEW",
+		21: "MENU",
 	}
 	View_value = map[string]int32{
 		"VIEW_UNSPECIFIED": 0,
@@ -371,6 +373,7 @@ var (
 		"STOPPED":          18,
 		"ABOUT":            19,
 		"REGISTERED_VIEW":  20,
+		"MENU":             21,
 	}
 )
 
@@ -4762,8 +4765,8 @@ func (x *RateTotal) GetTaxYen() int64 {
 // Page is the whole model of one view. It holds nothing of one request: the renderer writes the placeholders
 // __LINK__ (the link's own path, "/a/xxxxxxxxxx"), __FORM__ (the form token) and, as text, __UNTIL__ (when the link ends) literally
 // and the host fills them.
-// Forms are POST to __LINK__/open, /identify, /code, /resend, /again, /answer, /checkout, /pay, /cancel, /state, /redirect, /promise, /mail or
-// /stranger, with a hidden input "form" of value __FORM__. Links of the page's own go to __LINK__, __LINK__?lang=ja, __LINK__?lang=en,
+// Forms are POST to __LINK__/open, /identify, /code, /resend, /again, /answer, /checkout, /pay, /cancel, /state, /redirect, /promise, /mail,
+// /pick or /stranger, with a hidden input "form" of value __FORM__. Links of the page's own go to __LINK__, __LINK__?lang=ja, __LINK__?lang=en,
 // __LINK__/stranger and __LINK__/documents/{name}, and to about. No script, no resource but brand.logo; styles in one <style> element.
 type Page struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
@@ -4802,6 +4805,7 @@ type Page struct {
 	About           string                 `protobuf:"bytes,42,opt,name=about,proto3" json:"about,omitempty"`                                               // path of the sender's ABOUT page, for a link ("/s/mizu"); empty: there is none
 	Mail            *MailOffer             `protobuf:"bytes,43,opt,name=mail,proto3" json:"mail,omitempty"`                                                 // VOUCHER: its numbers can be sent by e-mail; none: not offered
 	Past            []*DocumentLink        `protobuf:"bytes,44,rep,name=past,proto3" json:"past,omitempty"`                                                 // INFO and after it: earlier notices to the same customer, the latest first
+	Entries         []*Entry               `protobuf:"bytes,46,rep,name=entries,proto3" json:"entries,omitempty"`                                           // MENU: the latest first
 	UntilMark       bool                   `protobuf:"varint,47,opt,name=until_mark,json=untilMark,proto3" json:"until_mark,omitempty"`                     // LANDING: __UNTIL__ belongs where link_expires would be written, so that one page serves all links
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -5082,11 +5086,79 @@ func (x *Page) GetPast() []*DocumentLink {
 	return nil
 }
 
+func (x *Page) GetEntries() []*Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
 func (x *Page) GetUntilMark() bool {
 	if x != nil {
 		return x.UntilMark
 	}
 	return false
+}
+
+// Entry is one message, opened by POST __LINK__/pick with a control "message" of value name.
+type Entry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Title         string                 `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	Sent          *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=sent,proto3" json:"sent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Entry) Reset() {
+	*x = Entry{}
+	mi := &file_kakitome_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Entry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Entry) ProtoMessage() {}
+
+func (x *Entry) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Entry.ProtoReflect.Descriptor instead.
+func (*Entry) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *Entry) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Entry) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *Entry) GetSent() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Sent
+	}
+	return nil
 }
 
 // MailOffer is a form to __LINK__/mail with a control "address", which may stay empty where known is given.
@@ -5104,7 +5176,7 @@ type MailOffer struct {
 
 func (x *MailOffer) Reset() {
 	*x = MailOffer{}
-	mi := &file_kakitome_proto_msgTypes[57]
+	mi := &file_kakitome_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5116,7 +5188,7 @@ func (x *MailOffer) String() string {
 func (*MailOffer) ProtoMessage() {}
 
 func (x *MailOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[57]
+	mi := &file_kakitome_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5129,7 +5201,7 @@ func (x *MailOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MailOffer.ProtoReflect.Descriptor instead.
 func (*MailOffer) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{57}
+	return file_kakitome_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *MailOffer) GetKnown() string {
@@ -5186,7 +5258,7 @@ type Promise struct {
 
 func (x *Promise) Reset() {
 	*x = Promise{}
-	mi := &file_kakitome_proto_msgTypes[58]
+	mi := &file_kakitome_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5198,7 +5270,7 @@ func (x *Promise) String() string {
 func (*Promise) ProtoMessage() {}
 
 func (x *Promise) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[58]
+	mi := &file_kakitome_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5211,7 +5283,7 @@ func (x *Promise) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Promise.ProtoReflect.Descriptor instead.
 func (*Promise) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{58}
+	return file_kakitome_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *Promise) GetWord() string {
@@ -5245,7 +5317,7 @@ type RenderPageRequest struct {
 
 func (x *RenderPageRequest) Reset() {
 	*x = RenderPageRequest{}
-	mi := &file_kakitome_proto_msgTypes[59]
+	mi := &file_kakitome_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5257,7 +5329,7 @@ func (x *RenderPageRequest) String() string {
 func (*RenderPageRequest) ProtoMessage() {}
 
 func (x *RenderPageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[59]
+	mi := &file_kakitome_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5270,7 +5342,7 @@ func (x *RenderPageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderPageRequest.ProtoReflect.Descriptor instead.
 func (*RenderPageRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{59}
+	return file_kakitome_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *RenderPageRequest) GetCall() *Call {
@@ -5297,7 +5369,7 @@ type RenderPageResponse struct {
 
 func (x *RenderPageResponse) Reset() {
 	*x = RenderPageResponse{}
-	mi := &file_kakitome_proto_msgTypes[60]
+	mi := &file_kakitome_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5309,7 +5381,7 @@ func (x *RenderPageResponse) String() string {
 func (*RenderPageResponse) ProtoMessage() {}
 
 func (x *RenderPageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[60]
+	mi := &file_kakitome_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5322,7 +5394,7 @@ func (x *RenderPageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderPageResponse.ProtoReflect.Descriptor instead.
 func (*RenderPageResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{60}
+	return file_kakitome_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *RenderPageResponse) GetHtml() []byte {
@@ -5351,7 +5423,7 @@ type Issuer struct {
 
 func (x *Issuer) Reset() {
 	*x = Issuer{}
-	mi := &file_kakitome_proto_msgTypes[61]
+	mi := &file_kakitome_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5363,7 +5435,7 @@ func (x *Issuer) String() string {
 func (*Issuer) ProtoMessage() {}
 
 func (x *Issuer) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[61]
+	mi := &file_kakitome_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5376,7 +5448,7 @@ func (x *Issuer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Issuer.ProtoReflect.Descriptor instead.
 func (*Issuer) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{61}
+	return file_kakitome_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Issuer) GetName() string {
@@ -5426,7 +5498,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_kakitome_proto_msgTypes[62]
+	mi := &file_kakitome_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5438,7 +5510,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[62]
+	mi := &file_kakitome_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5451,7 +5523,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{62}
+	return file_kakitome_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *Receipt) GetNumber() string {
@@ -5545,7 +5617,7 @@ type ReceiptRefund struct {
 
 func (x *ReceiptRefund) Reset() {
 	*x = ReceiptRefund{}
-	mi := &file_kakitome_proto_msgTypes[63]
+	mi := &file_kakitome_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5557,7 +5629,7 @@ func (x *ReceiptRefund) String() string {
 func (*ReceiptRefund) ProtoMessage() {}
 
 func (x *ReceiptRefund) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[63]
+	mi := &file_kakitome_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5570,7 +5642,7 @@ func (x *ReceiptRefund) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptRefund.ProtoReflect.Descriptor instead.
 func (*ReceiptRefund) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{63}
+	return file_kakitome_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ReceiptRefund) GetYen() int64 {
@@ -5622,7 +5694,7 @@ type CertificateStep struct {
 
 func (x *CertificateStep) Reset() {
 	*x = CertificateStep{}
-	mi := &file_kakitome_proto_msgTypes[64]
+	mi := &file_kakitome_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5634,7 +5706,7 @@ func (x *CertificateStep) String() string {
 func (*CertificateStep) ProtoMessage() {}
 
 func (x *CertificateStep) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[64]
+	mi := &file_kakitome_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5647,7 +5719,7 @@ func (x *CertificateStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateStep.ProtoReflect.Descriptor instead.
 func (*CertificateStep) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{64}
+	return file_kakitome_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *CertificateStep) GetNumber() uint32 {
@@ -5696,7 +5768,7 @@ type CertificatePart struct {
 
 func (x *CertificatePart) Reset() {
 	*x = CertificatePart{}
-	mi := &file_kakitome_proto_msgTypes[65]
+	mi := &file_kakitome_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5708,7 +5780,7 @@ func (x *CertificatePart) String() string {
 func (*CertificatePart) ProtoMessage() {}
 
 func (x *CertificatePart) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[65]
+	mi := &file_kakitome_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5721,7 +5793,7 @@ func (x *CertificatePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificatePart.ProtoReflect.Descriptor instead.
 func (*CertificatePart) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{65}
+	return file_kakitome_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *CertificatePart) GetTitle() string {
@@ -5751,7 +5823,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_kakitome_proto_msgTypes[66]
+	mi := &file_kakitome_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5763,7 +5835,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[66]
+	mi := &file_kakitome_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5776,7 +5848,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{66}
+	return file_kakitome_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *Certificate) GetProvisional() bool {
@@ -5826,7 +5898,7 @@ type Invoice struct {
 
 func (x *Invoice) Reset() {
 	*x = Invoice{}
-	mi := &file_kakitome_proto_msgTypes[67]
+	mi := &file_kakitome_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5838,7 +5910,7 @@ func (x *Invoice) String() string {
 func (*Invoice) ProtoMessage() {}
 
 func (x *Invoice) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[67]
+	mi := &file_kakitome_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5851,7 +5923,7 @@ func (x *Invoice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invoice.ProtoReflect.Descriptor instead.
 func (*Invoice) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{67}
+	return file_kakitome_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *Invoice) GetNumber() string {
@@ -5938,7 +6010,7 @@ type InvoiceLine struct {
 
 func (x *InvoiceLine) Reset() {
 	*x = InvoiceLine{}
-	mi := &file_kakitome_proto_msgTypes[68]
+	mi := &file_kakitome_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5950,7 +6022,7 @@ func (x *InvoiceLine) String() string {
 func (*InvoiceLine) ProtoMessage() {}
 
 func (x *InvoiceLine) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[68]
+	mi := &file_kakitome_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5963,7 +6035,7 @@ func (x *InvoiceLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvoiceLine.ProtoReflect.Descriptor instead.
 func (*InvoiceLine) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{68}
+	return file_kakitome_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *InvoiceLine) GetDate() *timestamppb.Timestamp {
@@ -6019,7 +6091,7 @@ type InvoiceTax struct {
 
 func (x *InvoiceTax) Reset() {
 	*x = InvoiceTax{}
-	mi := &file_kakitome_proto_msgTypes[69]
+	mi := &file_kakitome_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6031,7 +6103,7 @@ func (x *InvoiceTax) String() string {
 func (*InvoiceTax) ProtoMessage() {}
 
 func (x *InvoiceTax) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[69]
+	mi := &file_kakitome_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6044,7 +6116,7 @@ func (x *InvoiceTax) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvoiceTax.ProtoReflect.Descriptor instead.
 func (*InvoiceTax) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{69}
+	return file_kakitome_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *InvoiceTax) GetRate() uint32 {
@@ -6090,7 +6162,7 @@ type MeterReading struct {
 
 func (x *MeterReading) Reset() {
 	*x = MeterReading{}
-	mi := &file_kakitome_proto_msgTypes[70]
+	mi := &file_kakitome_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6102,7 +6174,7 @@ func (x *MeterReading) String() string {
 func (*MeterReading) ProtoMessage() {}
 
 func (x *MeterReading) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[70]
+	mi := &file_kakitome_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6115,7 +6187,7 @@ func (x *MeterReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterReading.ProtoReflect.Descriptor instead.
 func (*MeterReading) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{70}
+	return file_kakitome_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *MeterReading) GetCustomerNumber() string {
@@ -6223,7 +6295,7 @@ type MeterValue struct {
 
 func (x *MeterValue) Reset() {
 	*x = MeterValue{}
-	mi := &file_kakitome_proto_msgTypes[71]
+	mi := &file_kakitome_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6235,7 +6307,7 @@ func (x *MeterValue) String() string {
 func (*MeterValue) ProtoMessage() {}
 
 func (x *MeterValue) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[71]
+	mi := &file_kakitome_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6248,7 +6320,7 @@ func (x *MeterValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterValue.ProtoReflect.Descriptor instead.
 func (*MeterValue) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{71}
+	return file_kakitome_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *MeterValue) GetName() string {
@@ -6303,7 +6375,7 @@ type MeterMonth struct {
 
 func (x *MeterMonth) Reset() {
 	*x = MeterMonth{}
-	mi := &file_kakitome_proto_msgTypes[72]
+	mi := &file_kakitome_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6315,7 +6387,7 @@ func (x *MeterMonth) String() string {
 func (*MeterMonth) ProtoMessage() {}
 
 func (x *MeterMonth) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[72]
+	mi := &file_kakitome_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6328,7 +6400,7 @@ func (x *MeterMonth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterMonth.ProtoReflect.Descriptor instead.
 func (*MeterMonth) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{72}
+	return file_kakitome_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *MeterMonth) GetLabel() string {
@@ -6369,7 +6441,7 @@ type Document struct {
 
 func (x *Document) Reset() {
 	*x = Document{}
-	mi := &file_kakitome_proto_msgTypes[73]
+	mi := &file_kakitome_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6381,7 +6453,7 @@ func (x *Document) String() string {
 func (*Document) ProtoMessage() {}
 
 func (x *Document) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[73]
+	mi := &file_kakitome_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6394,7 +6466,7 @@ func (x *Document) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Document.ProtoReflect.Descriptor instead.
 func (*Document) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{73}
+	return file_kakitome_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *Document) GetKind() DocumentKind {
@@ -6520,7 +6592,7 @@ type RenderDocumentRequest struct {
 
 func (x *RenderDocumentRequest) Reset() {
 	*x = RenderDocumentRequest{}
-	mi := &file_kakitome_proto_msgTypes[74]
+	mi := &file_kakitome_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6532,7 +6604,7 @@ func (x *RenderDocumentRequest) String() string {
 func (*RenderDocumentRequest) ProtoMessage() {}
 
 func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[74]
+	mi := &file_kakitome_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6545,7 +6617,7 @@ func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentRequest.ProtoReflect.Descriptor instead.
 func (*RenderDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{74}
+	return file_kakitome_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *RenderDocumentRequest) GetCall() *Call {
@@ -6580,7 +6652,7 @@ type RenderDocumentResponse struct {
 
 func (x *RenderDocumentResponse) Reset() {
 	*x = RenderDocumentResponse{}
-	mi := &file_kakitome_proto_msgTypes[75]
+	mi := &file_kakitome_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6592,7 +6664,7 @@ func (x *RenderDocumentResponse) String() string {
 func (*RenderDocumentResponse) ProtoMessage() {}
 
 func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[75]
+	mi := &file_kakitome_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6605,7 +6677,7 @@ func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentResponse.ProtoReflect.Descriptor instead.
 func (*RenderDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{75}
+	return file_kakitome_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *RenderDocumentResponse) GetPdf() []byte {
@@ -6641,7 +6713,7 @@ type NumberQuery struct {
 
 func (x *NumberQuery) Reset() {
 	*x = NumberQuery{}
-	mi := &file_kakitome_proto_msgTypes[76]
+	mi := &file_kakitome_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6653,7 +6725,7 @@ func (x *NumberQuery) String() string {
 func (*NumberQuery) ProtoMessage() {}
 
 func (x *NumberQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[76]
+	mi := &file_kakitome_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6666,7 +6738,7 @@ func (x *NumberQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberQuery.ProtoReflect.Descriptor instead.
 func (*NumberQuery) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{76}
+	return file_kakitome_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *NumberQuery) GetNumber() string {
@@ -6697,7 +6769,7 @@ type NumberResult struct {
 
 func (x *NumberResult) Reset() {
 	*x = NumberResult{}
-	mi := &file_kakitome_proto_msgTypes[77]
+	mi := &file_kakitome_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6709,7 +6781,7 @@ func (x *NumberResult) String() string {
 func (*NumberResult) ProtoMessage() {}
 
 func (x *NumberResult) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[77]
+	mi := &file_kakitome_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6722,7 +6794,7 @@ func (x *NumberResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberResult.ProtoReflect.Descriptor instead.
 func (*NumberResult) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{77}
+	return file_kakitome_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *NumberResult) GetCarrier() string {
@@ -6771,7 +6843,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_kakitome_proto_msgTypes[78]
+	mi := &file_kakitome_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6783,7 +6855,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[78]
+	mi := &file_kakitome_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6796,7 +6868,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{78}
+	return file_kakitome_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *LookupRequest) GetCall() *Call {
@@ -6823,7 +6895,7 @@ type LookupResponse struct {
 
 func (x *LookupResponse) Reset() {
 	*x = LookupResponse{}
-	mi := &file_kakitome_proto_msgTypes[79]
+	mi := &file_kakitome_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6835,7 +6907,7 @@ func (x *LookupResponse) String() string {
 func (*LookupResponse) ProtoMessage() {}
 
 func (x *LookupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[79]
+	mi := &file_kakitome_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6848,7 +6920,7 @@ func (x *LookupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupResponse.ProtoReflect.Descriptor instead.
 func (*LookupResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{79}
+	return file_kakitome_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *LookupResponse) GetResults() []*NumberResult {
@@ -7223,8 +7295,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\tRateTotal\x12\x12\n" +
 	"\x04rate\x18\x01 \x01(\rR\x04rate\x12\x10\n" +
 	"\x03yen\x18\x02 \x01(\x03R\x03yen\x12\x17\n" +
-	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\xfc\n" +
-	"\n" +
+	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\xb1\v\n" +
 	"\x04Page\x12,\n" +
 	"\x04view\x18\x01 \x01(\x0e2\x18.kakitome.plugin.v0.ViewR\x04view\x12\x12\n" +
 	"\x04lang\x18\x02 \x01(\tR\x04lang\x12/\n" +
@@ -7266,9 +7337,14 @@ const file_kakitome_proto_rawDesc = "" +
 	"may_disown\x18) \x01(\bR\tmayDisown\x12\x14\n" +
 	"\x05about\x18* \x01(\tR\x05about\x121\n" +
 	"\x04mail\x18+ \x01(\v2\x1d.kakitome.plugin.v0.MailOfferR\x04mail\x124\n" +
-	"\x04past\x18, \x03(\v2 .kakitome.plugin.v0.DocumentLinkR\x04past\x12\x1d\n" +
+	"\x04past\x18, \x03(\v2 .kakitome.plugin.v0.DocumentLinkR\x04past\x123\n" +
+	"\aentries\x18. \x03(\v2\x19.kakitome.plugin.v0.EntryR\aentries\x12\x1d\n" +
 	"\n" +
-	"until_mark\x18/ \x01(\bR\tuntilMark\"\x97\x01\n" +
+	"until_mark\x18/ \x01(\bR\tuntilMark\"a\n" +
+	"\x05Entry\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\x12.\n" +
+	"\x04sent\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04sent\"\x97\x01\n" +
 	"\tMailOffer\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\tR\x05known\x12\x12\n" +
 	"\x04sent\x18\x02 \x01(\tR\x04sent\x12\x19\n" +
@@ -7468,7 +7544,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\bCANCELED\x10\x06\x12\v\n" +
 	"\aEXPIRED\x10\a\x12\x0e\n" +
 	"\n" +
-	"REGISTERED\x10\b*\xad\x02\n" +
+	"REGISTERED\x10\b*\xb7\x02\n" +
 	"\x04View\x12\x14\n" +
 	"\x10VIEW_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aLANDING\x10\x01\x12\f\n" +
@@ -7492,7 +7568,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"\bSTRANGER\x10\x11\x12\v\n" +
 	"\aSTOPPED\x10\x12\x12\t\n" +
 	"\x05ABOUT\x10\x13\x12\x13\n" +
-	"\x0fREGISTERED_VIEW\x10\x14*\x97\x01\n" +
+	"\x0fREGISTERED_VIEW\x10\x14\x12\b\n" +
+	"\x04MENU\x10\x15*\x97\x01\n" +
 	"\fDocumentKind\x12\x1d\n" +
 	"\x19DOCUMENT_KIND_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
@@ -7557,7 +7634,7 @@ func file_kakitome_proto_rawDescGZIP() []byte {
 }
 
 var file_kakitome_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 80)
+var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 81)
 var file_kakitome_proto_goTypes = []any{
 	(ErrorClass)(0),                // 0: kakitome.plugin.v0.ErrorClass
 	(Kind)(0),                      // 1: kakitome.plugin.v0.Kind
@@ -7626,34 +7703,35 @@ var file_kakitome_proto_goTypes = []any{
 	(*Claim)(nil),                  // 64: kakitome.plugin.v0.Claim
 	(*RateTotal)(nil),              // 65: kakitome.plugin.v0.RateTotal
 	(*Page)(nil),                   // 66: kakitome.plugin.v0.Page
-	(*MailOffer)(nil),              // 67: kakitome.plugin.v0.MailOffer
-	(*Promise)(nil),                // 68: kakitome.plugin.v0.Promise
-	(*RenderPageRequest)(nil),      // 69: kakitome.plugin.v0.RenderPageRequest
-	(*RenderPageResponse)(nil),     // 70: kakitome.plugin.v0.RenderPageResponse
-	(*Issuer)(nil),                 // 71: kakitome.plugin.v0.Issuer
-	(*Receipt)(nil),                // 72: kakitome.plugin.v0.Receipt
-	(*ReceiptRefund)(nil),          // 73: kakitome.plugin.v0.ReceiptRefund
-	(*CertificateStep)(nil),        // 74: kakitome.plugin.v0.CertificateStep
-	(*CertificatePart)(nil),        // 75: kakitome.plugin.v0.CertificatePart
-	(*Certificate)(nil),            // 76: kakitome.plugin.v0.Certificate
-	(*Invoice)(nil),                // 77: kakitome.plugin.v0.Invoice
-	(*InvoiceLine)(nil),            // 78: kakitome.plugin.v0.InvoiceLine
-	(*InvoiceTax)(nil),             // 79: kakitome.plugin.v0.InvoiceTax
-	(*MeterReading)(nil),           // 80: kakitome.plugin.v0.MeterReading
-	(*MeterValue)(nil),             // 81: kakitome.plugin.v0.MeterValue
-	(*MeterMonth)(nil),             // 82: kakitome.plugin.v0.MeterMonth
-	(*Document)(nil),               // 83: kakitome.plugin.v0.Document
-	(*RenderDocumentRequest)(nil),  // 84: kakitome.plugin.v0.RenderDocumentRequest
-	(*RenderDocumentResponse)(nil), // 85: kakitome.plugin.v0.RenderDocumentResponse
-	(*NumberQuery)(nil),            // 86: kakitome.plugin.v0.NumberQuery
-	(*NumberResult)(nil),           // 87: kakitome.plugin.v0.NumberResult
-	(*LookupRequest)(nil),          // 88: kakitome.plugin.v0.LookupRequest
-	(*LookupResponse)(nil),         // 89: kakitome.plugin.v0.LookupResponse
-	(*timestamppb.Timestamp)(nil),  // 90: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 91: google.protobuf.Duration
+	(*Entry)(nil),                  // 67: kakitome.plugin.v0.Entry
+	(*MailOffer)(nil),              // 68: kakitome.plugin.v0.MailOffer
+	(*Promise)(nil),                // 69: kakitome.plugin.v0.Promise
+	(*RenderPageRequest)(nil),      // 70: kakitome.plugin.v0.RenderPageRequest
+	(*RenderPageResponse)(nil),     // 71: kakitome.plugin.v0.RenderPageResponse
+	(*Issuer)(nil),                 // 72: kakitome.plugin.v0.Issuer
+	(*Receipt)(nil),                // 73: kakitome.plugin.v0.Receipt
+	(*ReceiptRefund)(nil),          // 74: kakitome.plugin.v0.ReceiptRefund
+	(*CertificateStep)(nil),        // 75: kakitome.plugin.v0.CertificateStep
+	(*CertificatePart)(nil),        // 76: kakitome.plugin.v0.CertificatePart
+	(*Certificate)(nil),            // 77: kakitome.plugin.v0.Certificate
+	(*Invoice)(nil),                // 78: kakitome.plugin.v0.Invoice
+	(*InvoiceLine)(nil),            // 79: kakitome.plugin.v0.InvoiceLine
+	(*InvoiceTax)(nil),             // 80: kakitome.plugin.v0.InvoiceTax
+	(*MeterReading)(nil),           // 81: kakitome.plugin.v0.MeterReading
+	(*MeterValue)(nil),             // 82: kakitome.plugin.v0.MeterValue
+	(*MeterMonth)(nil),             // 83: kakitome.plugin.v0.MeterMonth
+	(*Document)(nil),               // 84: kakitome.plugin.v0.Document
+	(*RenderDocumentRequest)(nil),  // 85: kakitome.plugin.v0.RenderDocumentRequest
+	(*RenderDocumentResponse)(nil), // 86: kakitome.plugin.v0.RenderDocumentResponse
+	(*NumberQuery)(nil),            // 87: kakitome.plugin.v0.NumberQuery
+	(*NumberResult)(nil),           // 88: kakitome.plugin.v0.NumberResult
+	(*LookupRequest)(nil),          // 89: kakitome.plugin.v0.LookupRequest
+	(*LookupResponse)(nil),         // 90: kakitome.plugin.v0.LookupResponse
+	(*timestamppb.Timestamp)(nil),  // 91: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 92: google.protobuf.Duration
 }
 var file_kakitome_proto_depIdxs = []int32{
-	90,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
+	91,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
 	0,   // 1: kakitome.plugin.v0.Error.class:type_name -> kakitome.plugin.v0.ErrorClass
 	1,   // 2: kakitome.plugin.v0.DescribeResponse.kind:type_name -> kakitome.plugin.v0.Kind
 	20,  // 3: kakitome.plugin.v0.DescribeResponse.auth_fields:type_name -> kakitome.plugin.v0.AuthField
@@ -7669,7 +7747,7 @@ var file_kakitome_proto_depIdxs = []int32{
 	22,  // 13: kakitome.plugin.v0.CanonicalRequest.items:type_name -> kakitome.plugin.v0.CanonicalItem
 	23,  // 14: kakitome.plugin.v0.CanonicalResponse.forms:type_name -> kakitome.plugin.v0.CanonicalForm
 	10,  // 15: kakitome.plugin.v0.ChallengeRequest.call:type_name -> kakitome.plugin.v0.Call
-	91,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
+	92,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
 	11,  // 17: kakitome.plugin.v0.ChallengeResponse.error:type_name -> kakitome.plugin.v0.Error
 	10,  // 18: kakitome.plugin.v0.BeginRequest.call:type_name -> kakitome.plugin.v0.Call
 	11,  // 19: kakitome.plugin.v0.BeginResponse.error:type_name -> kakitome.plugin.v0.Error
@@ -7678,19 +7756,19 @@ var file_kakitome_proto_depIdxs = []int32{
 	2,   // 22: kakitome.plugin.v0.PaymentMethod.kind:type_name -> kakitome.plugin.v0.MethodKind
 	35,  // 23: kakitome.plugin.v0.PaymentMethod.stores:type_name -> kakitome.plugin.v0.Store
 	10,  // 24: kakitome.plugin.v0.PoolRequest.call:type_name -> kakitome.plugin.v0.Call
-	91,  // 25: kakitome.plugin.v0.PoolResponse.quarantine:type_name -> google.protobuf.Duration
+	92,  // 25: kakitome.plugin.v0.PoolResponse.quarantine:type_name -> google.protobuf.Duration
 	11,  // 26: kakitome.plugin.v0.PoolResponse.error:type_name -> kakitome.plugin.v0.Error
 	10,  // 27: kakitome.plugin.v0.CreateRequest.call:type_name -> kakitome.plugin.v0.Call
-	90,  // 28: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
+	91,  // 28: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
 	36,  // 29: kakitome.plugin.v0.CreateRequest.lines:type_name -> kakitome.plugin.v0.LineItem
 	35,  // 30: kakitome.plugin.v0.Voucher.stores:type_name -> kakitome.plugin.v0.Store
-	90,  // 31: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
+	91,  // 31: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
 	39,  // 32: kakitome.plugin.v0.Voucher.account:type_name -> kakitome.plugin.v0.BankAccount
 	3,   // 33: kakitome.plugin.v0.Payment.state:type_name -> kakitome.plugin.v0.PaymentState
-	90,  // 34: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
-	90,  // 35: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
+	91,  // 34: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
+	91,  // 35: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
 	38,  // 36: kakitome.plugin.v0.Payment.voucher:type_name -> kakitome.plugin.v0.Voucher
-	90,  // 37: kakitome.plugin.v0.Payment.refunded_at:type_name -> google.protobuf.Timestamp
+	91,  // 37: kakitome.plugin.v0.Payment.refunded_at:type_name -> google.protobuf.Timestamp
 	40,  // 38: kakitome.plugin.v0.CreateResponse.payment:type_name -> kakitome.plugin.v0.Payment
 	11,  // 39: kakitome.plugin.v0.CreateResponse.error:type_name -> kakitome.plugin.v0.Error
 	10,  // 40: kakitome.plugin.v0.GetRequest.call:type_name -> kakitome.plugin.v0.Call
@@ -7702,7 +7780,7 @@ var file_kakitome_proto_depIdxs = []int32{
 	10,  // 46: kakitome.plugin.v0.WebhookRequest.call:type_name -> kakitome.plugin.v0.Call
 	46,  // 47: kakitome.plugin.v0.WebhookRequest.headers:type_name -> kakitome.plugin.v0.Header
 	40,  // 48: kakitome.plugin.v0.PaymentNotice.payment:type_name -> kakitome.plugin.v0.Payment
-	90,  // 49: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
+	91,  // 49: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
 	48,  // 50: kakitome.plugin.v0.WebhookResponse.notices:type_name -> kakitome.plugin.v0.PaymentNotice
 	46,  // 51: kakitome.plugin.v0.WebhookResponse.reply_headers:type_name -> kakitome.plugin.v0.Header
 	11,  // 52: kakitome.plugin.v0.WebhookResponse.error:type_name -> kakitome.plugin.v0.Error
@@ -7712,7 +7790,7 @@ var file_kakitome_proto_depIdxs = []int32{
 	10,  // 56: kakitome.plugin.v0.ReportRequest.call:type_name -> kakitome.plugin.v0.Call
 	40,  // 57: kakitome.plugin.v0.ReportRow.payment:type_name -> kakitome.plugin.v0.Payment
 	54,  // 58: kakitome.plugin.v0.ReportRow.deposit:type_name -> kakitome.plugin.v0.Deposit
-	90,  // 59: kakitome.plugin.v0.Deposit.at:type_name -> google.protobuf.Timestamp
+	91,  // 59: kakitome.plugin.v0.Deposit.at:type_name -> google.protobuf.Timestamp
 	53,  // 60: kakitome.plugin.v0.ReportResponse.rows:type_name -> kakitome.plugin.v0.ReportRow
 	55,  // 61: kakitome.plugin.v0.ReportResponse.faults:type_name -> kakitome.plugin.v0.ReportFault
 	11,  // 62: kakitome.plugin.v0.ReportResponse.error:type_name -> kakitome.plugin.v0.Error
@@ -7721,113 +7799,115 @@ var file_kakitome_proto_depIdxs = []int32{
 	60,  // 65: kakitome.plugin.v0.Survey.items:type_name -> kakitome.plugin.v0.SurveyItem
 	35,  // 66: kakitome.plugin.v0.MethodChoice.stores:type_name -> kakitome.plugin.v0.Store
 	2,   // 67: kakitome.plugin.v0.MethodChoice.kind:type_name -> kakitome.plugin.v0.MethodKind
-	90,  // 68: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
+	91,  // 68: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
 	36,  // 69: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
-	90,  // 70: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
+	91,  // 70: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
 	65,  // 71: kakitome.plugin.v0.Claim.taxes:type_name -> kakitome.plugin.v0.RateTotal
 	4,   // 72: kakitome.plugin.v0.Page.view:type_name -> kakitome.plugin.v0.View
 	57,  // 73: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
 	58,  // 74: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
 	59,  // 75: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
-	90,  // 76: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
+	91,  // 76: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
 	61,  // 77: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
 	62,  // 78: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
 	64,  // 79: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
 	63,  // 80: kakitome.plugin.v0.Page.methods:type_name -> kakitome.plugin.v0.MethodChoice
 	38,  // 81: kakitome.plugin.v0.Page.voucher:type_name -> kakitome.plugin.v0.Voucher
-	68,  // 82: kakitome.plugin.v0.Page.promise:type_name -> kakitome.plugin.v0.Promise
-	67,  // 83: kakitome.plugin.v0.Page.mail:type_name -> kakitome.plugin.v0.MailOffer
+	69,  // 82: kakitome.plugin.v0.Page.promise:type_name -> kakitome.plugin.v0.Promise
+	68,  // 83: kakitome.plugin.v0.Page.mail:type_name -> kakitome.plugin.v0.MailOffer
 	62,  // 84: kakitome.plugin.v0.Page.past:type_name -> kakitome.plugin.v0.DocumentLink
-	90,  // 85: kakitome.plugin.v0.Promise.by:type_name -> google.protobuf.Timestamp
-	10,  // 86: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
-	66,  // 87: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
-	11,  // 88: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
-	90,  // 89: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
-	90,  // 90: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
-	90,  // 91: kakitome.plugin.v0.Receipt.copied:type_name -> google.protobuf.Timestamp
-	73,  // 92: kakitome.plugin.v0.Receipt.refund:type_name -> kakitome.plugin.v0.ReceiptRefund
-	90,  // 93: kakitome.plugin.v0.ReceiptRefund.at:type_name -> google.protobuf.Timestamp
-	90,  // 94: kakitome.plugin.v0.ReceiptRefund.corrects_issued:type_name -> google.protobuf.Timestamp
-	65,  // 95: kakitome.plugin.v0.ReceiptRefund.taxes:type_name -> kakitome.plugin.v0.RateTotal
-	90,  // 96: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
-	74,  // 97: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
-	75,  // 98: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
-	58,  // 99: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
-	90,  // 100: kakitome.plugin.v0.Invoice.issued:type_name -> google.protobuf.Timestamp
-	90,  // 101: kakitome.plugin.v0.Invoice.due:type_name -> google.protobuf.Timestamp
-	78,  // 102: kakitome.plugin.v0.Invoice.lines:type_name -> kakitome.plugin.v0.InvoiceLine
-	79,  // 103: kakitome.plugin.v0.Invoice.taxes:type_name -> kakitome.plugin.v0.InvoiceTax
-	90,  // 104: kakitome.plugin.v0.InvoiceLine.date:type_name -> google.protobuf.Timestamp
-	90,  // 105: kakitome.plugin.v0.MeterReading.from:type_name -> google.protobuf.Timestamp
-	90,  // 106: kakitome.plugin.v0.MeterReading.to:type_name -> google.protobuf.Timestamp
-	90,  // 107: kakitome.plugin.v0.MeterReading.read:type_name -> google.protobuf.Timestamp
-	90,  // 108: kakitome.plugin.v0.MeterReading.next:type_name -> google.protobuf.Timestamp
-	81,  // 109: kakitome.plugin.v0.MeterReading.values:type_name -> kakitome.plugin.v0.MeterValue
-	82,  // 110: kakitome.plugin.v0.MeterReading.months:type_name -> kakitome.plugin.v0.MeterMonth
-	36,  // 111: kakitome.plugin.v0.MeterReading.lines:type_name -> kakitome.plugin.v0.LineItem
-	5,   // 112: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
-	71,  // 113: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
-	58,  // 114: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
-	64,  // 115: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
-	72,  // 116: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
-	90,  // 117: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
-	76,  // 118: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
-	38,  // 119: kakitome.plugin.v0.Document.voucher:type_name -> kakitome.plugin.v0.Voucher
-	77,  // 120: kakitome.plugin.v0.Document.invoice:type_name -> kakitome.plugin.v0.Invoice
-	80,  // 121: kakitome.plugin.v0.Document.meter_reading:type_name -> kakitome.plugin.v0.MeterReading
-	10,  // 122: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
-	83,  // 123: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
-	6,   // 124: kakitome.plugin.v0.RenderDocumentRequest.form:type_name -> kakitome.plugin.v0.DocumentForm
-	11,  // 125: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
-	8,   // 126: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
-	8,   // 127: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
-	8,   // 128: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
-	11,  // 129: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
-	10,  // 130: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
-	86,  // 131: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
-	87,  // 132: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
-	11,  // 133: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
-	12,  // 134: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
-	14,  // 135: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
-	16,  // 136: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
-	18,  // 137: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
-	24,  // 138: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
-	26,  // 139: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
-	28,  // 140: kakitome.plugin.v0.Auth.Begin:input_type -> kakitome.plugin.v0.BeginRequest
-	30,  // 141: kakitome.plugin.v0.Auth.Finish:input_type -> kakitome.plugin.v0.FinishRequest
-	37,  // 142: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
-	42,  // 143: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
-	44,  // 144: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
-	47,  // 145: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
-	50,  // 146: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
-	33,  // 147: kakitome.plugin.v0.PaymentAgent.Pool:input_type -> kakitome.plugin.v0.PoolRequest
-	52,  // 148: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
-	69,  // 149: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
-	84,  // 150: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
-	88,  // 151: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
-	13,  // 152: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
-	15,  // 153: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
-	17,  // 154: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
-	19,  // 155: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
-	25,  // 156: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
-	27,  // 157: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
-	29,  // 158: kakitome.plugin.v0.Auth.Begin:output_type -> kakitome.plugin.v0.BeginResponse
-	31,  // 159: kakitome.plugin.v0.Auth.Finish:output_type -> kakitome.plugin.v0.FinishResponse
-	41,  // 160: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
-	43,  // 161: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
-	45,  // 162: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
-	49,  // 163: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
-	51,  // 164: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
-	34,  // 165: kakitome.plugin.v0.PaymentAgent.Pool:output_type -> kakitome.plugin.v0.PoolResponse
-	56,  // 166: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
-	70,  // 167: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
-	85,  // 168: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
-	89,  // 169: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
-	152, // [152:170] is the sub-list for method output_type
-	134, // [134:152] is the sub-list for method input_type
-	134, // [134:134] is the sub-list for extension type_name
-	134, // [134:134] is the sub-list for extension extendee
-	0,   // [0:134] is the sub-list for field type_name
+	67,  // 85: kakitome.plugin.v0.Page.entries:type_name -> kakitome.plugin.v0.Entry
+	91,  // 86: kakitome.plugin.v0.Entry.sent:type_name -> google.protobuf.Timestamp
+	91,  // 87: kakitome.plugin.v0.Promise.by:type_name -> google.protobuf.Timestamp
+	10,  // 88: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
+	66,  // 89: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
+	11,  // 90: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
+	91,  // 91: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
+	91,  // 92: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
+	91,  // 93: kakitome.plugin.v0.Receipt.copied:type_name -> google.protobuf.Timestamp
+	74,  // 94: kakitome.plugin.v0.Receipt.refund:type_name -> kakitome.plugin.v0.ReceiptRefund
+	91,  // 95: kakitome.plugin.v0.ReceiptRefund.at:type_name -> google.protobuf.Timestamp
+	91,  // 96: kakitome.plugin.v0.ReceiptRefund.corrects_issued:type_name -> google.protobuf.Timestamp
+	65,  // 97: kakitome.plugin.v0.ReceiptRefund.taxes:type_name -> kakitome.plugin.v0.RateTotal
+	91,  // 98: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
+	75,  // 99: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
+	76,  // 100: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
+	58,  // 101: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
+	91,  // 102: kakitome.plugin.v0.Invoice.issued:type_name -> google.protobuf.Timestamp
+	91,  // 103: kakitome.plugin.v0.Invoice.due:type_name -> google.protobuf.Timestamp
+	79,  // 104: kakitome.plugin.v0.Invoice.lines:type_name -> kakitome.plugin.v0.InvoiceLine
+	80,  // 105: kakitome.plugin.v0.Invoice.taxes:type_name -> kakitome.plugin.v0.InvoiceTax
+	91,  // 106: kakitome.plugin.v0.InvoiceLine.date:type_name -> google.protobuf.Timestamp
+	91,  // 107: kakitome.plugin.v0.MeterReading.from:type_name -> google.protobuf.Timestamp
+	91,  // 108: kakitome.plugin.v0.MeterReading.to:type_name -> google.protobuf.Timestamp
+	91,  // 109: kakitome.plugin.v0.MeterReading.read:type_name -> google.protobuf.Timestamp
+	91,  // 110: kakitome.plugin.v0.MeterReading.next:type_name -> google.protobuf.Timestamp
+	82,  // 111: kakitome.plugin.v0.MeterReading.values:type_name -> kakitome.plugin.v0.MeterValue
+	83,  // 112: kakitome.plugin.v0.MeterReading.months:type_name -> kakitome.plugin.v0.MeterMonth
+	36,  // 113: kakitome.plugin.v0.MeterReading.lines:type_name -> kakitome.plugin.v0.LineItem
+	5,   // 114: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
+	72,  // 115: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
+	58,  // 116: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
+	64,  // 117: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
+	73,  // 118: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
+	91,  // 119: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
+	77,  // 120: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
+	38,  // 121: kakitome.plugin.v0.Document.voucher:type_name -> kakitome.plugin.v0.Voucher
+	78,  // 122: kakitome.plugin.v0.Document.invoice:type_name -> kakitome.plugin.v0.Invoice
+	81,  // 123: kakitome.plugin.v0.Document.meter_reading:type_name -> kakitome.plugin.v0.MeterReading
+	10,  // 124: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
+	84,  // 125: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
+	6,   // 126: kakitome.plugin.v0.RenderDocumentRequest.form:type_name -> kakitome.plugin.v0.DocumentForm
+	11,  // 127: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
+	8,   // 128: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
+	8,   // 129: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
+	8,   // 130: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
+	11,  // 131: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
+	10,  // 132: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
+	87,  // 133: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
+	88,  // 134: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
+	11,  // 135: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
+	12,  // 136: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
+	14,  // 137: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
+	16,  // 138: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
+	18,  // 139: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
+	24,  // 140: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
+	26,  // 141: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
+	28,  // 142: kakitome.plugin.v0.Auth.Begin:input_type -> kakitome.plugin.v0.BeginRequest
+	30,  // 143: kakitome.plugin.v0.Auth.Finish:input_type -> kakitome.plugin.v0.FinishRequest
+	37,  // 144: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
+	42,  // 145: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
+	44,  // 146: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
+	47,  // 147: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
+	50,  // 148: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
+	33,  // 149: kakitome.plugin.v0.PaymentAgent.Pool:input_type -> kakitome.plugin.v0.PoolRequest
+	52,  // 150: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
+	70,  // 151: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
+	85,  // 152: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
+	89,  // 153: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
+	13,  // 154: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
+	15,  // 155: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
+	17,  // 156: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
+	19,  // 157: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
+	25,  // 158: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
+	27,  // 159: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
+	29,  // 160: kakitome.plugin.v0.Auth.Begin:output_type -> kakitome.plugin.v0.BeginResponse
+	31,  // 161: kakitome.plugin.v0.Auth.Finish:output_type -> kakitome.plugin.v0.FinishResponse
+	41,  // 162: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
+	43,  // 163: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
+	45,  // 164: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
+	49,  // 165: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
+	51,  // 166: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
+	34,  // 167: kakitome.plugin.v0.PaymentAgent.Pool:output_type -> kakitome.plugin.v0.PoolResponse
+	56,  // 168: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
+	71,  // 169: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
+	86,  // 170: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
+	90,  // 171: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
+	154, // [154:172] is the sub-list for method output_type
+	136, // [136:154] is the sub-list for method input_type
+	136, // [136:136] is the sub-list for extension type_name
+	136, // [136:136] is the sub-list for extension extendee
+	0,   // [0:136] is the sub-list for field type_name
 }
 
 func init() { file_kakitome_proto_init() }
@@ -7841,7 +7921,7 @@ func file_kakitome_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kakitome_proto_rawDesc), len(file_kakitome_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   80,
+			NumMessages:   81,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

@@ -29,6 +29,7 @@
 //	INFO                    /promise    promise: paid, tomorrow or day_after
 //	STRANGER                /stranger   –
 //	VOUCHER                 /mail       address
+//	MENU                    /pick       message: the name of the entry
 //
 // Links (GET) go to __LINK__ (back, try again), to __LINK__?lang=ja and ?lang=en at the foot of a page whose sender is
 // known, to __LINK__/stranger where the model says so, to __LINK__/documents/{name}, and to the sender's page /s/….
@@ -239,6 +240,11 @@ func complete(p *proto.Page) *proto.Error {
 			return invalid("documents", "a document needs a name that is one path segment")
 		}
 	}
+	for _, e := range p.Entries {
+		if e.Name == "" {
+			return invalid("entries", "an entry needs a name")
+		}
+	}
 	switch p.View {
 	case proto.View_IDENTIFY:
 		if len(p.Fields) == 0 {
@@ -325,6 +331,8 @@ func heading(m *model) string {
 			return m.Title
 		}
 		return say("SMSの見分け方", "How to tell our messages")
+	case proto.View_MENU:
+		return say("お知らせの一覧", "Your notices")
 	case proto.View_ANSWERED:
 		return say("ご回答ありがとうございました", "Thank you for your answer")
 	default:

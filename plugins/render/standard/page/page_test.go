@@ -62,7 +62,7 @@ func TestEveryViewIsDrawn(t *testing.T) {
 	for _, v := range Views() {
 		require.True(t, drawn[v], "no sample of %v", v)
 	}
-	require.Len(t, Views(), 20)
+	require.Len(t, Views(), 21)
 }
 
 var inert = regexp.MustCompile(`^(__LINK__(/stranger|/documents/[^/?#]+|\?lang=(ja|en))?|tel:\+?[0-9]+|https://[^"]+|#[a-z0-9]+|/s/[a-z0-9-]+)$`)
@@ -94,7 +94,7 @@ func TestNothingActiveAndNothingForeign(t *testing.T) {
 				case "href":
 					require.Regexp(t, inert, a.Val)
 				case "action":
-					require.Regexp(t, `^__LINK__/(open|identify|code|resend|again|answer|checkout|pay|cancel|state|redirect|promise|mail|identified|stranger)$`, a.Val)
+					require.Regexp(t, `^__LINK__/(open|identify|code|resend|again|answer|checkout|pay|cancel|state|redirect|promise|mail|identified|stranger|pick)$`, a.Val)
 				}
 			}
 		}
@@ -285,6 +285,9 @@ func fill(p *proto.Page, evil string) {
 	for _, m := range p.Methods {
 		m.Label, m.Code = evil, evil
 		m.Stores = []*proto.Store{{Code: evil, LabelJa: evil}}
+	}
+	for _, e := range p.Entries {
+		e.Name, e.Title = evil, evil
 	}
 	if c := p.Claim; c != nil {
 		c.Number, c.PaidAtStore, c.ReceiptNumber = evil, evil, evil

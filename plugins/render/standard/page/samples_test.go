@@ -173,6 +173,11 @@ func everyView() map[string]*proto.Page {
 			Rows:    []*proto.Row{{Item: "正式名称", Value: "〇〇県水道局"}, {Item: "公式サイト", Value: "https://www.example.jp/"}, {Item: "送信元の番号（NTTドコモ）", Value: "0312345678"}, {Item: "URLのドメイン", Value: "sms.example.jp"}},
 			Closing: "SMSやURLの先のページで、次のものをおたずねすることはありません。\n・マイナンバー\n・アプリのインストール"},
 
+		"21-menu": {View: proto.View_MENU, Entries: []*proto.Entry{{Name: "01M80PYPYK9JPV5YF8YH5F691F", Title: "水道料金のお知らせ", Sent: at(2026, 11, 22, 10, 19, 3)},
+			{Name: "01M80PYPYK9JPV5YF8YH5F691G", Title: strings.Repeat("長い題名のお知らせ", 5) + "です。", Sent: at(2026, 10, 22, 9, 0, 0)}, {Name: "01M80PYPYK9JPV5YF8YH5F691H", Sent: at(2026, 9, 1, 9, 0, 0)}}, About: "/s/water"},
+		"21-menu-one":   {View: proto.View_MENU, Entries: []*proto.Entry{{Name: "01M80PYPYK9JPV5YF8YH5F691F", Title: "水道料金のお知らせ", Sent: at(2026, 11, 22, 10, 19, 3)}}},
+		"21-menu-empty": {View: proto.View_MENU},
+
 		"04-info-all-methods":     {View: proto.View_INFO, Title: "水道料金のお知らせ", Claim: claim(), Methods: allMethods()},
 		"05-checkout-account":     {View: proto.View_CHECKOUT, Claim: claim(), Methods: []*proto.MethodChoice{account}},
 		"05-checkout-recurring":   {View: proto.View_CHECKOUT, Claim: claim(), Methods: []*proto.MethodChoice{recurring}},
