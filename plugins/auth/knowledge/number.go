@@ -56,11 +56,11 @@ func canonicalCustomerNumber(typed string) (string, error) {
 	return strings.ToUpper(s), nil
 }
 
-// mobile is a Japanese mobile number: 070, 080, 090 and, from July 2026, 060.
-var mobile = regexp.MustCompile(`^0[6-9]0[1-9]\d{7}$`)
+// mobile is a Japanese mobile number: 070, 080, 090 and, from July 2026, 060; and those of rehearsals, 070-0 and 090-0, which nobody has.
+var mobile = regexp.MustCompile(`^0(?:[6-9]0[1-9]|[79]00)\d{7}$`)
 
 // abroad is the country's code in front of it, with or without the 0 that is dropped abroad.
-var abroad = regexp.MustCompile(`^(?:\+|00|010)?810?([6-9]0[1-9]\d{7})$`)
+var abroad = regexp.MustCompile(`^(?:\+|00|010)?810?((?:[6-9]0[1-9]|[79]00)\d{7})$`)
 
 // canonicalPhone gives a mobile number in E.164: +819012345678.
 func canonicalPhone(typed string) (string, error) {
