@@ -175,11 +175,16 @@ func (id *Identity) code(ctx context.Context, t *tenant.Tenant, ref store.Ref, t
 	if form == "" {
 		return r, err
 	}
+	return id.compareCode(ctx, ref, rec, oneTime, form, held)
+}
+
+// compareCode compares the form of a typed code with the live one, and counts that.
+func (id *Identity) compareCode(ctx context.Context, ref store.Ref, rec *record, of stage, form string, held bool) (Result, error) {
 	hash, err := id.o.Store.Keyed(ref.Tenant, codePurpose(ref.ID), form)
 	if err != nil {
 		return 0, fmt.Errorf("hash a typed code: %w", err)
 	}
-	return id.count(ctx, ref, rec, "code", func(r *record) bool {
+	return id.count(ctx, ref, rec, of, func(r *record) bool {
 		live := message.Code{Hash: make([]byte, len(hash))}
 		if r.state.Code != nil {
 			live = *r.state.Code

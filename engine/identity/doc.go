@@ -36,6 +36,9 @@
 // is sent. Codes that were held back count as those that were sent: else a limit would tell them apart. Each code that is
 // asked for is a stream of kind Verification, by which they are counted, also after a restart (shares.go).
 //
+// At a tenant's shared entry page (entry.go) people are found by name, birth date and phone. A code to the phone of one of their
+// messages, with the limits, tries and locks of that message, lets them choose which one to open.
+//
 // # Codes for the sender's own pages
 //
 //	Verify        a fresh code to a number → Verification, on disk together with its SMS

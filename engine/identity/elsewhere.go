@@ -94,7 +94,7 @@ func (id *Identity) finish(ctx context.Context, t *tenant.Tenant, ref store.Ref,
 	if err != nil {
 		return 0, err
 	}
-	return id.count(ctx, ref, rec, "identity", func(*record) bool { return ok })
+	return id.count(ctx, ref, rec, questions, func(*record) bool { return ok })
 }
 
 // elsewhere is the one question of a message, and who answers it.

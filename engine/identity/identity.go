@@ -90,6 +90,7 @@ type Identity struct {
 	o       Options
 	metrics *metrics
 	shares  *shares
+	asks    asks
 	sending [sendingLocks]sync.Mutex // by message: one code at a time
 }
 
@@ -310,6 +311,17 @@ func (id *Identity) call(module string, t tenant.ID) *proto.Call {
 	return &proto.Call{Tenant: string(t), Instance: id.instance(module, t), Now: timestamppb.New(id.o.Now())}
 }
 
+// levelOf is the normalisation of a field that the tenant chose. f may be nil.
+func levelOf(t *tenant.Tenant, f *proto.AuthField) string {
+	switch {
+	case f == nil || len(f.Levels) == 0:
+		return ""
+	case t.Policy.KanaLevel != "" && slices.Contains(f.Levels, t.Policy.KanaLevel):
+		return t.Policy.KanaLevel
+	}
+	return f.Levels[0]
+}
+
 // Enroll makes the answers to store of each message's items, in order, or says what is wrong with them; the field of a
 // problem is the draft's path. No plain answer is kept. The error (ErrUnavailable or the store's) is of the whole batch:
 // nothing could be decided.
@@ -318,11 +330,9 @@ func (id *Identity) Enroll(ctx context.Context, t *tenant.Tenant, messages []uli
 	for _, of := range items {
 		for _, it := range of {
 			level := it.Level
-			if _, f := id.field(it.Field); f != nil && level == "" && len(f.Levels) > 0 {
-				level = f.Levels[0]
-				if t.Policy.KanaLevel != "" && slices.Contains(f.Levels, t.Policy.KanaLevel) {
-					level = t.Policy.KanaLevel
-				}
+			if level == "" {
+				_, f := id.field(it.Field)
+				level = levelOf(t, f)
 			}
 			all = append(all, &proto.CanonicalItem{Field: it.Field, Level: level, Value: it.Value})
 		}
@@ -405,7 +415,7 @@ func (id *Identity) items(ctx context.Context, t *tenant.Tenant, ref store.Ref, 
 	if err != nil {
 		return 0, nil, err
 	}
-	r, err := id.count(ctx, ref, rec, "identity", func(*record) bool { return ok })
+	r, err := id.count(ctx, ref, rec, questions, func(*record) bool { return ok })
 	return r, nil, err
 }
 
@@ -461,33 +471,47 @@ func (id *Identity) compare(ref store.Ref, answers []message.Answer, forms []str
 	return match == 1, nil
 }
 
+// stage is what is tried.
+type stage struct {
+	name       string // as in message.Try
+	identifies bool   // whoever passes it is identified for this message
+}
+
+var (
+	questions = stage{"identity", true}
+	oneTime   = stage{"code", true}
+	entryCode = stage{"code", false} // at the shared entry: the message to be opened is chosen later
+)
+
 // count records a try of a step and what follows from it. matches is asked again when somebody else's try came between.
-func (id *Identity) count(ctx context.Context, ref store.Ref, rec *record, step string, matches func(*record) bool) (Result, error) {
+func (id *Identity) count(ctx context.Context, ref store.Ref, rec *record, of stage, matches func(*record) bool) (Result, error) {
 	for {
 		now := id.o.Now()
-		if rec.lockedAt(step, now) {
+		if rec.lockedAt(of.name, now) {
 			return Locked, nil
 		}
 		ok := matches(rec)
-		events := []store.NewEvent{event(now, message.Tried, message.Try{Step: step, OK: ok})}
+		events := []store.NewEvent{event(now, message.Tried, message.Try{Step: of.name, OK: ok})}
 		result := Mismatch
 		lock := message.Lock{Until: now.Add(LockFor)}
 		if rec.state.Locks+1 >= locksToStay {
 			lock.Until = UntilUnlocked
 		}
-		last := (rec.wrong[step]+1)%MaxTries == 0
+		last := (rec.wrong[of.name]+1)%MaxTries == 0
 		switch {
-		case step == "identity" && rec.state.Head.Code: // a match is counted as well: whoever tries cannot tell them apart
+		case of == questions && rec.state.Head.Code: // a match is counted as well: whoever tries cannot tell them apart
 			if ok {
 				result = NeedCode
 			}
 			if last {
-				lock.Step = step
+				lock.Step = of.name
 				events = append(events, event(now, message.Locked, lock))
 			}
 		case ok:
 			result = Passed
-			events = append(events, event(now, message.Identified, nil))
+			if of.identifies {
+				events = append(events, event(now, message.Identified, nil))
+			}
 		case last:
 			result = Locked
 			events = append(events, event(now, message.Locked, lock))
@@ -495,7 +519,7 @@ func (id *Identity) count(ctx context.Context, ref store.Ref, rec *record, step 
 		err := id.append(ctx, ref, rec.state.Version, events)
 		if err == nil {
 			if len(events) > 1 && result != Passed {
-				id.o.Log.Warn("identity locked", "tenant", ref.Tenant, "msg", ref.ID, "step", step, "locks", rec.state.Locks+1)
+				id.o.Log.Warn("identity locked", "tenant", ref.Tenant, "msg", ref.ID, "step", of.name, "locks", rec.state.Locks+1)
 			}
 			return result, nil
 		}

@@ -48,6 +48,7 @@ func (m *module) Describe(name string) (*proto.DescribeResponse, bool) {
 			{Name: "free", LabelJa: "質問", OwnLabel: true},
 			{Name: "customer_number", LabelJa: "お客様番号"},
 			{Name: "postcode", LabelJa: "郵便番号", OneIn: 20},
+			{Name: "phone", LabelJa: "携帯電話番号"},
 		}}, true
 	case "auth/otp_sms":
 		return &proto.DescribeResponse{AuthFields: []*proto.AuthField{{Name: "code", Challenge: true}}}, true

@@ -3,7 +3,7 @@ package identity
 import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
-	steps       *prometheus.CounterVec // step: identity, code, send, verify, check; result: the names of Result or Status, refused, or failed
+	steps       *prometheus.CounterVec // step: identity, code, send, verify, check, entry, entry_code; result: the names of Result or Status, refused, failed; of entry: found, not_found, held
 	unavailable prometheus.Counter
 	compared    prometheus.Counter
 	unsent      prometheus.Counter
