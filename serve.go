@@ -460,7 +460,7 @@ func consoleDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context,
 		Store: rm.store, Directory: rm.directory, Intake: rm.intake, Payments: rm.payments, Campaigns: rm.campaigns, FollowUps: rm.followUps, Callbacks: rm.callbacks, Inbound: rm.inbound, DoNotSend: rm.doNotSend, Pages: rm.pages,
 		Identity: rm.identity, Documents: rm.documents, Certificates: rm.certificates, Sheets: rm.sheets, Audit: rm.audit, Carriers: rm.carriers, Binds: rm.dispatch.Status, Modules: rm.modules.Status,
 		Dispatch: rm.dispatch, History: rm.history, Reload: rm.reloader.reload,
-		Simulated: cfg.Simulated(), TrustedProxies: cfg.Links.TrustedProxies, SessionKey: key, Log: r.log, Registry: rm.registry,
+		LinkBase: cfg.Links.BaseURL, Simulated: cfg.Simulated(), TrustedProxies: cfg.Links.TrustedProxies, SessionKey: key, Log: r.log, Registry: rm.registry,
 	})
 	if err != nil {
 		return nil, err

@@ -25,6 +25,7 @@ type brandPage struct {
 	Frames  []brandFrame
 	Unsaid  bool     // the frames show what was not saved
 	Modules []string // that draw pages
+	Entry   string   // address of the shared entry page; empty: there is none
 	Limits  struct{ Phone, Hours, Note int }
 }
 
@@ -50,7 +51,7 @@ func brandSamples(v *visit, b tenant.Brand) []*proto.Page {
 
 // brandPage draws the samples by the brand's renderer; one that fails is a fault of the field.
 func (s *Server) brandPage(ctx context.Context, v *visit, b tenant.Brand) *brandPage {
-	p := &brandPage{Brand: b, Fault: map[string]string{}, Modules: s.renderers()}
+	p := &brandPage{Brand: b, Fault: map[string]string{}, Modules: s.renderers(), Entry: s.entryAddress(v.Tenant)}
 	p.Limits.Phone, p.Limits.Hours, p.Limits.Note = tenant.MaxBrandPhone, tenant.MaxBrandHours, tenant.MaxBrandNote
 	for i, m := range brandSamples(v, b) {
 		html, err := s.Pages.Try(ctx, v.Tenant.ID, m, cmp.Or(b.Renderer, page.DefaultModule))

@@ -104,6 +104,7 @@ func (r *room) phones() {
 	r.t.Helper()
 	const address = "0312345670"
 	own := *r.tenant("mizu")
+	own.Entry.On = true
 	own.Senders = append(slices.Clone(own.Senders), tenant.SenderProfile{Name: "own", Addresses: map[string]string{"docomo": address, "au": address}})
 	require.NoError(r.t, r.Directory.Apply(context.Background(), own))
 	for i, text := range []string{

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -192,16 +193,26 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request, v *visit) error {
 
 type tenantLine struct {
 	*tenant.Tenant
+	Entry       string // address of the shared entry page; empty: there is none
 	Users, Keys int
 	Senders     int
 	Code        identity.Guess // of a one-time code alone
+}
+
+// entryAddress is the address of the tenant's shared entry page; empty: there is none.
+func (s *Server) entryAddress(t *tenant.Tenant) string {
+	base, err := url.Parse(s.LinkBase)
+	if err != nil || base.Host == "" || !t.Entry.On {
+		return ""
+	}
+	return base.Scheme + "://" + t.EntryAddress(base.Host)
 }
 
 func (s *Server) tenants(w http.ResponseWriter, r *http.Request, v *visit) error {
 	var lines []tenantLine
 	for _, id := range v.snap.IDs() {
 		t := v.snap.Tenants[id]
-		l := tenantLine{Tenant: t, Users: len(v.snap.UsersOf(id)), Senders: len(t.Senders), Code: identity.GuessOf(t, nil, true)}
+		l := tenantLine{Tenant: t, Users: len(v.snap.UsersOf(id)), Senders: len(t.Senders), Code: identity.GuessOf(t, nil, true), Entry: s.entryAddress(t)}
 		for _, k := range v.snap.KeysOf(id) {
 			if k.Revoked.IsZero() {
 				l.Keys++

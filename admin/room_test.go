@@ -284,7 +284,7 @@ func openRoom(t testing.TB) *room {
 		Sheets: paysheet.New(paysheet.Options{Store: st, Directory: directory.Now, Claims: payments, Pages: pages, LinkHost: "s.example.jp"}),
 		Store:  st, Directory: directory, Intake: in, Payments: payments, Campaigns: uploads, FollowUps: followUps, Callbacks: callbacks, Inbound: received, DoNotSend: stopped, Pages: pages,
 		Identity:  identity.New(identity.Options{Store: st, Auths: e, Sender: e, LinkHost: "s.example.jp", Log: quiet}),
-		Documents: documents, Certificates: certificates, Audit: audit.New(st), Carriers: carriers, SessionKey: []byte(strings.Repeat("k", 32)), Simulated: true, Log: quiet,
+		Documents: documents, Certificates: certificates, Audit: audit.New(st), Carriers: carriers, SessionKey: []byte(strings.Repeat("k", 32)), LinkBase: "https://s.example.jp", Simulated: true, Log: quiet,
 		Binds: func() []bind.Status {
 			now := time.Now().Add(-3 * time.Hour)
 			return []bind.Status{{Name: "docomo-1", Carrier: "docomo", State: bind.Bound, Since: now, Window: 50, Rate: 250}, {Name: "docomo-2", Carrier: "docomo", State: bind.Bound, Since: now},

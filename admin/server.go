@@ -63,6 +63,9 @@ type Options struct {
 	Reload func() (restart []string, err error)
 	Try    func(context.Context, dispatch.Trial) ([]string, error) // nil: dispatch.Try
 
+	// LinkBase is the address of links of tenants without a host of their own, "https://kk.example.jp"; empty: shared entry pages have no
+	// address on the screens.
+	LinkBase string
 	// Simulated says that no message leaves this machine; every screen says so.
 	Simulated bool
 	// TrustedProxies are the addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
