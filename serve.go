@@ -271,8 +271,8 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 	codes := &codeSender{}
 	rm.identity = identity.New(identity.Options{Store: rm.store, Auths: rm.modules, Sender: codes, Modules: authModules(cfg), Instances: cfg.Identity, LinkHost: base.Hostname(), Log: r.log, Metrics: rm.registry})
 	rm.intake, err = intake.New(intake.Options{
-		Config: intake.Config{LinkHost: base.Host, LinkPlain: base.Scheme == "http"},
-		Store:  rm.store, Tenants: rm.directory, Carriers: rm.carriers, Identity: rm.identity, Claims: plannedClaims{rm.payments}, Offers: rm.payments,
+		Config: intake.Config{LinkHost: base.Host, LinkPlain: base.Scheme == "http"}, Entries: rm.identity,
+		Store: rm.store, Tenants: rm.directory, Carriers: rm.carriers, Identity: rm.identity, Claims: plannedClaims{rm.payments}, Offers: rm.payments,
 		Documents: rm.documents, Links: toldLinks{rm.links, r.log}, DoNotSend: rm.doNotSend, Commits: certificate.Committer{Config: cfg.Certification}, Meter: meter{}, Log: r.log, Registry: rm.registry,
 	})
 	if err != nil {

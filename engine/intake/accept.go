@@ -147,6 +147,9 @@ func (in *Intake) prepare(ctx context.Context, t *tenant.Tenant, r *Request, pla
 		}
 	}
 	in.enroll(ctx, t, r, plans)
+	if !r.DryRun {
+		in.findable(ctx, t, plans)
+	}
 	for _, p := range plans {
 		checkGuess(t, p)
 	}

@@ -23,7 +23,7 @@ type record struct {
 	event   [1]store.NewEvent
 	due     store.Due
 	names   [4]store.Name
-	terms   [9]store.Term
+	terms   [10]store.Term
 }
 
 // writer has room for the encodings of a chunk.
@@ -126,6 +126,9 @@ func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *pl
 	}
 	if t.Policy.CountsSender(p.profile) {
 		terms = append(terms, store.Term{Field: FieldSender, Value: p.profile})
+	}
+	if p.entry != "" {
+		terms = append(terms, store.Term{Field: FieldEntry, Value: p.entry})
 	}
 	if err := in.guard(t, r, p); err != nil {
 		return nil, nil, err

@@ -60,7 +60,10 @@ type plan struct {
 	expires    time.Time
 	answers    []message.Answer
 	guess      *identity.Guess // nil: nothing is asked
-	resend     *Resend         // nil: it follows nothing up
+	entry      string          // what the recipient is found by at the shared entry; empty: not found there
+
+	onlyAtEntry string  // the draft's field whose text has the shared entry in place of the link; empty: the link stands there
+	resend      *Resend // nil: it follows nothing up
 
 	guards   []guard       // against another message like this one
 	guardFor time.Duration // how long this one guards; 0: not at all
@@ -306,6 +309,7 @@ func (in *Intake) checkText(t *tenant.Tenant, p *plan) {
 		p.bad(message.Problem{Field: field, Code: "pattern", Detail: fmt.Sprintf("holds the character %U", r)})
 		return
 	}
+	atEntry := in.checkEntry(t, p, field)
 	switch urls := p.text.urls(); {
 	case urls > 1:
 		p.bad(message.Problem{Field: field, Code: "too_many", Limit: 1, Got: int64(urls), Detail: "{url} may stand once"})
@@ -313,10 +317,12 @@ func (in *Intake) checkText(t *tenant.Tenant, p *plan) {
 	case urls == 1 && p.url == "":
 		p.bad(message.Problem{Field: field, Code: "mismatch", Detail: "there is no page or claim to link to"})
 		return
+	case urls == 0 && atEntry:
+		p.onlyAtEntry = field
 	case urls == 0 && p.url != "":
 		p.text.append(" ", urlMark)
 	}
-	if p.url != "" && p.text.linksElsewhere() {
+	if p.url != "" && p.text.linksElsewhere() && !(atEntry && in.onlyEntry(t, p)) {
 		p.warn(message.Problem{Field: field, Code: "mismatch", Detail: "holds another URL beside the link"})
 	}
 	in.checkLength(t, p, field)

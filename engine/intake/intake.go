@@ -122,7 +122,7 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// Options are the rooms that intake stands on. All but Offers, DoNotSend, Commits, Meter, Log and Registry are required.
+// Options are the rooms that intake stands on. All but Entries, Offers, DoNotSend, Commits, Meter, Log and Registry are required.
 type Options struct {
 	Config    Config
 	Store     Store
@@ -133,6 +133,7 @@ type Options struct {
 	Offers    Offers // nil: no amount is warned of
 	Documents Documents
 	Links     Links
+	Entries   Entries   // nil: nobody is found at shared entries
 	DoNotSend DoNotSend // nil: no number is refused
 	Commits   Commits   // nil: no message is certified
 	Meter     Meter     // nil: UCS2

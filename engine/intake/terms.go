@@ -23,6 +23,7 @@ const (
 	FieldCarrier   byte = 'k' // as known at acceptance
 	FieldSender    byte = 's' // profile, where its messages are counted by the day
 	FieldClaim     byte = 'm' // id of the claim, 16 bytes
+	FieldEntry     byte = 'e' // what its recipient is found by at the tenant's shared entry page (identity.Identity.EntryKeys)
 )
 
 // Filter is what messages are searched by; zero fields do not filter. Both sides build their terms with it.

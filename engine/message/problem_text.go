@@ -207,6 +207,7 @@ var detailJA = map[string]string{
 	"there is no page or claim to link to":                                 "URLの差し込み先となるページまたは請求がありません",
 	"{url} may stand once":                                                 "{url} は1か所だけ指定してください",
 	"holds another URL beside the link":                                    "差し込みURLのほかにもURLが含まれています",
+	"its recipient does not find it at the shared entry page":              "共通入口ページではこのメッセージを表示できません。認証項目をお名前（カナ）と生年月日（と宛先の電話番号）だけにしてください",
 	"counted as SMS does, with the link in":                                "URLを含むSMSの文字数です",
 	"short messages":                                                       "SMSの通数",
 	"is ignored: the message is not sent":                                  "SMSを送信しないため使用されません",
