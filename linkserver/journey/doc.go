@@ -18,6 +18,8 @@
 //	Disown    お心当たりのない方: the number is put on the do-not-send list, and the link shows nothing more (stranger.go)
 //	Promise   what the payer says of the payment;  Mail  the number that was issued, by e-mail (engine/email)
 //
+// A tenant may have a shared entry page, whose session leads to one of the person's links (entry.go).
+//
 // Each step changes the session and, by one commit, the stream; afterwards Show draws what is the case then. So a reload
 // repeats nothing, and after a crash the next Show tells the truth.
 //

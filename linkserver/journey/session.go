@@ -41,7 +41,7 @@ const (
 	SessionLife = 8 * time.Hour
 )
 
-// Session is what a browser has shown of itself, for one link. linkserver/web keeps it sealed in a cookie.
+// Session is what a browser has shown of itself, for one link or at one shared entry. linkserver/web keeps it sealed in a cookie.
 type Session struct {
 	Token string   `json:"t"` // of the link
 	ID    [16]byte `json:"i"` // random; form tokens are made from it
@@ -59,6 +59,11 @@ type Session struct {
 	Return     string `json:"r,omitempty"` // what the agent brings back
 	Away       *Away  `json:"a,omitempty"` // at Identify: on the way to the page that says who it is
 	Asked      int64  `json:"q,omitempty"` // Unix seconds: since when it has known what お心当たりのない方 does
+
+	// Of a shared entry. All of it is as long whether or not somebody was found.
+	Key    []byte `json:"k,omitempty"` // of the person who was asked for
+	CodeAt int64  `json:"g,omitempty"` // Unix seconds: when the last code was asked for
+	Wrong  int    `json:"w,omitempty"` // codes, since the questions were answered
 }
 
 // Away is a browser that is identified at another page.

@@ -56,7 +56,7 @@ const (
 	sweepEvery    = time.Minute
 )
 
-// budget counts misses by address and network.
+// budget counts by address and network what is to be had so often: misses, forms of shared entries.
 type budget struct {
 	limit int
 

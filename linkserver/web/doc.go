@@ -8,6 +8,8 @@
 //	GET       /a/{token}/documents/{name}    a PDF, for a session that got in
 //	any       /hooks/{path}                  engine/payment
 //	GET       /s/{tenant}                    how the tenant's messages are told from others', for anybody; "/" where the host is its own
+//	GET       /e/{tenant}                    the tenant's shared entry page (entry.go);  POST /e/{tenant}/{step}: open, identify, code, resend,
+//	                                         again, pick
 //	GET       /robots.txt                    nothing else is for robots
 //
 // ("a" stands for any one lower-case letter.) A POST does one step of linkserver/journey and answers 303 to the link, so
@@ -24,6 +26,9 @@
 // Nobody can find links by trying. Unknown, revoked and ended links give the same page and status, no sooner than
 // goneAfter has passed; misses (never hits: carriers put thousands behind an address) are budgeted by address and
 // network, and beyond the budget a token that is not in the serving store is 429 without asking further.
+//
+// Nor can people be found by trying. At a shared entry name, birth date and phone are asked, and what follows looks the same whether or
+// not somebody was found, and takes alikeAfter at least; forms are budgeted by address, whoever is asked for.
 //
 // The client's address and whether its connection is TLS are the connection's, and a header's only where the connection
 // comes from a trusted proxy. Nothing of a request is kept after it, and no log line has a token, an address of a link

@@ -12,6 +12,8 @@ type metrics struct {
 	misses  prometheus.Counter
 	limited prometheus.Counter
 	refused prometheus.Counter
+
+	entryLimited prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -30,8 +32,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "kakitome_web_refused_forms_total", Help: "Forms without a session or with another session's token.",
 		}),
 	}
+	m.entryLimited = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "kakitome_web_entry_limited_total", Help: "Forms of shared entry pages beyond an address's budget.",
+	})
 	if reg != nil {
-		reg.MustRegister(m.seconds, m.misses, m.limited, m.refused)
+		reg.MustRegister(m.seconds, m.misses, m.limited, m.refused, m.entryLimited)
 	}
 	return m
 }

@@ -55,6 +55,7 @@ type Server struct {
 	proxies []netip.Prefix
 	seal    *seal
 	misses  budget
+	asks    budget // forms of shared entries
 	metrics *metrics
 	http    *fasthttp.Server
 }
@@ -92,6 +93,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		o: o, proxies: proxies, seal: seal, metrics: newMetrics(o.Metrics),
 		misses: budget{limit: o.Config.MissBudget, spent: map[netip.Prefix]*window{}},
+		asks:   budget{limit: o.Config.EntryBudget, spent: map[netip.Prefix]*window{}},
 	}
 	s.http = &fasthttp.Server{
 		Handler:               s.handle,
@@ -215,6 +217,9 @@ func (s *Server) route(ctx *fasthttp.RequestCtx) string {
 		s.cameBack(ctx, c)
 		return "return"
 	}
+	if s.entry(ctx, c, path) {
+		return "entry"
+	}
 	if get && s.public(ctx, path) {
 		return "public"
 	}
@@ -330,21 +335,29 @@ func (s *Server) gone(ctx *fasthttp.RequestCtx, c client, lang string, came time
 	time.Sleep(goneAfter - time.Since(came))
 }
 
-// step does one POST.
-func (s *Server) step(ctx *fasthttp.RequestCtx, work context.Context, c client, v *journey.Visit, known bool, name string) {
-	args := ctx.PostArgs()
+// own reports whether a form was shown to this browser; false: it was answered that it was not.
+func (s *Server) own(ctx *fasthttp.RequestCtx, v *journey.Visit, known bool) bool {
 	site := string(ctx.Request.Header.Peek("Sec-Fetch-Site"))
 	foreign := site != "" && site != "same-origin" && site != "none"
-	if !known || foreign || !s.seal.formHolds(v.Session, args.Peek("form")) {
-		s.metrics.refused.Inc()
-		message := "画面を開いてから時間が経過したか、ブラウザのCookieが無効になっています。Cookieを有効にして、もう一度お試しください。"
-		if v.Lang == "en" {
-			message = "This page was open for too long, or cookies are disabled. Please allow cookies and try again."
-		}
-		s.show(ctx, v, s.o.Journey.Fault(v, message), fasthttp.StatusForbidden)
+	if known && !foreign && s.seal.formHolds(v.Session, ctx.PostArgs().Peek("form")) {
+		return true
+	}
+	s.metrics.refused.Inc()
+	message := "画面を開いてから時間が経過したか、ブラウザのCookieが無効になっています。Cookieを有効にして、もう一度お試しください。"
+	if v.Lang == "en" {
+		message = "This page was open for too long, or cookies are disabled. Please allow cookies and try again."
+	}
+	s.show(ctx, v, s.o.Journey.Fault(v, message), fasthttp.StatusForbidden)
+	return false
+}
+
+// step does one POST.
+func (s *Server) step(ctx *fasthttp.RequestCtx, work context.Context, c client, v *journey.Visit, known bool, name string) {
+	if !s.own(ctx, v, known) {
 		return
 	}
 	came := clock.Now()
+	args := ctx.PostArgs()
 	next, err := s.act(work, v, name, args)
 	if name == "identify" || name == "identified" || name == "resend" {
 		time.Sleep(alikeAfter - time.Since(came))

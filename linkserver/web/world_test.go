@@ -107,6 +107,8 @@ func (m *modules) Describe(name string) (*proto.DescribeResponse, bool) {
 		return &proto.DescribeResponse{AuthFields: []*proto.AuthField{
 			{Name: "birth_date", LabelJa: "生年月日", LabelEn: "Date of birth", MaxLength: 20},
 			{Name: "customer_number", LabelJa: "お客様番号", LabelEn: "Customer number", MaxLength: 20},
+			{Name: "kana_name", LabelJa: "お名前（カナ）", LabelEn: "Name in katakana", MaxLength: 60},
+			{Name: "phone", LabelJa: "携帯電話番号", LabelEn: "Mobile phone number", MaxLength: 20},
 		}}, true
 	case "auth/otp_sms":
 		return &proto.DescribeResponse{AuthFields: []*proto.AuthField{{Name: "code", Challenge: true}}}, true
@@ -389,6 +391,7 @@ type draft struct {
 	number           string        // default ownNumber
 	promises         bool
 	email, reference string
+	person           identity.Person // by whom it is found at the shared entry; default nobody
 }
 
 type sent struct {
@@ -464,6 +467,11 @@ func (w *world) terms(d draft) []store.Term {
 	w.must(err)
 	terms, err := intake.Filter{Number: number, Reference: d.reference}.Terms(w.store, "water")
 	w.must(err)
+	if d.person != (identity.Person{}) {
+		keys, err := w.identity.EntryKeys(w.ctx(), w.water(), []identity.Person{d.person})
+		w.must(err)
+		terms = append(terms, store.Term{Field: intake.FieldEntry, Value: keys[0]})
+	}
 	return terms
 }
 
