@@ -302,27 +302,29 @@ type View int32
 
 const (
 	View_VIEW_UNSPECIFIED View = 0
-	View_LANDING          View = 1  // who sent this, what it is about in general, button 認証画面へ, or 内容を表示する when no identity check follows
-	View_IDENTIFY         View = 2  // up to four questions
-	View_CODE             View = 3  // the one-time code
-	View_INFO             View = 4  // title, lead, table, survey, documents, claim and methods
-	View_CHECKOUT         View = 5  // confirm one method (and store) before a number is issued or the agent's page opens
-	View_VOUCHER          View = 6  // number or barcode, not yet paid
-	View_REDIRECT         View = 7  // a button to the agent's own page
-	View_RETURNED         View = 8  // back from the agent's page: a button to see the state
-	View_WAITING          View = 9  // the agent's answer is awaited
-	View_ACCEPTED         View = 10 // お支払情報（受付）, after 速報
-	View_CONFIRMED_VIEW   View = 11 // お支払情報（確定）, after 確報
-	View_LOCKED           View = 12 // too many tries: the contact
-	View_EXPIRED_VIEW     View = 13
-	View_GONE             View = 14 // unknown, revoked, past everything: the same page
-	View_FAULT            View = 15 // something failed on our side; nothing was lost
-	View_ANSWERED         View = 16 // the survey was answered just now
-	View_STRANGER         View = 17 // お心当たりのない方: what happens, and one button: a form to __LINK__/stranger
-	View_STOPPED          View = 18 // whoever has the link said that it is for somebody else: nothing more is shown or sent
-	View_ABOUT            View = 19 // how this sender's messages are told from others': title, lead, rows, closing; nobody's in particular, no form
-	View_REGISTERED_VIEW  View = 20 // the account for direct debit is registered; nothing was paid
-	View_MENU             View = 21 // the open messages of who came by the sender's shared entry page: entries, each with a button; none: it says so
+	View_LANDING          View = 1 // who sent this, what it is about in general, button 認証画面へ, or 内容を表示する when no identity check follows
+	View_IDENTIFY         View = 2 // up to four questions
+	View_CODE             View = 3 // the one-time code
+	View_INFO             View = 4 // title, lead, table, survey, documents, claim and methods
+	View_CHECKOUT         View = 5 // confirm one method (and store) before a number is issued or the agent's page opens
+	// VOUCHER, REDIRECT, WAITING, ACCEPTED, CONFIRMED_VIEW and REGISTERED_VIEW have the payment on top, and below it what INFO
+	// showed of the notice: title, lead, table, closing, survey, documents, earlier notices.
+	View_VOUCHER         View = 6  // number or barcode, not yet paid
+	View_REDIRECT        View = 7  // a button to the agent's own page
+	View_RETURNED        View = 8  // back from the agent's page: a button to see the state
+	View_WAITING         View = 9  // the agent's answer is awaited
+	View_ACCEPTED        View = 10 // お支払情報（受付）, after 速報
+	View_CONFIRMED_VIEW  View = 11 // お支払情報（確定）, after 確報
+	View_LOCKED          View = 12 // too many tries: the contact
+	View_EXPIRED_VIEW    View = 13
+	View_GONE            View = 14 // unknown, revoked, past everything: the same page
+	View_FAULT           View = 15 // something failed on our side; nothing was lost
+	View_ANSWERED        View = 16 // the survey was answered just now
+	View_STRANGER        View = 17 // お心当たりのない方: what happens, and one button: a form to __LINK__/stranger
+	View_STOPPED         View = 18 // whoever has the link said that it is for somebody else: nothing more is shown or sent
+	View_ABOUT           View = 19 // how this sender's messages are told from others': title, lead, rows, closing; nobody's in particular, no form
+	View_REGISTERED_VIEW View = 20 // the account for direct debit is registered; nothing was paid
+	View_MENU            View = 21 // the open messages of who came by the sender's shared entry page: entries, each with a button; none: it says so
 )
 
 // Enum value maps for View.
@@ -4779,7 +4781,7 @@ type Page struct {
 	Closing         string                 `protobuf:"bytes,7,opt,name=closing,proto3" json:"closing,omitempty"`
 	Fields          []*FormField           `protobuf:"bytes,8,rep,name=fields,proto3" json:"fields,omitempty"`
 	Mismatch        bool                   `protobuf:"varint,9,opt,name=mismatch,proto3" json:"mismatch,omitempty"`                              // IDENTIFY, CODE: what was entered did not match
-	Incomplete      bool                   `protobuf:"varint,10,opt,name=incomplete,proto3" json:"incomplete,omitempty"`                         // IDENTIFY, CODE, INFO: something required is empty
+	Incomplete      bool                   `protobuf:"varint,10,opt,name=incomplete,proto3" json:"incomplete,omitempty"`                         // IDENTIFY, CODE, and wherever the survey or methods are asked: something required is empty
 	PhoneMasked     string                 `protobuf:"bytes,11,opt,name=phone_masked,json=phoneMasked,proto3" json:"phone_masked,omitempty"`     // CODE: 080-****-9008
 	Digits          uint32                 `protobuf:"varint,12,opt,name=digits,proto3" json:"digits,omitempty"`                                 // CODE
 	ValidMinutes    uint32                 `protobuf:"varint,13,opt,name=valid_minutes,json=validMinutes,proto3" json:"valid_minutes,omitempty"` // CODE
@@ -4792,11 +4794,11 @@ type Page struct {
 	Voucher         *Voucher               `protobuf:"bytes,20,opt,name=voucher,proto3" json:"voucher,omitempty"`
 	ReceiptDocument string                 `protobuf:"bytes,21,opt,name=receipt_document,json=receiptDocument,proto3" json:"receipt_document,omitempty"`    // CONFIRMED_VIEW: name of the receipt below __LINK__/documents/; empty: none
 	RedirectHost    string                 `protobuf:"bytes,22,opt,name=redirect_host,json=redirectHost,proto3" json:"redirect_host,omitempty"`             // REDIRECT, IDENTIFY with a field elsewhere: the other page's host, shown before anybody goes there
-	CanChangeMethod bool                   `protobuf:"varint,23,opt,name=can_change_method,json=canChangeMethod,proto3" json:"can_change_method,omitempty"` // VOUCHER, REDIRECT
+	CanChangeMethod bool                   `protobuf:"varint,23,opt,name=can_change_method,json=canChangeMethod,proto3" json:"can_change_method,omitempty"` // VOUCHER, REDIRECT: by a form to __LINK__/cancel; CHECKOUT: it will be possible
 	ExpiredPayment  bool                   `protobuf:"varint,24,opt,name=expired_payment,json=expiredPayment,proto3" json:"expired_payment,omitempty"`      // VOUCHER: the due date has passed
 	Preview         bool                   `protobuf:"varint,25,opt,name=preview,proto3" json:"preview,omitempty"`                                          // shown in the console: marked as such
 	Message         string                 `protobuf:"bytes,26,opt,name=message,proto3" json:"message,omitempty"`                                           // FAULT: what to do, in lang; STRANGER: why nothing was done yet
-	Identify        bool                   `protobuf:"varint,27,opt,name=identify,proto3" json:"identify,omitempty"`                                        // LANDING: an identity check follows; RETURNED: back from the page that identifies, a form to __LINK__/identified
+	Identify        bool                   `protobuf:"varint,27,opt,name=identify,proto3" json:"identify,omitempty"`                                        // LANDING: an identity check follows; INFO: one came before; RETURNED: back from the page that identifies, a form to __LINK__/identified
 	Unreadable      bool                   `protobuf:"varint,28,opt,name=unreadable,proto3" json:"unreadable,omitempty"`                                    // CODE: what was typed is no code; IDENTIFY: some of fields are
 	CanAskAgain     bool                   `protobuf:"varint,30,opt,name=can_ask_again,json=canAskAgain,proto3" json:"can_ask_again,omitempty"`             // CODE: questions came before; a form to __LINK__/again leads back to them, for who got no code
 	StaysLocked     bool                   `protobuf:"varint,29,opt,name=stays_locked,json=staysLocked,proto3" json:"stays_locked,omitempty"`               // LOCKED: it does not end by itself; only the sender can end it
@@ -4807,6 +4809,7 @@ type Page struct {
 	Past            []*DocumentLink        `protobuf:"bytes,44,rep,name=past,proto3" json:"past,omitempty"`                                                 // INFO and after it: earlier notices to the same customer, the latest first
 	Entries         []*Entry               `protobuf:"bytes,46,rep,name=entries,proto3" json:"entries,omitempty"`                                           // MENU: the latest first
 	UntilMark       bool                   `protobuf:"varint,47,opt,name=until_mark,json=untilMark,proto3" json:"until_mark,omitempty"`                     // LANDING: __UNTIL__ belongs where link_expires would be written, so that one page serves all links
+	No              string                 `protobuf:"bytes,48,opt,name=no,proto3" json:"no,omitempty"`                                                     // INFO and after it: the message's number, 17 digits, to be named to the contact
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -5098,6 +5101,13 @@ func (x *Page) GetUntilMark() bool {
 		return x.UntilMark
 	}
 	return false
+}
+
+func (x *Page) GetNo() string {
+	if x != nil {
+		return x.No
+	}
+	return ""
 }
 
 // Entry is one message, opened by POST __LINK__/pick with a control "message" of value name.
@@ -7295,7 +7305,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\tRateTotal\x12\x12\n" +
 	"\x04rate\x18\x01 \x01(\rR\x04rate\x12\x10\n" +
 	"\x03yen\x18\x02 \x01(\x03R\x03yen\x12\x17\n" +
-	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\xb1\v\n" +
+	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\xc1\v\n" +
 	"\x04Page\x12,\n" +
 	"\x04view\x18\x01 \x01(\x0e2\x18.kakitome.plugin.v0.ViewR\x04view\x12\x12\n" +
 	"\x04lang\x18\x02 \x01(\tR\x04lang\x12/\n" +
@@ -7340,7 +7350,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x04past\x18, \x03(\v2 .kakitome.plugin.v0.DocumentLinkR\x04past\x123\n" +
 	"\aentries\x18. \x03(\v2\x19.kakitome.plugin.v0.EntryR\aentries\x12\x1d\n" +
 	"\n" +
-	"until_mark\x18/ \x01(\bR\tuntilMark\"a\n" +
+	"until_mark\x18/ \x01(\bR\tuntilMark\x12\x0e\n" +
+	"\x02no\x180 \x01(\tR\x02no\"a\n" +
 	"\x05Entry\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12.\n" +
