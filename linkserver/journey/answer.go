@@ -35,7 +35,7 @@ func (j *Journey) Answer(ctx context.Context, v *Visit, typed map[string][]strin
 			if err != nil {
 				return again, err
 			}
-			screen.Page.Incomplete = true
+			screen.Page.Incomplete, screen.Reload = true, 0 // a later look would not bring it back
 			page.SetAnswers(screen.Page, answers, false)
 			return Next{Screen: screen}, nil
 		}

@@ -36,13 +36,12 @@ type Screen struct {
 // reloadEvery is how often a payment that is under way is looked at again while its page is open.
 const reloadEvery = 3 * time.Minute
 
-// reload is for who waits for news of a payment. Answers that are being typed stay as they are.
+// reload is for who waits for news of a payment. The page itself leaves what is being typed as it is (linkserver/web, wait.js).
 func reload(p *proto.Page) time.Duration {
-	waits := p.View == proto.View_ACCEPTED || p.View == proto.View_WAITING || p.View == proto.View_VOUCHER && !p.ExpiredPayment
-	if !waits || (p.Survey != nil && !p.Survey.Answered) {
-		return 0
+	if p.View == proto.View_ACCEPTED || p.View == proto.View_WAITING || p.View == proto.View_VOUCHER && !p.ExpiredPayment {
+		return reloadEvery
 	}
-	return reloadEvery
+	return 0
 }
 
 // Gone is the page of whatever is not there.
@@ -240,6 +239,9 @@ func (j *Journey) screen(ctx context.Context, v *visit) (*Screen, error) {
 		content = new(message.Content)
 	}
 	j.claim(v, s, content, &claim)
+	if s.Page.View != proto.View_INFO { // no method is to be chosen any more
+		s.Page.Incomplete = false
+	}
 	if v.Session.Note == NoteAnswered {
 		s.Page.View = proto.View_ANSWERED
 	}

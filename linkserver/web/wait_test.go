@@ -85,20 +85,3 @@ func TestPageOfAPaymentLooksAgainUntilTheSessionEnds(t *testing.T) {
 	require.Contains(t, b.shown.body, "お支払情報（確定）")
 	require.False(t, b.waits(), "it is final")
 }
-
-func TestPageWaitsForAnswersThatAreBeingTyped(t *testing.T) {
-	w := newWorld(t, DefaultConfig())
-	m := w.send(draft{items: questions, claim: bill(w, "A-1"), page: message.Page{Title: "水道料金のお知らせ", Survey: survey}})
-	b := w.opened(m)
-	b.submit("identify", rightAnswers())
-	b.submit("checkout", url.Values{"method": {"konbini_number"}})
-	b.submit("pay", url.Values{"method": {"konbini_number"}, "store": {"cvs1"}})
-	w.modules.pay(w, proto.PaymentState_PROVISIONAL)
-	w.pass(2 * time.Minute)
-	b.submit("state", nil)
-	require.Contains(t, b.shown.body, "お支払情報（受付）")
-	require.False(t, b.waits())
-	b.submit("answer", url.Values{"q0": {"応募する"}, "q1": {"時給"}})
-	b.get(w.path(m))
-	require.True(t, b.waits())
-}

@@ -24,7 +24,9 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 	pb "google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -56,6 +58,7 @@ type modules struct {
 	proto.UnimplementedPaymentAgentServer
 	conn  *grpc.ClientConn
 	drawn atomic.Int64 // pages
+	plain atomic.Bool  // no page is drawn: the host's own stand in
 
 	mu       sync.Mutex // guards what follows
 	codes    int
@@ -65,6 +68,7 @@ type modules struct {
 	payers   []string          // that Create was told
 	gets     int
 	away     bool // the page of who identifies cannot be reached
+	lost     bool // nobody learns what became of a Create
 	finished []*proto.FinishRequest
 }
 
@@ -150,6 +154,9 @@ func (m *modules) Challenge(_ context.Context, in *proto.ChallengeRequest) (*pro
 
 func (m *modules) RenderPage(_ context.Context, in *proto.RenderPageRequest) (*proto.RenderPageResponse, error) {
 	m.drawn.Add(1)
+	if m.plain.Load() {
+		return &proto.RenderPageResponse{Error: &proto.Error{Class: proto.ErrorClass_INTERNAL}}, nil
+	}
 	b, refused := standard.Render(in.Page)
 	return &proto.RenderPageResponse{Html: b, Error: refused}, nil
 }
@@ -170,6 +177,9 @@ func smallPDF(title string) []byte {
 func (m *modules) Create(_ context.Context, in *proto.CreateRequest) (*proto.CreateResponse, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.lost {
+		return nil, status.Error(codes.DeadlineExceeded, "lost")
+	}
 	p := &proto.Payment{AttemptId: in.AttemptId, AgentPaymentId: "20261122000000001", ReceiptNumber: "26112200000001", Yen: in.Yen}
 	m.payers = append(m.payers, in.Payer)
 	if in.Method == "card" || in.Method == "wallet" || in.Method == "account" {

@@ -89,7 +89,7 @@ func bill(number, claim string) *message.Draft {
 func TestWaitingPageChangesUnderTheEyes(t *testing.T) {
 	look.Chromium(t)
 	w := newWorld(t)
-	p := w.phone(t, apptest.Number(30), "2026-wait-1", "wait", true)
+	p := w.phone(t, bill(apptest.Number(30), "2026-wait-1"), "wait", true)
 	link := p.identify()
 	p.hurry(600)
 	p.choose("method", "konbini_barcode")
@@ -111,6 +111,38 @@ func TestWaitingPageChangesUnderTheEyes(t *testing.T) {
 	p.look("confirmed-by-itself")
 }
 
+// TestAnswersAreNotExchangedUnderTheHand: a survey stands on the page of a number, and does not hold up the news of the payment;
+// but what somebody is choosing stays until it was sent.
+func TestAnswersAreNotExchangedUnderTheHand(t *testing.T) {
+	look.Chromium(t)
+	w := newWorld(t)
+	d := bill(apptest.Number(31), "2026-wait-2")
+	d.Page.Survey = &message.Survey{Items: []message.SurveyItem{{Title: "検針票の受け取り", Type: "radio", Choices: []string{"郵送", "電子"}, Required: true}}}
+	p := w.phone(t, d, "wait-survey", true)
+	link := p.identify()
+	p.hurry(600)
+	p.choose("method", "konbini_barcode")
+	p.submit("checkout", "checkout")
+	p.submit("pay", "voucher")
+	digits := look.Value[string](p.Window, `document.querySelector(".barcode p").textContent.replace(/\D/g, "")`)
+	p.choose("q0", "電子")
+	look.Value[bool](p.Window, `(document.activeElement.blur(), true)`)
+	other := recipient.Person{Till: w.TillURL(), Browser: recipient.NewBrowser()}
+	_, err := other.Pay(t.Context(), digits)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		c, err := w.sender.Claim(t.Context(), "2026-wait-2")
+		return err == nil && c.Status == "accepted"
+	}, look.StepLimit, 100*time.Millisecond)
+	p.await(fmt.Sprintf("Date.now() > %.0f", look.Value[float64](p.Window, "Date.now()")+4*180_000)) // some looks of the page
+	require.Contains(t, p.text(), "バーコード発行は完了しております", "nothing is exchanged under the hand")
+	require.True(t, look.Value[bool](p.Window, `document.querySelector("[name=q0][value="電子"]").checked`))
+	p.submit("answer", "answered")
+	require.Contains(t, p.text(), "回答を受け付けました")
+	p.openUntil(link, "お支払情報（受付）", "accepted")
+	require.Contains(t, p.text(), "回答済み")
+}
+
 func TestAClaimIsPaidInABrowser(t *testing.T) {
 	look.Chromium(t)
 	w := newWorld(t)
@@ -124,9 +156,10 @@ func TestAClaimIsPaidInABrowser(t *testing.T) {
 }
 
 // phone is a browser of somebody who got the message, on the page of his phone.
-func (w *world) phone(t *testing.T, number, claim, name string, scripted bool) *phone {
+func (w *world) phone(t *testing.T, d *message.Draft, name string, scripted bool) *phone {
 	t.Helper()
-	_, _, err := w.sender.Send(t.Context(), bill(number, claim))
+	number := d.To
+	_, _, err := w.sender.Send(t.Context(), d)
 	require.NoError(t, err)
 	p := newPhone(t, name, scripted, w.LinksURL(), w.TillURL(), w.handsets)
 	p.open(w.handsets, "phones")
@@ -165,7 +198,7 @@ func (p *phone) identify() (link string) {
 }
 
 func (w *world) barcode(t *testing.T, number, claim, name string, scripted bool) {
-	p := w.phone(t, number, claim, name, scripted)
+	p := w.phone(t, bill(number, claim), name, scripted)
 	link := p.identify()
 	p.document(`a[href$="/documents/notice.pdf"]`, "notice")
 	p.choose("method", "konbini_barcode")
@@ -214,7 +247,7 @@ func (p *phone) english(link string) {
 }
 
 func (w *world) card(t *testing.T, number, claim, name string, scripted bool) {
-	p := w.phone(t, number, claim, name, scripted)
+	p := w.phone(t, bill(number, claim), name, scripted)
 	link := p.identify()
 	p.choose("method", "card")
 	p.submit("checkout", "checkout")

@@ -17,8 +17,7 @@
 //	CODE                    /code       code
 //	CODE                    /resend     –
 //	INFO                    /checkout   method
-//	INFO, ACCEPTED,
-//	CONFIRMED_VIEW          /answer     the name of each survey item: once (radio, text) or for each choice (check),
+//	INFO and what follows   /answer     the name of each survey item: once (radio, text) or for each choice (check),
 //	                                    the value is the text of the choice
 //	CHECKOUT                /pay        method; store when the method has stores
 //	VOUCHER, REDIRECT       /cancel     –

@@ -316,6 +316,19 @@ func TestNoticeOfAPaidClaimIsOfBeforeThePayment(t *testing.T) {
 	}
 }
 
+// Whoever pays still reads what it is for, and answers: below what is paid with.
+func TestNoticeStaysBelowThePayment(t *testing.T) {
+	for name, top := range map[string]string{"06-voucher-notice": "12345678901", "06-voucher-unanswered": "<svg", "07-redirect-notice": "/redirect", "09-waiting-notice": "/state", "10-accepted-notice": "/state"} {
+		doc := string(render(t, everyView()[name], "ja"))
+		for _, want := range []string{"毎度ご利用", "水道使用水量", "行き違いで", "/answer", "kenshin-2026-11.pdf", "past-1.pdf"} {
+			require.Equal(t, 1, strings.Count(doc, want), "%s: %s", name, want)
+			require.Less(t, strings.Index(doc, top), strings.Index(doc, want), "%s: %s", name, want)
+		}
+	}
+	doc := string(render(t, everyView()["06-voucher-unanswered"], "ja"))
+	require.Less(t, strings.Index(doc, `<a href="#survey">`), strings.Index(doc, "<svg"), "what is missing is said first")
+}
+
 func TestSameModelSameBytes(t *testing.T) {
 	for name, p := range everyView() {
 		require.Equal(t, string(render(t, p, "ja")), string(render(t, p, "ja")), name)

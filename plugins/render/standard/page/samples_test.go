@@ -194,6 +194,14 @@ func everyView() map[string]*proto.Page {
 		"11-confirmed-too-much":   {View: proto.View_CONFIRMED_VIEW, Claim: part(8440), ReceiptDocument: "receipt.pdf"},
 		"20-registered":           {View: proto.View_REGISTERED_VIEW, Claim: claim(), Methods: []*proto.MethodChoice{account}, Rows: rows()[:3]},
 	}
+	for name, p := range map[string]*proto.Page{
+		"06-voucher-notice": {View: proto.View_VOUCHER, Voucher: digits, CanChangeMethod: true, Mail: &proto.MailOffer{}}, "06-voucher-unanswered": {View: proto.View_VOUCHER, Voucher: voucher, Incomplete: true},
+		"07-redirect-notice": {View: proto.View_REDIRECT, RedirectHost: "pay.example.com", CanChangeMethod: true}, "09-waiting-notice": {View: proto.View_WAITING}, "10-accepted-notice": {View: proto.View_ACCEPTED},
+	} {
+		p.Title, p.Lead, p.Rows, p.Closing, p.Survey = "水道料金のお知らせ", lead, rows(), closing, survey()
+		p.Claim, p.Documents, p.Past = claim(), docs, []*proto.DocumentLink{{Name: "past-1.pdf", Title: "2026/10/21 水道料金のお知らせ"}}
+		pages[name] = p
+	}
 	for name, p := range pages {
 		if p.View != proto.View_GONE {
 			p.Brand = water()
