@@ -21,7 +21,8 @@ import (
 //	CameBack         ◄─ GET with the state of this session: kept in it, changes nothing else; a button
 //	Identified       ─► Code | In | the same screen, with a new state
 //
-// A state is good in the browser that holds the session, once.
+// A state is good in the browser that holds the session, once: a second press of the button (press.go) is answered as the first
+// was, without asking the provider again.
 
 // ReturnPath is where browsers come back to, whatever their link: providers want an address that they know beforehand.
 const ReturnPath = "/return"
@@ -88,7 +89,7 @@ func (j *Journey) Identified(ctx context.Context, v *Visit) (Next, error) {
 	}
 	a := v.Session.Away
 	v.Session.Away = nil
-	if a == nil || a.Query == "" || !j.states.take(a.State, j.Now()) {
+	if a == nil || a.Query == "" {
 		v.Session.Note = NoteIncomplete
 		return again, j.goElsewhere(ctx, in)
 	}
@@ -96,7 +97,15 @@ func (j *Journey) Identified(ctx context.Context, v *Visit) (Next, error) {
 	if err != nil {
 		return again, fmt.Errorf("message %s: %w", v.Link.Message, err)
 	}
-	result, err := j.Identity.Finish(ctx, in.t, v.Link.Ref(), identity.Going{Return: back, State: a.State, Lang: v.Lang, Keep: a.Keep, Query: a.Query})
+	of := pressOf(v.Session, "identified", map[string]string{"state": a.State, "query": a.Query})
+	result, _, err := j.presses.once(of, j.Now, func() (identity.Result, []int, error) {
+		if !j.states.take(a.State, j.Now()) {
+			return identity.Incomplete, nil, nil
+		}
+		going := identity.Going{Return: back, State: a.State, Lang: v.Lang, Keep: a.Keep, Query: a.Query}
+		result, err := j.Identity.Finish(context.WithoutCancel(ctx), in.t, v.Link.Ref(), going)
+		return result, nil, err
+	})
 	switch {
 	case errors.Is(err, identity.ErrUnavailable):
 		v.Session.Note = NoteUnavailable

@@ -126,6 +126,10 @@ func TestTheWayBackIsThisBrowsersAloneAndOnce(t *testing.T) {
 	before = append(before, b.client.Jar.Cookies(home)...)
 	b.post(action, url.Values{"form": {token}})
 	b.says("水道料金のお知らせ")
+	b.client.Jar.SetCookies(home, before) // the same press again
+	b.post(action, url.Values{"form": {token}})
+	b.says("水道料金のお知らせ")
+	w.pass(10 * time.Second)
 	b.client.Jar.SetCookies(home, before) // a session of before, as a copy of it would be
 	b.post(action, url.Values{"form": {token}})
 	b.says("ご本人の確認が完了していません")
