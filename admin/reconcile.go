@@ -144,7 +144,12 @@ func (s *Server) readReport(w http.ResponseWriter, r *http.Request, v *visit, fi
 				p.Faults = append(p.Faults, v.T("ほか", "and ")+number(len(faults)-faultsMost)+v.T("件", " more"))
 				break
 			}
-			p.Faults = append(p.Faults, problem.Field+v.T("：", ": ")+problem.Detail)
+			if line := faults[i].Line; line > 0 {
+				problem.Field = v.T(fmt.Sprintf("%d行目", line), problem.Field)
+			} else {
+				problem.Field = v.T("ファイル", problem.Field)
+			}
+			p.Faults = append(p.Faults, problem.Text(v.Lang))
 		}
 		s.render(w, v, http.StatusUnprocessableEntity, "reconcile", p)
 		return nil

@@ -63,7 +63,7 @@ func TestOursIsReconciledWithTheAgentsFile(t *testing.T) {
 	good := agrees.ID.String() + " 7440\n" + differs.ID.String() + " 2500\n" + ulid.Make().String() + " 900\n"
 	a := b.give("sandbox", day, "kakuho.txt", good+"broken\n")
 	require.Equal(t, http.StatusUnprocessableEntity, a.status)
-	require.Contains(t, a.body, "line 4：paid_yen: want yen, 1 to 9999999")
+	require.Contains(t, a.body, "4行目：paid_yen: want yen, 1 to 9999999")
 	require.Contains(t, a.body, "何も変更されていません")
 	require.NotContains(t, b.get(at).body, "Q-3")
 	require.Equal(t, http.StatusSeeOther, b.give("sandbox", day, "kakuho.txt", good).status)

@@ -119,6 +119,7 @@ var detailJA = map[string]string{
 	"give both from and to":                                 "期間の開始日と終了日を両方指定してください",
 	"must not be before from":                               "開始日以降の日付を指定してください",
 	"up to 9 digits, and 3 behind a point":                  "整数9桁・小数3桁以内の数値を指定してください",
+	"the tax of the lines, rounded once for each rate":      "税率ごとに一度だけ端数処理した明細の税額と一致しません",
 	// engine/identity and its modules
 	"no other question stands beside one that another page answers":     "外部の本人確認とほかの質問は併用できません",
 	"this question has no words of its own":                             "質問の文言（label）を指定してください",
@@ -162,6 +163,9 @@ var detailJA = map[string]string{
 	"not on the tenant's list of addresses":   "許可された接続元ではありません",
 	"HTTPS is required":                       "HTTPSで接続してください",
 	"only with amend":                         "amend のときだけ指定できます",
+	"only with refund":                        "refund のときだけ指定できます",
+	"only with amend or refund":               "amend または refund のときだけ指定できます",
+	"its module reads no reports":             "この決済代行会社のモジュールは入金ファイルを読み取れません",
 	"1 to 100":                                "1〜100",
 	"bytes":                                   "バイト",
 	"identity":                                "圧縮せずに送信してください",
@@ -224,6 +228,8 @@ var detailJA = map[string]string{
 	"the tenant has no such payment method":                                "この支払方法は契約されていません",
 	"the tenant has no payment method":                                     "支払方法が登録されていません",
 	"there is no such document":                                            "このファイルは登録されていません",
+	"the document's retention is over: upload it again":                    "このファイルは保存期間を過ぎています。もう一度アップロードしてください",
+	"the message has left its list":                                        "このメッセージは再送の対象ではなくなりました",
 	"the key was used for another message":                                 "同じキーが別の内容で使用されています",
 	"a code is not sent with a page or a claim":                            "認証コードにページや請求を付けることはできません",
 	// engine/payment
@@ -235,12 +241,25 @@ var detailJA = map[string]string{
 	"nothing is to be paid any more":                         "入金・消込・取下げにより、お支払いの対象ではなくなりました",
 	"its newest SMS is on its way":                           "直近のSMSが送信中です",
 	"its content has ended with its term":                    "保存期間の終了により内容が消去されています",
-	"the message has left its list":                          "リストの対象ではなくなりました",
 	"the claim was settled or withdrawn":                     "この請求は消込済み、または取り消されています",
 	"the claim was paid already":                             "この請求は支払済みです",
 	"money was received already":                             "この請求はすでに入金されています",
 	"the number is in use for another amount":                "同じ請求番号が別の金額で登録されています",
 	"the number is in use with another due date":             "同じ請求番号が別の支払期限で登録されています",
+
+	"the tax of the claim's lines, rounded once for each rate":               "税率ごとに一度だけ端数処理した請求の明細の税額と一致しません",
+	"state one of: amount, tax or due; settled; withdrawn":                   "金額・税額・支払期限の変更、消込、取り消しのいずれか一つを指定してください",
+	"1 to 64 printable ASCII characters without spaces":                      "空白を含まない半角英数記号1〜64文字",
+	"yen that is left of the payment":                                        "返金できる残りの金額（円）を超えています",
+	"it was the key of another refund":                                       "このキーは別の返金で使用されています",
+	"the payment agent refused this refund; order it anew with another key":  "決済代行会社がこの返金を受け付けませんでした。別のキーで改めて指示してください",
+	"no confirmed money is there to be given back":                           "返金できる確定済みの入金がありません",
+	"several attempts have money: name one":                                  "入金のある決済が複数あります。どれか一つを指定してください",
+	"an earlier order is not settled yet":                                    "先に指示した返金の結果がまだ確定していません",
+	"money of this method is not given back through the agent":               "この支払方法は決済代行会社を通じた返金ができません",
+	"larger than 8 MiB":                                                      "8MBを超えています",
+	"neither a payment nor a deposit":                                        "決済・入金のどちらの内容もありません",
+	"a deposit without its id or time, or of an amount that is out of range": "入金の識別番号・日時・金額のいずれかがないか、正しくありません",
 	// engine/sheet
 	"no number or barcode was issued for the claim yet":      "まだ番号またはバーコードが発番されていません。支払方法を指定してください",
 	"no such method with a number or barcode for this claim": "この請求で番号・バーコードを発番できる支払方法ではありません",
@@ -254,13 +273,15 @@ var detailJA = map[string]string{
 	"larger than 5 MiB":                "5MBを超えています",
 	"not a complete PDF":               "PDFとして読み取れません",
 	"has streams that inflate too far": "圧縮されたデータが大きすぎます",
+	"is encrypted":                     "暗号化されています",
 	// engine/campaign, engine/api/uploads
-	"1 to 255 bytes":                                         "1〜255バイト",
-	"64 hexadecimal digits":                                  "16進数64桁",
-	"comes from the row":                                     "行ごとに指定する項目です",
-	"parts; send larger ones":                                "1回に送るデータを大きくしてください",
-	"the bytes that are on disk":                             "保存済みのバイト数と一致しません",
-	"the same file is in another upload":                     "同じファイルがすでにアップロードされています",
+	"1 to 255 bytes":                     "1〜255バイト",
+	"64 hexadecimal digits":              "16進数64桁",
+	"comes from the row":                 "行ごとに指定する項目です",
+	"parts; send larger ones":            "1回に送るデータを大きくしてください",
+	"tries":                              "カナリア送信をやり直せる回数",
+	"the bytes that are on disk":         "保存済みのバイト数と一致しません",
+	"the same file is in another upload": "同じファイルがすでにアップロードされています",
 	"the tenant has no seed number at a carrier of the rows": "カナリア送信用のテスト番号が登録されていない携帯電話会社があります",
 	"is none of the carriers whose seed did not arrive":      "カナリア送信で停止した携帯電話会社ではありません",
 	"the number is not this carrier's":                       "この携帯電話会社の番号ではありません",
@@ -269,10 +290,17 @@ var detailJA = map[string]string{
 	"there is no good row":                                   "送信できる行がありません",
 }
 
-// detailStarts has those that end in what was found or would do.
-var detailStarts = []struct{ en, ja, end string }{
-	{"holds the character ", "使用できない文字が含まれています：", ""},
-	{"one of ", "", " のいずれか"},
+// detailForms have those that name what was found or would do, between start and end.
+var detailForms = []struct{ start, end, ja string }{
+	{"holds the character ", "", "使用できない文字が含まれています：%s"},
+	{"one of ", "", "%s のいずれか"},
+	{"percent, one of ", "", "%s（％）のいずれか"},
+	{"the lines taxed at ", " percent come to less than nothing", "税率%s％の明細の合計が0円未満です"},
+	{"JSON ", " does not fit", "この値（%s）は指定できません"},
+	{"holds active content (", ")", "実行される内容（%s）が含まれています"},
+	{"has an object stream that ", "", "中を確認できないデータが含まれています"},
+	{"the payment agent refused: ", "", "決済代行会社で受け付けられませんでした（%s）"},
+	{"what is said of the payment cannot be: ", "", "決済の内容が正しくありません（%s）"},
 }
 
 func detail(d, lang string) string {
@@ -282,9 +310,13 @@ func detail(d, lang string) string {
 	if ja, ok := detailJA[d]; ok {
 		return ja
 	}
-	for _, s := range detailStarts {
-		if rest, ok := strings.CutPrefix(d, s.en); ok {
-			return s.ja + strings.ReplaceAll(rest, ", ", "、") + s.end
+	for _, f := range detailForms {
+		rest, ok := strings.CutPrefix(d, f.start)
+		if !ok {
+			continue
+		}
+		if rest, ok = strings.CutSuffix(rest, f.end); ok {
+			return strings.ReplaceAll(f.ja, "%s", strings.ReplaceAll(rest, ", ", "、"))
 		}
 	}
 	return d

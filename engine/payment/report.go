@@ -61,6 +61,8 @@ var ErrNoReports = errors.New("agent reads no reports")
 // MaxReport is the size of the largest report, in bytes.
 const MaxReport = 8 << 20
 
+const detailTooLarge = "larger than 8 MiB"
+
 // ReportFile is one file of an agent.
 type ReportFile struct {
 	Agent string // name of the tenant's contract
@@ -81,7 +83,7 @@ func (p *Payments) Report(ctx context.Context, t *tenant.Tenant, f ReportFile) (
 		return nil, fmt.Errorf("report: module %s is not there or reads none: %w", a.Module, ErrNoReports)
 	}
 	if len(f.Body) > MaxReport {
-		return nil, ReportFaults{{Result: reportUnreadable, Detail: fmt.Sprintf("%d bytes; at most %d", len(f.Body), MaxReport)}}
+		return nil, ReportFaults{{Result: reportUnreadable, Detail: detailTooLarge}}
 	}
 	resp, err := p.opt.Agents.Payment(a.Module).ReadReport(ctx, &proto.ReportRequest{Call: p.call(t.ID, f.Agent, "", p.now()), Name: f.Name, Body: f.Body})
 	if err != nil {
@@ -125,12 +127,12 @@ func (p *Payments) planRows(ctx context.Context, id tenant.ID, agent string, res
 	}
 	rows := make([]reportRow, 0, len(resp.Rows))
 	for _, r := range resp.Rows {
-		row, bad, err := p.planRow(ctx, id, agent, r)
+		row, detail, err := p.planRow(ctx, id, agent, r)
 		if err != nil {
 			return nil, fmt.Errorf("report: line %d: %w", r.Line, err)
 		}
-		if bad != "" {
-			faults = append(faults, ReportLine{Line: r.Line, Result: reportUnreadable, Yen: row.Yen, Detail: bad})
+		if detail != "" {
+			faults = append(faults, ReportLine{Line: r.Line, Result: reportUnreadable, Yen: row.Yen, Detail: detail})
 		}
 		rows = append(rows, row)
 	}
@@ -141,19 +143,19 @@ func (p *Payments) planRows(ctx context.Context, id tenant.ID, agent string, res
 	return rows, nil
 }
 
-func (p *Payments) planRow(ctx context.Context, id tenant.ID, agent string, r *proto.ReportRow) (row reportRow, bad string, err error) {
+func (p *Payments) planRow(ctx context.Context, id tenant.ID, agent string, r *proto.ReportRow) (row reportRow, detail string, err error) {
 	row = reportRow{ReportLine: ReportLine{Line: r.Line, Result: reportNotOurs, Yen: r.GetDeposit().GetYen() + r.GetPayment().GetPaidYen()}, payment: clip(r.AgentPaymentId, maxAgentID)}
 	switch d := r.Deposit; {
 	case d == nil && r.Payment == nil:
 		return row, "neither a payment nor a deposit", nil
 	case d != nil && (d.Yen < 1 || d.Yen > maxYen || d.Id == "" || len(d.Id) > maxVoucherField || timeOf(d.At).IsZero()):
-		return row, fmt.Sprintf("a deposit of %d yen is out of range, or has no id of 1 to %d bytes or no time", d.Yen, maxVoucherField), nil
+		return row, "a deposit without its id or time, or of an amount that is out of range", nil
 	case d != nil:
 		row.deposit, row.at = &Deposit{ID: d.Id, Yen: d.Yen, Paid: timeOf(d.At)}, timeOf(d.At)
 	default:
 		view, fault := parseView(r.Payment)
 		if fault != nil {
-			return row, fault.Error(), nil
+			return row, "what is said of the payment cannot be: " + fault.Error(), nil
 		}
 		row.fact = &Fact{View: view, Seen: seenByAsking(&view, p.now()), From: sourceReport}
 		row.payment = cmp.Or(row.payment, view.AgentID)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -59,7 +58,7 @@ func (p *Payments) readReport(ctx context.Context, t *tenant.Tenant, agent, path
 	var faults ReportFaults
 	to := "done"
 	if info.Size() > MaxReport {
-		faults = ReportFaults{{Result: reportUnreadable, Detail: fmt.Sprintf("%d bytes; at most %d", info.Size(), MaxReport)}}
+		faults = ReportFaults{{Result: reportUnreadable, Detail: detailTooLarge}}
 	} else {
 		body, err := os.ReadFile(path)
 		if err != nil {
