@@ -206,6 +206,7 @@ func (j *Journey) screen(ctx context.Context, v *visit) (*Screen, error) {
 		return nil, err
 	}
 	s := j.view(v.Visit, proto.View_INFO)
+	s.Page.No, s.Page.Identify = v.state.Head.No, v.Link.Identity
 	if v.Standing == Open && content != nil {
 		page.SetContent(s.Page, content)
 		if err := j.answered(v, s.Page); err != nil {

@@ -108,3 +108,39 @@ func TestMethodOfAnOldPageIsNoFaultOfTheSurvey(t *testing.T) {
 	b.says("9988776655")
 	require.NotContains(t, b.shown.body, "選択または入力されていない項目")
 }
+
+// Whoever calls the contact can name the message; who has not been identified sees no number.
+func TestMessagesNumberStandsAtTheFoot(t *testing.T) {
+	w := newWorld(t, DefaultConfig())
+	m := w.send(draft{items: questions, code: true, claim: bill(w, "A-1"), page: message.Page{Survey: survey}})
+	no := "No." + m.head.No
+	b := w.newBrowser()
+	hidden := func() { t.Helper(); require.NotContains(t, b.shown.body, m.head.No) }
+	b.get(w.path(m))
+	hidden()
+	b.submit("open", nil)
+	hidden()
+	b.submit("identify", rightAnswers())
+	b.says("ステップ 2／3")
+	hidden()
+	b.submit("code", url.Values{"code": {w.out.code()}})
+	b.stands("ステップ 3／3", "</main>", no)
+	b.submit("answer", url.Values{"q0": {"応募する"}})
+	b.stands("</main>", no)
+	b.get(w.path(m))
+	b.submit("checkout", url.Values{"method": {"konbini_number"}})
+	b.stands("</main>", no)
+	b.submit("pay", url.Values{"method": {"konbini_number"}, "store": {"cvs1"}})
+	b.stands("9988776655", "</main>", no)
+	w.modules.pay(w, proto.PaymentState_CONFIRMED)
+	w.pass(2 * time.Minute)
+	b.submit("state", nil)
+	b.stands("お支払情報（確定）", "</main>", no)
+
+	w.modules.plain.Store(true)
+	b = w.opened(w.send(draft{}))
+	b.says("No.2")
+	w.modules.plain.Store(false)
+	b = w.opened(w.send(draft{page: message.Page{Title: "認証のないお知らせ"}}))
+	b.says("ステップ 2／2")
+}

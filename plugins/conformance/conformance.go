@@ -333,6 +333,7 @@ func page(view proto.View, lang string) *proto.Page {
 		Methods:      []*proto.MethodChoice{{Code: "konbini_number", Label: "コンビニ払い", Stores: stores}},
 		Voucher:      &proto.Voucher{PaymentNumber: "12345678901", ConfirmationNumber: "1234", Stores: stores, Expires: due},
 		RedirectHost: "pay.example.com",
+		No:           "20261122000012345",
 		Message:      "もう一度お試しください。",
 		MayDisown:    true, About: "/s/tenant",
 		Entries: []*proto.Entry{{Name: "01M80PYPYK9JPV5YF8YH5F691F", Title: "ご請求のお知らせ", Sent: timestamppb.New(clock)}},
@@ -359,6 +360,13 @@ func (m *module) pagesAreComplete(t *testing.T) {
 			case proto.View_MENU:
 				require.Contains(t, html, "__link__/pick", "%v: nothing can be opened", view)
 				require.Contains(t, string(once.Html), `value="01M80PYPYK9JPV5YF8YH5F691F"`, "%v: nothing can be opened", view)
+			}
+			switch view {
+			case proto.View_INFO, proto.View_VOUCHER, proto.View_REDIRECT, proto.View_WAITING, proto.View_ACCEPTED, proto.View_CONFIRMED_VIEW, proto.View_REGISTERED_VIEW:
+				require.Contains(t, html, "alert(1)", "%v: the lead is missing", view)
+				require.Contains(t, html, "00123", "%v: the table is missing", view)
+				require.Contains(t, html, "__link__/answer", "%v: the survey is missing", view)
+				require.Contains(t, html, "20261122000012345", "%v: the message's number is missing", view)
 			}
 			require.LessOrEqual(t, len(once.Html), 512<<10, "%v", view)
 			twice, err := proto.NewRenderClient(m.conn).RenderPage(t.Context(), in)

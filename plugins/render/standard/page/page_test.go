@@ -265,7 +265,7 @@ func TestHostileTextStaysText(t *testing.T) {
 
 // fill puts the text into everything that is shown.
 func fill(p *proto.Page, evil string) {
-	p.Title, p.Lead, p.Closing, p.PhoneMasked, p.RedirectHost, p.Message = evil, evil, evil, evil, evil, evil
+	p.Title, p.Lead, p.Closing, p.PhoneMasked, p.RedirectHost, p.Message, p.No = evil, evil, evil, evil, evil, evil, evil
 	p.Brand = &proto.Brand{Name: evil, Color: evil, Phone: evil, PhoneLink: evil, Hours: evil, Note: evil}
 	for _, r := range p.Rows {
 		r.Item, r.Value = evil, evil

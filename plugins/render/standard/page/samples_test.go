@@ -206,6 +206,9 @@ func everyView() map[string]*proto.Page {
 		if p.View != proto.View_GONE {
 			p.Brand = water()
 		}
+		if p.View == proto.View_INFO || p.View == proto.View_VOUCHER {
+			p.No, p.Identify = "20190621012403167", true
+		}
 		pages[name] = p
 	}
 	pages["20-longest"] = longest()
