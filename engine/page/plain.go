@@ -50,6 +50,9 @@ var headings = map[proto.View][2]string{
 // strangerViews have the link for whom the message is not for.
 var strangerViews = []proto.View{proto.View_LANDING, proto.View_IDENTIFY, proto.View_CODE, proto.View_INFO, proto.View_LOCKED, proto.View_EXPIRED_VIEW}
 
+// issuedKinds are paid with a number or barcode that is issued for each claim.
+var issuedKinds = []proto.MethodKind{proto.MethodKind_KONBINI_NUMBER, proto.MethodKind_KONBINI_BARCODE, proto.MethodKind_PAY_EASY}
+
 func plainTemplate(lang string) *template.Template {
 	say := func(ja, en string) string {
 		if lang == "en" {
@@ -62,6 +65,7 @@ func plainTemplate(lang string) *template.Template {
 		"view":     func(v proto.View) string { return v.String() },
 		"stranger": func(v proto.View) bool { return slices.Contains(strangerViews, v) },
 		"segment":  url.PathEscape,
+		"issued":   func(k proto.MethodKind) bool { return slices.Contains(issuedKinds, k) },
 		"given":    func(item *proto.SurveyItem, choice string) bool { return slices.Contains(item.Answer, choice) },
 		"heading": func(v proto.View) string {
 			h, ok := headings[v]

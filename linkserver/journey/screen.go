@@ -300,7 +300,7 @@ func (j *Journey) claim(v *visit, s *Screen, content *message.Content, c *paymen
 		p.Methods = j.methods(v, content, c)
 		chosen := slices.IndexFunc(p.Methods, func(m *proto.MethodChoice) bool { return m.Code == v.Session.Method })
 		if v.Session.Note == NoteCheckout && chosen >= 0 {
-			p.View, p.Methods = proto.View_CHECKOUT, p.Methods[chosen:chosen+1]
+			p.View, p.CanChangeMethod, p.Methods = proto.View_CHECKOUT, len(p.Methods) > 1, p.Methods[chosen:chosen+1]
 		}
 		return
 	}

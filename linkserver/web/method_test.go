@@ -175,3 +175,23 @@ func TestNumberByMail(t *testing.T) {
 	b.submit("state", nil)
 	require.NotContains(t, b.shown.body, "/mail", "what is paid is not sent")
 }
+
+// The button says what it is about, and who cannot choose another way later is told that there is one number.
+func TestConfirmationSaysTheAmountAndThatItIsIssuedOnce(t *testing.T) {
+	const once = "発行後、再度発行することはできません"
+	for _, plain := range []bool{false, true} {
+		w := newWorld(t, DefaultConfig())
+		w.modules.plain.Store(plain)
+		for _, methods := range [][]string{{"konbini_number"}, {"pay_easy"}, {"konbini_number", "card"}, {"payer_number"}, {"transfer"}, {"card"}} {
+			w.offer(methods...)
+			b := w.opened(w.send(draft{claim: bill(w, strings.ReplaceAll(strings.Join(methods, "-"), "_", "-"))}))
+			b.submit("checkout", url.Values{"method": methods[:1]})
+			b.says("7,440円のお支払い手続きに進む")
+			single := len(methods) == 1 && (methods[0] == "konbini_number" || methods[0] == "pay_easy")
+			require.Equal(t, single, strings.Contains(b.shown.body, once), methods)
+			b.submit("pay", url.Values{"method": methods[:1], "store": {"cvs1"}})
+			require.Equal(t, single, strings.Contains(b.shown.body, once), methods)
+			require.Equal(t, len(methods) > 1 || methods[0] == "card", strings.Contains(b.shown.body, "/cancel"), methods)
+		}
+	}
+}

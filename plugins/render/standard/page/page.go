@@ -143,6 +143,19 @@ func (m *model) MethodKind() string {
 	return m.Methods[0].Kind.String()
 }
 
+// IssuedOnce reports whether the payer gets one number or barcode of this claim and no other: of a method whose numbers are issued
+// for each claim, where no other method can be chosen instead.
+func (m *model) IssuedOnce() bool {
+	switch m.MethodKind() {
+	case proto.MethodKind_KONBINI_NUMBER.String(), proto.MethodKind_KONBINI_BARCODE.String(), proto.MethodKind_PAY_EASY.String():
+		return !m.CanChangeMethod
+	}
+	return false
+}
+
+// ByBarcode reports whether the one method is paid with a barcode.
+func (m *model) ByBarcode() bool { return m.MethodKind() == proto.MethodKind_KONBINI_BARCODE.String() }
+
 // Rest is what is still to pay, Over what was paid too much, in yen.
 func (m *model) Rest() int64 { return m.Claim.GetYen() - m.Claim.GetReceivedYen() }
 func (m *model) Over() int64 { return -m.Rest() }

@@ -179,6 +179,8 @@ func everyView() map[string]*proto.Page {
 		"21-menu-empty": {View: proto.View_MENU},
 
 		"04-info-all-methods":     {View: proto.View_INFO, Title: "水道料金のお知らせ", Claim: claim(), Methods: allMethods()},
+		"05-checkout-once":        {View: proto.View_CHECKOUT, Claim: claim(), Methods: []*proto.MethodChoice{{Code: "konbini_barcode", Label: "コンビニ（バーコード）", Kind: proto.MethodKind_KONBINI_BARCODE}}},
+		"06-voucher-once":         {View: proto.View_VOUCHER, Claim: claim(), Voucher: digits, Methods: []*proto.MethodChoice{{Code: "konbini_number", Label: "コンビニ（番号）", Kind: proto.MethodKind_KONBINI_NUMBER}}},
 		"05-checkout-account":     {View: proto.View_CHECKOUT, Claim: claim(), Methods: []*proto.MethodChoice{account}},
 		"05-checkout-recurring":   {View: proto.View_CHECKOUT, Claim: claim(), Methods: []*proto.MethodChoice{recurring}},
 		"05-checkout-pay-easy":    {View: proto.View_CHECKOUT, Claim: claim(), Methods: []*proto.MethodChoice{payEasy}},
