@@ -488,8 +488,7 @@ func (s *Server) document(ctx *fasthttp.RequestCtx, work context.Context, v *jou
 		s.failed(ctx, v, "document", err)
 		return
 	}
-	// No default-src: viewers of browsers draw with parts of their own.
-	ctx.Response.Header.Set("Content-Security-Policy", "script-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	ctx.Response.Header.Set("Content-Security-Policy", filePolicy(string(ctx.UserAgent()), "'none'"))
 	ctx.SetContentType("application/pdf")
 	ctx.Response.Header.Set("Content-Disposition", "inline; filename*=UTF-8''"+url.PathEscape(filename))
 	ctx.Response.SetBodyRaw(pdf)

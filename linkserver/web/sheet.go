@@ -36,8 +36,7 @@ func (s *Server) sheet(ctx *fasthttp.RequestCtx, c client, rest string) {
 		kind = "application/pdf"
 	}
 	h := &ctx.Response.Header
-	// No default-src: viewers of browsers draw with parts of their own.
-	h.Set("Content-Security-Policy", "script-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors https:")
+	h.Set("Content-Security-Policy", filePolicy(string(ctx.UserAgent()), "https:"))
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	h.Set("Content-Disposition", "inline; filename*=UTF-8''"+url.PathEscape(filename))
 	ctx.SetContentType(kind)
