@@ -136,7 +136,7 @@ func TestAnswersAreNotExchangedUnderTheHand(t *testing.T) {
 	}, look.StepLimit, 100*time.Millisecond)
 	p.await(fmt.Sprintf("Date.now() > %.0f", look.Value[float64](p.Window, "Date.now()")+4*180_000)) // some looks of the page
 	require.Contains(t, p.text(), "バーコード発行は完了しております", "nothing is exchanged under the hand")
-	require.True(t, look.Value[bool](p.Window, `document.querySelector("[name=q0][value="電子"]").checked`))
+	require.True(t, look.Value[bool](p.Window, `document.querySelector("[name=q0][value=電子]").checked`))
 	p.submit("answer", "answered")
 	require.Contains(t, p.text(), "回答を受け付けました")
 	p.openUntil(link, "お支払情報（受付）", "accepted")
