@@ -51,9 +51,12 @@ func FuzzParseAddress(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, typed string) {
 		a, ok := ParseAddress(typed)
-		MaskAddress(typed)
+		masked := MaskAddress(typed)
 		if !ok {
 			return
+		}
+		if masked == a {
+			t.Fatalf("%q is not masked", typed)
 		}
 		if len(a) > MaxAddress || strings.ContainsFunc(a, func(r rune) bool { return r > unicode.MaxASCII || r <= ' ' || strings.ContainsRune("<>,;:()[]\\", r) }) {
 			t.Fatalf("%q became %q", typed, a)
