@@ -40,7 +40,7 @@ var (
 	payer       = &proto.MethodChoice{Code: "payer_number", Label: "コンビニ（お客様専用番号）", Kind: proto.MethodKind_PAYER_NUMBER}
 	payEasy     = &proto.MethodChoice{Code: "pay_easy", Label: "ペイジー（ATM・ネットバンキング）", Kind: proto.MethodKind_PAY_EASY}
 	transfer    = &proto.MethodChoice{Code: "bank_transfer", Label: "銀行振込", Kind: proto.MethodKind_BANK_TRANSFER}
-	recurring   = &proto.MethodChoice{Code: "card_recurring", Label: "クレジットカード（次回以降も自動）", Kind: proto.MethodKind_CARD_RECURRING, Redirect: true}
+	recurring   = &proto.MethodChoice{Code: "card_recurring", Label: "クレジットカード（登録して支払う）", Kind: proto.MethodKind_CARD_RECURRING, Redirect: true}
 	wallet      = &proto.MethodChoice{Code: "wallet", Label: "ウォレット", Kind: proto.MethodKind_WALLET, Redirect: true}
 	account     = &proto.MethodChoice{Code: "account_registration", Label: "口座振替のお申し込み", Kind: proto.MethodKind_ACCOUNT_REGISTRATION, Redirect: true}
 	bankAccount = &proto.BankAccount{Bank: "〇〇銀行", Branch: "本店営業部", Kind: "普通", Number: "1234567", Holder: "カ）スイドウ", Reference: "7654321"}
