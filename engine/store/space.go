@@ -18,6 +18,9 @@ import (
 //   - no blocks are to be had for what comes next in the two files that each group is written to; they are taken ahead
 //     (fallocate), so that a disk that somebody else fills between the look and the write does no harm
 //
+// What is left is a table that Badger writes by itself, merging others, in the very moment in which somebody else takes the last block
+// of the disk: that ends the process by the signal. The record is whole all the same.
+//
 // Long before that, below Options.MinFree, new streams are refused (checkSpace).
 
 // errDiskFull ends the store.
