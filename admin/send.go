@@ -139,6 +139,12 @@ func (s *Server) sendPage(v *visit, f url.Values) *sendPage {
 // sendForm shows an empty form, or that of an earlier message to be sent anew.
 func (s *Server) sendForm(w http.ResponseWriter, r *http.Request, v *visit) error {
 	f := url.Values{"class": {string(message.Notice)}, "link": {"1"}}
+	for i, name := range v.Tenant.Policy.Identity.Fields {
+		f.Set("id_field"+strconv.Itoa(i), name)
+	}
+	if v.Tenant.Policy.Identity.Code {
+		f.Set("code", "1")
+	}
 	if from := r.URL.Query().Get("from"); from != "" {
 		var err error
 		if f, err = s.again(r, v, from); err != nil {

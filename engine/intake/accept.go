@@ -268,11 +268,11 @@ func (in *Intake) enroll(ctx context.Context, t *tenant.Tenant, r *Request, plan
 
 // checkGuess warns of a chain that is easily guessed.
 func checkGuess(t *tenant.Tenant, p *plan) {
-	id := p.draft.Identity
-	if !p.open() || id == nil || len(id.Items) == 0 && !id.Code {
+	id, code := p.draft.Identity, p.asksCode(t)
+	if !p.open() || !code && (id == nil || len(id.Items) == 0) {
 		return
 	}
-	g := identity.GuessOf(t, p.answers, id.Code)
+	g := identity.GuessOf(t, p.answers, code)
 	p.guess = &g
 	if !g.Warns() {
 		return

@@ -65,7 +65,7 @@ func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *pl
 	}
 	if d.WantsLink() {
 		head.StateUntil = p.expires
-		head.Code = d.Identity != nil && d.Identity.Code
+		head.Code = p.asksCode(t)
 		head.Survey = d.Page != nil && d.Page.Survey != nil
 	}
 	if d.Page != nil {

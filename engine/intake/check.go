@@ -114,6 +114,26 @@ func (in *Intake) check(t *tenant.Tenant, p *plan) {
 	if d.Claim != nil {
 		in.checkMethods(t, p)
 	}
+	checkChain(t, p)
+}
+
+// checkChain holds a page or claim to what the tenant's policy has all of them ask. One that follows another up asks what that asked.
+func checkChain(t *tenant.Tenant, p *plan) {
+	d, chain := p.draft, &t.Policy.Identity
+	if !d.WantsLink() || p.resend != nil {
+		return
+	}
+	for _, f := range chain.Fields {
+		if d.Identity == nil || !slices.ContainsFunc(d.Identity.Items, func(it message.IdentityItem) bool { return it.Field == f }) {
+			p.bad(message.Problem{Field: "identity.items", Code: "required", Value: f, Detail: "every page of this tenant asks for it"})
+		}
+	}
+}
+
+// asksCode reports whether a one-time code is asked for: the message or the tenant's policy wants it.
+func (p *plan) asksCode(t *tenant.Tenant) bool {
+	d := p.draft
+	return d.WantsLink() && (d.Identity != nil && d.Identity.Code || t.Policy.Identity.Code && p.resend == nil)
 }
 
 func (in *Intake) checkNumber(t *tenant.Tenant, p *plan) {
@@ -132,7 +152,7 @@ func (in *Intake) checkNumber(t *tenant.Tenant, p *plan) {
 	if known {
 		p.carrier, p.allowed = found.Carrier.Name, found.Carrier.Segments()
 	}
-	if !d.WantsSend() && (d.Identity == nil || !d.Identity.Code) {
+	if !d.WantsSend() && !p.asksCode(t) {
 		return // nothing goes to the number
 	}
 	if !known {

@@ -115,6 +115,7 @@ var detailJA = map[string]string{
 	"no line has this rate of tax, or it stands twice":      "この税率の明細がないか、税率が重複しています",
 	"yen, included in the lines of this rate":               "この税率の明細に含まれる税額を円で指定してください",
 	"the tax of each rate of the lines":                     "明細にあるすべての税率の税額を指定してください",
+	"every page of this tenant asks for it":                 "この契約では必ず認証に使う項目です",
 	"percent, one of 10, 8":                                 "税率は 10 または 8 を指定してください",
 	"give both from and to":                                 "期間の開始日と終了日を両方指定してください",
 	"must not be before from":                               "開始日以降の日付を指定してください",

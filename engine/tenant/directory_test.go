@@ -125,13 +125,13 @@ func TestDefinitionFaultsNameTheirField(t *testing.T) {
 	w := Tenant{ID: "A", Parent: "A", Allow: []string{"x"}, Brand: Brand{Color: "red"}, Issuer: Issuer{Registration: "T1"}, LinkHost: "a/b",
 		Senders:   []SenderProfile{{Name: "a"}, {Name: "a", Addresses: map[string]string{"au": "abc"}}},
 		Templates: []Template{{Name: "t"}}, Agents: []Agent{{Name: "s", Module: "auth/x"}},
-		Policy: Policy{KanaLevel: "L9", CodeDigits: 3, MaxSegments: 11, RatePerSec: -1, TokenLength: 7}}
+		Policy: Policy{KanaLevel: "L9", CodeDigits: 3, MaxSegments: 11, RatePerSec: -1, TokenLength: 7, Identity: Chain{Fields: []string{"birth_date", "Name", "birth_date"}}}}
 	var text strings.Builder
 	for _, err := range w.Validate() {
 		text.WriteString(err.Error() + "\n")
 	}
 	for _, field := range []string{"id:", "parent:", "name:", "allow[0]:", "brand.color:", "brand.phone:", "issuer.registration:", "link_host:", "sender[1].name:", "sender[1].addresses.au:",
-		"template[0].text:", "agent[0].module:", "agent[0].methods:", "policy.kana_level:", "policy.code_digits:", "policy.max_segments:", "policy.rate_per_sec:", "policy.token_length:"} {
+		"template[0].text:", "agent[0].module:", "agent[0].methods:", "policy.kana_level:", `policy.identity.fields: "Name"`, `policy.identity.fields: "birth_date" stands twice`, "policy.code_digits:", "policy.max_segments:", "policy.rate_per_sec:", "policy.token_length:"} {
 		require.Contains(t, text.String(), field)
 	}
 }

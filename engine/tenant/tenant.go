@@ -111,6 +111,8 @@ type Policy struct {
 	RatePerSec     int  `json:"rate_per_sec,omitempty" toml:"rate_per_sec,omitempty"` // API messages a second; 0: no limit of its own
 	SplitName      bool `json:"split_name,omitempty" toml:"split_name,omitempty"`     // a name is asked as family name and given name, side by side
 	TokenLength    int  `json:"token_length,omitempty" toml:"token_length,omitempty"` // 8 to 16, default 10
+	// Identity is asked for by every page and claim.
+	Identity Chain `json:"identity,omitzero" toml:"identity,omitempty"`
 	// PastNotices is how many earlier notices to the same customer (the same reference, at the same number) stand behind the page
 	// of a later one, for who identified: 0 to 24, default none.
 	PastNotices int `json:"past_notices,omitempty" toml:"past_notices,omitempty"`
@@ -323,6 +325,7 @@ func (t *Tenant) Validate() []error {
 	if p.RatePerSec < 0 {
 		bad("policy.rate_per_sec", "%d must not be negative", p.RatePerSec)
 	}
+	p.Identity.validate(bad)
 	t.validatePaidSMS(bad)
 	t.validateGuards(bad)
 	t.validateCanary(bad)
