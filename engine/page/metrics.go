@@ -26,7 +26,7 @@ func newMetrics(reg prometheus.Registerer, c *cache) *metrics {
 			Name: "kakitome_page_stand_in_total", Help: "Pages and documents that the standard renderer drew because the tenant's own failed or its page was refused.",
 		}, []string{"reason"}),
 		failed: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "kakitome_page_documents_failed_total", Help: "Documents that no renderer drew.",
+			Name: "kakitome_page_documents_failed_total", Help: "Documents that no renderer drew; one that was drawn before was given where there was one.",
 		}),
 	}
 	if reg != nil {

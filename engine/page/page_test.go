@@ -244,8 +244,8 @@ func TestDeadRendererNeverKeepsTheLandingPageWaiting(t *testing.T) {
 // renderer that was exchanged draws, the next one sees.
 func TestStalePageNeverWaitsForTheRenderer(t *testing.T) {
 	r := serve(t)
-	now := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
-	p := New(Options{Renders: r, Timeout: 300 * time.Millisecond, Now: func() time.Time { return now }})
+	log, now := &bytes.Buffer{}, time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	p := New(Options{Renders: r, Log: slog.New(slog.NewTextHandler(log, nil)), Timeout: 300 * time.Millisecond, Now: func() time.Time { return now }})
 	first := p.Page(t.Context(), "water", sample(proto.View_LANDING))
 	hang := make(chan struct{})
 	hangs := script(func(*proto.Page) (*proto.RenderPageResponse, error) { <-hang; return nil, errors.New("late") })
@@ -264,6 +264,8 @@ func TestStalePageNeverWaitsForTheRenderer(t *testing.T) {
 		require.Equal(t, asked+1, r.pages.Load(), "one asks for all")
 	}
 	close(hang)
+	require.Equal(t, 2, strings.Count(log.String(), "page drawn before shown"), "each fault is said as what it does")
+	require.NotContains(t, log.String(), "plain page shown")
 	other := script(func(m *proto.Page) (*proto.RenderPageResponse, error) {
 		html, refused := standard.Render(m)
 		return &proto.RenderPageResponse{Html: bytes.Replace(html, []byte("<main"), []byte(`<main data-version="2"`), 1), Error: refused}, nil

@@ -125,9 +125,21 @@ func (p *Pages) Page(ctx context.Context, id tenant.ID, m *proto.Page) *HTML {
 		return v.(*HTML)
 	}
 	v, _, _ := p.calls.Do(string(key[:]), func() (any, error) {
-		h, kept, _ := p.drawOrStandIn(ctx, id, m, module)
-		if kept > 0 {
+		h, kept, reason, err := p.drawOrStandIn(ctx, id, m, module)
+		if err == nil {
 			p.cache.put(key, h, h.Len(), p.o.Now().Add(kept))
+			return h, nil
+		}
+		p.raise("plain page shown", p.o.Module, m.View, reason, err)
+		p.metrics.plain.WithLabelValues(reason).Inc()
+		if h, err = plain(m); err != nil {
+			p.o.Log.Error("plain page refused", "view", m.View.String(), "err", err)
+			if h, err = plain(&proto.Page{View: proto.View_FAULT, Lang: m.Lang, Brand: m.Brand}); err != nil {
+				h, _ = plain(&proto.Page{View: proto.View_FAULT, Lang: m.Lang}) // of the host's own words alone
+			}
+		}
+		if reason == isRefused { // it would only be refused again
+			p.cache.put(key, h, h.Len(), p.o.Now().Add(retryIn))
 		}
 		return h, nil
 	})
@@ -136,43 +148,31 @@ func (p *Pages) Page(ctx context.Context, id tenant.ID, m *proto.Page) *HTML {
 
 // renew draws a page again that is stale. One that cannot be drawn now stays as it was.
 func (p *Pages) renew(id tenant.ID, m *proto.Page, module string, key digest) {
-	h, kept, drawn := p.drawOrStandIn(context.Background(), id, m, module)
-	if !drawn && p.cache.stay(key, p.o.Now().Add(retryIn)) {
+	h, kept, reason, err := p.drawOrStandIn(context.Background(), id, m, module)
+	if err == nil {
+		p.cache.put(key, h, h.Len(), p.o.Now().Add(kept))
 		return
 	}
-	if kept > 0 {
-		p.cache.put(key, h, h.Len(), p.o.Now().Add(kept))
-	}
+	p.raise("page drawn before shown", p.o.Module, m.View, reason, err)
+	p.cache.stay(key, p.o.Now().Add(retryIn))
 }
 
-// drawOrStandIn draws a page by the module, else by the one that stands in, else (drawn is false) by the host's own template. It is to be
-// kept for so long; zero: it is not.
-func (p *Pages) drawOrStandIn(ctx context.Context, id tenant.ID, m *proto.Page, module string) (h *HTML, kept time.Duration, drawn bool) {
-	h, reason, err := p.draw(ctx, id, m, module)
-	if err == nil {
+// drawOrStandIn draws a page by the module, else by the one that stands in. It is to be kept for so long. reason and err are those of
+// the last that was asked; that the tenant's own failed is said here.
+func (p *Pages) drawOrStandIn(ctx context.Context, id tenant.ID, m *proto.Page, module string) (h *HTML, kept time.Duration, reason string, err error) {
+	if h, reason, err = p.draw(ctx, id, m, module); err == nil {
 		p.metrics.drawn.WithLabelValues(renderOf).Inc()
-		return h, keepFor, true
+		return h, keepFor, "", nil
 	}
-	p.raise(module, m.View, reason, err)
-	if module != p.o.Module { // the tenant's own: another stands in
-		why := reason
-		if h, reason, err = p.draw(ctx, id, m, p.o.Module); err == nil {
-			p.metrics.standIn.WithLabelValues(why).Inc()
-			return h, retryIn, true
-		}
-		p.raise(p.o.Module, m.View, reason, err)
+	if module == p.o.Module {
+		return nil, 0, reason, err
 	}
-	p.metrics.plain.WithLabelValues(reason).Inc()
-	if h, err = plain(m); err != nil {
-		p.o.Log.Error("plain page refused", "view", m.View.String(), "err", err)
-		if h, err = plain(&proto.Page{View: proto.View_FAULT, Lang: m.Lang, Brand: m.Brand}); err != nil {
-			h, _ = plain(&proto.Page{View: proto.View_FAULT, Lang: m.Lang}) // of the host's own words alone
-		}
+	p.raise("page of another renderer shown", module, m.View, reason, err)
+	why := reason
+	if h, reason, err = p.draw(ctx, id, m, p.o.Module); err == nil {
+		p.metrics.standIn.WithLabelValues(why).Inc()
 	}
-	if reason == isRefused { // it would only be refused again
-		kept = retryIn
-	}
-	return h, kept, false
+	return h, retryIn, reason, err
 }
 
 // Renewed waits for the stale pages that are being drawn again.
@@ -231,16 +231,17 @@ func (p *Pages) paper(ctx context.Context, id tenant.ID, d *proto.Document, form
 		paper, err := p.print(ctx, id, d, form, module)
 		kept := keepFor
 		if err != nil && module != p.o.Module {
-			p.raisePaper(module, d.Kind, err)
+			p.raisePaper("document of another renderer given", module, d.Kind, err)
 			p.metrics.standIn.WithLabelValues(printOf).Inc()
 			kept = retryIn
 			paper, err = p.print(ctx, id, d, form, p.o.Module)
 		}
-		if err != nil && ok && p.cache.stay(key, p.o.Now().Add(retryIn)) {
-			return had, nil
-		}
 		if err != nil {
 			p.metrics.failed.Inc()
+			if ok && p.cache.stay(key, p.o.Now().Add(retryIn)) {
+				p.raisePaper("document drawn before given", p.o.Module, d.Kind, err)
+				return had, nil
+			}
 			return nil, err
 		}
 		p.metrics.drawn.WithLabelValues(printOf).Inc()
@@ -351,24 +352,20 @@ func (p *Pages) isDown(module string) bool {
 	return p.o.Now().Before(p.of(module).downUntil)
 }
 
-// raise logs that a module's page is not shown: when why changes, and once a minute.
-func (p *Pages) raise(module string, view proto.View, reason string, err error) {
+// raise logs what is shown in place of a module's page: when why changes, and once a minute.
+func (p *Pages) raise(what, module string, view proto.View, reason string, err error) {
 	if errors.Is(err, errDown) && p.o.Renders.Render(module) != nil {
 		return // said when it went down
-	}
-	what := "plain page shown"
-	if module != p.o.Module {
-		what = "page of another renderer shown"
 	}
 	if p.alarms(module, reason+err.Error()) {
 		p.o.Log.Error(what, "plugin", module, "view", view.String(), "reason", reason, "err", err)
 	}
 }
 
-// raisePaper logs that a module's document is drawn by another.
-func (p *Pages) raisePaper(module string, kind proto.DocumentKind, err error) {
+// raisePaper logs what is given in place of a module's document.
+func (p *Pages) raisePaper(what, module string, kind proto.DocumentKind, err error) {
 	if p.alarms(module, kind.String()+err.Error()) {
-		p.o.Log.Error("document of another renderer given", "plugin", module, "kind", kind.String(), "err", err)
+		p.o.Log.Error(what, "plugin", module, "kind", kind.String(), "err", err)
 	}
 }
 
