@@ -115,9 +115,9 @@ func body(t *tenant.Tenant, c *payment.State, a *payment.Attempt, v *proto.Vouch
 	put(say(lang, "%sからのお知らせです。", "This is a notice from %s."), name(t, lang))
 	put("%s\n", say(lang, "お客様のご依頼により、お支払いに必要な番号をお送りします。お支払いはまだ完了していません。",
 		"You asked for the numbers that you pay with. The payment is not made yet."))
-	row("お支払い金額", "To pay", yen(lang, c.Amount-c.Received))
+	row("お支払い金額", "To pay", message.Yen(c.Amount-c.Received, lang))
 	if c.Received > 0 {
-		row("ご入金済み", "Paid so far", yen(lang, c.Received))
+		row("ご入金済み", "Paid so far", message.Yen(c.Received, lang))
 	}
 	row("お支払い期限", "Pay by", message.LongDay(c.Due, lang))
 	row("請求番号", "Claim no.", c.Number)
@@ -164,12 +164,4 @@ func payNumber(v *proto.Voucher) string {
 		return "お客様番号（納付番号）"
 	}
 	return "お支払い番号"
-}
-
-func yen(lang string, n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return say(lang, s+"円", "¥"+s)
 }

@@ -392,24 +392,6 @@ func Midnight(at time.Time) time.Time {
 	return time.Date(y, m, d, 0, 0, 0, 0, Tokyo)
 }
 
-// LongDay is the day of a moment in Tokyo as pages and letters say it.
-func LongDay(at time.Time, lang string) string {
-	at = at.In(Tokyo)
-	if lang == "en" {
-		return at.Format("2 January 2006")
-	}
-	return at.Format("2006年1月2日") + "（" + string([]rune("日月火水木金土")[at.Weekday()]) + "）"
-}
-
-// Moment is day and minute in Tokyo as pages say them.
-func Moment(at time.Time, lang string) string {
-	minute := at.In(Tokyo).Format("15:04")
-	if lang == "en" {
-		return LongDay(at, lang) + ", " + minute + " (Japan time)"
-	}
-	return LongDay(at, lang) + " " + minute
-}
-
 // DueTime is the last moment to pay: the due day's 23:59:59 in Asia/Tokyo.
 func (cl *Claim) DueTime() (time.Time, error) {
 	day, err := time.ParseInLocation("2006-01-02", cl.Due, Tokyo)

@@ -7,7 +7,6 @@ import (
 	"html/template"
 	"net/url"
 	"slices"
-	"strconv"
 
 	pb "google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -74,22 +73,9 @@ func plainTemplate(lang string) *template.Template {
 			}
 			return say(h[0], h[1])
 		},
-		"yen":    func(n int64) string { return say("", "¥") + grouped(n) + say("円", "") },
+		"yen":    func(n int64) string { return message.Yen(n, lang) },
 		"moment": func(ts *timestamppb.Timestamp) string { return message.Moment(ts.AsTime(), lang) },
 	}).Parse(plainText))
-}
-
-// grouped writes a number with its thousands apart.
-func grouped(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	first := 0
-	if n < 0 {
-		first = 1
-	}
-	for i := len(s) - 3; i > first; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }
 
 // plain draws a page by the host's own template. It goes through the same check as a renderer's, and what it says is not

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -310,8 +309,8 @@ func (j *Journey) claim(v *visit, s *Screen, content *message.Content, c *paymen
 	// Nothing can be paid here, and nothing was, or it went back: say how it stands.
 	stands := []*proto.Row{{Item: say(v.Lang, "お支払い状況", "Payment"), Value: payment.PayerLabel(c.PhaseAt(now), v.Lang)}}
 	if c.Phase == payment.PartlyPaid {
-		stands = append(stands, &proto.Row{Item: say(v.Lang, "ご入金済み", "Paid so far"), Value: yen(v.Lang, c.Received)},
-			&proto.Row{Item: say(v.Lang, "残りのお支払い金額", "Still to pay"), Value: yen(v.Lang, c.Amount-c.Received)})
+		stands = append(stands, &proto.Row{Item: say(v.Lang, "ご入金済み", "Paid so far"), Value: message.Yen(c.Received, v.Lang)},
+			&proto.Row{Item: say(v.Lang, "残りのお支払い金額", "Still to pay"), Value: message.Yen(c.Amount-c.Received, v.Lang)})
 	}
 	p.Rows = append(stands, p.Rows...)
 }
@@ -334,14 +333,6 @@ func (j *Journey) voucher(v *visit, p *proto.Page, content *message.Content, c *
 	}
 	p.Mail = j.mailOffer(v, content, c)
 	return true
-}
-
-func yen(lang string, n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return say(lang, s+"円", "¥"+s)
 }
 
 func (j *Journey) claimOf(c *payment.State, a *payment.Attempt, lang string) *proto.Claim {
