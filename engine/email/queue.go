@@ -2,9 +2,7 @@ package email
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/kakitome/kakitome/engine/message"
@@ -14,11 +12,8 @@ import (
 )
 
 const (
-	queue   = "email/send"
-	batch   = 64
-	workers = 4               // mails on their way at once
-	idle    = 5 * time.Minute // the longest sleep without a look
-	again   = time.Second     // after the store refused
+	queue = "email/send"
+	width = 4 // mails on their way at once
 
 	firstWait = time.Minute
 	mostWait  = time.Hour
@@ -31,62 +26,8 @@ func (e *Emails) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	var after store.Cursor
-	for ctx.Err() == nil {
-		items, err := e.o.Store.Due(nil, queue, after, e.o.Now(), batch)
-		if err != nil {
-			if errors.Is(err, store.ErrClosed) {
-				return nil
-			}
-			e.o.Log.Error("read mail queue", "err", err)
-			pause(ctx, again, nil)
-			continue
-		}
-		if len(items) == 0 {
-			wait := idle
-			if at, ok, err := e.o.Store.NextDue(queue, after); err == nil && ok {
-				wait = min(wait, max(at.Sub(e.o.Now()), time.Millisecond))
-			}
-			pause(ctx, wait, e.o.Store.Wake(queue))
-			continue
-		}
-		e.work(ctx, items)
-		after = items[len(items)-1].Cursor
-	}
+	e.o.Store.Work(ctx, store.Work{Queue: queue, Width: width, Handle: e.handle, Now: e.o.Now, Log: e.o.Log})
 	return ctx.Err()
-}
-
-func (e *Emails) work(ctx context.Context, items []store.DueItem) {
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, workers)
-	for _, item := range items {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			for ctx.Err() == nil {
-				err := e.handle(ctx, item.Ref)
-				if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrClosed) {
-					return
-				}
-				e.o.Log.Error("mail queue", "tenant", item.Ref.Tenant, "mail", item.Ref.ID, "err", err)
-				if !errors.Is(err, store.ErrBusy) && !errors.Is(err, store.ErrFull) {
-					return // it stays in the queue and is looked at again at the next start
-				}
-				pause(ctx, again, nil)
-			}
-		})
-	}
-	wg.Wait()
-}
-
-func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	case <-wake:
-	}
 }
 
 // handle does one try with one mail, and commits what became of it.

@@ -27,7 +27,10 @@ func (p *Payments) pollReports(ctx context.Context) {
 		if err := p.readReports(ctx); err != nil {
 			p.log.Error("read reports", "err", err)
 		}
-		pause(ctx, reportEvery, nil)
+		select {
+		case <-ctx.Done():
+		case <-time.After(reportEvery):
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package payment
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -15,17 +14,14 @@ const (
 	queueSettle = "payment/settle" // claims with something to ask, cancel or expire
 	queueNotice = "payment/notice" // raw webhooks that are not applied yet
 
-	runBatch   = 64
-	runWorkers = 8               // at once, for each queue
-	runIdle    = 5 * time.Minute // the longest sleep without a look
-	runRetry   = time.Second     // after the store refused
+	runWorkers = 8 // at once, for each queue
 )
 
 // Run settles, cancels and expires attempts, and applies webhooks that were stored but not applied, until ctx ends.
 func (p *Payments) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	wg.Go(func() { p.follow(ctx, queueSettle, p.visit) })
-	wg.Go(func() { p.follow(ctx, queueNotice, p.retryNotice) })
+	wg.Go(func() { p.work(ctx, queueSettle, p.visit) })
+	wg.Go(func() { p.work(ctx, queueNotice, p.retryNotice) })
 	if p.c.Reports != "" {
 		wg.Go(func() { p.pollReports(ctx) })
 	}
@@ -33,64 +29,9 @@ func (p *Payments) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// follow works off a queue. An item whose handling failed is put off by its handler; when the store itself fails, the
-// item is tried again here until it works.
-func (p *Payments) follow(ctx context.Context, queue string, handle func(context.Context, store.Ref) error) {
-	var after store.Cursor
-	for ctx.Err() == nil {
-		items, err := p.s.Due(nil, queue, after, p.now(), runBatch)
-		if err != nil {
-			if errors.Is(err, store.ErrClosed) {
-				return
-			}
-			p.log.Error("read payment queue", "err", err)
-			pause(ctx, runRetry, nil)
-			continue
-		}
-		if len(items) == 0 {
-			wait := runIdle
-			if at, ok, err := p.s.NextDue(queue, after); err == nil && ok {
-				wait = min(wait, max(at.Sub(p.now()), time.Millisecond))
-			}
-			pause(ctx, wait, p.s.Wake(queue))
-			continue
-		}
-		p.work(ctx, items, handle)
-		after = items[len(items)-1].Cursor
-	}
-}
-
-func (p *Payments) work(ctx context.Context, items []store.DueItem, handle func(context.Context, store.Ref) error) {
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, runWorkers)
-	for _, item := range items {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			for ctx.Err() == nil {
-				err := handle(ctx, item.Ref)
-				if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrClosed) {
-					return
-				}
-				p.log.Error("payment queue", "tenant", item.Ref.Tenant, "stream", item.Ref.ID, "err", err)
-				if !errors.Is(err, store.ErrBusy) && !errors.Is(err, store.ErrFull) {
-					return // it stays in the queue and is looked at again at the next start
-				}
-				pause(ctx, runRetry, nil)
-			}
-		})
-	}
-	wg.Wait()
-}
-
-func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	case <-wake:
-	}
+// work works off a queue.
+func (p *Payments) work(ctx context.Context, queue string, handle func(context.Context, store.Ref) error) {
+	p.s.Work(ctx, store.Work{Queue: queue, Width: runWorkers, Handle: handle, Now: p.now, Log: p.log})
 }
 
 // visit does what a claim's state asks for now.
