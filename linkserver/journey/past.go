@@ -89,16 +89,9 @@ func (j *Journey) past(ctx context.Context, v *visit) ([]earlier, error) {
 
 // customer are the terms by which a message's customer is found; nil: it names none.
 func (j *Journey) customer(v *visit) ([]store.Term, error) {
-	plain, err := j.Store.Open(v.t.ID, v.Link.Message.String()+"/sms", v.state.Head.SMS)
-	if errors.Is(err, store.ErrErased) || len(v.state.Head.SMS) == 0 {
-		return nil, nil
-	}
+	sms, err := j.sms(v)
 	if err != nil {
-		return nil, fmt.Errorf("open the SMS of message %s: %w", v.Link.Message, err)
-	}
-	var sms message.SMS
-	if err := message.Decode(plain, &sms); err != nil {
-		return nil, fmt.Errorf("read the SMS of message %s: it has another form", v.Link.Message)
+		return nil, err
 	}
 	number, err := carrier.ParseNumber(sms.Number)
 	if err != nil || strings.TrimSpace(sms.Reference) == "" {
@@ -107,10 +100,28 @@ func (j *Journey) customer(v *visit) ([]store.Term, error) {
 	return intake.Filter{Number: number, Reference: sms.Reference}.Terms(j.Store, v.t.ID)
 }
 
+// sms is the message's SMS; empty where its content has ended.
+func (j *Journey) sms(v *visit) (sms message.SMS, err error) {
+	if len(v.state.Head.SMS) == 0 {
+		return sms, nil
+	}
+	plain, err := j.Store.Open(v.t.ID, v.Link.Message.String()+"/sms", v.state.Head.SMS)
+	switch {
+	case errors.Is(err, store.ErrErased):
+		return sms, nil
+	case err != nil:
+		return sms, fmt.Errorf("open the SMS of message %s: %w", v.Link.Message, err)
+	}
+	if err := message.Decode(plain, &sms); err != nil {
+		return sms, fmt.Errorf("read the SMS of message %s: its content has another form", v.Link.Message)
+	}
+	return sms, nil
+}
+
 // shownLater reports whether an earlier message may be read behind a later one.
 func shownLater(now *message.Head, old *message.State) bool {
 	h := &old.Head
-	if len(h.Page) == 0 || !old.RevokedAt.IsZero() || old.Phase == message.Withdrawn || h.Class != message.Notice && h.Class != message.Billing {
+	if len(h.Page) == 0 || !old.RevokedAt.IsZero() || !old.DisownedAt.IsZero() || old.Phase == message.Withdrawn || h.Class != message.Notice && h.Class != message.Billing {
 		return false
 	}
 	if h.Code && !now.Code {

@@ -3,13 +3,11 @@ package journey
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/intake"
-	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -24,16 +22,9 @@ type payer struct {
 }
 
 func (j *Journey) payer(v *visit) (payer, error) {
-	var sms message.SMS
-	plain, err := j.Store.Open(v.t.ID, v.Link.Message.String()+"/sms", v.state.Head.SMS)
-	switch {
-	case errors.Is(err, store.ErrErased):
-	case err != nil:
-		return payer{}, fmt.Errorf("open the SMS of message %s: %w", v.Link.Message, err)
-	default:
-		if err := message.Decode(plain, &sms); err != nil {
-			return payer{}, fmt.Errorf("read the SMS of message %s: its content has another form", v.Link.Message)
-		}
+	sms, err := j.sms(v)
+	if err != nil {
+		return payer{}, err
 	}
 	who, p := "claim "+v.state.Head.Claim.String(), payer{}
 	if sms.Reference != "" {

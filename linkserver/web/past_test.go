@@ -38,6 +38,9 @@ func TestEarlierNoticesOfTheSameCustomer(t *testing.T) {
 	revoked := w.send(draft{items: questions, reference: "C-1", page: page("無効")})
 	w.commit(store.Tx{{Ref: revoked.ref, Expect: 1, Events: []store.NewEvent{{Type: byte(message.Revoked), At: w.now(), Data: message.Encode(message.Act{By: "x"})}}}})
 	hidden["revoked"] = revoked
+	disowned := w.send(draft{items: questions, reference: "C-1", page: page("お心当たりなし")})
+	w.commit(store.Tx{{Ref: disowned.ref, Expect: 1, Events: []store.NewEvent{{Type: byte(message.Disowned), At: w.now(), Data: message.Encode(message.Disowning{})}}}})
+	hidden["said to be for somebody else"] = disowned
 	w.pass(time.Second)
 	m := w.send(draft{items: questions, reference: "C-1", page: page("11月分のお知らせ")})
 	w.pass(time.Second)
