@@ -19,6 +19,7 @@ import (
 	"github.com/kakitome/kakitome/conf"
 	"github.com/kakitome/kakitome/engine/audit"
 	"github.com/kakitome/kakitome/engine/clock"
+	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -348,7 +349,7 @@ func newProgressBar() *progressBar {
 }
 
 func (b *progressBar) tell(p store.Progress) {
-	b.s.progress(p.What, int64(p.Done), int64(p.Total), countText)
+	b.s.progress(p.What, int64(p.Done), int64(p.Total), message.Grouped)
 }
 
 func (b *progressBar) end() { b.s.endProgress() }

@@ -166,7 +166,7 @@ func (n *paidNotices) draft(ctx context.Context, t *tenant.Tenant, c *payment.St
 	if sms.Registered != "" {
 		d.Recipient = &message.Recipient{RegisteredOn: sms.Registered}
 	}
-	amount := countText(c.Amount)
+	amount := message.Grouped(c.Amount)
 	if t.PaidSMS.Template == "" {
 		d.Text = fmt.Sprintf("%s：%s円のお支払いを確認しました。", t.Name, amount) // 40 characters of a name leave it in one segment
 		return d, nil

@@ -268,11 +268,11 @@ func (s *sender) follow(ctx context.Context, id ulid.ULID, phase campaign.Phase)
 		}
 		switch up.Phase {
 		case campaign.Checking:
-			s.progress(s.t("確認中", "checking"), up.Line, max(up.Lines, up.Line), countText)
+			s.progress(s.t("確認中", "checking"), up.Line, max(up.Lines, up.Line), message.Grouped)
 		case campaign.Probing:
-			s.progress(s.t("カナリア送信中", "canary"), arrived(up.Canary), int64(len(up.Canary.Seeds)), countText)
+			s.progress(s.t("カナリア送信中", "canary"), arrived(up.Canary), int64(len(up.Canary.Seeds)), message.Grouped)
 		case campaign.Releasing, campaign.Done:
-			s.progress(s.t("受付中", "accepting"), up.Row, up.Rows, countText)
+			s.progress(s.t("受付中", "accepting"), up.Row, up.Rows, message.Grouped)
 		}
 		if up.Phase == phase || up.Over() || up.Phase == campaign.Stopped || up.Phase == campaign.Canceling || up.Paused != nil {
 			s.endProgress()
@@ -300,10 +300,10 @@ func (s *sender) rest(ctx context.Context, d time.Duration) error {
 func (s *sender) report(ctx context.Context, st *campaign.State) error {
 	if st.Rows > 0 {
 		fmt.Fprintf(s.out, s.t("%s行（正常 %s、エラー %s、注意 %s）　文字コード %s\n", "%s rows (%s good, %s faulty, %s with warnings), encoding %s\n"),
-			countText(st.Rows), countText(st.Good), countText(st.Faulty), countText(st.Warned), st.Encoding)
+			message.Grouped(st.Rows), message.Grouped(st.Good), message.Grouped(st.Faulty), message.Grouped(st.Warned), st.Encoding)
 	}
 	if st.Restored > 0 {
-		fmt.Fprintf(s.out, s.t("%s行の電話番号に、失われた先頭の0を補いました\n", "the leading zero of %s phone numbers was restored\n"), countText(st.Restored))
+		fmt.Fprintf(s.out, s.t("%s行の電話番号に、失われた先頭の0を補いました\n", "the leading zero of %s phone numbers was restored\n"), message.Grouped(st.Restored))
 	}
 	if st.Twin != nil {
 		fmt.Fprintf(s.out, s.t("同じ内容のファイルが %s にアップロードされています（%s、%s、%s）\n", "the same file was uploaded at %s (%s, %s, %s)\n"),
@@ -347,7 +347,7 @@ func (s *sender) table(ctx context.Context, id ulid.ULID, l campaign.List, total
 		fmt.Fprintln(s.out, line+row[3])
 	}
 	if left := total - int64(len(page.Findings)); left > 0 {
-		fmt.Fprintf(s.out, s.t("ほか%s件（-faults OUT.csv ですべて保存できます）\n", "and %s more (-faults OUT.csv saves all)\n"), countText(left))
+		fmt.Fprintf(s.out, s.t("ほか%s件（-faults OUT.csv ですべて保存できます）\n", "and %s more (-faults OUT.csv saves all)\n"), message.Grouped(left))
 	}
 	return nil
 }
@@ -398,11 +398,11 @@ func (s *sender) release(ctx context.Context, st *campaign.State) error {
 	}
 	switch {
 	case st.Faulty > 0 && !s.goodOnly:
-		if !s.ask(fmt.Sprintf(s.t("エラーの%s行を除き、%s件を送信しますか", "Leave %s faulty rows out and send %s"), countText(st.Faulty), countText(st.Good))) {
+		if !s.ask(fmt.Sprintf(s.t("エラーの%s行を除き、%s件を送信しますか", "Leave %s faulty rows out and send %s"), message.Grouped(st.Faulty), message.Grouped(st.Good))) {
 			return staged(s.t("エラーのある行があります（除いて送信するには -good-only）", "there are faulty rows (-good-only leaves them out)"))
 		}
 	case st.Faulty == 0 && !s.yes && !s.goodOnly:
-		if !s.ask(fmt.Sprintf(s.t("%s件を送信しますか", "Send %s"), countText(st.Good))) {
+		if !s.ask(fmt.Sprintf(s.t("%s件を送信しますか", "Send %s"), message.Grouped(st.Good))) {
 			return staged(s.t("送信していません（確認せずに送信するには -yes）", "nothing was sent (-yes sends without asking)"))
 		}
 	}
@@ -427,12 +427,12 @@ func (s *sender) release(ctx context.Context, st *campaign.State) error {
 	case st.Canceled != nil:
 		return &partly{fmt.Sprintf(s.t("アップロード %s は %s により取り消されました", "upload %s was canceled by %s"), st.ID, st.Canceled.By)}
 	case st.Paused != nil:
-		return &partly{fmt.Sprintf(s.t("アップロード %s は %s により一時停止されています（受付 %s件）", "upload %s is paused by %s, %s rows are in"), st.ID, st.Paused.By, countText(st.Accepted))}
+		return &partly{fmt.Sprintf(s.t("アップロード %s は %s により一時停止されています（受付 %s件）", "upload %s is paused by %s, %s rows are in"), st.ID, st.Paused.By, message.Grouped(st.Accepted))}
 	}
 	if st.Canary != nil && st.Canary.WentOn != nil {
 		s.say(s.t("カナリア送信はすべて届きました", "the canary arrived everywhere"))
 	}
-	fmt.Fprintf(s.out, s.t("%s件を受け付けました（受付済み %s件、エラー %s件）\n", "%s accepted, %s known already, %s refused\n"), countText(st.Accepted), countText(st.Repeated), countText(st.Refused))
+	fmt.Fprintf(s.out, s.t("%s件を受け付けました（受付済み %s件、エラー %s件）\n", "%s accepted, %s known already, %s refused\n"), message.Grouped(st.Accepted), message.Grouped(st.Repeated), message.Grouped(st.Refused))
 	if err := s.table(ctx, st.ID, campaign.ListRefusals, st.Refusals); err != nil {
 		return err
 	}
@@ -442,7 +442,7 @@ func (s *sender) release(ctx context.Context, st *campaign.State) error {
 		}
 	}
 	if n := st.Faulty + st.Refused; n > 0 {
-		return &partly{fmt.Sprintf(s.t("%s行は送信していません", "%s rows were not sent"), countText(n))}
+		return &partly{fmt.Sprintf(s.t("%s行は送信していません", "%s rows were not sent"), message.Grouped(n))}
 	}
 	return nil
 }
@@ -516,14 +516,6 @@ func (s *sender) endProgress() {
 		fmt.Fprintln(s.err)
 	}
 	s.shown = ""
-}
-
-func countText(n int64) string {
-	text := strconv.FormatInt(n, 10)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
 }
 
 func bytesText(n int64) string {

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"strconv"
 	"strings"
 	"time"
 
@@ -186,13 +185,7 @@ func bytesText(n int64) string {
 }
 
 // number writes thousands with commas.
-func number[N int | int64](n N) string {
-	text := strconv.FormatInt(int64(n), 10)
-	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
+func number[N int | int64](n N) string { return message.Grouped(int64(n)) }
 
 // render writes a page. Nothing is written before the template is done, so that a fault gives no half page.
 func (s *Server) render(w http.ResponseWriter, v *visit, status int, name string, data any) {

@@ -2,8 +2,6 @@ package intake
 
 import (
 	"maps"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/kakitome/kakitome/engine/message"
@@ -58,7 +56,7 @@ func occasionVars(t *tenant.Tenant, d *message.Draft, now time.Time) map[string]
 	}
 	vars := map[string]string{"company": t.Name, "phone": t.Brand.Phone, "yesterday": message.Yesterday(at)}
 	if cl := d.Claim; cl != nil {
-		vars["amount"] = grouped(cl.Amount) + "円"
+		vars["amount"] = message.Yen(cl.Amount, "ja")
 		if due, err := cl.DueTime(); err == nil {
 			vars["due"] = due.Format("1月2日")
 		}
@@ -91,17 +89,4 @@ func (p *plan) unusedVars(names []string) (out []string) {
 		}
 	}
 	return out
-}
-
-// grouped writes an amount with its thousands apart.
-func grouped(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	var b strings.Builder
-	for i, c := range s {
-		if i > 0 && (len(s)-i)%3 == 0 && s[i-1] != '-' {
-			b.WriteByte(',')
-		}
-		b.WriteRune(c)
-	}
-	return b.String()
 }

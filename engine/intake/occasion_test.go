@@ -54,9 +54,3 @@ func TestOccasionGivesItsWords(t *testing.T) {
 	p = plan(message.Draft{Template: "std:none"})
 	require.Equal(t, "template", p.res.Problems[0].Field)
 }
-
-func TestAmountsOfOccasions(t *testing.T) {
-	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {
-		require.Equal(t, want, grouped(n))
-	}
-}
