@@ -63,10 +63,7 @@ func (j *Journey) ShowEntry(ctx context.Context, v *Visit) (*Screen, error) {
 	case s.Codes >= identity.CodesSession:
 		return screen(proto.View_LOCKED), nil
 	case s.Step == Landing && !t.PrePage.Skip:
-		out := screen(proto.View_LANDING)
-		out.Page.Identify = true
-		page.SetNotice(out.Page, t, j.Now())
-		return out, nil
+		return j.entryLanding(t, v.Lang), nil
 	}
 	out := screen(proto.View_IDENTIFY)
 	p := out.Page
@@ -76,6 +73,14 @@ func (j *Journey) ShowEntry(ctx context.Context, v *Visit) (*Screen, error) {
 	}
 	p.Mismatch, p.Incomplete, p.Unreadable = note == NoteMismatch, note == NoteIncomplete, note == NoteUnreadable
 	return out, nil
+}
+
+// entryLanding is the page before the questions.
+func (j *Journey) entryLanding(t *tenant.Tenant, lang string) *Screen {
+	out := &Screen{Tenant: t.ID, Page: page.View(t, proto.View_LANDING, lang)}
+	out.Page.Identify = true
+	page.SetNotice(out.Page, t, j.Now())
+	return out
 }
 
 // entryMenu lists what may be opened.

@@ -35,12 +35,15 @@ func (j *Journey) warm(ctx context.Context) {
 	ids := j.Directory().IDs()
 	for _, id := range ids[:min(len(ids), warmTenants)] {
 		for _, lang := range []string{"ja", "en"} {
+			if id == tenant.OperatorID || ctx.Err() != nil {
+				continue
+			}
 			for _, asks := range []bool{true, false} {
-				if id == tenant.OperatorID || ctx.Err() != nil {
-					continue
-				}
 				v := &Visit{Link: link.Link{Tenant: id, Identity: asks}, Standing: Open, Session: &Session{}, Lang: lang}
 				j.Pages.Page(ctx, id, j.landing(v, nil).Page)
+			}
+			if t := j.entryOf(id); t != nil {
+				j.Pages.Page(ctx, id, j.entryLanding(t, lang).Page)
 			}
 		}
 	}

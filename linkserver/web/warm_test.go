@@ -12,11 +12,11 @@ import (
 
 // Whoever opens a link that was made just now sees a landing page that was drawn before, with the moment in which this link ends.
 func TestLandingPagesAreThereBeforeTheirLinks(t *testing.T) {
-	w := newWorld(t, DefaultConfig())
+	w := newEntry(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.server.o.Journey.KeepWarm(ctx) }()
-	pages := int64(4 * len(w.tenants.Now().IDs())) // in two languages, with questions behind them and without
+	pages := int64(4*len(w.tenants.Now().IDs()) + 2) // in two languages, with questions behind them and without; and of the shared entry
 	require.Eventually(t, func() bool { return w.modules.drawn.Load() == pages }, 30*time.Second, time.Millisecond)
 	cancel()
 	require.ErrorIs(t, <-ended, context.Canceled)
@@ -27,6 +27,9 @@ func TestLandingPagesAreThereBeforeTheirLinks(t *testing.T) {
 			b.get(w.path(m) + lang)
 			b.says(want)
 		}
+	}
+	for _, path := range []string{"/e/water", "/e/water?lang=en"} {
+		w.newBrowser().get(path)
 	}
 	require.Equal(t, pages, w.modules.drawn.Load())
 }
