@@ -9,7 +9,7 @@ TOOLS   := box smsc handsets till samplecsv
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Modules are started often and need no C; the program itself needs none either, but the race detector does.
 FLAGS   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
-# The same for vet, staticcheck and go run as for build: all but the tests is compiled once.
+# The same for go run and for the tests' programs as for build: all but the tests is compiled once.
 export GOFLAGS := -trimpath
 export CGO_ENABLED := 0
 
@@ -32,19 +32,20 @@ build: go-new-enough
 run: build
 	@exec $(BIN)/box -bin $(BIN) -dir $(BOX) -base $(BASE) $(if $(FRESH),-fresh)
 
-# vet is of check. The whole program's tests take eight minutes beside others on two cores: they may take twice that on a slow machine.
+# vet is of check. What the tests build is built as by build. -timeout is for a slow machine: the longest package takes five minutes beside others on two cores.
 test: go-new-enough
-	GOFLAGS= CGO_ENABLED=1 $(GO) test -race -vet=off -shuffle=on -timeout 20m ./tools/apptest/... ./... # the longest first
+	GOFLAGS= CGO_ENABLED=1 $(GO) test -race -vet=off -exec "env GOFLAGS=-trimpath CGO_ENABLED=0" -shuffle=on -timeout 20m ./tools/apptest/... ./... # the longest first
 
 # What checks pages in the tests with a browser besides our own rules; without it they run without it.
 axe:
 	npm ci --prefix tools/look --ignore-scripts --no-audit --no-fund --silent
 
-# Everything that must hold before a commit, but for the tests.
+# Everything that must hold before a commit, but for the tests. What is built to be looked at is what the tests run: it is compiled once.
 check: go-new-enough
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not formatted: $$out"; exit 1; fi
-	$(GO) vet ./...
-	$(GO) tool staticcheck ./...
+	GOFLAGS=-race CGO_ENABLED=1 $(GO) vet ./...
+	@$(GO) build -o $(BIN)/staticcheck honnef.co/go/tools/cmd/staticcheck
+	GOFLAGS=-race CGO_ENABLED=1 $(BIN)/staticcheck ./...
 	$(GO) test ./tools/lint
 	$(GO) mod verify >/dev/null
 	@$(GO) mod tidy && git diff --exit-code -- go.mod go.sum

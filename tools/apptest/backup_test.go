@@ -18,6 +18,7 @@ import (
 // verifies it, and goes on with the restored state: everything that was answered before the backup is there, as it was
 // told, nothing is sent before the operator says so, and what the carriers have is what was asked for.
 func TestBackupUnderLoadIsRestoredElsewhere(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	c := newCountry(t, Options{Window: window, Latency: 20 * time.Millisecond, ReceiptDelay: 100 * time.Millisecond, Doubt: string(message.DoubtResend)})

@@ -20,6 +20,7 @@ import (
 // TestCallbacksComeAllAndInOrderWhenKilled kills the engine under load; the sender's system hears of every message at least
 // once, in the message's order, signed, masked; then all of it is told again on demand.
 func TestCallbacksComeAllAndInOrderWhenKilled(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	system := NewHook()
@@ -74,6 +75,7 @@ func TestCallbacksComeAllAndInOrderWhenKilled(t *testing.T) {
 
 // TestTenantApplySetsCallbacks: a definition's callback answers its challenge, is in the diff, and its secret is printed once.
 func TestTenantApplySetsCallbacks(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	system := NewHook()

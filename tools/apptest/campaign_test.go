@@ -121,6 +121,7 @@ func (c *campaigns) received() map[string]int {
 // TestCanaryStopsAtTheCarrierThatFailsAndTheRestIsDelivered: one carrier delivers nothing. The engine is killed while the
 // seeds are on their way.
 func TestCanaryStopsAtTheCarrierThatFailsAndTheRestIsDelivered(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	c := newCampaigns(t, ctx, Options{Latency: 5 * time.Millisecond, ReceiptDelay: time.Second, Doubt: string(message.DoubtWait)})
@@ -177,6 +178,7 @@ func TestCanaryStopsAtTheCarrierThatFailsAndTheRestIsDelivered(t *testing.T) {
 // TestPauseAndCancelUnderLoad: after the pause at most what the open windows hold goes out; it holds over a kill; what was
 // held goes out once each. A cancel is killed in its middle: nothing that is called canceled was sent, and nothing is left.
 func TestPauseAndCancelUnderLoad(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	const rows, window = 6000, 50

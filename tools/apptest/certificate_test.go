@@ -20,6 +20,7 @@ import (
 // engine's clock is set, build tag chaosclock), and verifies it in another directory that has the published file and the
 // public keys alone. One changed byte names the event, or the line of the published file.
 func TestCertificateVerifiesElsewhere(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute) // the build included
 	defer cancel()
 	stepped, clock := t.TempDir(), filepath.Join(t.TempDir(), "clock.seconds")

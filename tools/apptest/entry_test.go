@@ -16,6 +16,7 @@ import (
 
 // An SMS with the one address of all recipients: whoever it is for is found there, reads what came by API and by CSV file, and answers.
 func TestRecipientComesByTheSharedEntry(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	c := newCampaigns(t, ctx, Options{ReceiptDelay: 100 * time.Millisecond})

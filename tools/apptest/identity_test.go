@@ -66,6 +66,7 @@ func (v *visitor) press() {
 // TestRecipientIsIdentifiedByAProvider goes from a message whose recipient is known by name and birth date to an OpenID
 // Provider and back, over a restart of the engine in between; somebody else gets nowhere.
 func TestRecipientIsIdentifiedByAProvider(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	c := newCountry(t, Options{})

@@ -14,6 +14,7 @@ import (
 
 // TestPhoneWritesStopAndGetsNothingMore goes from the handset over SMPP to the sender's list, and through a restart.
 func TestPhoneWritesStopAndGetsNothingMore(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c := newCountry(t, Options{})

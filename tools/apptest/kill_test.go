@@ -23,6 +23,7 @@ const (
 // three ledgers: what the clients were told, what the engine says, and what the carriers wrote into their file. Tools/chaos
 // does the same with more faults and for longer.
 func TestNothingAcknowledgedIsLostWhenKilled(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	c := newCountry(t, Options{Window: window, Latency: 20 * time.Millisecond, ReceiptDelay: 200 * time.Millisecond, Doubt: string(message.DoubtResend)})

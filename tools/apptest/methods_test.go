@@ -104,6 +104,7 @@ func (c *cashier) number(p *recipient.Person, word string) string {
 
 // TestEachMethodGoesItsWay pays in every way that the payment company has besides barcode and card, over HTTP.
 func TestEachMethodGoesItsWay(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	box, relay := newMailbox(t)

@@ -27,6 +27,7 @@ var answers = url.Values{"birth_date": {"昭和55年1月1日"}, "kana_name": {"�
 
 // TestAClaimIsPaidFromTheSMSToTheReceipt goes the whole way of the money over HTTP.
 func TestAClaimIsPaidFromTheSMSToTheReceipt(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c := newCountry(t, Options{ReceiptDelay: 100 * time.Millisecond})
@@ -142,6 +143,7 @@ func afterSubmission(t *testing.T, ctx context.Context, s *Sender, id string) {
 
 // Whoever answers wrongly sees what everybody sees, the code's screen; but no code comes, and the record says so.
 func TestNoCodeComesForWrongAnswers(t *testing.T) {
+	t.Parallel()
 	c, ctx := newCountry(t, Options{}), t.Context()
 	require.NoError(t, c.StartCarriers(ctx))
 	require.NoError(t, c.StartEngine(ctx))

@@ -16,6 +16,7 @@ func numberEnding(last4 int) string { return Number(len(Carriers) * last4) }
 // TestNumbersAreLookedUp: the module says who has a number now. One that changed hands is stopped before anything is
 // submitted, one that was ported goes to its new carrier, and a module that dies in the middle of a batch holds nobody up.
 func TestNumbersAreLookedUp(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	c := newCountry(t, Options{Window: 50, Lookup: "failure = \"send\"\nfailure_registered = \"hold\"\nhold_seconds = 10\n"})

@@ -31,6 +31,7 @@ func (c *Country) edit(t *testing.T, name string, change func(string) string) {
 
 // TestStartIsRefusedWithOneClearLine: whoever starts the engine wrongly reads what is wrong, and nothing is left running.
 func TestStartIsRefusedWithOneClearLine(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c := spoiledCountry(t, Options{})
@@ -92,6 +93,7 @@ func TestStartIsRefusedWithOneClearLine(t *testing.T) {
 }
 
 func TestCheckReportsAllFaultsWithTheirLines(t *testing.T) {
+	t.Parallel()
 	c := newCountry(t, Options{})
 	out, err := c.Command(t.Context(), "check", c.File("kakitome.toml"))
 	require.NoError(t, err)
@@ -109,6 +111,7 @@ func TestCheckReportsAllFaultsWithTheirLines(t *testing.T) {
 
 // TestOperatorsCommands: a tenant's changes are shown before they are made, and a key and a password work until they end.
 func TestOperatorsCommands(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c := newCountry(t, Options{})
@@ -168,6 +171,7 @@ func TestOperatorsCommands(t *testing.T) {
 // TestTheAPIDescribesItselfAndItsLinksOpenAtOnce: the documents are served to whoever has a key, and each 202's link works
 // right after it.
 func TestTheAPIDescribesItselfAndItsLinksOpenAtOnce(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c := newCountry(t, Options{})

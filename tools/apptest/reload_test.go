@@ -14,6 +14,7 @@ import (
 
 // TestCarriersAreChangedWithoutAStop: an operator pauses, drains and tries a carrier, and puts a changed file into use.
 func TestCarriersAreChangedWithoutAStop(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	c := newCountry(t, Options{})

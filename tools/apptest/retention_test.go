@@ -18,6 +18,7 @@ import (
 // message: its content is gone in the engine, and in a record that was made before, restored with the keys that the next
 // backup left.
 func TestContentEndsWithItsTermInOlderBackupsToo(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute) // the build included
 	defer cancel()
 	stepped, clock := t.TempDir(), filepath.Join(t.TempDir(), "clock.seconds")

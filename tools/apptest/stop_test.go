@@ -15,6 +15,7 @@ import (
 // TestStopUnderLoadLeavesNothingOpen: SIGTERM lets windows drain, so that no submission is in doubt afterwards, and
 // nothing runs on.
 func TestStopUnderLoadLeavesNothingOpen(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	c := newCountry(t, Options{Latency: 100 * time.Millisecond, ReceiptDelay: 100 * time.Millisecond, Doubt: string(message.DoubtFail)})

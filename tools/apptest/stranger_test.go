@@ -19,6 +19,7 @@ import (
 // Somebody gets what is for somebody else, says so on its page, and gets nothing more; the sender's system is told, also of what
 // a restart has in between.
 func TestWrongPersonGetsNothingMore(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	hook := NewHook()

@@ -21,6 +21,7 @@ import (
 // TestCodeOfASendersOwnPage goes from the order of a code over SMPP to the handset and back by the check, through a killed
 // engine: what was approved stays so, what was counted stays counted, and the code is nowhere but on the phone.
 func TestCodeOfASendersOwnPage(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	c := newCountry(t, Options{})
