@@ -14,6 +14,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -107,7 +108,7 @@ func (n *paidNotices) tell(ctx context.Context, ref store.Ref) error {
 		of = a.Message
 	}
 	d, err := n.draft(ctx, t, &c, of)
-	if errors.Is(err, errUnreadable) { // it would be so again, and hold up everybody behind it
+	if errors.Is(err, stored.ErrForm) { // it would be so again, and hold up everybody behind it
 		n.log.Error("payer cannot be told", "tenant", t.ID, "claim", ref.ID, "err", err)
 		return nil
 	}
@@ -132,9 +133,6 @@ func (n *paidNotices) tell(ctx context.Context, ref store.Ref) error {
 	return n.claims.Told(ctx, ref, results[0].ID)
 }
 
-// errUnreadable: the record of the message has a form that this program does not know.
-var errUnreadable = errors.New("message cannot be read")
-
 // draft is the message to the number of the message that the claim was paid through; nil: its content has ended.
 func (n *paidNotices) draft(ctx context.Context, t *tenant.Tenant, c *payment.State, of ulid.ULID) (*message.Draft, error) {
 	events, err := n.store.Load(ctx, tenant.Only(t.ID), store.Ref{Tenant: t.ID, Kind: store.Message, ID: of})
@@ -144,20 +142,16 @@ func (n *paidNotices) draft(ctx context.Context, t *tenant.Tenant, c *payment.St
 	if err != nil {
 		return nil, err
 	}
-	st, err := intake.Fold(events)
+	st, err := stored.State(events)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
+		return nil, err
 	}
-	plain, err := n.store.Open(t.ID, of.String()+"/sms", st.Head.SMS)
+	sms, err := stored.SMS(n.store, t.ID, of, &st.Head)
 	if errors.Is(err, store.ErrErased) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
-	}
-	var sms message.SMS
-	if err := message.Decode(plain, &sms); err != nil {
-		return nil, fmt.Errorf("%w: its content has another form", errUnreadable)
 	}
 	d := &message.Draft{Key: "paid:" + c.Ref.ID.String(), To: sms.Number, Class: string(message.Notice), Reference: sms.Reference, Sender: t.PaidSMS.Sender}
 	if d.Sender == "" {

@@ -16,6 +16,7 @@ import (
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/payment"
 	paysheet "github.com/kakitome/kakitome/engine/sheet"
 	"github.com/kakitome/kakitome/engine/store"
@@ -70,7 +71,7 @@ func (s *Server) load(r *http.Request, v *visit) (ulid.ULID, []store.Event, mess
 	if err != nil {
 		return id, nil, message.State{}, err
 	}
-	st, err := intake.Fold(events)
+	st, err := stored.State(events)
 	return id, events, st, err
 }
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,8 +17,8 @@ import (
 	"golang.org/x/text/encoding/japanese"
 	"golang.org/x/text/unicode/norm"
 
-	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
 )
@@ -286,7 +285,7 @@ func (s *Server) exportAnswers(w http.ResponseWriter, r *http.Request, v *visit)
 			return err
 		}
 		for i, events := range streams {
-			st, err := intake.Fold(events)
+			st, err := stored.State(events)
 			if err != nil || len(st.Survey) == 0 {
 				if err != nil && len(events) > 0 {
 					return err
@@ -330,13 +329,9 @@ func (s *Server) answers(v *visit, id ulid.ULID, st *message.State) ([]answer, e
 	if err != nil || content.Page.Survey == nil || len(st.Survey) == 0 {
 		return nil, err
 	}
-	plain, err := s.Store.Open(v.Tenant.ID, id.String()+"/answer", st.Survey)
-	if err != nil {
-		return nil, err
-	}
 	given := map[int][]string{}
-	if err := json.Unmarshal(plain, &given); err != nil {
-		return nil, fmt.Errorf("read answer: %w", err)
+	if err := stored.Open(s.Store, v.Tenant.ID, id, stored.PlaceAnswer, st.Survey, &given); err != nil {
+		return nil, err
 	}
 	out := make([]answer, 0, len(content.Page.Survey.Items))
 	for i, it := range content.Page.Survey.Items {
@@ -347,15 +342,7 @@ func (s *Server) answers(v *visit, id ulid.ULID, st *message.State) ([]answer, e
 
 // content opens what is behind a message's link.
 func (s *Server) content(v *visit, id ulid.ULID, h *message.Head) (message.Content, error) {
-	var c message.Content
-	if len(h.Page) == 0 {
-		return c, nil
-	}
-	plain, err := s.Store.Open(v.Tenant.ID, id.String()+"/page", h.Page)
-	if err != nil {
-		return c, err
-	}
-	return c, message.Decode(plain, &c)
+	return stored.Content(s.Store, v.Tenant.ID, id, h)
 }
 
 // exportAudit gives one day of the audit log as CSV.

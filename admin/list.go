@@ -14,8 +14,8 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/carrier"
-	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
 )
@@ -96,7 +96,7 @@ func (s *Server) rows(ctx context.Context, v *visit, refs []store.Ref, keep func
 		if len(events) == 0 {
 			continue
 		}
-		if states[i], err = intake.Fold(events); err != nil {
+		if states[i], err = stored.State(events); err != nil {
 			return nil, fmt.Errorf("message %s: %w", refs[i].ID, err)
 		}
 		if c := states[i].Head.Claim; !c.IsZero() {
@@ -180,12 +180,7 @@ func hyphens(n carrier.Number) string {
 
 // sms opens what is sealed in a message.
 func (s *Server) sms(v *visit, id ulid.ULID, h *message.Head) (message.SMS, error) {
-	var sms message.SMS
-	plain, err := s.Store.Open(v.Tenant.ID, id.String()+"/sms", h.SMS)
-	if err != nil {
-		return sms, err
-	}
-	return sms, message.Decode(plain, &sms)
+	return stored.SMS(s.Store, v.Tenant.ID, id, h)
 }
 
 func (s *Server) list(w http.ResponseWriter, r *http.Request, v *visit) error {

@@ -43,6 +43,7 @@ import (
 	"github.com/kakitome/kakitome/engine/inbound/donotsend"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/payment"
 	paysheet "github.com/kakitome/kakitome/engine/sheet"
@@ -330,7 +331,7 @@ func (r *room) state(id tenant.ID, msg string) message.State {
 	r.t.Helper()
 	events, err := r.Store.Load(context.Background(), tenant.Only(id), store.Ref{Tenant: id, Kind: store.Message, ID: ulid.MustParse(msg)})
 	require.NoError(r.t, err)
-	st, err := intake.Fold(events)
+	st, err := stored.State(events)
 	require.NoError(r.t, err)
 	return st
 }

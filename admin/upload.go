@@ -14,8 +14,8 @@ import (
 
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/clock"
-	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 )
 
@@ -203,7 +203,7 @@ func (s *Server) progress(ctx context.Context, v *visit, p *uploadPage) error {
 			return err
 		}
 		for _, events := range streams {
-			st, err := intake.Fold(events)
+			st, err := stored.State(events)
 			if err != nil {
 				return err
 			}

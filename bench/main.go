@@ -67,7 +67,7 @@ var scenarios = []struct {
 	limit time.Duration
 }{
 	{"rows", rows, usual}, {"pages", pages, usual}, {"links", links, usual}, {"session", sessionAlone, usual}, {"lanes", lanes, usual}, {"campaign", campaign, usual}, {"memory", memory, usual},
-	{"stored", stored, usual}, {"backlog", backlog, usual}, {"backup", backup, usual}, {"retention", retention, 3 * time.Hour},
+	{"stored", tenMillion, usual}, {"backlog", backlog, usual}, {"backup", backup, usual}, {"retention", retention, 3 * time.Hour},
 }
 
 const usual = 30 * time.Minute

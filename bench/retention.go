@@ -18,6 +18,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/api"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/tools/apptest"
@@ -301,13 +302,11 @@ func (s *site) restoredWithout(ctx context.Context, record string, looked map[st
 		if err != nil {
 			return 0, err
 		}
-		var state message.State
-		for _, e := range events {
-			if err := state.Apply(message.Event{Type: message.Type(e.Type), At: e.At, Data: e.Data}); err != nil {
-				return 0, err
-			}
+		state, err := stored.State(events)
+		if err != nil {
+			return 0, err
 		}
-		_, err = st.Open(apptest.Tenant, id.String()+"/sms", state.Head.SMS)
+		_, err = stored.SMS(st, apptest.Tenant, id, &state.Head)
 		switch {
 		case errors.Is(err, store.ErrErased):
 			n++

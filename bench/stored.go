@@ -21,14 +21,15 @@ import (
 	"github.com/kakitome/kakitome/engine/dlr"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/tools/apptest"
 )
 
-// stored seeds a store with finished and queued messages, each as intake and dispatch would have left it, by the store's
+// tenMillion seeds a store with finished and queued messages, each as intake and dispatch would have left it, by the store's
 // own Commit; then an engine starts on it, after a kill. Searches, and row 2 again, beside row 2 with an empty store.
-func stored(ctx context.Context, s settings) (figures []figure, err error) {
+func tenMillion(ctx context.Context, s settings) (figures []figure, err error) {
 	add := func(name string, value float64, unit, reach string) {
 		figures = append(figures, figure{name, value, unit, reach})
 	}
@@ -237,7 +238,7 @@ func seeded(st *store.Store, i int, at time.Time, finished bool, due time.Time) 
 		return nil, err
 	}
 	name := apptest.Carriers[i%len(apptest.Carriers)]
-	sms, err := st.Seal(apptest.Tenant, string(message.Notice), at, id.String()+"/sms", message.Encode(message.SMS{Number: number.E164(), Text: bare().Text, Reference: reference(i)}))
+	sms, err := st.Seal(apptest.Tenant, string(message.Notice), at, stored.AAD(id, stored.PlaceSMS), message.Encode(message.SMS{Number: number.E164(), Text: bare().Text, Reference: reference(i)}))
 	if err != nil {
 		return nil, err
 	}

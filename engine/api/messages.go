@@ -14,6 +14,7 @@ import (
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -153,7 +154,7 @@ func (s *Server) getMessage(ctx *fasthttp.RequestCtx, c *Caller, id string) {
 		c.Fail(ctx, "load message", err)
 		return
 	}
-	st, err := intake.Fold(events)
+	st, err := stored.State(events)
 	if err != nil {
 		c.Fail(ctx, "read message", err)
 		return
@@ -419,7 +420,7 @@ func (s *Server) page(c *Caller, q store.Query, sr Search) (List, error) {
 			if len(all[i]) == 0 {
 				continue // erased meanwhile
 			}
-			st, err := intake.Fold(all[i])
+			st, err := stored.State(all[i])
 			if err != nil {
 				return list, err
 			}

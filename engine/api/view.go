@@ -13,6 +13,7 @@ import (
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 )
 
@@ -202,16 +203,12 @@ func (s *Server) view(c *Caller, id ulid.ULID, st *message.State, unmask bool) (
 	if st.LockedAt(now) {
 		m.LockedUntil = some(st.LockedUntil)
 	}
-	plain, err := s.Store.Open(c.Tenant.ID, id.String()+"/sms", h.SMS)
+	sms, err := stored.SMS(s.Store, c.Tenant.ID, id, h)
 	if errors.Is(err, store.ErrErased) {
 		m.Erased, m.ErasedAt = true, some(s.Store.ErasedAt(c.Tenant.ID, h.SMS))
 		return m, nil
 	}
 	if err != nil {
-		return m, err
-	}
-	var sms message.SMS
-	if err := message.Decode(plain, &sms); err != nil {
 		return m, err
 	}
 	m.Reference = sms.Reference

@@ -9,6 +9,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -55,7 +56,7 @@ func (messages) Tell(events []store.Event) ([]Notice, error) {
 	var told []Notice
 	for _, e := range events {
 		was := s
-		if err := s.Apply(message.Event{Type: message.Type(e.Type), At: e.At, Data: e.Data}); err != nil {
+		if err := stored.Apply(&s, e); err != nil {
 			return nil, fmt.Errorf("message %s: %w", e.Ref.ID, err)
 		}
 		if !s.Head.For.IsZero() {
@@ -117,7 +118,7 @@ func messageTold(e store.Event, typ string, s message.State) Notice {
 	return Notice{Pos: At(e.Seq, 0), Type: typ, At: e.At, Data: func(sealed Sealed, cb *tenant.Callback) (any, error) {
 		d := d
 		var sms message.SMS
-		if err := open(sealed, e.Ref, "/sms", s.Head.SMS, &sms); err != nil {
+		if err := open(sealed, e.Ref, stored.PlaceSMS, s.Head.SMS, &sms); err != nil {
 			return nil, err
 		}
 		d.Reference = sms.Reference
@@ -125,7 +126,7 @@ func messageTold(e store.Event, typ string, s message.State) Notice {
 			d.To = sms.Number
 		}
 		if typ == MessageAnswered && cb.Answers {
-			if err := open(sealed, e.Ref, "/answer", s.Survey, &d.Answers); err != nil {
+			if err := open(sealed, e.Ref, stored.PlaceAnswer, s.Survey, &d.Answers); err != nil {
 				return nil, err
 			}
 		}
@@ -138,15 +139,9 @@ func open(sealed Sealed, ref store.Ref, place string, box []byte, v any) error {
 	if len(box) == 0 {
 		return nil
 	}
-	plain, err := sealed.Open(ref.Tenant, ref.ID.String()+place, box)
+	err := stored.Open(sealed, ref.Tenant, ref.ID, place, box, v)
 	if errors.Is(err, store.ErrErased) {
 		return nil
 	}
-	if err == nil {
-		err = message.Decode(plain, v)
-	}
-	if err != nil {
-		return fmt.Errorf("open %s%s: %w", ref, place, err)
-	}
-	return nil
+	return err
 }

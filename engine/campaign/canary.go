@@ -13,6 +13,7 @@ import (
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -199,7 +200,7 @@ func (c *Campaigns) seedStates(ctx context.Context, st *State) ([]Probe, error) 
 		if err != nil {
 			return nil, fmt.Errorf("load a seed of upload %s: %w", st.ID, err)
 		}
-		s, err := intake.Fold(events)
+		s, err := stored.State(events)
 		if err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 )
 
@@ -18,7 +19,7 @@ func (r *room) message(ref store.Ref) message.State {
 	r.t.Helper()
 	events, err := r.Store.Load(context.Background(), mizu, ref)
 	require.NoError(r.t, err)
-	s, err := intake.Fold(events)
+	s, err := stored.State(events)
 	require.NoError(r.t, err)
 	return s
 }

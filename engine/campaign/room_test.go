@@ -19,6 +19,7 @@ import (
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -253,7 +254,7 @@ func (r *room) head(ref store.Ref) message.Head {
 	r.t.Helper()
 	events, err := r.Store.Load(context.Background(), mizu, ref)
 	require.NoError(r.t, err)
-	s, err := intake.Fold(events)
+	s, err := stored.State(events)
 	require.NoError(r.t, err)
 	return s.Head
 }

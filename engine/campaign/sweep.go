@@ -8,6 +8,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -182,7 +183,7 @@ func (c *Campaigns) endMany(ctx context.Context, st *State, refs []store.Ref) (r
 		if len(events) == 0 {
 			continue
 		}
-		s, err := intake.Fold(events)
+		s, err := stored.State(events)
 		if err != nil {
 			return r, fmt.Errorf("message %s: %w", refs[i].ID, err)
 		}

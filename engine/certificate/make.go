@@ -10,6 +10,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/certificate/proof"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -175,26 +176,20 @@ func (c *Certificates) sign(cert *proof.Certificate) error {
 
 // openings opens the content of a message; nothing when it was erased.
 func (c *Certificates) openings(ref store.Ref, events []store.Event) ([]proof.Opening, error) {
-	var s message.State
-	for _, e := range events {
-		if err := s.Apply(message.Event{Type: message.Type(e.Type), At: e.At, Data: e.Data}); err != nil {
-			return nil, err
-		}
+	s, err := stored.State(events)
+	if err != nil {
+		return nil, err
 	}
-	var sms message.SMS
-	plain, err := c.o.Store.Open(ref.Tenant, ref.ID.String()+"/sms", s.Head.SMS)
+	sms, err := stored.SMS(c.o.Store, ref.Tenant, ref.ID, &s.Head)
 	if errors.Is(err, store.ErrErased) {
 		return nil, nil
-	}
-	if err == nil {
-		err = message.Decode(plain, &sms)
 	}
 	if err != nil {
 		return nil, err
 	}
 	var page []byte
 	if len(s.Head.Page) > 0 {
-		if page, err = c.o.Store.Open(ref.Tenant, ref.ID.String()+"/page", s.Head.Page); err != nil {
+		if page, err = c.o.Store.Open(ref.Tenant, stored.AAD(ref.ID, stored.PlacePage), s.Head.Page); err != nil {
 			return nil, err
 		}
 	}

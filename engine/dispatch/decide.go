@@ -12,6 +12,7 @@ import (
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/dlr"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/smpp/coding"
@@ -243,9 +244,9 @@ func sourceType(a string) byte {
 // open decrypts the text of a message; it is good until the next one.
 func (f *feed) open(ref store.Ref, box []byte) (*message.SMS, error) {
 	aad := len(f.bytes)
-	f.bytes = append(f.bytes, "00000000000000000000000000/sms"...)
+	f.bytes = append(f.bytes, "00000000000000000000000000"+stored.PlaceSMS...)
 	at := len(f.bytes)
-	if err := ref.ID.MarshalTextTo(f.bytes[aad : at-len("/sms")]); err != nil {
+	if err := ref.ID.MarshalTextTo(f.bytes[aad : at-len(stored.PlaceSMS)]); err != nil {
 		return nil, err
 	}
 	var err error

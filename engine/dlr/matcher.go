@@ -13,6 +13,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/smpp/pdu"
@@ -293,10 +294,10 @@ func (m *Matcher) answer(at answers) {
 }
 
 // ReadState makes s the fold of a message's stored events. It borrows from them: see message.State.Borrow.
-func ReadState(s *message.State, stored []store.Event) error {
+func ReadState(s *message.State, events []store.Event) error {
 	s.Borrow()
-	for i := range stored {
-		if err := s.Apply(message.Event{Type: message.Type(stored[i].Type), At: stored[i].At, Data: stored[i].Data}); err != nil {
+	for i := range events {
+		if err := stored.Apply(s, events[i]); err != nil {
 			return err
 		}
 	}

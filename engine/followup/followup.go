@@ -14,6 +14,7 @@ import (
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -195,12 +196,7 @@ func (f *FollowUps) item(id tenant.ID, s *subject) (Item, error) {
 }
 
 func (f *FollowUps) sms(id tenant.ID, s *subject) (message.SMS, error) {
-	var sms message.SMS
-	plain, err := f.Store.Open(id, s.id.String()+"/sms", s.st.Head.SMS)
-	if err != nil {
-		return sms, err
-	}
-	return sms, message.Decode(plain, &sms)
+	return stored.SMS(f.Store, id, s.id, &s.st.Head)
 }
 
 // judged loads candidates with all that decides about them, and takes those out of the index that are out of the list for good.
@@ -289,7 +285,7 @@ func (f *FollowUps) states(ctx context.Context, id tenant.ID, ids []ulid.ULID) (
 	}
 	states := make([]message.State, len(ids))
 	for i, events := range streams {
-		if states[i], err = intake.Fold(events); err != nil {
+		if states[i], err = stored.State(events); err != nil {
 			return nil, fmt.Errorf("message %s: %w", ids[i], err)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -208,11 +209,7 @@ func (f *FollowUps) draft(t tenant.ID, s *State, sub *subject, text string, now 
 // renew gives the draft a link of its own, with the content of one that has ended, or ends before the claim is due.
 func (f *FollowUps) renew(t tenant.ID, d *message.Draft, r *intake.Resend, link *subject, claim *payment.State, due time.Time) error {
 	h := &link.st.Head
-	var content message.Content
-	plain, err := f.Store.Open(t, link.id.String()+"/page", h.Page)
-	if err == nil {
-		err = message.Decode(plain, &content)
-	}
+	content, err := stored.Content(f.Store, t, link.id, h)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/plugins/proto"
@@ -106,15 +107,7 @@ func (id *Identity) sendCode(ctx context.Context, t *tenant.Tenant, ref store.Re
 
 // sms opens what the message's SMS says, for its number.
 func (id *Identity) sms(ref store.Ref, s *message.State) (message.SMS, error) {
-	var sms message.SMS
-	plain, err := id.o.Store.Open(ref.Tenant, ref.ID.String()+"/sms", s.Head.SMS)
-	if err != nil {
-		return sms, fmt.Errorf("open the SMS of message %s: %w", ref.ID, err)
-	}
-	if err := message.Decode(plain, &sms); err != nil {
-		return sms, fmt.Errorf("read the SMS of message %s: its content has another form", ref.ID)
-	}
-	return sms, nil
+	return stored.SMS(id.o.Store, ref.Tenant, ref.ID, &s.Head)
 }
 
 // linkHost is the host that codes are bound to.

@@ -7,6 +7,7 @@ import (
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -68,7 +69,7 @@ func (in *Inbound) lastSent(ctx context.Context, id tenant.ID, profiles map[stri
 		return last, err
 	}
 	for _, events := range all {
-		s, err := intake.Fold(events)
+		s, err := stored.State(events)
 		if err != nil {
 			return last, err
 		}

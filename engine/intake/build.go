@@ -9,6 +9,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -106,7 +107,7 @@ func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *pl
 			w.plain = message.Append(w.plain, &rec.content)
 		}
 		if err == nil {
-			head.Page, err = in.seal(t, p, w, "/page")
+			head.Page, err = in.seal(t, p, w, stored.PlacePage)
 		}
 	}
 	if certified {
@@ -114,7 +115,7 @@ func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *pl
 	}
 	w.plain = message.Append(w.plain[:0], &rec.sms)
 	if err == nil {
-		head.SMS, err = in.seal(t, p, w, "/sms")
+		head.SMS, err = in.seal(t, p, w, stored.PlaceSMS)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("seal message: %w", err)

@@ -8,6 +8,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -66,7 +67,7 @@ func (in *Intake) change(ctx context.Context, id tenant.ID, msg ulid.ULID, decid
 		if err != nil {
 			return fmt.Errorf("load message %s: %w", msg, err)
 		}
-		state, err := Fold(events)
+		state, err := stored.State(events)
 		if err != nil {
 			return fmt.Errorf("read message %s: %w", msg, err)
 		}
@@ -91,15 +92,4 @@ func (in *Intake) change(ctx context.Context, id tenant.ID, msg ulid.ULID, decid
 		}
 	}
 	return store.ErrBusy
-}
-
-// Fold reads a message's stream.
-func Fold(events []store.Event) (message.State, error) {
-	var s message.State
-	for _, e := range events {
-		if err := s.Apply(message.Event{Type: message.Type(e.Type), At: e.At, Data: e.Data}); err != nil {
-			return s, err
-		}
-	}
-	return s, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -101,7 +102,7 @@ func (in *Intake) cameToNothing(ctx context.Context, t *tenant.Tenant, ref store
 	if err != nil {
 		return false, fmt.Errorf("load message %s, which may be a duplicate's first: %w", ref.ID, err)
 	}
-	s, err := Fold(events)
+	s, err := stored.State(events)
 	if err != nil {
 		return false, err
 	}

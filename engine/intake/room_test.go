@@ -14,6 +14,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -174,7 +175,7 @@ func (r *room) state(t testing.TB, id ulid.ULID) message.State {
 	t.Helper()
 	events, err := r.Store.Load(context.Background(), tenant.Only("mizu"), store.Ref{Tenant: "mizu", Kind: store.Message, ID: id})
 	require.NoError(t, err)
-	s, err := Fold(events)
+	s, err := stored.State(events)
 	require.NoError(t, err)
 	return s
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 )
 
@@ -30,7 +31,7 @@ func Erasure() store.Erasure {
 		Name:   func(kind store.Kind, space store.Space) bool { return kind == store.Message && space != store.ByNo },
 		Source: source,
 		Content: func(events []store.Event) ([]byte, error) {
-			st, err := fold(events)
+			st, err := stored.State(events)
 			return st.Head.SMS, err
 		},
 	}
@@ -102,14 +103,4 @@ func (r *Retention) forget(heads []store.Event) error {
 		return nil
 	}
 	return r.o.Links.Forget(tokens)
-}
-
-func fold(events []store.Event) (message.State, error) {
-	var st message.State
-	for _, e := range events {
-		if err := st.Apply(message.Event{Type: message.Type(e.Type), At: e.At, Data: e.Data}); err != nil {
-			return st, err
-		}
-	}
-	return st, nil
 }

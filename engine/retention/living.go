@@ -10,6 +10,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -123,7 +124,7 @@ func (r *Retention) look(ctx context.Context, d *Day, events []store.Event) (sto
 		return nil, store.Ref{}, nil
 	}
 	ref := events[0].Ref
-	st, err := fold(events)
+	st, err := stored.State(events)
 	if err != nil {
 		return nil, ref, fmt.Errorf("message %s: %w", ref.ID, err)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -142,7 +143,7 @@ func (r *room) state(ref store.Ref) message.State {
 	r.t.Helper()
 	events, err := r.store.Load(context.Background(), tenant.Only(mizu), ref)
 	require.NoError(r.t, err)
-	st, err := fold(events)
+	st, err := stored.State(events)
 	require.NoError(r.t, err)
 	return st
 }

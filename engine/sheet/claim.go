@@ -3,10 +3,10 @@ package sheet
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
@@ -44,15 +44,8 @@ func (s *Sheets) title(ctx context.Context, c *payment.State) (string, error) {
 	if err := (message.Event{Type: message.Type(events[0].Type), At: events[0].At, Data: events[0].Data}).Decode(&h); err != nil || len(h.Page) == 0 {
 		return "", err
 	}
-	plain, err := s.Store.Open(ref.Tenant, ref.ID.String()+"/page", h.Page)
-	if err != nil {
-		return "", ignore(err, store.ErrErased) // the claim's facts are kept longer
-	}
-	var content message.Content
-	if err := message.Decode(plain, &content); err != nil {
-		return "", fmt.Errorf("read the page of message %s: its content has another form", ref.ID)
-	}
-	return content.Page.Title, nil
+	content, err := stored.Content(s.Store, ref.Tenant, ref.ID, &h)
+	return content.Page.Title, ignore(err, store.ErrErased) // the claim's facts are kept longer
 }
 
 func ignore(err, expected error) error {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/plugins/proto"
@@ -59,7 +60,7 @@ func (j *Journey) Answer(ctx context.Context, v *Visit, typed map[string][]strin
 	}
 }
 
-func answerAAD(v *Visit) string { return v.Link.Message.String() + "/answer" }
+func answerAAD(v *Visit) string { return stored.AAD(v.Link.Message, stored.PlaceAnswer) }
 
 // readAnswers takes what fits the survey; complete: nothing required is missing and nothing else was given.
 func readAnswers(s *message.Survey, typed map[string][]string) (answers page.Answers, complete bool) {

@@ -17,6 +17,7 @@ import (
 	"github.com/kakitome/kakitome/engine/email"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
@@ -133,10 +134,8 @@ func (j *Journey) load(ctx context.Context, v *Visit) (*visit, error) {
 		return nil, fmt.Errorf("load message %s: %w", v.Link.Message, err)
 	}
 	in := &visit{Visit: v, t: t}
-	for _, e := range events {
-		if err := in.state.Apply(message.Event{Type: message.Type(e.Type), At: e.At, Data: e.Data}); err != nil {
-			return nil, fmt.Errorf("message %s: %w", v.Link.Message, err)
-		}
+	if in.state, err = stored.State(events); err != nil {
+		return nil, err
 	}
 	switch { // the stream decides
 	case !in.state.RevokedAt.IsZero():
@@ -503,18 +502,8 @@ func (v *Visit) Returned(state string) bool {
 
 // content opens what the sender wrote. store.ErrErased: its term is over.
 func (j *Journey) content(v *visit) (*message.Content, error) {
-	c := new(message.Content)
-	if len(v.state.Head.Page) == 0 {
-		return c, nil
-	}
-	plain, err := j.Store.Open(v.Link.Tenant, v.Link.Message.String()+"/page", v.state.Head.Page)
-	if err != nil {
-		return nil, fmt.Errorf("open the page of message %s: %w", v.Link.Message, err)
-	}
-	if err := message.Decode(plain, c); err != nil {
-		return nil, fmt.Errorf("read the page of message %s: its content has another form", v.Link.Message)
-	}
-	return c, nil
+	c, err := stored.Content(j.Store, v.Link.Tenant, v.Link.Message, &v.state.Head)
+	return &c, err
 }
 
 // titles keeps the names and sizes of uploaded files, which never change.

@@ -13,6 +13,7 @@ import (
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -67,10 +68,8 @@ func (j *Journey) past(ctx context.Context, v *visit) ([]earlier, error) {
 		}
 		old := &visit{Visit: &Visit{Link: v.Link}, t: v.t}
 		old.Link.Message = refs[i].ID
-		for _, e := range events {
-			if err := old.state.Apply(message.Event{Type: message.Type(e.Type), At: e.At, Data: e.Data}); err != nil {
-				return nil, fmt.Errorf("message %s: %w", refs[i].ID, err)
-			}
+		if old.state, err = stored.State(events); err != nil {
+			return nil, err
 		}
 		if !shownLater(h, &old.state) {
 			continue
@@ -105,17 +104,11 @@ func (j *Journey) sms(v *visit) (sms message.SMS, err error) {
 	if len(v.state.Head.SMS) == 0 {
 		return sms, nil
 	}
-	plain, err := j.Store.Open(v.t.ID, v.Link.Message.String()+"/sms", v.state.Head.SMS)
-	switch {
-	case errors.Is(err, store.ErrErased):
+	sms, err = stored.SMS(j.Store, v.t.ID, v.Link.Message, &v.state.Head)
+	if errors.Is(err, store.ErrErased) {
 		return sms, nil
-	case err != nil:
-		return sms, fmt.Errorf("open the SMS of message %s: %w", v.Link.Message, err)
 	}
-	if err := message.Decode(plain, &sms); err != nil {
-		return sms, fmt.Errorf("read the SMS of message %s: its content has another form", v.Link.Message)
-	}
-	return sms, nil
+	return sms, err
 }
 
 // shownLater reports whether an earlier message may be read behind a later one.

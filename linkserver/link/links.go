@@ -16,6 +16,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -180,13 +181,7 @@ func (s *Links) state(ctx context.Context, ref store.Ref) (message.State, error)
 	if err != nil {
 		return message.State{}, fmt.Errorf("load message %s: %w", ref.ID, err)
 	}
-	var state message.State
-	for _, e := range events {
-		if err := state.Apply(message.Event{Type: message.Type(e.Type), At: e.At, Data: e.Data}); err != nil {
-			return state, fmt.Errorf("message %s: %w", ref.ID, err)
-		}
-	}
-	return state, nil
+	return stored.State(events)
 }
 
 // Run follows the store and drops what has long ended, until ctx ends; it then returns nil.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -81,28 +82,18 @@ func (l *List) note(ctx context.Context, tx store.Tx, m store.Ref, st *message.S
 }
 
 func (l *List) message(ctx context.Context, m store.Ref) (message.State, error) {
-	var st message.State
 	events, err := l.store.Load(ctx, tenant.Only(m.Tenant), m)
 	if err != nil {
-		return st, fmt.Errorf("load message %s: %w", m.ID, err)
+		return message.State{}, fmt.Errorf("load message %s: %w", m.ID, err)
 	}
-	for _, e := range events {
-		if err := st.Apply(message.Event{Type: message.Type(e.Type), At: e.At, Data: e.Data}); err != nil {
-			return st, fmt.Errorf("message %s: %w", m.ID, err)
-		}
-	}
-	return st, nil
+	return stored.State(events)
 }
 
 // recipient opens the number that a message is for.
 func (l *List) recipient(m store.Ref, st *message.State) (carrier.Number, error) {
-	var sms message.SMS
-	plain, err := l.store.Open(m.Tenant, m.ID.String()+"/sms", st.Head.SMS)
+	sms, err := stored.SMS(l.store, m.Tenant, m.ID, &st.Head)
 	if err != nil {
-		return carrier.Number{}, fmt.Errorf("open the number of message %s: %w", m.ID, err)
-	}
-	if err := message.Decode(plain, &sms); err != nil {
-		return carrier.Number{}, fmt.Errorf("read the number of message %s: its content has another form", m.ID)
+		return carrier.Number{}, err
 	}
 	return carrier.ParseNumber(sms.Number)
 }
