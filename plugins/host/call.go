@@ -29,6 +29,7 @@ var deadlines = map[string]time.Duration{
 	"Cancel":         10 * time.Second,
 	"HandleWebhook":  10 * time.Second,
 	"Refund":         20 * time.Second,
+	"RefreshVoucher": 10 * time.Second,
 	"Pool":           5 * time.Second,
 	"ReadReport":     30 * time.Second,
 	"RenderPage":     3 * time.Second,

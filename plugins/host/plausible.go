@@ -49,6 +49,8 @@ func plausible(in, out any) error {
 		return plausiblePayment(in.(*proto.GetRequest).AttemptId, out.Payment, out.Error)
 	case *proto.CancelResponse:
 		return plausiblePayment(in.(*proto.CancelRequest).AttemptId, out.Payment, out.Error)
+	case *proto.RefreshVoucherResponse:
+		return plausiblePayment(in.(*proto.RefreshVoucherRequest).AttemptId, out.Payment, out.Error)
 	case *proto.RefundResponse:
 		return plausiblePayment(in.(*proto.RefundRequest).AttemptId, out.Payment, out.Error)
 	case *proto.ReportResponse:

@@ -323,7 +323,7 @@ const (
 	View_STRANGER        View = 17 // お心当たりのない方: what happens, and one button: a form to __LINK__/stranger
 	View_STOPPED         View = 18 // whoever has the link said that it is for somebody else: nothing more is shown or sent
 	View_ABOUT           View = 19 // how this sender's messages are told from others': title, lead, rows, closing; nobody's in particular, no form
-	View_REGISTERED_VIEW View = 20 // the account for direct debit is registered; nothing was paid
+	View_REGISTERED_VIEW View = 20 // the account for direct debit is registered; nothing was paid. methods: how this bill can be paid all the same
 	View_MENU            View = 21 // the open messages of who came by the sender's shared entry page: entries, each with a button; none: it says so
 )
 
@@ -673,7 +673,7 @@ func (x SurveyItem_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SurveyItem_Type.Descriptor instead.
 func (SurveyItem_Type) EnumDescriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{50, 0}
+	return file_kakitome_proto_rawDescGZIP(), []int{52, 0}
 }
 
 // Call heads every request that concerns a tenant.
@@ -2187,6 +2187,8 @@ type PaymentMethod struct {
 	Stores              []*Store               `protobuf:"bytes,9,rep,name=stores,proto3" json:"stores,omitempty"`                                                         // where a number can be paid
 	Refunds             bool                   `protobuf:"varint,10,opt,name=refunds,proto3" json:"refunds,omitempty"`                                                     // Refund is served for it
 	Pool                bool                   `protobuf:"varint,11,opt,name=pool,proto3" json:"pool,omitempty"`                                                           // each payment takes a place of a pool (Pool), and no two the same one at a time
+	Refreshes           bool                   `protobuf:"varint,12,opt,name=refreshes,proto3" json:"refreshes,omitempty"`                                                 // RefreshVoucher is served for it: its vouchers say shown_until
+	Charges             bool                   `protobuf:"varint,13,opt,name=charges,proto3" json:"charges,omitempty"`                                                     // CARD_RECURRING: Create with a registration is served, without the payer
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
 }
@@ -2294,6 +2296,20 @@ func (x *PaymentMethod) GetRefunds() bool {
 func (x *PaymentMethod) GetPool() bool {
 	if x != nil {
 		return x.Pool
+	}
+	return false
+}
+
+func (x *PaymentMethod) GetRefreshes() bool {
+	if x != nil {
+		return x.Refreshes
+	}
+	return false
+}
+
+func (x *PaymentMethod) GetCharges() bool {
+	if x != nil {
+		return x.Charges
 	}
 	return false
 }
@@ -2551,21 +2567,24 @@ func (x *LineItem) GetTaxRate() uint32 {
 }
 
 type CreateRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Call          *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
-	AttemptId     string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"` // Get must find the payment by this alone
-	Method        string                 `protobuf:"bytes,3,opt,name=method,proto3" json:"method,omitempty"`
-	ClaimNumber   string                 `protobuf:"bytes,4,opt,name=claim_number,json=claimNumber,proto3" json:"claim_number,omitempty"`
-	Yen           int64                  `protobuf:"varint,5,opt,name=yen,proto3" json:"yen,omitempty"`
-	TaxYen        int64                  `protobuf:"varint,6,opt,name=tax_yen,json=taxYen,proto3" json:"tax_yen,omitempty"` // included in yen; -1: not shown separately
-	Due           *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=due,proto3" json:"due,omitempty"`                      // the last moment to pay
-	Description   string                 `protobuf:"bytes,8,opt,name=description,proto3" json:"description,omitempty"`
-	Lines         []*LineItem            `protobuf:"bytes,9,rep,name=lines,proto3" json:"lines,omitempty"`
-	Store         string                 `protobuf:"bytes,10,opt,name=store,proto3" json:"store,omitempty"`
-	ReturnUrl     string                 `protobuf:"bytes,11,opt,name=return_url,json=returnUrl,proto3" json:"return_url,omitempty"`    // where the agent sends the browser back; GET, shows a button
-	WebhookUrl    string                 `protobuf:"bytes,12,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"` // where the agent tells the host
-	Place         string                 `protobuf:"bytes,13,opt,name=place,proto3" json:"place,omitempty"`                             // of the method's pool; agent_payment_id of the answer is what reports name it by
-	Payer         string                 `protobuf:"bytes,14,opt,name=payer,proto3" json:"payer,omitempty"`                             // PAYER_NUMBER: who pays, the same opaque key for all claims of one payer of a tenant, at most 64 ASCII bytes
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Call        *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	AttemptId   string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"` // Get must find the payment by this alone
+	Method      string                 `protobuf:"bytes,3,opt,name=method,proto3" json:"method,omitempty"`
+	ClaimNumber string                 `protobuf:"bytes,4,opt,name=claim_number,json=claimNumber,proto3" json:"claim_number,omitempty"`
+	Yen         int64                  `protobuf:"varint,5,opt,name=yen,proto3" json:"yen,omitempty"`
+	TaxYen      int64                  `protobuf:"varint,6,opt,name=tax_yen,json=taxYen,proto3" json:"tax_yen,omitempty"` // included in yen; -1: not shown separately
+	Due         *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=due,proto3" json:"due,omitempty"`                      // the last moment to pay
+	Description string                 `protobuf:"bytes,8,opt,name=description,proto3" json:"description,omitempty"`
+	Lines       []*LineItem            `protobuf:"bytes,9,rep,name=lines,proto3" json:"lines,omitempty"`
+	Store       string                 `protobuf:"bytes,10,opt,name=store,proto3" json:"store,omitempty"`
+	ReturnUrl   string                 `protobuf:"bytes,11,opt,name=return_url,json=returnUrl,proto3" json:"return_url,omitempty"`    // where the agent sends the browser back; GET, shows a button
+	WebhookUrl  string                 `protobuf:"bytes,12,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"` // where the agent tells the host
+	Place       string                 `protobuf:"bytes,13,opt,name=place,proto3" json:"place,omitempty"`                             // of the method's pool; agent_payment_id of the answer is what reports name it by
+	Payer       string                 `protobuf:"bytes,14,opt,name=payer,proto3" json:"payer,omitempty"`                             // PAYER_NUMBER: who pays, the same opaque key for all claims of one payer of a tenant, at most 64 ASCII bytes
+	// Where PaymentMethod.charges says so: charge this card now, by the sender's order. It is Payment.registration of the payment that
+	// registered it. Nobody is there to press a button: the answer is CONFIRMED, PROVISIONAL, FAILED or an error, never REQUIRES_ACTION.
+	Registration  string `protobuf:"bytes,15,opt,name=registration,proto3" json:"registration,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2698,6 +2717,13 @@ func (x *CreateRequest) GetPayer() string {
 	return ""
 }
 
+func (x *CreateRequest) GetRegistration() string {
+	if x != nil {
+		return x.Registration
+	}
+	return ""
+}
+
 type Voucher struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
 	PaymentNumber      string                 `protobuf:"bytes,1,opt,name=payment_number,json=paymentNumber,proto3" json:"payment_number,omitempty"`
@@ -2707,8 +2733,11 @@ type Voucher struct {
 	Expires            *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires,proto3" json:"expires,omitempty"`
 	Institution        string                 `protobuf:"bytes,6,opt,name=institution,proto3" json:"institution,omitempty"` // PAY_EASY: 収納機関番号, 5 digits
 	Account            *BankAccount           `protobuf:"bytes,7,opt,name=account,proto3" json:"account,omitempty"`         // BANK_TRANSFER
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// It must not be shown to the payer after this; RefreshVoucher gives another one for the same payment. None: until it expires.
+	// On a page, with nothing to pay with beside it: it may not be shown any more, and there is no other one at present.
+	ShownUntil    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=shown_until,json=shownUntil,proto3" json:"shown_until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Voucher) Reset() {
@@ -2786,6 +2815,13 @@ func (x *Voucher) GetInstitution() string {
 func (x *Voucher) GetAccount() *BankAccount {
 	if x != nil {
 		return x.Account
+	}
+	return nil
+}
+
+func (x *Voucher) GetShownUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ShownUntil
 	}
 	return nil
 }
@@ -2893,8 +2929,11 @@ type Payment struct {
 	RefundedYen        int64                  `protobuf:"varint,13,opt,name=refunded_yen,json=refundedYen,proto3" json:"refunded_yen,omitempty"` // all that was given back of paid_yen, by a refund or a chargeback
 	RefundedAt         *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=refunded_at,json=refundedAt,proto3" json:"refunded_at,omitempty"`     // of the last change of refunded_yen; needed with it
 	ChargedBack        bool                   `protobuf:"varint,15,opt,name=charged_back,json=chargedBack,proto3" json:"charged_back,omitempty"` // the payer's bank took it back
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// CARD_RECURRING, CONFIRMED: what names the registered card to Create from now on, at most 128 bytes; never a card's number.
+	// Empty: none is registered, or no longer.
+	Registration  string `protobuf:"bytes,16,opt,name=registration,proto3" json:"registration,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Payment) Reset() {
@@ -3030,6 +3069,13 @@ func (x *Payment) GetChargedBack() bool {
 		return x.ChargedBack
 	}
 	return false
+}
+
+func (x *Payment) GetRegistration() string {
+	if x != nil {
+		return x.Registration
+	}
+	return ""
 }
 
 type CreateResponse struct {
@@ -3325,6 +3371,128 @@ func (x *CancelResponse) GetError() *Error {
 	return nil
 }
 
+// RefreshVoucherRequest asks for something to be shown from now on, of a payment whose Voucher.shown_until is past or near. The
+// payment stays the same. The host asks at most once a minute for each claim.
+type RefreshVoucherRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Call           *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	AttemptId      string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	AgentPaymentId string                 `protobuf:"bytes,3,opt,name=agent_payment_id,json=agentPaymentId,proto3" json:"agent_payment_id,omitempty"`
+	Place          string                 `protobuf:"bytes,4,opt,name=place,proto3" json:"place,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RefreshVoucherRequest) Reset() {
+	*x = RefreshVoucherRequest{}
+	mi := &file_kakitome_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefreshVoucherRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefreshVoucherRequest) ProtoMessage() {}
+
+func (x *RefreshVoucherRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefreshVoucherRequest.ProtoReflect.Descriptor instead.
+func (*RefreshVoucherRequest) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *RefreshVoucherRequest) GetCall() *Call {
+	if x != nil {
+		return x.Call
+	}
+	return nil
+}
+
+func (x *RefreshVoucherRequest) GetAttemptId() string {
+	if x != nil {
+		return x.AttemptId
+	}
+	return ""
+}
+
+func (x *RefreshVoucherRequest) GetAgentPaymentId() string {
+	if x != nil {
+		return x.AgentPaymentId
+	}
+	return ""
+}
+
+func (x *RefreshVoucherRequest) GetPlace() string {
+	if x != nil {
+		return x.Place
+	}
+	return ""
+}
+
+type RefreshVoucherResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Payment       *Payment               `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	Error         *Error                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefreshVoucherResponse) Reset() {
+	*x = RefreshVoucherResponse{}
+	mi := &file_kakitome_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefreshVoucherResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefreshVoucherResponse) ProtoMessage() {}
+
+func (x *RefreshVoucherResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefreshVoucherResponse.ProtoReflect.Descriptor instead.
+func (*RefreshVoucherResponse) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *RefreshVoucherResponse) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+func (x *RefreshVoucherResponse) GetError() *Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
 type Header struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -3335,7 +3503,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_kakitome_proto_msgTypes[36]
+	mi := &file_kakitome_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3347,7 +3515,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[36]
+	mi := &file_kakitome_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3360,7 +3528,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{36}
+	return file_kakitome_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Header) GetName() string {
@@ -3391,7 +3559,7 @@ type WebhookRequest struct {
 
 func (x *WebhookRequest) Reset() {
 	*x = WebhookRequest{}
-	mi := &file_kakitome_proto_msgTypes[37]
+	mi := &file_kakitome_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3403,7 +3571,7 @@ func (x *WebhookRequest) String() string {
 func (*WebhookRequest) ProtoMessage() {}
 
 func (x *WebhookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[37]
+	mi := &file_kakitome_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3416,7 +3584,7 @@ func (x *WebhookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WebhookRequest.ProtoReflect.Descriptor instead.
 func (*WebhookRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{37}
+	return file_kakitome_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *WebhookRequest) GetCall() *Call {
@@ -3465,7 +3633,7 @@ type PaymentNotice struct {
 
 func (x *PaymentNotice) Reset() {
 	*x = PaymentNotice{}
-	mi := &file_kakitome_proto_msgTypes[38]
+	mi := &file_kakitome_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3477,7 +3645,7 @@ func (x *PaymentNotice) String() string {
 func (*PaymentNotice) ProtoMessage() {}
 
 func (x *PaymentNotice) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[38]
+	mi := &file_kakitome_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3490,7 +3658,7 @@ func (x *PaymentNotice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentNotice.ProtoReflect.Descriptor instead.
 func (*PaymentNotice) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{38}
+	return file_kakitome_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *PaymentNotice) GetNoticeId() string {
@@ -3529,7 +3697,7 @@ type WebhookResponse struct {
 
 func (x *WebhookResponse) Reset() {
 	*x = WebhookResponse{}
-	mi := &file_kakitome_proto_msgTypes[39]
+	mi := &file_kakitome_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3541,7 +3709,7 @@ func (x *WebhookResponse) String() string {
 func (*WebhookResponse) ProtoMessage() {}
 
 func (x *WebhookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[39]
+	mi := &file_kakitome_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3554,7 +3722,7 @@ func (x *WebhookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WebhookResponse.ProtoReflect.Descriptor instead.
 func (*WebhookResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{39}
+	return file_kakitome_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *WebhookResponse) GetVerified() bool {
@@ -3612,7 +3780,7 @@ type RefundRequest struct {
 
 func (x *RefundRequest) Reset() {
 	*x = RefundRequest{}
-	mi := &file_kakitome_proto_msgTypes[40]
+	mi := &file_kakitome_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3624,7 +3792,7 @@ func (x *RefundRequest) String() string {
 func (*RefundRequest) ProtoMessage() {}
 
 func (x *RefundRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[40]
+	mi := &file_kakitome_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3637,7 +3805,7 @@ func (x *RefundRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundRequest.ProtoReflect.Descriptor instead.
 func (*RefundRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{40}
+	return file_kakitome_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *RefundRequest) GetCall() *Call {
@@ -3678,7 +3846,7 @@ type RefundResponse struct {
 
 func (x *RefundResponse) Reset() {
 	*x = RefundResponse{}
-	mi := &file_kakitome_proto_msgTypes[41]
+	mi := &file_kakitome_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3690,7 +3858,7 @@ func (x *RefundResponse) String() string {
 func (*RefundResponse) ProtoMessage() {}
 
 func (x *RefundResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[41]
+	mi := &file_kakitome_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3703,7 +3871,7 @@ func (x *RefundResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundResponse.ProtoReflect.Descriptor instead.
 func (*RefundResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{41}
+	return file_kakitome_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RefundResponse) GetPayment() *Payment {
@@ -3732,7 +3900,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_kakitome_proto_msgTypes[42]
+	mi := &file_kakitome_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3744,7 +3912,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[42]
+	mi := &file_kakitome_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3757,7 +3925,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{42}
+	return file_kakitome_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ReportRequest) GetCall() *Call {
@@ -3795,7 +3963,7 @@ type ReportRow struct {
 
 func (x *ReportRow) Reset() {
 	*x = ReportRow{}
-	mi := &file_kakitome_proto_msgTypes[43]
+	mi := &file_kakitome_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3807,7 +3975,7 @@ func (x *ReportRow) String() string {
 func (*ReportRow) ProtoMessage() {}
 
 func (x *ReportRow) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[43]
+	mi := &file_kakitome_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3820,7 +3988,7 @@ func (x *ReportRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRow.ProtoReflect.Descriptor instead.
 func (*ReportRow) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{43}
+	return file_kakitome_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ReportRow) GetLine() uint32 {
@@ -3870,7 +4038,7 @@ type Deposit struct {
 
 func (x *Deposit) Reset() {
 	*x = Deposit{}
-	mi := &file_kakitome_proto_msgTypes[44]
+	mi := &file_kakitome_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3882,7 +4050,7 @@ func (x *Deposit) String() string {
 func (*Deposit) ProtoMessage() {}
 
 func (x *Deposit) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[44]
+	mi := &file_kakitome_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3895,7 +4063,7 @@ func (x *Deposit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deposit.ProtoReflect.Descriptor instead.
 func (*Deposit) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{44}
+	return file_kakitome_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Deposit) GetId() string {
@@ -3929,7 +4097,7 @@ type ReportFault struct {
 
 func (x *ReportFault) Reset() {
 	*x = ReportFault{}
-	mi := &file_kakitome_proto_msgTypes[45]
+	mi := &file_kakitome_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3941,7 +4109,7 @@ func (x *ReportFault) String() string {
 func (*ReportFault) ProtoMessage() {}
 
 func (x *ReportFault) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[45]
+	mi := &file_kakitome_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3954,7 +4122,7 @@ func (x *ReportFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportFault.ProtoReflect.Descriptor instead.
 func (*ReportFault) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{45}
+	return file_kakitome_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ReportFault) GetLine() uint32 {
@@ -3982,7 +4150,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_kakitome_proto_msgTypes[46]
+	mi := &file_kakitome_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3994,7 +4162,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[46]
+	mi := &file_kakitome_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4007,7 +4175,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{46}
+	return file_kakitome_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ReportResponse) GetRows() []*ReportRow {
@@ -4048,7 +4216,7 @@ type Brand struct {
 
 func (x *Brand) Reset() {
 	*x = Brand{}
-	mi := &file_kakitome_proto_msgTypes[47]
+	mi := &file_kakitome_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4060,7 +4228,7 @@ func (x *Brand) String() string {
 func (*Brand) ProtoMessage() {}
 
 func (x *Brand) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[47]
+	mi := &file_kakitome_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4073,7 +4241,7 @@ func (x *Brand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Brand.ProtoReflect.Descriptor instead.
 func (*Brand) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{47}
+	return file_kakitome_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Brand) GetName() string {
@@ -4149,7 +4317,7 @@ type Row struct {
 
 func (x *Row) Reset() {
 	*x = Row{}
-	mi := &file_kakitome_proto_msgTypes[48]
+	mi := &file_kakitome_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4161,7 +4329,7 @@ func (x *Row) String() string {
 func (*Row) ProtoMessage() {}
 
 func (x *Row) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[48]
+	mi := &file_kakitome_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4174,7 +4342,7 @@ func (x *Row) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Row.ProtoReflect.Descriptor instead.
 func (*Row) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{48}
+	return file_kakitome_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Row) GetItem() string {
@@ -4209,7 +4377,7 @@ type FormField struct {
 
 func (x *FormField) Reset() {
 	*x = FormField{}
-	mi := &file_kakitome_proto_msgTypes[49]
+	mi := &file_kakitome_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4221,7 +4389,7 @@ func (x *FormField) String() string {
 func (*FormField) ProtoMessage() {}
 
 func (x *FormField) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[49]
+	mi := &file_kakitome_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4234,7 +4402,7 @@ func (x *FormField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FormField.ProtoReflect.Descriptor instead.
 func (*FormField) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{49}
+	return file_kakitome_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *FormField) GetName() string {
@@ -4321,7 +4489,7 @@ type SurveyItem struct {
 
 func (x *SurveyItem) Reset() {
 	*x = SurveyItem{}
-	mi := &file_kakitome_proto_msgTypes[50]
+	mi := &file_kakitome_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4333,7 +4501,7 @@ func (x *SurveyItem) String() string {
 func (*SurveyItem) ProtoMessage() {}
 
 func (x *SurveyItem) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[50]
+	mi := &file_kakitome_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4346,7 +4514,7 @@ func (x *SurveyItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SurveyItem.ProtoReflect.Descriptor instead.
 func (*SurveyItem) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{50}
+	return file_kakitome_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *SurveyItem) GetName() string {
@@ -4402,7 +4570,7 @@ type Survey struct {
 
 func (x *Survey) Reset() {
 	*x = Survey{}
-	mi := &file_kakitome_proto_msgTypes[51]
+	mi := &file_kakitome_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4414,7 +4582,7 @@ func (x *Survey) String() string {
 func (*Survey) ProtoMessage() {}
 
 func (x *Survey) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[51]
+	mi := &file_kakitome_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4427,7 +4595,7 @@ func (x *Survey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Survey.ProtoReflect.Descriptor instead.
 func (*Survey) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{51}
+	return file_kakitome_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Survey) GetLead() string {
@@ -4462,7 +4630,7 @@ type DocumentLink struct {
 
 func (x *DocumentLink) Reset() {
 	*x = DocumentLink{}
-	mi := &file_kakitome_proto_msgTypes[52]
+	mi := &file_kakitome_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4474,7 +4642,7 @@ func (x *DocumentLink) String() string {
 func (*DocumentLink) ProtoMessage() {}
 
 func (x *DocumentLink) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[52]
+	mi := &file_kakitome_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4487,7 +4655,7 @@ func (x *DocumentLink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocumentLink.ProtoReflect.Descriptor instead.
 func (*DocumentLink) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{52}
+	return file_kakitome_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *DocumentLink) GetName() string {
@@ -4524,7 +4692,7 @@ type MethodChoice struct {
 
 func (x *MethodChoice) Reset() {
 	*x = MethodChoice{}
-	mi := &file_kakitome_proto_msgTypes[53]
+	mi := &file_kakitome_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4536,7 +4704,7 @@ func (x *MethodChoice) String() string {
 func (*MethodChoice) ProtoMessage() {}
 
 func (x *MethodChoice) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[53]
+	mi := &file_kakitome_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4549,7 +4717,7 @@ func (x *MethodChoice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MethodChoice.ProtoReflect.Descriptor instead.
 func (*MethodChoice) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{53}
+	return file_kakitome_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *MethodChoice) GetCode() string {
@@ -4598,6 +4766,7 @@ type Claim struct {
 	PaidAt        *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=paid_at,json=paidAt,proto3" json:"paid_at,omitempty"`
 	ReceiptNumber string                 `protobuf:"bytes,8,opt,name=receipt_number,json=receiptNumber,proto3" json:"receipt_number,omitempty"`
 	Taxes         []*RateTotal           `protobuf:"bytes,9,rep,name=taxes,proto3" json:"taxes,omitempty"`                                  // the highest rate first; empty: the lines state no rates
+	Debited       bool                   `protobuf:"varint,11,opt,name=debited,proto3" json:"debited,omitempty"`                            // REGISTERED_VIEW: this bill is debited from the account; else it is still to be paid, by one of methods where there are any
 	ReceivedYen   int64                  `protobuf:"varint,10,opt,name=received_yen,json=receivedYen,proto3" json:"received_yen,omitempty"` // what came in so far; VOUCHER: less than yen, the rest is still to be paid; CONFIRMED_VIEW: more than yen was paid too much
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4605,7 +4774,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_kakitome_proto_msgTypes[54]
+	mi := &file_kakitome_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4617,7 +4786,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[54]
+	mi := &file_kakitome_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4630,7 +4799,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{54}
+	return file_kakitome_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Claim) GetNumber() string {
@@ -4696,6 +4865,13 @@ func (x *Claim) GetTaxes() []*RateTotal {
 	return nil
 }
 
+func (x *Claim) GetDebited() bool {
+	if x != nil {
+		return x.Debited
+	}
+	return false
+}
+
 func (x *Claim) GetReceivedYen() int64 {
 	if x != nil {
 		return x.ReceivedYen
@@ -4715,7 +4891,7 @@ type RateTotal struct {
 
 func (x *RateTotal) Reset() {
 	*x = RateTotal{}
-	mi := &file_kakitome_proto_msgTypes[55]
+	mi := &file_kakitome_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4727,7 +4903,7 @@ func (x *RateTotal) String() string {
 func (*RateTotal) ProtoMessage() {}
 
 func (x *RateTotal) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[55]
+	mi := &file_kakitome_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4740,7 +4916,7 @@ func (x *RateTotal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RateTotal.ProtoReflect.Descriptor instead.
 func (*RateTotal) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{55}
+	return file_kakitome_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *RateTotal) GetRate() uint32 {
@@ -4816,7 +4992,7 @@ type Page struct {
 
 func (x *Page) Reset() {
 	*x = Page{}
-	mi := &file_kakitome_proto_msgTypes[56]
+	mi := &file_kakitome_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4828,7 +5004,7 @@ func (x *Page) String() string {
 func (*Page) ProtoMessage() {}
 
 func (x *Page) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[56]
+	mi := &file_kakitome_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4841,7 +5017,7 @@ func (x *Page) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Page.ProtoReflect.Descriptor instead.
 func (*Page) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{56}
+	return file_kakitome_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Page) GetView() View {
@@ -5122,7 +5298,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_kakitome_proto_msgTypes[57]
+	mi := &file_kakitome_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5134,7 +5310,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[57]
+	mi := &file_kakitome_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5147,7 +5323,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{57}
+	return file_kakitome_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *Entry) GetName() string {
@@ -5186,7 +5362,7 @@ type MailOffer struct {
 
 func (x *MailOffer) Reset() {
 	*x = MailOffer{}
-	mi := &file_kakitome_proto_msgTypes[58]
+	mi := &file_kakitome_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5198,7 +5374,7 @@ func (x *MailOffer) String() string {
 func (*MailOffer) ProtoMessage() {}
 
 func (x *MailOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[58]
+	mi := &file_kakitome_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5211,7 +5387,7 @@ func (x *MailOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MailOffer.ProtoReflect.Descriptor instead.
 func (*MailOffer) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{58}
+	return file_kakitome_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *MailOffer) GetKnown() string {
@@ -5268,7 +5444,7 @@ type Promise struct {
 
 func (x *Promise) Reset() {
 	*x = Promise{}
-	mi := &file_kakitome_proto_msgTypes[59]
+	mi := &file_kakitome_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5280,7 +5456,7 @@ func (x *Promise) String() string {
 func (*Promise) ProtoMessage() {}
 
 func (x *Promise) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[59]
+	mi := &file_kakitome_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5293,7 +5469,7 @@ func (x *Promise) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Promise.ProtoReflect.Descriptor instead.
 func (*Promise) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{59}
+	return file_kakitome_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Promise) GetWord() string {
@@ -5327,7 +5503,7 @@ type RenderPageRequest struct {
 
 func (x *RenderPageRequest) Reset() {
 	*x = RenderPageRequest{}
-	mi := &file_kakitome_proto_msgTypes[60]
+	mi := &file_kakitome_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5339,7 +5515,7 @@ func (x *RenderPageRequest) String() string {
 func (*RenderPageRequest) ProtoMessage() {}
 
 func (x *RenderPageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[60]
+	mi := &file_kakitome_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5352,7 +5528,7 @@ func (x *RenderPageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderPageRequest.ProtoReflect.Descriptor instead.
 func (*RenderPageRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{60}
+	return file_kakitome_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *RenderPageRequest) GetCall() *Call {
@@ -5379,7 +5555,7 @@ type RenderPageResponse struct {
 
 func (x *RenderPageResponse) Reset() {
 	*x = RenderPageResponse{}
-	mi := &file_kakitome_proto_msgTypes[61]
+	mi := &file_kakitome_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5391,7 +5567,7 @@ func (x *RenderPageResponse) String() string {
 func (*RenderPageResponse) ProtoMessage() {}
 
 func (x *RenderPageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[61]
+	mi := &file_kakitome_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5404,7 +5580,7 @@ func (x *RenderPageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderPageResponse.ProtoReflect.Descriptor instead.
 func (*RenderPageResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{61}
+	return file_kakitome_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *RenderPageResponse) GetHtml() []byte {
@@ -5433,7 +5609,7 @@ type Issuer struct {
 
 func (x *Issuer) Reset() {
 	*x = Issuer{}
-	mi := &file_kakitome_proto_msgTypes[62]
+	mi := &file_kakitome_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5445,7 +5621,7 @@ func (x *Issuer) String() string {
 func (*Issuer) ProtoMessage() {}
 
 func (x *Issuer) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[62]
+	mi := &file_kakitome_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5458,7 +5634,7 @@ func (x *Issuer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Issuer.ProtoReflect.Descriptor instead.
 func (*Issuer) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{62}
+	return file_kakitome_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *Issuer) GetName() string {
@@ -5508,7 +5684,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_kakitome_proto_msgTypes[63]
+	mi := &file_kakitome_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5520,7 +5696,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[63]
+	mi := &file_kakitome_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5533,7 +5709,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{63}
+	return file_kakitome_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *Receipt) GetNumber() string {
@@ -5627,7 +5803,7 @@ type ReceiptRefund struct {
 
 func (x *ReceiptRefund) Reset() {
 	*x = ReceiptRefund{}
-	mi := &file_kakitome_proto_msgTypes[64]
+	mi := &file_kakitome_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5639,7 +5815,7 @@ func (x *ReceiptRefund) String() string {
 func (*ReceiptRefund) ProtoMessage() {}
 
 func (x *ReceiptRefund) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[64]
+	mi := &file_kakitome_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5652,7 +5828,7 @@ func (x *ReceiptRefund) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptRefund.ProtoReflect.Descriptor instead.
 func (*ReceiptRefund) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{64}
+	return file_kakitome_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ReceiptRefund) GetYen() int64 {
@@ -5704,7 +5880,7 @@ type CertificateStep struct {
 
 func (x *CertificateStep) Reset() {
 	*x = CertificateStep{}
-	mi := &file_kakitome_proto_msgTypes[65]
+	mi := &file_kakitome_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5716,7 +5892,7 @@ func (x *CertificateStep) String() string {
 func (*CertificateStep) ProtoMessage() {}
 
 func (x *CertificateStep) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[65]
+	mi := &file_kakitome_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5729,7 +5905,7 @@ func (x *CertificateStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateStep.ProtoReflect.Descriptor instead.
 func (*CertificateStep) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{65}
+	return file_kakitome_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *CertificateStep) GetNumber() uint32 {
@@ -5778,7 +5954,7 @@ type CertificatePart struct {
 
 func (x *CertificatePart) Reset() {
 	*x = CertificatePart{}
-	mi := &file_kakitome_proto_msgTypes[66]
+	mi := &file_kakitome_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5790,7 +5966,7 @@ func (x *CertificatePart) String() string {
 func (*CertificatePart) ProtoMessage() {}
 
 func (x *CertificatePart) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[66]
+	mi := &file_kakitome_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5803,7 +5979,7 @@ func (x *CertificatePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificatePart.ProtoReflect.Descriptor instead.
 func (*CertificatePart) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{66}
+	return file_kakitome_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *CertificatePart) GetTitle() string {
@@ -5833,7 +6009,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_kakitome_proto_msgTypes[67]
+	mi := &file_kakitome_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5845,7 +6021,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[67]
+	mi := &file_kakitome_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5858,7 +6034,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{67}
+	return file_kakitome_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *Certificate) GetProvisional() bool {
@@ -5908,7 +6084,7 @@ type Invoice struct {
 
 func (x *Invoice) Reset() {
 	*x = Invoice{}
-	mi := &file_kakitome_proto_msgTypes[68]
+	mi := &file_kakitome_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5920,7 +6096,7 @@ func (x *Invoice) String() string {
 func (*Invoice) ProtoMessage() {}
 
 func (x *Invoice) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[68]
+	mi := &file_kakitome_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5933,7 +6109,7 @@ func (x *Invoice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invoice.ProtoReflect.Descriptor instead.
 func (*Invoice) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{68}
+	return file_kakitome_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *Invoice) GetNumber() string {
@@ -6020,7 +6196,7 @@ type InvoiceLine struct {
 
 func (x *InvoiceLine) Reset() {
 	*x = InvoiceLine{}
-	mi := &file_kakitome_proto_msgTypes[69]
+	mi := &file_kakitome_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6032,7 +6208,7 @@ func (x *InvoiceLine) String() string {
 func (*InvoiceLine) ProtoMessage() {}
 
 func (x *InvoiceLine) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[69]
+	mi := &file_kakitome_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6045,7 +6221,7 @@ func (x *InvoiceLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvoiceLine.ProtoReflect.Descriptor instead.
 func (*InvoiceLine) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{69}
+	return file_kakitome_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *InvoiceLine) GetDate() *timestamppb.Timestamp {
@@ -6101,7 +6277,7 @@ type InvoiceTax struct {
 
 func (x *InvoiceTax) Reset() {
 	*x = InvoiceTax{}
-	mi := &file_kakitome_proto_msgTypes[70]
+	mi := &file_kakitome_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6113,7 +6289,7 @@ func (x *InvoiceTax) String() string {
 func (*InvoiceTax) ProtoMessage() {}
 
 func (x *InvoiceTax) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[70]
+	mi := &file_kakitome_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6126,7 +6302,7 @@ func (x *InvoiceTax) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvoiceTax.ProtoReflect.Descriptor instead.
 func (*InvoiceTax) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{70}
+	return file_kakitome_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *InvoiceTax) GetRate() uint32 {
@@ -6172,7 +6348,7 @@ type MeterReading struct {
 
 func (x *MeterReading) Reset() {
 	*x = MeterReading{}
-	mi := &file_kakitome_proto_msgTypes[71]
+	mi := &file_kakitome_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6184,7 +6360,7 @@ func (x *MeterReading) String() string {
 func (*MeterReading) ProtoMessage() {}
 
 func (x *MeterReading) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[71]
+	mi := &file_kakitome_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6197,7 +6373,7 @@ func (x *MeterReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterReading.ProtoReflect.Descriptor instead.
 func (*MeterReading) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{71}
+	return file_kakitome_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *MeterReading) GetCustomerNumber() string {
@@ -6305,7 +6481,7 @@ type MeterValue struct {
 
 func (x *MeterValue) Reset() {
 	*x = MeterValue{}
-	mi := &file_kakitome_proto_msgTypes[72]
+	mi := &file_kakitome_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6317,7 +6493,7 @@ func (x *MeterValue) String() string {
 func (*MeterValue) ProtoMessage() {}
 
 func (x *MeterValue) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[72]
+	mi := &file_kakitome_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6330,7 +6506,7 @@ func (x *MeterValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterValue.ProtoReflect.Descriptor instead.
 func (*MeterValue) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{72}
+	return file_kakitome_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *MeterValue) GetName() string {
@@ -6385,7 +6561,7 @@ type MeterMonth struct {
 
 func (x *MeterMonth) Reset() {
 	*x = MeterMonth{}
-	mi := &file_kakitome_proto_msgTypes[73]
+	mi := &file_kakitome_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6397,7 +6573,7 @@ func (x *MeterMonth) String() string {
 func (*MeterMonth) ProtoMessage() {}
 
 func (x *MeterMonth) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[73]
+	mi := &file_kakitome_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6410,7 +6586,7 @@ func (x *MeterMonth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterMonth.ProtoReflect.Descriptor instead.
 func (*MeterMonth) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{73}
+	return file_kakitome_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *MeterMonth) GetLabel() string {
@@ -6451,7 +6627,7 @@ type Document struct {
 
 func (x *Document) Reset() {
 	*x = Document{}
-	mi := &file_kakitome_proto_msgTypes[74]
+	mi := &file_kakitome_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6463,7 +6639,7 @@ func (x *Document) String() string {
 func (*Document) ProtoMessage() {}
 
 func (x *Document) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[74]
+	mi := &file_kakitome_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6476,7 +6652,7 @@ func (x *Document) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Document.ProtoReflect.Descriptor instead.
 func (*Document) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{74}
+	return file_kakitome_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *Document) GetKind() DocumentKind {
@@ -6602,7 +6778,7 @@ type RenderDocumentRequest struct {
 
 func (x *RenderDocumentRequest) Reset() {
 	*x = RenderDocumentRequest{}
-	mi := &file_kakitome_proto_msgTypes[75]
+	mi := &file_kakitome_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6614,7 +6790,7 @@ func (x *RenderDocumentRequest) String() string {
 func (*RenderDocumentRequest) ProtoMessage() {}
 
 func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[75]
+	mi := &file_kakitome_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6627,7 +6803,7 @@ func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentRequest.ProtoReflect.Descriptor instead.
 func (*RenderDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{75}
+	return file_kakitome_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *RenderDocumentRequest) GetCall() *Call {
@@ -6662,7 +6838,7 @@ type RenderDocumentResponse struct {
 
 func (x *RenderDocumentResponse) Reset() {
 	*x = RenderDocumentResponse{}
-	mi := &file_kakitome_proto_msgTypes[76]
+	mi := &file_kakitome_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6674,7 +6850,7 @@ func (x *RenderDocumentResponse) String() string {
 func (*RenderDocumentResponse) ProtoMessage() {}
 
 func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[76]
+	mi := &file_kakitome_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6687,7 +6863,7 @@ func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentResponse.ProtoReflect.Descriptor instead.
 func (*RenderDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{76}
+	return file_kakitome_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *RenderDocumentResponse) GetPdf() []byte {
@@ -6723,7 +6899,7 @@ type NumberQuery struct {
 
 func (x *NumberQuery) Reset() {
 	*x = NumberQuery{}
-	mi := &file_kakitome_proto_msgTypes[77]
+	mi := &file_kakitome_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6735,7 +6911,7 @@ func (x *NumberQuery) String() string {
 func (*NumberQuery) ProtoMessage() {}
 
 func (x *NumberQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[77]
+	mi := &file_kakitome_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6748,7 +6924,7 @@ func (x *NumberQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberQuery.ProtoReflect.Descriptor instead.
 func (*NumberQuery) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{77}
+	return file_kakitome_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *NumberQuery) GetNumber() string {
@@ -6779,7 +6955,7 @@ type NumberResult struct {
 
 func (x *NumberResult) Reset() {
 	*x = NumberResult{}
-	mi := &file_kakitome_proto_msgTypes[78]
+	mi := &file_kakitome_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6791,7 +6967,7 @@ func (x *NumberResult) String() string {
 func (*NumberResult) ProtoMessage() {}
 
 func (x *NumberResult) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[78]
+	mi := &file_kakitome_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6804,7 +6980,7 @@ func (x *NumberResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberResult.ProtoReflect.Descriptor instead.
 func (*NumberResult) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{78}
+	return file_kakitome_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *NumberResult) GetCarrier() string {
@@ -6853,7 +7029,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_kakitome_proto_msgTypes[79]
+	mi := &file_kakitome_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6865,7 +7041,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[79]
+	mi := &file_kakitome_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6878,7 +7054,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{79}
+	return file_kakitome_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *LookupRequest) GetCall() *Call {
@@ -6905,7 +7081,7 @@ type LookupResponse struct {
 
 func (x *LookupResponse) Reset() {
 	*x = LookupResponse{}
-	mi := &file_kakitome_proto_msgTypes[80]
+	mi := &file_kakitome_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6917,7 +7093,7 @@ func (x *LookupResponse) String() string {
 func (*LookupResponse) ProtoMessage() {}
 
 func (x *LookupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[80]
+	mi := &file_kakitome_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6930,7 +7106,7 @@ func (x *LookupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupResponse.ProtoReflect.Descriptor instead.
 func (*LookupResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{80}
+	return file_kakitome_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *LookupResponse) GetResults() []*NumberResult {
@@ -7071,7 +7247,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x04keep\x18\a \x01(\fR\x04keep\"U\n" +
 	"\x0eFinishResponse\x12\x12\n" +
 	"\x04form\x18\x01 \x01(\tR\x04form\x12/\n" +
-	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\xf0\x02\n" +
+	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\xa8\x03\n" +
 	"\rPaymentMethod\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x122\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1e.kakitome.plugin.v0.MethodKindR\x04kind\x12\x19\n" +
@@ -7084,7 +7260,9 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x06stores\x18\t \x03(\v2\x19.kakitome.plugin.v0.StoreR\x06stores\x12\x18\n" +
 	"\arefunds\x18\n" +
 	" \x01(\bR\arefunds\x12\x12\n" +
-	"\x04pool\x18\v \x01(\bR\x04pool\"S\n" +
+	"\x04pool\x18\v \x01(\bR\x04pool\x12\x1c\n" +
+	"\trefreshes\x18\f \x01(\bR\trefreshes\x12\x18\n" +
+	"\acharges\x18\r \x01(\bR\acharges\"S\n" +
 	"\vPoolRequest\x12,\n" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\"\x92\x01\n" +
@@ -7103,7 +7281,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\bquantity\x18\x02 \x01(\x03R\bquantity\x12\x19\n" +
 	"\bunit_yen\x18\x03 \x01(\x03R\aunitYen\x12\x10\n" +
 	"\x03yen\x18\x04 \x01(\x03R\x03yen\x12\x19\n" +
-	"\btax_rate\x18\x05 \x01(\rR\ataxRate\"\xc8\x03\n" +
+	"\btax_rate\x18\x05 \x01(\rR\ataxRate\"\xec\x03\n" +
 	"\rCreateRequest\x12,\n" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12\x1d\n" +
 	"\n" +
@@ -7122,7 +7300,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"\vwebhook_url\x18\f \x01(\tR\n" +
 	"webhookUrl\x12\x14\n" +
 	"\x05place\x18\r \x01(\tR\x05place\x12\x14\n" +
-	"\x05payer\x18\x0e \x01(\tR\x05payer\"\xc1\x02\n" +
+	"\x05payer\x18\x0e \x01(\tR\x05payer\x12\"\n" +
+	"\fregistration\x18\x0f \x01(\tR\fregistration\"\xfe\x02\n" +
 	"\aVoucher\x12%\n" +
 	"\x0epayment_number\x18\x01 \x01(\tR\rpaymentNumber\x12/\n" +
 	"\x13confirmation_number\x18\x02 \x01(\tR\x12confirmationNumber\x12\x18\n" +
@@ -7130,14 +7309,16 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x06stores\x18\x04 \x03(\v2\x19.kakitome.plugin.v0.StoreR\x06stores\x124\n" +
 	"\aexpires\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12 \n" +
 	"\vinstitution\x18\x06 \x01(\tR\vinstitution\x129\n" +
-	"\aaccount\x18\a \x01(\v2\x1f.kakitome.plugin.v0.BankAccountR\aaccount\"\x9b\x01\n" +
+	"\aaccount\x18\a \x01(\v2\x1f.kakitome.plugin.v0.BankAccountR\aaccount\x12;\n" +
+	"\vshown_until\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"shownUntil\"\x9b\x01\n" +
 	"\vBankAccount\x12\x12\n" +
 	"\x04bank\x18\x01 \x01(\tR\x04bank\x12\x16\n" +
 	"\x06branch\x18\x02 \x01(\tR\x06branch\x12\x12\n" +
 	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x16\n" +
 	"\x06number\x18\x04 \x01(\tR\x06number\x12\x16\n" +
 	"\x06holder\x18\x05 \x01(\tR\x06holder\x12\x1c\n" +
-	"\treference\x18\x06 \x01(\tR\treference\"\x84\x05\n" +
+	"\treference\x18\x06 \x01(\tR\treference\"\xa8\x05\n" +
 	"\aPayment\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12(\n" +
@@ -7156,7 +7337,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"\frefunded_yen\x18\r \x01(\x03R\vrefundedYen\x12;\n" +
 	"\vrefunded_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"refundedAt\x12!\n" +
-	"\fcharged_back\x18\x0f \x01(\bR\vchargedBack\"x\n" +
+	"\fcharged_back\x18\x0f \x01(\bR\vchargedBack\x12\"\n" +
+	"\fregistration\x18\x10 \x01(\tR\fregistration\"x\n" +
 	"\x0eCreateResponse\x125\n" +
 	"\apayment\x18\x01 \x01(\v2\x1b.kakitome.plugin.v0.PaymentR\apayment\x12/\n" +
 	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\x99\x01\n" +
@@ -7177,6 +7359,15 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x10agent_payment_id\x18\x03 \x01(\tR\x0eagentPaymentId\x12\x14\n" +
 	"\x05place\x18\x04 \x01(\tR\x05place\"x\n" +
 	"\x0eCancelResponse\x125\n" +
+	"\apayment\x18\x01 \x01(\v2\x1b.kakitome.plugin.v0.PaymentR\apayment\x12/\n" +
+	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"\xa4\x01\n" +
+	"\x15RefreshVoucherRequest\x12,\n" +
+	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12\x1d\n" +
+	"\n" +
+	"attempt_id\x18\x02 \x01(\tR\tattemptId\x12(\n" +
+	"\x10agent_payment_id\x18\x03 \x01(\tR\x0eagentPaymentId\x12\x14\n" +
+	"\x05place\x18\x04 \x01(\tR\x05place\"\x80\x01\n" +
+	"\x16RefreshVoucherResponse\x125\n" +
 	"\apayment\x18\x01 \x01(\v2\x1b.kakitome.plugin.v0.PaymentR\apayment\x12/\n" +
 	"\x05error\x18\x02 \x01(\v2\x19.kakitome.plugin.v0.ErrorR\x05error\"2\n" +
 	"\x06Header\x12\x12\n" +
@@ -7289,7 +7480,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x1a\n" +
 	"\bredirect\x18\x04 \x01(\bR\bredirect\x121\n" +
 	"\x06stores\x18\x05 \x03(\v2\x19.kakitome.plugin.v0.StoreR\x06stores\x122\n" +
-	"\x04kind\x18\x06 \x01(\x0e2\x1e.kakitome.plugin.v0.MethodKindR\x04kind\"\x84\x03\n" +
+	"\x04kind\x18\x06 \x01(\x0e2\x1e.kakitome.plugin.v0.MethodKindR\x04kind\"\x9e\x03\n" +
 	"\x05Claim\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\tR\x06number\x12\x10\n" +
 	"\x03yen\x18\x02 \x01(\x03R\x03yen\x12\x17\n" +
@@ -7299,7 +7490,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"\rpaid_at_store\x18\x06 \x01(\tR\vpaidAtStore\x123\n" +
 	"\apaid_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06paidAt\x12%\n" +
 	"\x0ereceipt_number\x18\b \x01(\tR\rreceiptNumber\x123\n" +
-	"\x05taxes\x18\t \x03(\v2\x1d.kakitome.plugin.v0.RateTotalR\x05taxes\x12!\n" +
+	"\x05taxes\x18\t \x03(\v2\x1d.kakitome.plugin.v0.RateTotalR\x05taxes\x12\x18\n" +
+	"\adebited\x18\v \x01(\bR\adebited\x12!\n" +
 	"\freceived_yen\x18\n" +
 	" \x01(\x03R\vreceivedYen\"J\n" +
 	"\tRateTotal\x12\x12\n" +
@@ -7615,13 +7807,14 @@ const file_kakitome_proto_rawDesc = "" +
 	"\tCanonical\x12$.kakitome.plugin.v0.CanonicalRequest\x1a%.kakitome.plugin.v0.CanonicalResponse\x12X\n" +
 	"\tChallenge\x12$.kakitome.plugin.v0.ChallengeRequest\x1a%.kakitome.plugin.v0.ChallengeResponse\x12L\n" +
 	"\x05Begin\x12 .kakitome.plugin.v0.BeginRequest\x1a!.kakitome.plugin.v0.BeginResponse\x12O\n" +
-	"\x06Finish\x12!.kakitome.plugin.v0.FinishRequest\x1a\".kakitome.plugin.v0.FinishResponse2\xc3\x04\n" +
+	"\x06Finish\x12!.kakitome.plugin.v0.FinishRequest\x1a\".kakitome.plugin.v0.FinishResponse2\xac\x05\n" +
 	"\fPaymentAgent\x12O\n" +
 	"\x06Create\x12!.kakitome.plugin.v0.CreateRequest\x1a\".kakitome.plugin.v0.CreateResponse\x12F\n" +
 	"\x03Get\x12\x1e.kakitome.plugin.v0.GetRequest\x1a\x1f.kakitome.plugin.v0.GetResponse\x12O\n" +
 	"\x06Cancel\x12!.kakitome.plugin.v0.CancelRequest\x1a\".kakitome.plugin.v0.CancelResponse\x12X\n" +
 	"\rHandleWebhook\x12\".kakitome.plugin.v0.WebhookRequest\x1a#.kakitome.plugin.v0.WebhookResponse\x12O\n" +
-	"\x06Refund\x12!.kakitome.plugin.v0.RefundRequest\x1a\".kakitome.plugin.v0.RefundResponse\x12I\n" +
+	"\x06Refund\x12!.kakitome.plugin.v0.RefundRequest\x1a\".kakitome.plugin.v0.RefundResponse\x12g\n" +
+	"\x0eRefreshVoucher\x12).kakitome.plugin.v0.RefreshVoucherRequest\x1a*.kakitome.plugin.v0.RefreshVoucherResponse\x12I\n" +
 	"\x04Pool\x12\x1f.kakitome.plugin.v0.PoolRequest\x1a .kakitome.plugin.v0.PoolResponse\x12S\n" +
 	"\n" +
 	"ReadReport\x12!.kakitome.plugin.v0.ReportRequest\x1a\".kakitome.plugin.v0.ReportResponse2\xce\x01\n" +
@@ -7645,7 +7838,7 @@ func file_kakitome_proto_rawDescGZIP() []byte {
 }
 
 var file_kakitome_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 81)
+var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
 var file_kakitome_proto_goTypes = []any{
 	(ErrorClass)(0),                // 0: kakitome.plugin.v0.ErrorClass
 	(Kind)(0),                      // 1: kakitome.plugin.v0.Kind
@@ -7693,56 +7886,58 @@ var file_kakitome_proto_goTypes = []any{
 	(*GetResponse)(nil),            // 43: kakitome.plugin.v0.GetResponse
 	(*CancelRequest)(nil),          // 44: kakitome.plugin.v0.CancelRequest
 	(*CancelResponse)(nil),         // 45: kakitome.plugin.v0.CancelResponse
-	(*Header)(nil),                 // 46: kakitome.plugin.v0.Header
-	(*WebhookRequest)(nil),         // 47: kakitome.plugin.v0.WebhookRequest
-	(*PaymentNotice)(nil),          // 48: kakitome.plugin.v0.PaymentNotice
-	(*WebhookResponse)(nil),        // 49: kakitome.plugin.v0.WebhookResponse
-	(*RefundRequest)(nil),          // 50: kakitome.plugin.v0.RefundRequest
-	(*RefundResponse)(nil),         // 51: kakitome.plugin.v0.RefundResponse
-	(*ReportRequest)(nil),          // 52: kakitome.plugin.v0.ReportRequest
-	(*ReportRow)(nil),              // 53: kakitome.plugin.v0.ReportRow
-	(*Deposit)(nil),                // 54: kakitome.plugin.v0.Deposit
-	(*ReportFault)(nil),            // 55: kakitome.plugin.v0.ReportFault
-	(*ReportResponse)(nil),         // 56: kakitome.plugin.v0.ReportResponse
-	(*Brand)(nil),                  // 57: kakitome.plugin.v0.Brand
-	(*Row)(nil),                    // 58: kakitome.plugin.v0.Row
-	(*FormField)(nil),              // 59: kakitome.plugin.v0.FormField
-	(*SurveyItem)(nil),             // 60: kakitome.plugin.v0.SurveyItem
-	(*Survey)(nil),                 // 61: kakitome.plugin.v0.Survey
-	(*DocumentLink)(nil),           // 62: kakitome.plugin.v0.DocumentLink
-	(*MethodChoice)(nil),           // 63: kakitome.plugin.v0.MethodChoice
-	(*Claim)(nil),                  // 64: kakitome.plugin.v0.Claim
-	(*RateTotal)(nil),              // 65: kakitome.plugin.v0.RateTotal
-	(*Page)(nil),                   // 66: kakitome.plugin.v0.Page
-	(*Entry)(nil),                  // 67: kakitome.plugin.v0.Entry
-	(*MailOffer)(nil),              // 68: kakitome.plugin.v0.MailOffer
-	(*Promise)(nil),                // 69: kakitome.plugin.v0.Promise
-	(*RenderPageRequest)(nil),      // 70: kakitome.plugin.v0.RenderPageRequest
-	(*RenderPageResponse)(nil),     // 71: kakitome.plugin.v0.RenderPageResponse
-	(*Issuer)(nil),                 // 72: kakitome.plugin.v0.Issuer
-	(*Receipt)(nil),                // 73: kakitome.plugin.v0.Receipt
-	(*ReceiptRefund)(nil),          // 74: kakitome.plugin.v0.ReceiptRefund
-	(*CertificateStep)(nil),        // 75: kakitome.plugin.v0.CertificateStep
-	(*CertificatePart)(nil),        // 76: kakitome.plugin.v0.CertificatePart
-	(*Certificate)(nil),            // 77: kakitome.plugin.v0.Certificate
-	(*Invoice)(nil),                // 78: kakitome.plugin.v0.Invoice
-	(*InvoiceLine)(nil),            // 79: kakitome.plugin.v0.InvoiceLine
-	(*InvoiceTax)(nil),             // 80: kakitome.plugin.v0.InvoiceTax
-	(*MeterReading)(nil),           // 81: kakitome.plugin.v0.MeterReading
-	(*MeterValue)(nil),             // 82: kakitome.plugin.v0.MeterValue
-	(*MeterMonth)(nil),             // 83: kakitome.plugin.v0.MeterMonth
-	(*Document)(nil),               // 84: kakitome.plugin.v0.Document
-	(*RenderDocumentRequest)(nil),  // 85: kakitome.plugin.v0.RenderDocumentRequest
-	(*RenderDocumentResponse)(nil), // 86: kakitome.plugin.v0.RenderDocumentResponse
-	(*NumberQuery)(nil),            // 87: kakitome.plugin.v0.NumberQuery
-	(*NumberResult)(nil),           // 88: kakitome.plugin.v0.NumberResult
-	(*LookupRequest)(nil),          // 89: kakitome.plugin.v0.LookupRequest
-	(*LookupResponse)(nil),         // 90: kakitome.plugin.v0.LookupResponse
-	(*timestamppb.Timestamp)(nil),  // 91: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 92: google.protobuf.Duration
+	(*RefreshVoucherRequest)(nil),  // 46: kakitome.plugin.v0.RefreshVoucherRequest
+	(*RefreshVoucherResponse)(nil), // 47: kakitome.plugin.v0.RefreshVoucherResponse
+	(*Header)(nil),                 // 48: kakitome.plugin.v0.Header
+	(*WebhookRequest)(nil),         // 49: kakitome.plugin.v0.WebhookRequest
+	(*PaymentNotice)(nil),          // 50: kakitome.plugin.v0.PaymentNotice
+	(*WebhookResponse)(nil),        // 51: kakitome.plugin.v0.WebhookResponse
+	(*RefundRequest)(nil),          // 52: kakitome.plugin.v0.RefundRequest
+	(*RefundResponse)(nil),         // 53: kakitome.plugin.v0.RefundResponse
+	(*ReportRequest)(nil),          // 54: kakitome.plugin.v0.ReportRequest
+	(*ReportRow)(nil),              // 55: kakitome.plugin.v0.ReportRow
+	(*Deposit)(nil),                // 56: kakitome.plugin.v0.Deposit
+	(*ReportFault)(nil),            // 57: kakitome.plugin.v0.ReportFault
+	(*ReportResponse)(nil),         // 58: kakitome.plugin.v0.ReportResponse
+	(*Brand)(nil),                  // 59: kakitome.plugin.v0.Brand
+	(*Row)(nil),                    // 60: kakitome.plugin.v0.Row
+	(*FormField)(nil),              // 61: kakitome.plugin.v0.FormField
+	(*SurveyItem)(nil),             // 62: kakitome.plugin.v0.SurveyItem
+	(*Survey)(nil),                 // 63: kakitome.plugin.v0.Survey
+	(*DocumentLink)(nil),           // 64: kakitome.plugin.v0.DocumentLink
+	(*MethodChoice)(nil),           // 65: kakitome.plugin.v0.MethodChoice
+	(*Claim)(nil),                  // 66: kakitome.plugin.v0.Claim
+	(*RateTotal)(nil),              // 67: kakitome.plugin.v0.RateTotal
+	(*Page)(nil),                   // 68: kakitome.plugin.v0.Page
+	(*Entry)(nil),                  // 69: kakitome.plugin.v0.Entry
+	(*MailOffer)(nil),              // 70: kakitome.plugin.v0.MailOffer
+	(*Promise)(nil),                // 71: kakitome.plugin.v0.Promise
+	(*RenderPageRequest)(nil),      // 72: kakitome.plugin.v0.RenderPageRequest
+	(*RenderPageResponse)(nil),     // 73: kakitome.plugin.v0.RenderPageResponse
+	(*Issuer)(nil),                 // 74: kakitome.plugin.v0.Issuer
+	(*Receipt)(nil),                // 75: kakitome.plugin.v0.Receipt
+	(*ReceiptRefund)(nil),          // 76: kakitome.plugin.v0.ReceiptRefund
+	(*CertificateStep)(nil),        // 77: kakitome.plugin.v0.CertificateStep
+	(*CertificatePart)(nil),        // 78: kakitome.plugin.v0.CertificatePart
+	(*Certificate)(nil),            // 79: kakitome.plugin.v0.Certificate
+	(*Invoice)(nil),                // 80: kakitome.plugin.v0.Invoice
+	(*InvoiceLine)(nil),            // 81: kakitome.plugin.v0.InvoiceLine
+	(*InvoiceTax)(nil),             // 82: kakitome.plugin.v0.InvoiceTax
+	(*MeterReading)(nil),           // 83: kakitome.plugin.v0.MeterReading
+	(*MeterValue)(nil),             // 84: kakitome.plugin.v0.MeterValue
+	(*MeterMonth)(nil),             // 85: kakitome.plugin.v0.MeterMonth
+	(*Document)(nil),               // 86: kakitome.plugin.v0.Document
+	(*RenderDocumentRequest)(nil),  // 87: kakitome.plugin.v0.RenderDocumentRequest
+	(*RenderDocumentResponse)(nil), // 88: kakitome.plugin.v0.RenderDocumentResponse
+	(*NumberQuery)(nil),            // 89: kakitome.plugin.v0.NumberQuery
+	(*NumberResult)(nil),           // 90: kakitome.plugin.v0.NumberResult
+	(*LookupRequest)(nil),          // 91: kakitome.plugin.v0.LookupRequest
+	(*LookupResponse)(nil),         // 92: kakitome.plugin.v0.LookupResponse
+	(*timestamppb.Timestamp)(nil),  // 93: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 94: google.protobuf.Duration
 }
 var file_kakitome_proto_depIdxs = []int32{
-	91,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
+	93,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
 	0,   // 1: kakitome.plugin.v0.Error.class:type_name -> kakitome.plugin.v0.ErrorClass
 	1,   // 2: kakitome.plugin.v0.DescribeResponse.kind:type_name -> kakitome.plugin.v0.Kind
 	20,  // 3: kakitome.plugin.v0.DescribeResponse.auth_fields:type_name -> kakitome.plugin.v0.AuthField
@@ -7758,7 +7953,7 @@ var file_kakitome_proto_depIdxs = []int32{
 	22,  // 13: kakitome.plugin.v0.CanonicalRequest.items:type_name -> kakitome.plugin.v0.CanonicalItem
 	23,  // 14: kakitome.plugin.v0.CanonicalResponse.forms:type_name -> kakitome.plugin.v0.CanonicalForm
 	10,  // 15: kakitome.plugin.v0.ChallengeRequest.call:type_name -> kakitome.plugin.v0.Call
-	92,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
+	94,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
 	11,  // 17: kakitome.plugin.v0.ChallengeResponse.error:type_name -> kakitome.plugin.v0.Error
 	10,  // 18: kakitome.plugin.v0.BeginRequest.call:type_name -> kakitome.plugin.v0.Call
 	11,  // 19: kakitome.plugin.v0.BeginResponse.error:type_name -> kakitome.plugin.v0.Error
@@ -7767,158 +7962,164 @@ var file_kakitome_proto_depIdxs = []int32{
 	2,   // 22: kakitome.plugin.v0.PaymentMethod.kind:type_name -> kakitome.plugin.v0.MethodKind
 	35,  // 23: kakitome.plugin.v0.PaymentMethod.stores:type_name -> kakitome.plugin.v0.Store
 	10,  // 24: kakitome.plugin.v0.PoolRequest.call:type_name -> kakitome.plugin.v0.Call
-	92,  // 25: kakitome.plugin.v0.PoolResponse.quarantine:type_name -> google.protobuf.Duration
+	94,  // 25: kakitome.plugin.v0.PoolResponse.quarantine:type_name -> google.protobuf.Duration
 	11,  // 26: kakitome.plugin.v0.PoolResponse.error:type_name -> kakitome.plugin.v0.Error
 	10,  // 27: kakitome.plugin.v0.CreateRequest.call:type_name -> kakitome.plugin.v0.Call
-	91,  // 28: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
+	93,  // 28: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
 	36,  // 29: kakitome.plugin.v0.CreateRequest.lines:type_name -> kakitome.plugin.v0.LineItem
 	35,  // 30: kakitome.plugin.v0.Voucher.stores:type_name -> kakitome.plugin.v0.Store
-	91,  // 31: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
+	93,  // 31: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
 	39,  // 32: kakitome.plugin.v0.Voucher.account:type_name -> kakitome.plugin.v0.BankAccount
-	3,   // 33: kakitome.plugin.v0.Payment.state:type_name -> kakitome.plugin.v0.PaymentState
-	91,  // 34: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
-	91,  // 35: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
-	38,  // 36: kakitome.plugin.v0.Payment.voucher:type_name -> kakitome.plugin.v0.Voucher
-	91,  // 37: kakitome.plugin.v0.Payment.refunded_at:type_name -> google.protobuf.Timestamp
-	40,  // 38: kakitome.plugin.v0.CreateResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	11,  // 39: kakitome.plugin.v0.CreateResponse.error:type_name -> kakitome.plugin.v0.Error
-	10,  // 40: kakitome.plugin.v0.GetRequest.call:type_name -> kakitome.plugin.v0.Call
-	40,  // 41: kakitome.plugin.v0.GetResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	11,  // 42: kakitome.plugin.v0.GetResponse.error:type_name -> kakitome.plugin.v0.Error
-	10,  // 43: kakitome.plugin.v0.CancelRequest.call:type_name -> kakitome.plugin.v0.Call
-	40,  // 44: kakitome.plugin.v0.CancelResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	11,  // 45: kakitome.plugin.v0.CancelResponse.error:type_name -> kakitome.plugin.v0.Error
-	10,  // 46: kakitome.plugin.v0.WebhookRequest.call:type_name -> kakitome.plugin.v0.Call
-	46,  // 47: kakitome.plugin.v0.WebhookRequest.headers:type_name -> kakitome.plugin.v0.Header
-	40,  // 48: kakitome.plugin.v0.PaymentNotice.payment:type_name -> kakitome.plugin.v0.Payment
-	91,  // 49: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
-	48,  // 50: kakitome.plugin.v0.WebhookResponse.notices:type_name -> kakitome.plugin.v0.PaymentNotice
-	46,  // 51: kakitome.plugin.v0.WebhookResponse.reply_headers:type_name -> kakitome.plugin.v0.Header
-	11,  // 52: kakitome.plugin.v0.WebhookResponse.error:type_name -> kakitome.plugin.v0.Error
-	10,  // 53: kakitome.plugin.v0.RefundRequest.call:type_name -> kakitome.plugin.v0.Call
-	40,  // 54: kakitome.plugin.v0.RefundResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	11,  // 55: kakitome.plugin.v0.RefundResponse.error:type_name -> kakitome.plugin.v0.Error
-	10,  // 56: kakitome.plugin.v0.ReportRequest.call:type_name -> kakitome.plugin.v0.Call
-	40,  // 57: kakitome.plugin.v0.ReportRow.payment:type_name -> kakitome.plugin.v0.Payment
-	54,  // 58: kakitome.plugin.v0.ReportRow.deposit:type_name -> kakitome.plugin.v0.Deposit
-	91,  // 59: kakitome.plugin.v0.Deposit.at:type_name -> google.protobuf.Timestamp
-	53,  // 60: kakitome.plugin.v0.ReportResponse.rows:type_name -> kakitome.plugin.v0.ReportRow
-	55,  // 61: kakitome.plugin.v0.ReportResponse.faults:type_name -> kakitome.plugin.v0.ReportFault
-	11,  // 62: kakitome.plugin.v0.ReportResponse.error:type_name -> kakitome.plugin.v0.Error
-	59,  // 63: kakitome.plugin.v0.FormField.parts:type_name -> kakitome.plugin.v0.FormField
-	9,   // 64: kakitome.plugin.v0.SurveyItem.type:type_name -> kakitome.plugin.v0.SurveyItem.Type
-	60,  // 65: kakitome.plugin.v0.Survey.items:type_name -> kakitome.plugin.v0.SurveyItem
-	35,  // 66: kakitome.plugin.v0.MethodChoice.stores:type_name -> kakitome.plugin.v0.Store
-	2,   // 67: kakitome.plugin.v0.MethodChoice.kind:type_name -> kakitome.plugin.v0.MethodKind
-	91,  // 68: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
-	36,  // 69: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
-	91,  // 70: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
-	65,  // 71: kakitome.plugin.v0.Claim.taxes:type_name -> kakitome.plugin.v0.RateTotal
-	4,   // 72: kakitome.plugin.v0.Page.view:type_name -> kakitome.plugin.v0.View
-	57,  // 73: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
-	58,  // 74: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
-	59,  // 75: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
-	91,  // 76: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
-	61,  // 77: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
-	62,  // 78: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
-	64,  // 79: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
-	63,  // 80: kakitome.plugin.v0.Page.methods:type_name -> kakitome.plugin.v0.MethodChoice
-	38,  // 81: kakitome.plugin.v0.Page.voucher:type_name -> kakitome.plugin.v0.Voucher
-	69,  // 82: kakitome.plugin.v0.Page.promise:type_name -> kakitome.plugin.v0.Promise
-	68,  // 83: kakitome.plugin.v0.Page.mail:type_name -> kakitome.plugin.v0.MailOffer
-	62,  // 84: kakitome.plugin.v0.Page.past:type_name -> kakitome.plugin.v0.DocumentLink
-	67,  // 85: kakitome.plugin.v0.Page.entries:type_name -> kakitome.plugin.v0.Entry
-	91,  // 86: kakitome.plugin.v0.Entry.sent:type_name -> google.protobuf.Timestamp
-	91,  // 87: kakitome.plugin.v0.Promise.by:type_name -> google.protobuf.Timestamp
-	10,  // 88: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
-	66,  // 89: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
-	11,  // 90: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
-	91,  // 91: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
-	91,  // 92: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
-	91,  // 93: kakitome.plugin.v0.Receipt.copied:type_name -> google.protobuf.Timestamp
-	74,  // 94: kakitome.plugin.v0.Receipt.refund:type_name -> kakitome.plugin.v0.ReceiptRefund
-	91,  // 95: kakitome.plugin.v0.ReceiptRefund.at:type_name -> google.protobuf.Timestamp
-	91,  // 96: kakitome.plugin.v0.ReceiptRefund.corrects_issued:type_name -> google.protobuf.Timestamp
-	65,  // 97: kakitome.plugin.v0.ReceiptRefund.taxes:type_name -> kakitome.plugin.v0.RateTotal
-	91,  // 98: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
-	75,  // 99: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
-	76,  // 100: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
-	58,  // 101: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
-	91,  // 102: kakitome.plugin.v0.Invoice.issued:type_name -> google.protobuf.Timestamp
-	91,  // 103: kakitome.plugin.v0.Invoice.due:type_name -> google.protobuf.Timestamp
-	79,  // 104: kakitome.plugin.v0.Invoice.lines:type_name -> kakitome.plugin.v0.InvoiceLine
-	80,  // 105: kakitome.plugin.v0.Invoice.taxes:type_name -> kakitome.plugin.v0.InvoiceTax
-	91,  // 106: kakitome.plugin.v0.InvoiceLine.date:type_name -> google.protobuf.Timestamp
-	91,  // 107: kakitome.plugin.v0.MeterReading.from:type_name -> google.protobuf.Timestamp
-	91,  // 108: kakitome.plugin.v0.MeterReading.to:type_name -> google.protobuf.Timestamp
-	91,  // 109: kakitome.plugin.v0.MeterReading.read:type_name -> google.protobuf.Timestamp
-	91,  // 110: kakitome.plugin.v0.MeterReading.next:type_name -> google.protobuf.Timestamp
-	82,  // 111: kakitome.plugin.v0.MeterReading.values:type_name -> kakitome.plugin.v0.MeterValue
-	83,  // 112: kakitome.plugin.v0.MeterReading.months:type_name -> kakitome.plugin.v0.MeterMonth
-	36,  // 113: kakitome.plugin.v0.MeterReading.lines:type_name -> kakitome.plugin.v0.LineItem
-	5,   // 114: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
-	72,  // 115: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
-	58,  // 116: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
-	64,  // 117: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
-	73,  // 118: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
-	91,  // 119: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
-	77,  // 120: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
-	38,  // 121: kakitome.plugin.v0.Document.voucher:type_name -> kakitome.plugin.v0.Voucher
-	78,  // 122: kakitome.plugin.v0.Document.invoice:type_name -> kakitome.plugin.v0.Invoice
-	81,  // 123: kakitome.plugin.v0.Document.meter_reading:type_name -> kakitome.plugin.v0.MeterReading
-	10,  // 124: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
-	84,  // 125: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
-	6,   // 126: kakitome.plugin.v0.RenderDocumentRequest.form:type_name -> kakitome.plugin.v0.DocumentForm
-	11,  // 127: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
-	8,   // 128: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
-	8,   // 129: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
-	8,   // 130: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
-	11,  // 131: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
-	10,  // 132: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
-	87,  // 133: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
-	88,  // 134: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
-	11,  // 135: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
-	12,  // 136: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
-	14,  // 137: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
-	16,  // 138: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
-	18,  // 139: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
-	24,  // 140: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
-	26,  // 141: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
-	28,  // 142: kakitome.plugin.v0.Auth.Begin:input_type -> kakitome.plugin.v0.BeginRequest
-	30,  // 143: kakitome.plugin.v0.Auth.Finish:input_type -> kakitome.plugin.v0.FinishRequest
-	37,  // 144: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
-	42,  // 145: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
-	44,  // 146: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
-	47,  // 147: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
-	50,  // 148: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
-	33,  // 149: kakitome.plugin.v0.PaymentAgent.Pool:input_type -> kakitome.plugin.v0.PoolRequest
-	52,  // 150: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
-	70,  // 151: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
-	85,  // 152: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
-	89,  // 153: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
-	13,  // 154: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
-	15,  // 155: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
-	17,  // 156: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
-	19,  // 157: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
-	25,  // 158: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
-	27,  // 159: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
-	29,  // 160: kakitome.plugin.v0.Auth.Begin:output_type -> kakitome.plugin.v0.BeginResponse
-	31,  // 161: kakitome.plugin.v0.Auth.Finish:output_type -> kakitome.plugin.v0.FinishResponse
-	41,  // 162: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
-	43,  // 163: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
-	45,  // 164: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
-	49,  // 165: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
-	51,  // 166: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
-	34,  // 167: kakitome.plugin.v0.PaymentAgent.Pool:output_type -> kakitome.plugin.v0.PoolResponse
-	56,  // 168: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
-	71,  // 169: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
-	86,  // 170: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
-	90,  // 171: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
-	154, // [154:172] is the sub-list for method output_type
-	136, // [136:154] is the sub-list for method input_type
-	136, // [136:136] is the sub-list for extension type_name
-	136, // [136:136] is the sub-list for extension extendee
-	0,   // [0:136] is the sub-list for field type_name
+	93,  // 33: kakitome.plugin.v0.Voucher.shown_until:type_name -> google.protobuf.Timestamp
+	3,   // 34: kakitome.plugin.v0.Payment.state:type_name -> kakitome.plugin.v0.PaymentState
+	93,  // 35: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
+	93,  // 36: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
+	38,  // 37: kakitome.plugin.v0.Payment.voucher:type_name -> kakitome.plugin.v0.Voucher
+	93,  // 38: kakitome.plugin.v0.Payment.refunded_at:type_name -> google.protobuf.Timestamp
+	40,  // 39: kakitome.plugin.v0.CreateResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	11,  // 40: kakitome.plugin.v0.CreateResponse.error:type_name -> kakitome.plugin.v0.Error
+	10,  // 41: kakitome.plugin.v0.GetRequest.call:type_name -> kakitome.plugin.v0.Call
+	40,  // 42: kakitome.plugin.v0.GetResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	11,  // 43: kakitome.plugin.v0.GetResponse.error:type_name -> kakitome.plugin.v0.Error
+	10,  // 44: kakitome.plugin.v0.CancelRequest.call:type_name -> kakitome.plugin.v0.Call
+	40,  // 45: kakitome.plugin.v0.CancelResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	11,  // 46: kakitome.plugin.v0.CancelResponse.error:type_name -> kakitome.plugin.v0.Error
+	10,  // 47: kakitome.plugin.v0.RefreshVoucherRequest.call:type_name -> kakitome.plugin.v0.Call
+	40,  // 48: kakitome.plugin.v0.RefreshVoucherResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	11,  // 49: kakitome.plugin.v0.RefreshVoucherResponse.error:type_name -> kakitome.plugin.v0.Error
+	10,  // 50: kakitome.plugin.v0.WebhookRequest.call:type_name -> kakitome.plugin.v0.Call
+	48,  // 51: kakitome.plugin.v0.WebhookRequest.headers:type_name -> kakitome.plugin.v0.Header
+	40,  // 52: kakitome.plugin.v0.PaymentNotice.payment:type_name -> kakitome.plugin.v0.Payment
+	93,  // 53: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
+	50,  // 54: kakitome.plugin.v0.WebhookResponse.notices:type_name -> kakitome.plugin.v0.PaymentNotice
+	48,  // 55: kakitome.plugin.v0.WebhookResponse.reply_headers:type_name -> kakitome.plugin.v0.Header
+	11,  // 56: kakitome.plugin.v0.WebhookResponse.error:type_name -> kakitome.plugin.v0.Error
+	10,  // 57: kakitome.plugin.v0.RefundRequest.call:type_name -> kakitome.plugin.v0.Call
+	40,  // 58: kakitome.plugin.v0.RefundResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	11,  // 59: kakitome.plugin.v0.RefundResponse.error:type_name -> kakitome.plugin.v0.Error
+	10,  // 60: kakitome.plugin.v0.ReportRequest.call:type_name -> kakitome.plugin.v0.Call
+	40,  // 61: kakitome.plugin.v0.ReportRow.payment:type_name -> kakitome.plugin.v0.Payment
+	56,  // 62: kakitome.plugin.v0.ReportRow.deposit:type_name -> kakitome.plugin.v0.Deposit
+	93,  // 63: kakitome.plugin.v0.Deposit.at:type_name -> google.protobuf.Timestamp
+	55,  // 64: kakitome.plugin.v0.ReportResponse.rows:type_name -> kakitome.plugin.v0.ReportRow
+	57,  // 65: kakitome.plugin.v0.ReportResponse.faults:type_name -> kakitome.plugin.v0.ReportFault
+	11,  // 66: kakitome.plugin.v0.ReportResponse.error:type_name -> kakitome.plugin.v0.Error
+	61,  // 67: kakitome.plugin.v0.FormField.parts:type_name -> kakitome.plugin.v0.FormField
+	9,   // 68: kakitome.plugin.v0.SurveyItem.type:type_name -> kakitome.plugin.v0.SurveyItem.Type
+	62,  // 69: kakitome.plugin.v0.Survey.items:type_name -> kakitome.plugin.v0.SurveyItem
+	35,  // 70: kakitome.plugin.v0.MethodChoice.stores:type_name -> kakitome.plugin.v0.Store
+	2,   // 71: kakitome.plugin.v0.MethodChoice.kind:type_name -> kakitome.plugin.v0.MethodKind
+	93,  // 72: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
+	36,  // 73: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
+	93,  // 74: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
+	67,  // 75: kakitome.plugin.v0.Claim.taxes:type_name -> kakitome.plugin.v0.RateTotal
+	4,   // 76: kakitome.plugin.v0.Page.view:type_name -> kakitome.plugin.v0.View
+	59,  // 77: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
+	60,  // 78: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
+	61,  // 79: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
+	93,  // 80: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
+	63,  // 81: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
+	64,  // 82: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
+	66,  // 83: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
+	65,  // 84: kakitome.plugin.v0.Page.methods:type_name -> kakitome.plugin.v0.MethodChoice
+	38,  // 85: kakitome.plugin.v0.Page.voucher:type_name -> kakitome.plugin.v0.Voucher
+	71,  // 86: kakitome.plugin.v0.Page.promise:type_name -> kakitome.plugin.v0.Promise
+	70,  // 87: kakitome.plugin.v0.Page.mail:type_name -> kakitome.plugin.v0.MailOffer
+	64,  // 88: kakitome.plugin.v0.Page.past:type_name -> kakitome.plugin.v0.DocumentLink
+	69,  // 89: kakitome.plugin.v0.Page.entries:type_name -> kakitome.plugin.v0.Entry
+	93,  // 90: kakitome.plugin.v0.Entry.sent:type_name -> google.protobuf.Timestamp
+	93,  // 91: kakitome.plugin.v0.Promise.by:type_name -> google.protobuf.Timestamp
+	10,  // 92: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
+	68,  // 93: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
+	11,  // 94: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
+	93,  // 95: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
+	93,  // 96: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
+	93,  // 97: kakitome.plugin.v0.Receipt.copied:type_name -> google.protobuf.Timestamp
+	76,  // 98: kakitome.plugin.v0.Receipt.refund:type_name -> kakitome.plugin.v0.ReceiptRefund
+	93,  // 99: kakitome.plugin.v0.ReceiptRefund.at:type_name -> google.protobuf.Timestamp
+	93,  // 100: kakitome.plugin.v0.ReceiptRefund.corrects_issued:type_name -> google.protobuf.Timestamp
+	67,  // 101: kakitome.plugin.v0.ReceiptRefund.taxes:type_name -> kakitome.plugin.v0.RateTotal
+	93,  // 102: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
+	77,  // 103: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
+	78,  // 104: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
+	60,  // 105: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
+	93,  // 106: kakitome.plugin.v0.Invoice.issued:type_name -> google.protobuf.Timestamp
+	93,  // 107: kakitome.plugin.v0.Invoice.due:type_name -> google.protobuf.Timestamp
+	81,  // 108: kakitome.plugin.v0.Invoice.lines:type_name -> kakitome.plugin.v0.InvoiceLine
+	82,  // 109: kakitome.plugin.v0.Invoice.taxes:type_name -> kakitome.plugin.v0.InvoiceTax
+	93,  // 110: kakitome.plugin.v0.InvoiceLine.date:type_name -> google.protobuf.Timestamp
+	93,  // 111: kakitome.plugin.v0.MeterReading.from:type_name -> google.protobuf.Timestamp
+	93,  // 112: kakitome.plugin.v0.MeterReading.to:type_name -> google.protobuf.Timestamp
+	93,  // 113: kakitome.plugin.v0.MeterReading.read:type_name -> google.protobuf.Timestamp
+	93,  // 114: kakitome.plugin.v0.MeterReading.next:type_name -> google.protobuf.Timestamp
+	84,  // 115: kakitome.plugin.v0.MeterReading.values:type_name -> kakitome.plugin.v0.MeterValue
+	85,  // 116: kakitome.plugin.v0.MeterReading.months:type_name -> kakitome.plugin.v0.MeterMonth
+	36,  // 117: kakitome.plugin.v0.MeterReading.lines:type_name -> kakitome.plugin.v0.LineItem
+	5,   // 118: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
+	74,  // 119: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
+	60,  // 120: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
+	66,  // 121: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
+	75,  // 122: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
+	93,  // 123: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
+	79,  // 124: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
+	38,  // 125: kakitome.plugin.v0.Document.voucher:type_name -> kakitome.plugin.v0.Voucher
+	80,  // 126: kakitome.plugin.v0.Document.invoice:type_name -> kakitome.plugin.v0.Invoice
+	83,  // 127: kakitome.plugin.v0.Document.meter_reading:type_name -> kakitome.plugin.v0.MeterReading
+	10,  // 128: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
+	86,  // 129: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
+	6,   // 130: kakitome.plugin.v0.RenderDocumentRequest.form:type_name -> kakitome.plugin.v0.DocumentForm
+	11,  // 131: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
+	8,   // 132: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
+	8,   // 133: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
+	8,   // 134: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
+	11,  // 135: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
+	10,  // 136: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
+	89,  // 137: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
+	90,  // 138: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
+	11,  // 139: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
+	12,  // 140: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
+	14,  // 141: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
+	16,  // 142: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
+	18,  // 143: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
+	24,  // 144: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
+	26,  // 145: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
+	28,  // 146: kakitome.plugin.v0.Auth.Begin:input_type -> kakitome.plugin.v0.BeginRequest
+	30,  // 147: kakitome.plugin.v0.Auth.Finish:input_type -> kakitome.plugin.v0.FinishRequest
+	37,  // 148: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
+	42,  // 149: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
+	44,  // 150: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
+	49,  // 151: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
+	52,  // 152: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
+	46,  // 153: kakitome.plugin.v0.PaymentAgent.RefreshVoucher:input_type -> kakitome.plugin.v0.RefreshVoucherRequest
+	33,  // 154: kakitome.plugin.v0.PaymentAgent.Pool:input_type -> kakitome.plugin.v0.PoolRequest
+	54,  // 155: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
+	72,  // 156: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
+	87,  // 157: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
+	91,  // 158: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
+	13,  // 159: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
+	15,  // 160: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
+	17,  // 161: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
+	19,  // 162: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
+	25,  // 163: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
+	27,  // 164: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
+	29,  // 165: kakitome.plugin.v0.Auth.Begin:output_type -> kakitome.plugin.v0.BeginResponse
+	31,  // 166: kakitome.plugin.v0.Auth.Finish:output_type -> kakitome.plugin.v0.FinishResponse
+	41,  // 167: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
+	43,  // 168: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
+	45,  // 169: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
+	51,  // 170: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
+	53,  // 171: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
+	47,  // 172: kakitome.plugin.v0.PaymentAgent.RefreshVoucher:output_type -> kakitome.plugin.v0.RefreshVoucherResponse
+	34,  // 173: kakitome.plugin.v0.PaymentAgent.Pool:output_type -> kakitome.plugin.v0.PoolResponse
+	58,  // 174: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
+	73,  // 175: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
+	88,  // 176: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
+	92,  // 177: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
+	159, // [159:178] is the sub-list for method output_type
+	140, // [140:159] is the sub-list for method input_type
+	140, // [140:140] is the sub-list for extension type_name
+	140, // [140:140] is the sub-list for extension extendee
+	0,   // [0:140] is the sub-list for field type_name
 }
 
 func init() { file_kakitome_proto_init() }
@@ -7932,7 +8133,7 @@ func file_kakitome_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kakitome_proto_rawDesc), len(file_kakitome_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   81,
+			NumMessages:   83,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

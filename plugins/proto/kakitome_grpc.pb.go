@@ -457,13 +457,14 @@ var Auth_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	PaymentAgent_Create_FullMethodName        = "/kakitome.plugin.v0.PaymentAgent/Create"
-	PaymentAgent_Get_FullMethodName           = "/kakitome.plugin.v0.PaymentAgent/Get"
-	PaymentAgent_Cancel_FullMethodName        = "/kakitome.plugin.v0.PaymentAgent/Cancel"
-	PaymentAgent_HandleWebhook_FullMethodName = "/kakitome.plugin.v0.PaymentAgent/HandleWebhook"
-	PaymentAgent_Refund_FullMethodName        = "/kakitome.plugin.v0.PaymentAgent/Refund"
-	PaymentAgent_Pool_FullMethodName          = "/kakitome.plugin.v0.PaymentAgent/Pool"
-	PaymentAgent_ReadReport_FullMethodName    = "/kakitome.plugin.v0.PaymentAgent/ReadReport"
+	PaymentAgent_Create_FullMethodName         = "/kakitome.plugin.v0.PaymentAgent/Create"
+	PaymentAgent_Get_FullMethodName            = "/kakitome.plugin.v0.PaymentAgent/Get"
+	PaymentAgent_Cancel_FullMethodName         = "/kakitome.plugin.v0.PaymentAgent/Cancel"
+	PaymentAgent_HandleWebhook_FullMethodName  = "/kakitome.plugin.v0.PaymentAgent/HandleWebhook"
+	PaymentAgent_Refund_FullMethodName         = "/kakitome.plugin.v0.PaymentAgent/Refund"
+	PaymentAgent_RefreshVoucher_FullMethodName = "/kakitome.plugin.v0.PaymentAgent/RefreshVoucher"
+	PaymentAgent_Pool_FullMethodName           = "/kakitome.plugin.v0.PaymentAgent/Pool"
+	PaymentAgent_ReadReport_FullMethodName     = "/kakitome.plugin.v0.PaymentAgent/ReadReport"
 )
 
 // PaymentAgentClient is the client API for PaymentAgent service.
@@ -475,6 +476,7 @@ type PaymentAgentClient interface {
 	Cancel(ctx context.Context, in *CancelRequest, opts ...grpc.CallOption) (*CancelResponse, error)
 	HandleWebhook(ctx context.Context, in *WebhookRequest, opts ...grpc.CallOption) (*WebhookResponse, error)
 	Refund(ctx context.Context, in *RefundRequest, opts ...grpc.CallOption) (*RefundResponse, error)
+	RefreshVoucher(ctx context.Context, in *RefreshVoucherRequest, opts ...grpc.CallOption) (*RefreshVoucherResponse, error)
 	Pool(ctx context.Context, in *PoolRequest, opts ...grpc.CallOption) (*PoolResponse, error)
 	ReadReport(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error)
 }
@@ -537,6 +539,16 @@ func (c *paymentAgentClient) Refund(ctx context.Context, in *RefundRequest, opts
 	return out, nil
 }
 
+func (c *paymentAgentClient) RefreshVoucher(ctx context.Context, in *RefreshVoucherRequest, opts ...grpc.CallOption) (*RefreshVoucherResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RefreshVoucherResponse)
+	err := c.cc.Invoke(ctx, PaymentAgent_RefreshVoucher_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *paymentAgentClient) Pool(ctx context.Context, in *PoolRequest, opts ...grpc.CallOption) (*PoolResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(PoolResponse)
@@ -566,6 +578,7 @@ type PaymentAgentServer interface {
 	Cancel(context.Context, *CancelRequest) (*CancelResponse, error)
 	HandleWebhook(context.Context, *WebhookRequest) (*WebhookResponse, error)
 	Refund(context.Context, *RefundRequest) (*RefundResponse, error)
+	RefreshVoucher(context.Context, *RefreshVoucherRequest) (*RefreshVoucherResponse, error)
 	Pool(context.Context, *PoolRequest) (*PoolResponse, error)
 	ReadReport(context.Context, *ReportRequest) (*ReportResponse, error)
 	mustEmbedUnimplementedPaymentAgentServer()
@@ -592,6 +605,9 @@ func (UnimplementedPaymentAgentServer) HandleWebhook(context.Context, *WebhookRe
 }
 func (UnimplementedPaymentAgentServer) Refund(context.Context, *RefundRequest) (*RefundResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Refund not implemented")
+}
+func (UnimplementedPaymentAgentServer) RefreshVoucher(context.Context, *RefreshVoucherRequest) (*RefreshVoucherResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RefreshVoucher not implemented")
 }
 func (UnimplementedPaymentAgentServer) Pool(context.Context, *PoolRequest) (*PoolResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Pool not implemented")
@@ -710,6 +726,24 @@ func _PaymentAgent_Refund_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PaymentAgent_RefreshVoucher_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RefreshVoucherRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentAgentServer).RefreshVoucher(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentAgent_RefreshVoucher_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentAgentServer).RefreshVoucher(ctx, req.(*RefreshVoucherRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PaymentAgent_Pool_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(PoolRequest)
 	if err := dec(in); err != nil {
@@ -772,6 +806,10 @@ var PaymentAgent_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Refund",
 			Handler:    _PaymentAgent_Refund_Handler,
+		},
+		{
+			MethodName: "RefreshVoucher",
+			Handler:    _PaymentAgent_RefreshVoucher_Handler,
 		},
 		{
 			MethodName: "Pool",
