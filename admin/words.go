@@ -206,7 +206,7 @@ var detailWords = map[string]words{
 	"range": {"電話番号の帯域による判定", "by number range"}, "ported": {"番号ポータビリティ情報による判定", "by portability data"}, "module": {"番号照会による判定", "by number lookup"},
 	"early": {"送信直後のアクセス", "right after sending"}, "scanner": {"自動巡回プログラム", "a scanner"},
 	"identity": {"本人情報", "identification"}, "code": {"認証番号（SMS）", "one-time code"},
-	"create": {"決済の申込み", "our request"}, "get": {"決済代行への照会", "our query"}, "cancel": {"取消依頼", "our cancel"}, "refund": {"返金依頼", "our refund"}, "report": {"決済代行のファイル", "the agent's file"}, "notice": {"決済代行からの通知", "the agent's notice"}, "host": {"期限の経過", "our clock"},
+	"create": {"決済の申込み", "our request"}, "get": {"決済代行への照会", "our query"}, "cancel": {"取消依頼", "our cancel"}, "renew": {"バーコードの更新", "shown anew"}, "refund": {"返金依頼", "our refund"}, "report": {"決済代行のファイル", "the agent's file"}, "notice": {"決済代行からの通知", "the agent's notice"}, "host": {"期限の経過", "our clock"},
 	"obsolete": {"お支払いの手続きが終了", "the number can no longer be paid"}, "refused": {"メールサーバーが拒否", "refused by the mail relay"}, "gave_up": {"再送回数の上限", "given up after a day"}, "erased": {"保存期間の終了", "its content has ended"},
 	message.PromisePaid: {"お支払い済みとの申告", "says it is paid"}, message.PromisePay: {"支払予定", "will pay"},
 	string(message.DoubtResend): {"再送", "sent again"}, string(message.DoubtWait): {"送達通知を待ってから再送", "a receipt is awaited, then sent again"}, string(message.DoubtFail): {"再送しない", "not sent again"},

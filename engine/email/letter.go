@@ -58,8 +58,8 @@ func (e *Emails) letter(ctx context.Context, ref store.Ref, s *state) (l *letter
 	if a == nil {
 		return nil, ReasonObsolete, nil
 	}
-	v := payment.VoucherOf(a)
-	if v == nil {
+	v := payment.VoucherOf(a, e.o.Now())
+	if v == nil || v.ShownUntil != nil { // a mail is read when it is read
 		return nil, ReasonObsolete, nil
 	}
 	lang := s.Lang

@@ -153,7 +153,7 @@ func parseView(m *proto.Payment) (View, error) {
 	if w := m.Voucher; w != nil {
 		v.Voucher = &Voucher{
 			PaymentNumber: clip(w.PaymentNumber, maxVoucherField), ConfirmationNumber: clip(w.ConfirmationNumber, maxVoucherField),
-			Barcode: w.Barcode, Expires: timeOf(w.Expires), Institution: clip(w.Institution, maxVoucherField),
+			Barcode: w.Barcode, Expires: timeOf(w.Expires), Institution: clip(w.Institution, maxVoucherField), ShownUntil: timeOf(w.ShownUntil),
 		}
 		if b := w.Account; b != nil {
 			v.Voucher.Account = &Account{
@@ -241,6 +241,19 @@ func (p *Payments) get(ctx context.Context, s *State, a *Attempt) answer {
 	})
 	r := p.read(a, sourceGet, now, resp.GetPayment(), resp.GetError(), err)
 	p.metrics.called("get", r, time.Since(start))
+	return r
+}
+
+// renew asks for another thing to be shown of the same payment.
+func (p *Payments) renew(ctx context.Context, s *State, a *Attempt) answer {
+	ctx, cancel := detached(ctx, p.c.CallTimeout)
+	defer cancel()
+	now, start := p.now(), clock.Now()
+	resp, err := p.opt.Agents.Payment(a.Module).RefreshVoucher(ctx, &proto.RefreshVoucherRequest{
+		Call: p.call(s.Ref.Tenant, a.Agent, a.ID.String(), now), AttemptId: a.ID.String(), AgentPaymentId: a.AgentID, Place: a.Place,
+	})
+	r := p.read(a, sourceRenew, now, resp.GetPayment(), resp.GetError(), err)
+	p.metrics.called("refresh_voucher", r, time.Since(start))
 	return r
 }
 

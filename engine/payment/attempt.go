@@ -330,7 +330,7 @@ func (s *State) learns(with *State, f *Fact) bool {
 	}
 	return !same(a.registered, b.registered) || !same(a.open, b.open) || !same(a.end, b.end) || !same(a.money, b.money) || !same(a.back, b.back) ||
 		!a.confirmed.Equal(b.confirmed) || !a.confirmedAt.Equal(b.confirmedAt) ||
-		f.From != sourceGet && !a.lastRevoked.Equal(b.lastRevoked) ||
+		f.From != sourceGet && !a.lastRevoked.Equal(b.lastRevoked) || !a.shown.until().Equal(b.shown.until()) ||
 		a.wasCanceled != b.wasCanceled || a.wasExpired != b.wasExpired || a.Phase != b.Phase
 }
 
@@ -356,8 +356,9 @@ func (p *Payments) settle(ctx context.Context, ref store.Ref, attempt ulid.ULID)
 	return s, nil
 }
 
-// Refresh asks the agent about the claim's current attempt, at most once a minute, and returns the state after it. Without
-// anything to ask it is Claim.
+// Refresh asks the agent about the claim's current attempt, at most once a minute, and returns the state after it. Where what the
+// payer has on the screen must be gone within that minute, or is past its time, the question is for another one of the same payment;
+// an agent that has none leaves the old one, which VoucherOf no longer shows. Without anything to ask it is Claim.
 func (p *Payments) Refresh(ctx context.Context, scope tenant.Scope, claim ulid.ULID) (State, error) {
 	s, err := p.Claim(ctx, scope, claim)
 	if err != nil {
@@ -367,7 +368,17 @@ func (p *Payments) Refresh(ctx context.Context, scope tenant.Scope, claim ulid.U
 	if a == nil || !a.Lives() && a.Phase != IsProvisional || !p.gate.pass(claim, p.now()) {
 		return s, nil
 	}
-	if _, err := p.settle(ctx, s.Ref, a.ID); err != nil {
+	if p.renews(a) && a.Stale(p.now().Add(gateInterval)) && VoucherOf(a, time.Time{}) != nil {
+		if r := p.renew(ctx, &s, a); r.outcome == answered {
+			_, err = p.record(ctx, s.Ref, r.fact)
+		} else {
+			p.log.Warn("nothing else to show of a payment", "tenant", s.Ref.Tenant, "plugin", a.Module, "err", r.reason)
+			_, err = p.settle(ctx, s.Ref, a.ID)
+		}
+	} else {
+		_, err = p.settle(ctx, s.Ref, a.ID)
+	}
+	if err != nil {
 		return s, err
 	}
 	return p.Claim(ctx, scope, claim)

@@ -39,7 +39,7 @@ func TestHundredStartsReachTheAgentOnce(t *testing.T) {
 	require.Equal(t, AwaitingMoney, s.Phase)
 	require.Len(t, s.Attempts, 1)
 	require.Equal(t, "20261122000000001", s.Attempts[0].AgentID)
-	require.Len(t, VoucherOf(s.Attempts[0]).Barcode, 44)
+	require.Len(t, VoucherOf(s.Attempts[0], r.time()).Barcode, 44)
 	require.Equal(t, "書留 太郎", s.Content.Payer)
 	by, err := r.ByAttempt(t.Context(), scope, s.Attempts[0].ID)
 	require.NoError(t, err)
@@ -256,7 +256,7 @@ func TestWithdrawnClaimIsCanceledWithTheAgent(t *testing.T) {
 	s, err := r.Patch(t.Context(), r.tenant, "A-1", Patch{Withdrawn: true, Reason: "二重請求"}, "key:main")
 	require.NoError(t, err)
 	require.Equal(t, IsWithdrawn, s.Phase)
-	require.Nil(t, VoucherOf(s.Attempts[0]))
+	require.Nil(t, VoucherOf(s.Attempts[0], r.time()))
 	fails := 2
 	r.bank.set(func() {
 		r.bank.before = func(call string) error {

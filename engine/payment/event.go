@@ -149,6 +149,7 @@ const (
 	sourceCancel    = "cancel"
 	sourceNotice    = "notice"
 	sourceRefund    = "refund"
+	sourceRenew     = "renew" // an answer to RefreshVoucher
 	sourceReport    = "report"
 	maxStateWord    = 16
 	maxRedirect     = 2048
@@ -173,6 +174,8 @@ type Voucher struct {
 	Expires            time.Time `json:"expires,omitzero"`
 	Institution        string    `json:"institution,omitempty"` // Pay-easy: 収納機関番号
 	Account            *Account  `json:"account,omitempty"`     // bank transfer
+	// ShownUntil is the end of its time on a screen: then it must not be drawn, and another one is asked for. Zero: Expires.
+	ShownUntil time.Time `json:"shown_until,omitzero"`
 }
 
 // Account is where a transfer goes.
@@ -209,7 +212,7 @@ type Fact struct {
 	View    View      `json:"view"`
 	// Seen orders views of the same payment: the agent's time where it gave one, else ours.
 	Seen   time.Time `json:"seen"`
-	From   string    `json:"from"`             // create, get, cancel, notice, host
+	From   string    `json:"from"`             // create, get, cancel, renew, notice, host
 	Notice string    `json:"notice,omitempty"` // the agent's id of the notice
 	Reason string    `json:"reason,omitempty"` // of Failed: the class of the refusal and the agent's code
 }
@@ -275,6 +278,22 @@ func (f *Fact) compare(g *Fact) int {
 }
 
 func (v *View) key() string { return string(encode(v)) }
+
+// shownUntil is when what it has to pay with must be gone from every screen; zero: there is no such time.
+func (v *View) shownUntil() time.Time {
+	if v.Voucher == nil {
+		return time.Time{}
+	}
+	return v.Voucher.ShownUntil
+}
+
+// until is shownUntil of the fact's view; zero of none.
+func (f *Fact) until() time.Time {
+	if f == nil {
+		return time.Time{}
+	}
+	return f.View.shownUntil()
+}
 
 // Receipt is the data of ReceiptIssued.
 type Receipt struct {

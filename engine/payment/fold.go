@@ -75,8 +75,10 @@ type Attempt struct {
 	ids         *Fact  // greatest that names the agent's ids
 	back        *Fact  // greatest that tells of money that went back
 	registered  *Fact  // greatest that tells of a registered account: nothing but money counts for more
+	shown       *Fact  // the one whose voucher may be shown longest, of those that say until when
 	deposits    map[string]Deposit
 	refunds     []refund
+	issued      time.Time // first Seen of level 0
 	confirmed   time.Time // first Seen of a confirmed view
 	confirmedAt time.Time // first ConfirmedAt
 	lastRevoked time.Time // last Seen of a revoked view
@@ -438,7 +440,7 @@ func earlier(have, t time.Time) time.Time {
 func (a *Attempt) take(f *Fact) {
 	switch f.level() {
 	case 0:
-		a.open = greater(a.open, f)
+		a.open, a.issued = greater(a.open, f), earlier(a.issued, f.Seen)
 	case 1:
 		if f.Type() == Registered {
 			a.registered = greater(a.registered, f)
@@ -450,6 +452,11 @@ func (a *Attempt) take(f *Fact) {
 	}
 	if f.View.AgentID != "" || f.View.ReceiptNumber != "" {
 		a.ids = greater(a.ids, f)
+	}
+	if until := f.View.shownUntil(); !until.IsZero() {
+		if c := until.Compare(a.shown.until()); c > 0 || c == 0 && f.compare(a.shown) > 0 {
+			a.shown = f
+		}
 	}
 	switch f.Type() {
 	case Refunded:
@@ -545,9 +552,10 @@ func (a *Attempt) derive() {
 			a.Voucher = f.View.Voucher
 		}
 	}
-	if a.open != nil {
-		a.IssuedAt = a.open.Seen
+	if a.shown != nil && (a.Voucher == nil || a.shown.until().After(a.Voucher.ShownUntil)) {
+		a.Voucher = a.shown.View.Voucher
 	}
+	a.IssuedAt = a.issued
 }
 
 // deposited adds the deposits to what was received, and gives the times of the first and the last of them.

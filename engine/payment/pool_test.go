@@ -81,7 +81,7 @@ func TestAnAccountIsUsedAgainAfterItsQuarantineAlone(t *testing.T) {
 	s := r.state(first)
 	require.Equal(t, PartlyPaid, s.Phase)
 	require.Equal(t, PartPaid, s.Attempts[0].Phase)
-	require.NotNil(t, VoucherOf(s.Attempts[0]), "the rest can still be transferred")
+	require.NotNil(t, VoucherOf(s.Attempts[0], r.time()), "the rest can still be transferred")
 	r.transferred(a.Place, "d2", 2500)
 	s = r.state(first)
 	require.Equal(t, Paid, s.Phase)

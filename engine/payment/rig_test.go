@@ -53,6 +53,9 @@ type bank struct {
 	places  []string
 	pools   int
 	last    *proto.CreateRequest
+	// showFor is how long a barcode may be shown; 0: until it expires.
+	showFor  time.Duration
+	renewals int
 }
 
 const quarantine = 90 * 24 * time.Hour
@@ -98,6 +101,9 @@ func (b *bank) Create(_ context.Context, in *proto.CreateRequest) (*proto.Create
 		p.State, p.RedirectUrl = proto.PaymentState_REQUIRES_ACTION, "https://agent.example.com/pay/x"
 	} else {
 		p.Voucher = &proto.Voucher{Barcode: "91908081030210019970007091753026123100074406", Expires: in.Due}
+		if b.showFor > 0 {
+			p.Voucher.ShownUntil = timestamppb.New(in.Call.Now.AsTime().Add(b.showFor))
+		}
 	}
 	if in.Place != "" {
 		p.AgentPaymentId = in.Place

@@ -35,6 +35,9 @@ type market struct {
 	deaf atomic.Bool // webhooks are not heard
 }
 
+// screenTime is how long the company lets a barcode be shown: less than clocks may differ.
+const screenTime = 2 * time.Minute
+
 func newMarket(t *testing.T) *market {
 	r := newRig(t)
 	r.pass(time.Since(r.time())) // the company believes nobody's clock but its own
@@ -44,7 +47,7 @@ func newMarket(t *testing.T) *market {
 	require.NoError(t, err)
 	m.base = "http://" + lis.Addr().String()
 	c, err := company.Open(company.Options{
-		Directory: t.TempDir(), PublicURL: m.base, CompanyCode: "908081", RetryMin: 20 * time.Millisecond,
+		Directory: t.TempDir(), PublicURL: m.base, CompanyCode: "908081", RetryMin: 20 * time.Millisecond, ShowFor: screenTime,
 		Merchants: []company.Merchant{{ID: "kakitome", Name: "〇〇株式会社", Secret: "secret-shared-with-the-company"}},
 		Log:       slog.New(slog.DiscardHandler),
 	})
@@ -298,6 +301,20 @@ func TestWithTheRealModulesAndTheTill(t *testing.T) {
 		require.Equal(t, 2, rec.Totals[OnlyOurs].Lines, "A-3 and A-5 have 速報 alone: %+v", rec.Lines)
 		require.Zero(t, rec.Totals[Differs].Lines)
 		require.Equal(t, rec.Totals[Agrees].Ours, rec.Total.Theirs)
+	})
+	t.Run("a barcode for a screen, renewed, paid", func(t *testing.T) {
+		claim := m.claim("A-10", 1200)
+		a := m.mustStart(claim, "konbini_barcode")
+		m.deaf.Store(false)
+		m.pass(a.Voucher.ShownUntil.Sub(m.time()))
+		require.Nil(t, VoucherOf(m.state(claim).Attempts[0], m.time()))
+		s, err := m.Refresh(t.Context(), scope, claim)
+		require.NoError(t, err)
+		fresh := s.Attempts[0]
+		require.NotEqual(t, a.Voucher.Barcode, fresh.Voucher.Barcode)
+		require.Equal(t, a.AgentID, fresh.AgentID)
+		m.till("/till/pay", map[string]any{"barcode": fresh.Voucher.Barcode, "store": "konbini_b"})
+		m.becomes(claim, Accepted)
 	})
 	alerts, err := m.Alerts(t.Context(), scope, 10)
 	require.NoError(t, err)

@@ -265,14 +265,15 @@ func (s *State) JSON(now time.Time) JSON {
 }
 
 // Printable reports whether a payment sheet can be made of a voucher: of a barcode, or one number for stores. Accounts, Pay-easy
-// and numbers that differ by store have none.
+// and numbers that differ by store have none, nor has what may be shown for a while only: paper cannot be drawn anew.
 func Printable(v *proto.Voucher) bool {
-	return v.Barcode != "" || v.PaymentNumber != "" && v.Institution == "" && v.Account == nil
+	return v.ShownUntil == nil && (v.Barcode != "" || v.PaymentNumber != "" && v.Institution == "" && v.Account == nil)
 }
 
-// VoucherOf is an attempt's number or barcode as a renderer takes it; nil when there is none or it must not be shown.
-func VoucherOf(a *Attempt) *proto.Voucher {
-	if a.Voucher == nil || a.Void || a.Phase != Awaiting && a.Phase != PartPaid {
+// VoucherOf is an attempt's number or barcode as a renderer takes it at a time; nil when there is none, it must not be shown, or its
+// time on a screen is over (Stale).
+func VoucherOf(a *Attempt, now time.Time) *proto.Voucher {
+	if a.Voucher == nil || a.Void || a.Phase != Awaiting && a.Phase != PartPaid || a.Stale(now) {
 		return nil
 	}
 	v := &proto.Voucher{
@@ -284,6 +285,9 @@ func VoucherOf(a *Attempt) *proto.Voucher {
 	}
 	if !a.Voucher.Expires.IsZero() {
 		v.Expires = timestamppb.New(a.Voucher.Expires)
+	}
+	if !a.Voucher.ShownUntil.IsZero() {
+		v.ShownUntil = timestamppb.New(a.Voucher.ShownUntil)
 	}
 	for _, st := range a.Voucher.Stores {
 		v.Stores = append(v.Stores, &proto.Store{Code: st.Code, LabelJa: st.JA, LabelEn: st.EN})

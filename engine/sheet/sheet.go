@@ -116,6 +116,9 @@ func (s *Sheets) Make(ctx context.Context, t *tenant.Tenant, number string, o Or
 		if c, err = s.Claims.Claim(ctx, tenant.Only(t.ID), c.Ref.ID); err != nil {
 			return Address{}, nil, err
 		}
+		if a := c.Current(); a != nil && a.Voucher != nil && !a.Voucher.ShownUntil.IsZero() {
+			return Address{}, message.Problems{{Field: "method", Code: "conflict", Detail: "it is for the payer's screen alone, and changes every few minutes"}}, nil
+		}
 		if v = voucher(&c, now); v == nil {
 			return Address{}, nil, payment.ErrSettling
 		}

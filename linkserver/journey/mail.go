@@ -18,7 +18,10 @@ import (
 // mailable is the attempt whose number can be sent by e-mail now; nil: there is none.
 func mailable(c *payment.State, now time.Time) *payment.Attempt {
 	a := c.Live()
-	if a == nil || payment.VoucherOf(a) == nil || now.After(c.Due) {
+	if a == nil || now.After(c.Due) {
+		return nil
+	}
+	if v := payment.VoucherOf(a, now); v == nil || v.ShownUntil != nil { // what may be shown for minutes is not for a mail
 		return nil
 	}
 	return a

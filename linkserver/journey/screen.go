@@ -35,9 +35,19 @@ type Screen struct {
 // reloadEvery is how often a payment that is under way is looked at again while its page is open.
 const reloadEvery = 3 * time.Minute
 
+// A barcode that may be shown for a while only is asked for anew so long before its time ends, and one that could not be had after
+// a minute: sooner the agent is not asked again (payment.Refresh).
+const (
+	reloadBefore = 30 * time.Second
+	reloadLeast  = time.Minute
+)
+
 // reload is for who waits for news of a payment. The page itself leaves what is being typed as it is (linkserver/web, wait.js).
-func reload(p *proto.Page) time.Duration {
-	if p.View == proto.View_ACCEPTED || p.View == proto.View_WAITING || p.View == proto.View_VOUCHER && !p.ExpiredPayment {
+func reload(p *proto.Page, now time.Time) time.Duration {
+	switch {
+	case p.View == proto.View_VOUCHER && !p.ExpiredPayment && p.Voucher.ShownUntil != nil:
+		return min(reloadEvery, max(reloadLeast, p.Voucher.ShownUntil.AsTime().Sub(now)-reloadBefore))
+	case p.View == proto.View_ACCEPTED || p.View == proto.View_WAITING || p.View == proto.View_VOUCHER && !p.ExpiredPayment:
 		return reloadEvery
 	}
 	return 0
@@ -238,6 +248,11 @@ func (j *Journey) screen(ctx context.Context, v *visit) (*Screen, error) {
 	if content == nil {
 		content = new(message.Content)
 	}
+	if a := claim.Current(); a != nil && a.Lives() && !a.Void && a.Stale(j.Now()) && !j.Now().After(claim.Due) {
+		if claim, err = j.Claims.Refresh(ctx, tenant.Only(v.t.ID), v.state.Head.Claim); err != nil {
+			return nil, err
+		}
+	}
 	j.claim(v, s, content, &claim)
 	if s.Page.View != proto.View_INFO { // no method is to be chosen any more
 		s.Page.Incomplete = false
@@ -245,7 +260,7 @@ func (j *Journey) screen(ctx context.Context, v *visit) (*Screen, error) {
 	if v.Session.Note == NoteAnswered {
 		s.Page.View = proto.View_ANSWERED
 	}
-	s.Reload = reload(s.Page)
+	s.Reload = reload(s.Page, j.Now())
 	return s, nil
 }
 
@@ -320,10 +335,15 @@ func (j *Journey) voucher(v *visit, p *proto.Page, content *message.Content, c *
 	if a == nil {
 		return false
 	}
-	if p.Voucher = payment.VoucherOf(a); p.Voucher == nil {
+	overdue := j.Now().After(c.Due)
+	switch p.Voucher = payment.VoucherOf(a, j.Now()); {
+	case p.Voucher == nil && a.Stale(j.Now()): // and no other one could be had
+		p.Voucher = &proto.Voucher{ShownUntil: timestamppb.New(a.Voucher.ShownUntil)}
+		p.View, p.ExpiredPayment = proto.View_VOUCHER, overdue
+		return true
+	case p.Voucher == nil:
 		return false
 	}
-	overdue := j.Now().After(c.Due)
 	p.View, p.ExpiredPayment = proto.View_VOUCHER, overdue
 	if overdue {
 		return true
@@ -506,7 +526,7 @@ func (j *Journey) sheet(ctx context.Context, in *visit) (pdf []byte, filename st
 		return nil, "", fmt.Errorf("payment sheet: %w", store.ErrNotFound)
 	}
 	a := c.Current()
-	voucher := payment.VoucherOf(a)
+	voucher := payment.VoucherOf(a, j.Now())
 	if voucher == nil || !payment.Printable(voucher) {
 		return nil, "", fmt.Errorf("payment sheet: %w", store.ErrNotFound)
 	}

@@ -65,7 +65,7 @@ func (s *Server) draw(ctx *fasthttp.RequestCtx, screen *journey.Screen, status i
 	body := ctx.Response.SwapBody(nil) // memory of an earlier answer
 	body = html.Append(body[:0], link, form, screen.Until)
 	if script != "" {
-		body = withWait(body)
+		body = withWait(body, screen.Reload)
 	}
 	ctx.Response.SwapBody(body)
 }

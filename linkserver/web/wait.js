@@ -1,7 +1,13 @@
 
 (() => {
-  // Three minutes, as the page's button would be pressed. The agent is asked once a minute at the most, whoever asks.
-  const every = 180000;
+  // Three minutes, or sooner where what is shown ends sooner, as the page's button would be pressed. The agent is asked once a minute
+  // at the most, whoever asks.
+  const after = page => Number(page.querySelector("script[data-after]")?.dataset.after) || 180000;
+  let every = after(document), timer;
+  const plan = () => {
+    clearInterval(timer);
+    timer = setInterval(look, every);
+  };
   const control = "input:not([type=hidden]), textarea, select";
   let last = Date.now(), busy = false;
   const said = document.createElement("p");
@@ -35,11 +41,15 @@
       const next = new DOMParser().parseFromString(await answer.text(), "text/html");
       if (next.querySelector('form[action$="/redirect"]')) return location.reload(); // it leads to where this page may not
       if (!typing()) exchange(next);
+      if (every !== after(next)) {
+        every = after(next);
+        plan();
+      }
     } catch { // no signal: what is shown stays
     } finally {
       busy = false;
     }
   };
-  setInterval(look, every);
+  plan();
   document.addEventListener("visibilitychange", look);
 })();

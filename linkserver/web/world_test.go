@@ -65,7 +65,9 @@ type modules struct {
 	payments map[string]*proto.Payment
 	returns  map[string]string // attempt → return URL
 	voucher  *proto.Voucher    // that Create gives; nil: a number
-	payers   []string          // that Create was told
+	fresh    *proto.Voucher    // that RefreshVoucher gives; nil: a refusal
+	renewals int
+	payers   []string // that Create was told
 	gets     int
 	away     bool // the page of who identifies cannot be reached
 	lost     bool // nobody learns what became of a Create
@@ -120,7 +122,7 @@ func (m *modules) Describe(name string) (*proto.DescribeResponse, bool) {
 		return &proto.DescribeResponse{AuthFields: []*proto.AuthField{{Name: "oidc", LabelJa: "本人確認サービス", LabelEn: "Identity service", MaxLength: 255, Elsewhere: true}}}, true
 	case "payment/till":
 		return &proto.DescribeResponse{PaymentMethods: []*proto.PaymentMethod{
-			{Code: "konbini_number", Kind: proto.MethodKind_KONBINI_NUMBER, LabelJa: "コンビニ（番号）", LabelEn: "Store", Stores: []*proto.Store{{Code: "cvs1", LabelJa: "〇〇マート", LabelEn: "Mart"}}, CancelBlocksPayment: true},
+			{Code: "konbini_number", Kind: proto.MethodKind_KONBINI_NUMBER, LabelJa: "コンビニ（番号）", LabelEn: "Store", Stores: []*proto.Store{{Code: "cvs1", LabelJa: "〇〇マート", LabelEn: "Mart"}}, CancelBlocksPayment: true, Refreshes: true},
 			{Code: "card", Kind: proto.MethodKind_CARD, LabelJa: "クレジットカード", LabelEn: "Card", Redirect: true, CancelBlocksPayment: true},
 			{Code: "transfer", Kind: proto.MethodKind_BANK_TRANSFER, LabelJa: "銀行振込", LabelEn: "Transfer"},
 			{Code: "payer_number", Kind: proto.MethodKind_PAYER_NUMBER, LabelJa: "お客様専用番号", LabelEn: "Own number", CancelBlocksPayment: true},

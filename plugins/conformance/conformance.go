@@ -56,6 +56,8 @@ func Run(t *testing.T, path string, kind proto.Kind) {
 	case proto.Kind_AUTH:
 		t.Run("canonical forms are stable", m.formsAreStable)
 		t.Run("a challenge carries its answer", m.challengeCarriesItsAnswer)
+	case proto.Kind_PAYMENT:
+		t.Run("what its methods state is served", m.servesItsMethods)
 	case proto.Kind_RENDER:
 		t.Run("pages are complete and without script", m.pagesAreComplete)
 		t.Run("documents are PDFs, the same for the same model", m.documentsAreStable)
@@ -374,6 +376,34 @@ func (m *module) pagesAreComplete(t *testing.T) {
 			require.Equal(t, once.Html, twice.Html, "%v: the same model gives other bytes", view)
 		}
 	}
+}
+
+// servesItsMethods asks for what the methods say, about a payment that is not there: a refusal is an answer, not to know the call is
+// none.
+func (m *module) servesItsMethods(t *testing.T) {
+	client := proto.NewPaymentAgentClient(m.conn)
+	call := &proto.Call{Tenant: "tenant", Instance: "never-configured", IdempotencyKey: "conformance", Now: timestamppb.New(clock)}
+	for _, p := range m.describe.PaymentMethods {
+		if p.Refreshes {
+			require.False(t, p.Redirect, "%s: what is on the agent's own page is not refreshed", p.Code)
+			out, err := client.RefreshVoucher(t.Context(), &proto.RefreshVoucherRequest{Call: call, AttemptId: "no-such-attempt"})
+			m.refused(t, p.Code, out.GetError(), err)
+		}
+		if p.Refunds {
+			out, err := client.Refund(t.Context(), &proto.RefundRequest{Call: call, AttemptId: "no-such-attempt", Yen: 1})
+			m.refused(t, p.Code, out.GetError(), err)
+		}
+		if p.Pool {
+			out, err := client.Pool(t.Context(), &proto.PoolRequest{Call: call, Method: p.Code})
+			m.refused(t, p.Code, out.GetError(), err)
+		}
+	}
+}
+
+func (m *module) refused(t *testing.T, method string, fault *proto.Error, err error) {
+	t.Helper()
+	require.NotEqual(t, codes.Unimplemented, status.Code(err), "%s is not served as it says", method)
+	require.True(t, fault != nil || status.Code(err) == codes.FailedPrecondition, "%s: answered: %v, %v", method, fault, err)
 }
 
 func (m *module) documentsAreStable(t *testing.T) {

@@ -24,6 +24,7 @@ type Config struct {
 	Directory    string     `toml:"directory"`     // of the books; relative to the file; default "books"
 	CompanyCode  string     `toml:"company_code"`  // 請求書発行企業コード, 6 digits; default "908081", fictitious
 	ConfirmAfter duration   `toml:"confirm_after"` // 確報 follows 速報 by itself; default: by hand
+	ShowFor      duration   `toml:"show_for"`      // how long a barcode may be on a payer's screen; default: until it expires
 	Merchants    []merchant `toml:"merchant"`
 }
 
@@ -101,6 +102,9 @@ func (c *Config) Validate() error {
 	if c.ConfirmAfter < 0 {
 		fault("confirm_after: is negative")
 	}
+	if c.ShowFor != 0 && time.Duration(c.ShowFor) < time.Minute {
+		fault("show_for: want 1m or more")
+	}
 	if len(c.Merchants) == 0 {
 		fault("merchant: none; want at least one [[merchant]]")
 	}
@@ -129,6 +133,7 @@ listen = "127.0.0.1:7070"   # loopback only: the till has no sign-in
 directory = "books"         # of the books, relative to this file
 company_code = "908081"     # 請求書発行企業コード in the barcodes, fictitious
 # confirm_after = "5s"      # 確報 follows 速報 by itself; without it, by hand on the screen
+# show_for = "10m"          # a barcode on a screen is for so long, then another one is asked for
 
 [[merchant]]
 id = "kakitome"

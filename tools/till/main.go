@@ -77,8 +77,8 @@ func run(ctx context.Context, cfg Config) (err error) {
 	}
 	opts := company.Options{
 		Directory: cfg.Directory, PublicURL: publicURL, CompanyCode: cfg.CompanyCode,
-		ConfirmAfter: time.Duration(cfg.ConfirmAfter),
-		Log:          slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		ConfirmAfter: time.Duration(cfg.ConfirmAfter), ShowFor: time.Duration(cfg.ShowFor),
+		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
 	for _, m := range cfg.Merchants {
 		opts.Merchants = append(opts.Merchants, company.Merchant(m))

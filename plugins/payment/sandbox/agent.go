@@ -165,6 +165,12 @@ func (a *agent) Cancel(ctx context.Context, in *proto.CancelRequest) (*proto.Can
 	return &proto.CancelResponse{Payment: p, Error: fault}, nil
 }
 
+// RefreshVoucher asks for another barcode of the attempt, to be shown from now on.
+func (a *agent) RefreshVoucher(ctx context.Context, in *proto.RefreshVoucherRequest) (*proto.RefreshVoucherResponse, error) {
+	p, fault := a.about(ctx, in.Call, http.MethodPost, in.AttemptId, "/voucher")
+	return &proto.RefreshVoucherResponse{Payment: p, Error: fault}, nil
+}
+
 // about exchanges something on one attempt.
 func (a *agent) about(ctx context.Context, call *proto.Call, method, attempt, verb string) (*proto.Payment, *proto.Error) {
 	acc, fault := a.account(call)
@@ -239,7 +245,8 @@ type paymentJSON struct {
 			LabelJA string `json:"label_ja"`
 			LabelEN string `json:"label_en"`
 		} `json:"stores"`
-		Expires time.Time `json:"expires"`
+		Expires    time.Time  `json:"expires"`
+		ShownUntil *time.Time `json:"shown_until"`
 	} `json:"voucher"`
 	Store       string     `json:"store"`
 	RefundedYen int64      `json:"refunded_yen"`
@@ -278,7 +285,7 @@ func (p *paymentJSON) payment() (*proto.Payment, error) {
 	}
 	if v := p.Voucher; v != nil {
 		out.Voucher = &proto.Voucher{PaymentNumber: v.PaymentNumber, ConfirmationNumber: v.ConfirmationNumber,
-			Barcode: v.Barcode, Institution: v.Institution, Expires: stamp(&v.Expires)}
+			Barcode: v.Barcode, Institution: v.Institution, Expires: stamp(&v.Expires), ShownUntil: stamp(v.ShownUntil)}
 		for _, s := range v.Stores {
 			out.Voucher.Stores = append(out.Voucher.Stores, &proto.Store{Code: s.Code, LabelJa: s.LabelJA, LabelEn: s.LabelEN})
 		}

@@ -2,7 +2,7 @@
 // numbers and barcodes, a payer's own number for all of his bills, Pay-easy; cards (once, or kept for later bills), a wallet
 // and the registration of an account for direct debit on the company's own page; and its 確報 files.
 //
-// It translates. Create, Get, Cancel and Refund become one signed HTTP request each, a webhook becomes one notice. Nothing is
+// It translates. Create, Get, Cancel, Refund and RefreshVoucher become one signed HTTP request each, a webhook becomes one notice. Nothing is
 // remembered but the configured instances, nothing is tried again: what is uncertain is said to be so.
 //
 //	no connection was made                     → UNAVAILABLE, the host may try again with the same attempt
@@ -71,7 +71,7 @@ func describe() *proto.DescribeResponse {
 				CancelBlocksPayment: true, Stores: stores},
 			// A slip on paper or on a screen is taken by its digits alone, also after it was canceled.
 			{Code: methodBarcode, Kind: proto.MethodKind_KONBINI_BARCODE, LabelJa: "コンビニ（バーコード）",
-				LabelEn: "Convenience store (barcode)", MinYen: 1, MaxYen: maxKonbiniYen, Stores: stores},
+				LabelEn: "Convenience store (barcode)", MinYen: 1, MaxYen: maxKonbiniYen, Stores: stores, Refreshes: true},
 			{Code: methodCard, Kind: proto.MethodKind_CARD, LabelJa: "クレジットカード",
 				LabelEn: "Credit card", MinYen: 1, MaxYen: maxCardYen, Redirect: true, CancelBlocksPayment: true, Refunds: true},
 			{Code: methodPayer, Kind: proto.MethodKind_PAYER_NUMBER, LabelJa: "コンビニ（お客様専用番号）",

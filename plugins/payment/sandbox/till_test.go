@@ -35,9 +35,10 @@ type host struct {
 	proto.PaymentAgentClient
 	t       *testing.T
 	dir     string
-	address string // of the company
-	base    string // URL of the company
-	stop    func() // of the company
+	address string        // of the company
+	base    string        // URL of the company
+	stop    func()        // of the company
+	showFor time.Duration // barcodes of the company
 
 	door    *httptest.Server
 	mu      sync.Mutex
@@ -89,7 +90,7 @@ func (h *host) startTill() {
 	h.address = lis.Addr().String()
 	h.base = "http://" + h.address
 	c, err := company.Open(company.Options{
-		Directory: h.dir, PublicURL: h.base, CompanyCode: "908081", RetryMin: 20 * time.Millisecond,
+		Directory: h.dir, PublicURL: h.base, CompanyCode: "908081", RetryMin: 20 * time.Millisecond, ShowFor: h.showFor,
 		Merchants: []company.Merchant{{ID: testMerchant, Name: "〇〇県水道局", Secret: testSecret}},
 		Log:       slog.New(slog.DiscardHandler),
 	})

@@ -128,6 +128,15 @@ func (c *Company) cancel(r call) (int, ledger.View, error) {
 	return http.StatusOK, v, err
 }
 
+// voucher gives another barcode of the same payment, to be shown from now on.
+func (c *Company) voucher(r call) (int, ledger.View, error) {
+	if _, ok := c.faults.Take(fault.NoVoucher); ok {
+		return 0, ledger.View{}, &ledger.Error{Code: ledger.CodeTryLater, Detail: "fault " + string(fault.NoVoucher)}
+	}
+	v, err := c.books.Show(r.merchant, r.PathValue("attempt"))
+	return http.StatusOK, v, err
+}
+
 // refund: {"key", "yen"} → the payment, with what was given back. The key is the refund's own: the same one is one refund.
 func (c *Company) refund(r call) (int, ledger.View, error) {
 	var req struct {

@@ -1,7 +1,7 @@
 // Package company is サンドボックス決済 over HTTP: what merchants, payers, clerks and test scripts meet. The books are in
 // ledger, what goes out is in notice, what goes wrong is in fault.
 //
-//	merchants   POST /v1/payments, GET /v1/payments/{attempt_id}, POST …/cancel, …/refund   api.go
+//	merchants   POST /v1/payments, GET /v1/payments/{attempt_id}, POST …/cancel, …/refund, …/voucher   api.go
 //	payers      /pay/{token}, the hosted card page                                                       card.go
 //	clerks      /till, /till/list, /till/log, /till/controls: pages that work without script             screen.go
 //	scripts     /till/look, pay, revoke, confirm, payments, notices, and /faults, /clock: JSON            counter.go
@@ -42,6 +42,7 @@ type Options struct {
 	CompanyCode  string // 請求書発行企業コード, 6 digits
 	Merchants    []Merchant
 	ConfirmAfter time.Duration    // 確報 follows 速報 by itself after this; 0: by hand
+	ShowFor      time.Duration    // how long a barcode may be on a payer's screen; 0: until it expires
 	RetryMin     time.Duration    // of notices; 0: 1 s
 	Now          func() time.Time // nil: time.Now
 	Log          *slog.Logger     // nil: slog.Default
@@ -69,7 +70,7 @@ func Open(opts Options) (*Company, error) {
 		opts.Now = time.Now
 	}
 	books, err := ledger.Open(opts.Directory, ledger.Options{
-		CompanyCode: opts.CompanyCode, CardPages: opts.PublicURL + "/pay/", Now: opts.Now, Log: opts.Log,
+		CompanyCode: opts.CompanyCode, CardPages: opts.PublicURL + "/pay/", ShowFor: opts.ShowFor, Now: opts.Now, Log: opts.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open books: %w", err)
@@ -127,6 +128,7 @@ func (c *Company) routes() http.Handler {
 	mux.HandleFunc("GET /v1/payments/{attempt}", c.merchant(c.get))
 	mux.HandleFunc("POST /v1/payments/{attempt}/cancel", c.merchant(c.cancel))
 	mux.HandleFunc("POST /v1/payments/{attempt}/refund", c.merchant(c.refund))
+	mux.HandleFunc("POST /v1/payments/{attempt}/voucher", c.merchant(c.voucher))
 
 	mux.HandleFunc("GET /pay/{token}", c.cardPage)
 	mux.HandleFunc("POST /pay/{token}", c.payCard)
@@ -184,6 +186,8 @@ func (c *Company) refusal(err error) (int, *ledger.Error) {
 		return http.StatusNotFound, e
 	case ledger.CodeDuplicate, ledger.CodeAlreadyPaid, ledger.CodeRegistered, ledger.CodeNotOpen, ledger.CodeConfirmed, ledger.CodeNotCaptured:
 		return http.StatusConflict, e
+	case ledger.CodeTryLater:
+		return http.StatusTooManyRequests, e
 	}
 	return http.StatusUnprocessableEntity, e
 }

@@ -103,8 +103,13 @@ func (l *Ledger) lookSlip(digits, store string, waive Waive) (string, string, er
 		return "", "", refuse(CodeWrongAmount, fmt.Sprintf("the slip says %d yen", s.Yen))
 	case s.Due.IsZero() || !slip.EndOfDay(s.Due).Equal(p.issued.Expires):
 		return "", "", refuse(CodeWrongDue, "the slip says another due date")
-	case digits != p.issued.Barcode:
+	}
+	i := slices.IndexFunc(p.shown, func(have shown) bool { return have.Barcode == digits })
+	switch {
+	case i < 0:
 		return "", "", refuse(CodeUnknownNumber, "no such slip")
+	case !p.shown[i].Until.IsZero() && l.now().After(p.shown[i].Until):
+		return "", "", refuse(CodeStale, "its time on a screen is over")
 	}
 	if s.Expired(l.now()) {
 		if err := waive.refuse(CodeExpired, "the due date has passed"); err != nil {

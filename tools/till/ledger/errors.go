@@ -31,6 +31,8 @@ const (
 	CodeNotCaptured       = "not_captured"       // refund more than is left of a captured card payment
 	CodeChoose            = "choose"             // a payer's number: which of his bills
 	CodeRegistered        = "already_registered" // cancel after the account was registered
+	CodeStale             = "stale"              // a barcode whose time on a screen is over
+	CodeTryLater          = "try_later"          // no other barcode at present
 )
 
 func refuse(code, detail string) *Error { return &Error{Code: code, Detail: detail} }

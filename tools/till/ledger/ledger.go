@@ -15,6 +15,7 @@ import (
 // Options say who the company is.
 type Options struct {
 	CompanyCode string           // 請求書発行企業コード, 6 digits
+	ShowFor     time.Duration    // how long a barcode may be on a payer's screen; 0: until it expires
 	CardPages   string           // URL that the tokens of card pages are appended to, with its last slash
 	Now         func() time.Time // nil: time.Now
 	Log         *slog.Logger     // nil: slog.Default
@@ -57,6 +58,7 @@ type fact struct {
 	Store   string        `json:"store,omitempty"`
 	Notice  string        `json:"notice,omitempty"`
 	Offset  time.Duration `json:"offset_ns,omitempty"`
+	Shown   *shown        `json:"shown,omitempty"`
 	Key     string        `json:"key,omitempty"` // of a refund
 	Yen     int64         `json:"yen,omitempty"`
 }
@@ -80,6 +82,7 @@ const (
 	factRegistered = "registered"
 	factDelivered  = "delivered"
 	factClock      = "clock"
+	factShown      = "shown" // another barcode of the same payment
 )
 
 var events = map[string]string{
@@ -155,12 +158,16 @@ func (l *Ledger) check(f fact) error {
 			return fmt.Errorf("fact %q: want a new payment", f.Kind)
 		}
 	case factDelivered, factClock:
-	case factCanceled, factDeclined, factAbandoned, factRegistered, factCollected, factCaptured, factRevoked, factConfirmed, factRefunded:
+	case factCanceled, factDeclined, factAbandoned, factRegistered, factShown, factCollected, factCaptured, factRevoked, factConfirmed, factRefunded:
 		p := l.payments[f.Payment]
 		if p == nil {
 			return fmt.Errorf("fact %q: payment %q is unknown", f.Kind, f.Payment)
 		}
 		switch f.Kind {
+		case factShown:
+			if f.Shown == nil {
+				return fmt.Errorf("fact %q: want a barcode", f.Kind)
+			}
 		case factCollected, factCaptured:
 			if f.Taking != len(p.takings)+1 {
 				return fmt.Errorf("fact %q: taking %d: want %d", f.Kind, f.Taking, len(p.takings)+1)
@@ -195,9 +202,14 @@ func (l *Ledger) apply(f fact) {
 		case c.Issued.Number != "":
 			l.numbers[c.Issued.Number] = f.Payment
 		}
+		if c.Issued.Barcode != "" {
+			p.shown = []shown{{c.Issued.Barcode, c.Issued.ShownUntil}}
+		}
 		if c.Issued.Token != "" {
 			l.tokens[c.Issued.Token] = f.Payment
 		}
+	case factShown:
+		p.shown = append(p.shown, *f.Shown)
 	case factCanceled, factAbandoned:
 		p.canceled = true
 	case factDeclined:

@@ -128,9 +128,9 @@ func (l *Ledger) issue(merchant string, r Request, now time.Time) (id string, is
 	case KonbiniBarcode:
 		// A till knows days only: the slip can be paid until the end of its day, and the company says so.
 		is.Expires = slip.EndOfDay(r.Due).UTC()
-		is.Barcode, err = slip.Slip{
-			Company: l.opts.CompanyCode, Free: id, Due: r.Due, Stamp: slip.NeedsStamp(r.Yen, r.TaxYen), Yen: r.Yen,
-		}.Digits()
+		var first shown
+		first, err = l.barcode(id, r, 0, now)
+		is.Barcode, is.ShownUntil = first.Barcode, first.Until
 	case PayerNumber:
 		is.Number = l.payers[merchant+"\n"+r.Payer]
 		for is.Number == "" {

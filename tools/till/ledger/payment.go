@@ -133,6 +133,7 @@ type Voucher struct {
 	Institution        string    `json:"institution,omitempty"` // pay_easy
 	Stores             []Store   `json:"stores"`
 	Expires            time.Time `json:"expires"`
+	ShownUntil         time.Time `json:"shown_until,omitzero"` // a barcode must not be shown after this, see Show; zero: until it expires
 }
 
 // View is all that a merchant may know of a payment, as of one moment.
@@ -213,6 +214,7 @@ type payment struct {
 	last     time.Time // of the latest fact
 	takings  []*Taking
 	refunds  []refund
+	shown    []shown // barcodes, the latest last
 	canceled bool
 	declined bool
 	// registered: the account was; nothing follows.
@@ -225,6 +227,7 @@ type issued struct {
 	Number        string    `json:"number,omitempty"`
 	Confirmation  string    `json:"confirmation,omitempty"`
 	Barcode       string    `json:"barcode,omitempty"`
+	ShownUntil    time.Time `json:"shown_until,omitzero"`
 	Token         string    `json:"token,omitempty"` // of the card page
 	Expires       time.Time `json:"expires"`
 }
@@ -296,7 +299,8 @@ func (p *payment) view(id, redirect string, now time.Time) View {
 		v.Voucher = &Voucher{PaymentNumber: p.issued.Number, ConfirmationNumber: p.issued.Confirmation,
 			Stores: []Store{c.Store}, Expires: p.issued.Expires}
 	case KonbiniBarcode:
-		v.Voucher = &Voucher{Barcode: p.issued.Barcode, Stores: Stores(), Expires: p.issued.Expires}
+		now := p.shown[len(p.shown)-1]
+		v.Voucher = &Voucher{Barcode: now.Barcode, ShownUntil: now.Until, Stores: Stores(), Expires: p.issued.Expires}
 	}
 	return v
 }

@@ -148,9 +148,15 @@ func (m *model) MethodKind() string {
 func (m *model) IssuedOnce() bool {
 	switch m.MethodKind() {
 	case proto.MethodKind_KONBINI_NUMBER.String(), proto.MethodKind_KONBINI_BARCODE.String(), proto.MethodKind_PAY_EASY.String():
-		return !m.CanChangeMethod
+		return !m.CanChangeMethod && m.Voucher.GetShownUntil() == nil
 	}
 	return false
+}
+
+// Hidden reports whether the payer may see nothing to pay with at present: its time on a screen is over (Voucher.shown_until).
+func (m *model) Hidden() bool {
+	v := m.Voucher
+	return v.GetShownUntil() != nil && v.Barcode == "" && v.PaymentNumber == "" && v.Account == nil && len(v.Stores) == 0
 }
 
 // ByBarcode reports whether the one method is paid with a barcode.
@@ -267,7 +273,7 @@ func complete(p *proto.Page) *proto.Error {
 			return invalid("methods", "want a claim and the one method chosen")
 		}
 	case proto.View_VOUCHER:
-		if v := p.Voucher; v == nil || p.Claim == nil || v.Barcode == "" && v.PaymentNumber == "" && v.Account == nil && len(v.Stores) == 0 {
+		if v := p.Voucher; v == nil || p.Claim == nil || v.Barcode == "" && v.PaymentNumber == "" && v.Account == nil && len(v.Stores) == 0 && v.ShownUntil == nil {
 			return invalid("voucher", "want a claim and a number, a barcode, an account, or stores with numbers of their own")
 		}
 	}
@@ -300,7 +306,7 @@ func heading(m *model) string {
 		}
 		return say("お支払い内容の確認", "Check the payment")
 	case proto.View_VOUCHER:
-		if m.Voucher.GetBarcode() != "" {
+		if m.Voucher.GetBarcode() != "" || m.ByBarcode() {
 			return say("お支払いバーコード", "Payment barcode")
 		}
 		if m.Voucher.GetInstitution() != "" {

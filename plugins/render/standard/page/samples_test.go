@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	pb "google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/kakitome/kakitome/plugins/proto"
@@ -153,6 +154,8 @@ func everyView() map[string]*proto.Page {
 		"05-checkout-card":       {View: proto.View_CHECKOUT, Claim: claim(), Methods: []*proto.MethodChoice{card}},
 		"06-voucher-barcode":     {View: proto.View_VOUCHER, Claim: claim(), Voucher: voucher, CanChangeMethod: true},
 		"06-voucher-number":      {View: proto.View_VOUCHER, Claim: claim(), Voucher: digits, CanChangeMethod: true},
+		"06-voucher-screen":      {View: proto.View_VOUCHER, Claim: claim(), Methods: []*proto.MethodChoice{{Code: "konbini_barcode", Label: "コンビニ（バーコード）", Kind: proto.MethodKind_KONBINI_BARCODE}}, Voucher: screenOnly(voucher)},
+		"06-voucher-hidden":      {View: proto.View_VOUCHER, Claim: claim(), Methods: []*proto.MethodChoice{{Code: "konbini_barcode", Label: "コンビニ（バーコード）", Kind: proto.MethodKind_KONBINI_BARCODE}}, Voucher: screenOnly(&proto.Voucher{})},
 		"06-voucher-expired":     {View: proto.View_VOUCHER, Claim: claim(), Voucher: voucher, ExpiredPayment: true},
 		"07-redirect":            {View: proto.View_REDIRECT, Claim: claim(), RedirectHost: "pay.example.com", CanChangeMethod: true},
 		"08-returned":            {View: proto.View_RETURNED, Claim: claim()},
@@ -244,4 +247,11 @@ func longest() *proto.Page {
 		p.Claim.Lines = append(p.Claim.Lines, &proto.LineItem{Name: full("とても長い品名", 50), Quantity: int64(i), UnitYen: 123456, Yen: 299999999})
 	}
 	return p
+}
+
+// screenOnly is the voucher with an end of its time on a screen.
+func screenOnly(v *proto.Voucher) *proto.Voucher {
+	v = pb.CloneOf(v)
+	v.ShownUntil = at(2026, 11, 22, 12, 34, 0)
+	return v
 }
