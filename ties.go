@@ -238,6 +238,7 @@ func apiClaim(s *payment.State, timeline bool) api.Claim {
 	if a := s.Current(); a != nil && a.Received > 0 {
 		c.Method, c.PaidAt, c.ConfirmedAt = a.Method, moment(s.PaidAt()), moment(a.ConfirmedAt)
 	}
+	c.RegisteredAt = moment(s.RegisteredAt())
 	if timeline {
 		c.Timeline = claimTimeline(s, &j)
 	}

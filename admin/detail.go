@@ -262,6 +262,9 @@ func (s *Server) steps(v *visit, p *detailPage) []step {
 		if !m.ConfirmedAt.IsZero() {
 			pay.Fields = append(pay.Fields, field("確報日時", "Confirmed", dateTime(m.ConfirmedAt)))
 		}
+		if !m.RegisteredAt.IsZero() {
+			pay.Fields = append(pay.Fields, field("口座振替登録日時", "Account registered", dateTime(m.RegisteredAt)))
+		}
 		switch m.Phase {
 		case payment.Accepted, payment.Paid, payment.SettledElse, payment.IsRegistered:
 			pay.State = "is"
@@ -387,7 +390,7 @@ func claimDetail(v *visit, e store.Event, labels map[string]string) (string, err
 		var d payment.Start
 		err := decode(&d)
 		return pairs("", cmp.Or(labels[d.Method], d.Method), "", yen(d.Yen), v.T("決済代行", "agent"), d.Agent), err
-	case payment.Issued, payment.Provisional, payment.Revoked, payment.Confirmed, payment.Refunded, payment.Failed, payment.Canceled, payment.Expired:
+	case payment.Issued, payment.Provisional, payment.Revoked, payment.Confirmed, payment.Refunded, payment.Failed, payment.Canceled, payment.Expired, payment.Registered:
 		var d payment.Fact
 		err := decode(&d)
 		return pairs(v.T("決済連携ID", "agent's id"), d.View.AgentID, v.T("決済受付番号", "receipt number"), d.View.ReceiptNumber, "", yen(d.View.Paid), "", d.Reason, v.T("情報元:", "from"), detailWord(d.From, v.Lang)), err

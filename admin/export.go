@@ -214,7 +214,7 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, v *visit) error 
 		v.T("会員情報", "Reference"), v.T("SMS受付日時", "Accepted"), v.T("SMS送信日時", "Delivered"), v.T("期限付URL認証日時", "Link opened"), v.T("認証日時", "Identified"),
 		v.T("アクセス日時", "Viewed"), v.T("回答日時", "Answered"), v.T("アクセス", "Access"), v.T("決済/回答", "Payment/answer"), v.T("キャリア", "Carrier"), v.T("理由", "Reason"), v.T("一括送信ID", "Upload"),
 		v.T("請求番号", "Claim no."), v.T("請求金額", "Amount"), v.T("入金額", "Received"), v.T("支払期限", "Due"), v.T("決済方法", "Method"), v.T("入金日時", "Paid"), v.T("確報日時", "Confirmed"), v.T("決済状況", "Payment"),
-		v.T("支払予定の申告", "Promise"), v.T("支払予定日", "Promised for"))
+		v.T("支払予定の申告", "Promise"), v.T("支払予定日", "Promised for"), v.T("口座振替登録日時", "Account registered"))
 	var keep func(*message.State, *payment.State) bool
 	if p.Status != "" {
 		keep = func(st *message.State, c *payment.State) bool { return statusOf(st, c, v.now) == p.Status }
@@ -243,10 +243,11 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, v *visit) error 
 
 // moneyCells are a row's cells about its claim and what its recipient said of the payment. Amounts are for who sees money.
 func (s *Server) moneyCells(v *visit, x *row) []string {
-	cells := make([]string, 10)
+	cells := make([]string, 11)
 	if c := x.Claim; c != nil {
 		m := s.Payments.Timeline(c, v.now, v.Lang)
 		copy(cells, []string{c.Number, "", "", message.Day(c.Due), m.MethodLabel, dateTime(c.PaidAt()), dateTime(m.ConfirmedAt), payment.ConsoleLabel(m.Phase, v.Lang)})
+		cells[10] = dateTime(m.RegisteredAt)
 		if v.SeesMoney() {
 			cells[1], cells[2] = strconv.FormatInt(c.Amount, 10), strconv.FormatInt(c.Received-c.Refunded, 10)
 		}

@@ -262,6 +262,9 @@ func (s *Server) again(r *http.Request, v *visit, from string) (url.Values, erro
 		if content.Promises {
 			f.Set("claim_promises", "1")
 		}
+		if claim.Debit {
+			f.Set("claim_debit", "1")
+		}
 	}
 	return f, nil
 }
@@ -351,7 +354,7 @@ func readDraft(f url.Values) *formReader {
 		d.Identity = &id
 	}
 	if number := fr.text("claim_number", "claim.number"); number != "" || f.Get("claim_amount") != "" {
-		c := &message.Claim{Number: number, Amount: fr.yen("claim_amount", "claim.amount"), Due: fr.text("claim_due", "claim.due"), Payer: fr.text("claim_payer", "claim.payer"), Methods: f["claim_method"], Promises: f.Get("claim_promises") != ""}
+		c := &message.Claim{Number: number, Amount: fr.yen("claim_amount", "claim.amount"), Due: fr.text("claim_due", "claim.due"), Payer: fr.text("claim_payer", "claim.payer"), Methods: f["claim_method"], Promises: f.Get("claim_promises") != "", Debit: f.Get("claim_debit") != ""}
 		if f.Get("claim_tax") != "" {
 			tax := fr.yen("claim_tax", "claim.tax")
 			c.Tax = &tax

@@ -134,24 +134,25 @@ type Entry struct {
 
 // Claim is a claim as its sender sees it.
 type Claim struct {
-	Number      string     `json:"number"`
-	Amount      int64      `json:"amount"`              // yen
-	Tax         *int64     `json:"tax,omitempty"`       // yen within Amount
-	Due         string     `json:"due"`                 // YYYY-MM-DD
-	Status      string     `json:"status"`              // engine/payment's word
-	Provisional int64      `json:"provisional"`         // yen by 速報, not yet confirmed
-	Confirmed   int64      `json:"confirmed"`           // yen by 確報
-	Refunded    int64      `json:"refunded,omitempty"`  // yen of Confirmed that went back
-	Remaining   int64      `json:"remaining,omitempty"` // yen still to come of a claim that is partly paid
-	Overpaid    int64      `json:"overpaid,omitempty"`  // yen beyond Amount that did not go back
-	Method      string     `json:"method,omitempty"`
-	PaidAt      *time.Time `json:"paid_at,omitempty"`      // when the money was taken, by 速報 or 確報
-	ConfirmedAt *time.Time `json:"confirmed_at,omitempty"` // 確報
-	Receipt     string     `json:"receipt,omitempty"`      // number of the one that holds
-	Receipts    []Receipt  `json:"receipts,omitempty"`     // in order of issue
-	Alerts      []string   `json:"alerts,omitempty"`       // 要対応: overpaid, paid_after_expiry …
-	CreatedAt   time.Time  `json:"created_at"`
-	Timeline    []Entry    `json:"timeline,omitempty"`
+	Number       string     `json:"number"`
+	Amount       int64      `json:"amount"`              // yen
+	Tax          *int64     `json:"tax,omitempty"`       // yen within Amount
+	Due          string     `json:"due"`                 // YYYY-MM-DD
+	Status       string     `json:"status"`              // engine/payment's word
+	Provisional  int64      `json:"provisional"`         // yen by 速報, not yet confirmed
+	Confirmed    int64      `json:"confirmed"`           // yen by 確報
+	Refunded     int64      `json:"refunded,omitempty"`  // yen of Confirmed that went back
+	Remaining    int64      `json:"remaining,omitempty"` // yen still to come of a claim that is partly paid
+	Overpaid     int64      `json:"overpaid,omitempty"`  // yen beyond Amount that did not go back
+	Method       string     `json:"method,omitempty"`
+	PaidAt       *time.Time `json:"paid_at,omitempty"`       // when the money was taken, by 速報 or 確報
+	ConfirmedAt  *time.Time `json:"confirmed_at,omitempty"`  // 確報
+	RegisteredAt *time.Time `json:"registered_at,omitempty"` // an account for direct debit (口座振替登録)
+	Receipt      string     `json:"receipt,omitempty"`       // number of the one that holds
+	Receipts     []Receipt  `json:"receipts,omitempty"`      // in order of issue
+	Alerts       []string   `json:"alerts,omitempty"`        // 要対応: overpaid, paid_after_expiry …
+	CreatedAt    time.Time  `json:"created_at"`
+	Timeline     []Entry    `json:"timeline,omitempty"`
 }
 
 // Receipt is one receipt of a claim.

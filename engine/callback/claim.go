@@ -2,6 +2,7 @@ package callback
 
 import (
 	"slices"
+	"time"
 
 	"github.com/oklog/ulid/v2"
 
@@ -23,9 +24,12 @@ type ClaimData struct {
 	Overpaid  int64         `json:"overpaid,omitempty"`  // yen beyond Amount that did not go back
 	Method    string        `json:"method,omitempty"`    // of the attempt that counts
 	Attempt   ulid.ULID     `json:"attempt,omitzero"`
-	Alerts    []string      `json:"alerts,omitempty"`   // open ones
-	Messages  []ulid.ULID   `json:"messages,omitempty"` // that carry the claim
-	Sequence  int           `json:"sequence"`           // rises within the claim
+	Alerts    []string      `json:"alerts,omitempty"` // open ones
+	// Registered is when an account for direct debit was registered; the claim is debited from it where its status is registered, and
+	// is to be paid as before where it is not.
+	Registered time.Time   `json:"registered_at,omitzero"`
+	Messages   []ulid.ULID `json:"messages,omitempty"` // that carry the claim
+	Sequence   int         `json:"sequence"`           // rises within the claim
 }
 
 // claims tells of claims.
@@ -46,7 +50,7 @@ func (claims) Tell(events []store.Event) ([]Notice, error) {
 	var s payment.State
 	var told []Notice
 	for _, e := range events {
-		phase, received, refunded, alerts := s.Phase, s.Received, s.Refunded, openAlerts(&s)
+		phase, received, refunded, alerts, registered := s.Phase, s.Received, s.Refunded, openAlerts(&s), s.RegisteredAt()
 		if err := s.Apply(e); err != nil {
 			return nil, err
 		}
@@ -59,7 +63,11 @@ func (claims) Tell(events []store.Event) ([]Notice, error) {
 			told = append(told, Notice{Pos: At(e.Seq, n), Type: typ, At: e.At, Data: func(Sealed, *tenant.Callback) (any, error) { return d, nil }})
 			n++
 		}
-		tell(claimNotice(payment.Type(e.Type), phase, received, refunded, &s))
+		if registered.IsZero() && !s.RegisteredAt().IsZero() {
+			tell(ClaimRegistered)
+		} else {
+			tell(claimNotice(payment.Type(e.Type), phase, received, refunded, &s))
+		}
 		if slices.ContainsFunc(openAlerts(&s), func(a string) bool { return !slices.Contains(alerts, a) }) {
 			tell(ClaimAlert)
 		}
@@ -90,8 +98,6 @@ func claimNotice(event payment.Type, was payment.Phase, received, refunded int64
 		return ClaimPartly
 	case payment.AwaitingMoney:
 		return ClaimIssued
-	case payment.IsRegistered:
-		return ClaimRegistered
 	}
 	switch event {
 	case payment.Canceled:
@@ -115,7 +121,7 @@ func openAlerts(s *payment.State) []string {
 func claimData(e store.Event, s *payment.State) ClaimData {
 	d := ClaimData{
 		ID: e.Ref.ID, Number: s.Number, Status: s.Phase, Amount: s.Amount, Received: s.Received, Confirmed: s.Confirmed, Refunded: s.Refunded,
-		Messages: slices.Clone(s.Messages), Sequence: int(e.Seq) + 1,
+		Messages: slices.Clone(s.Messages), Registered: s.RegisteredAt(), Sequence: int(e.Seq) + 1,
 	}
 	d.Remaining, d.Overpaid = s.Rest()
 	if a := s.Current(); a != nil {

@@ -48,6 +48,7 @@ var known = []struct {
 	{"claim.methods", []string{"支払方法", "methods"}, func(r *row, v string) { r.methods = list(v) }},
 	{"claim.payer", []string{"宛名", "payer"}, func(r *row, v string) { r.claim().Payer = v }},
 	{"claim.promises", []string{"支払予定の確認", "promises"}, func(r *row, v string) { r.promises = r.yes("claim.promises", v) }},
+	{"claim.debit", []string{"登録口座から引き落とし", "debit"}, func(r *row, v string) { r.debit = r.yes("claim.debit", v) }},
 	{"claim.amend", []string{"請求変更", "amend"}, func(r *row, v string) { r.amend = r.yes("claim.amend", v) }},
 	{"page.invoice.number", []string{"請求書:番号", "invoice_number"}, func(r *row, v string) { r.invoice().Number = r.identifier("page.invoice.number", v) }},
 	{"page.invoice.date", []string{"請求書:発行日", "invoice_date"}, func(r *row, v string) { r.invoice().Date = r.day("page.invoice.date", v) }},

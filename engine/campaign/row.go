@@ -44,8 +44,10 @@ type row struct {
 	amend   bool
 	// promises: the page asks how the payment stands.
 	promises bool
-	at       []placed // paths that depend on the row
-	had      struct{ page, claim, identity, words, vars, recipient, invoice, reading bool }
+	// debit: once an account is registered, the claim is debited from it.
+	debit bool
+	at    []placed // paths that depend on the row
+	had   struct{ page, claim, identity, words, vars, recipient, invoice, reading bool }
 }
 
 // convert makes a draft of a row. Its faults are those of form; what is left to intake is left to it.
@@ -99,6 +101,7 @@ func (c *converter) convert(number, line int64, cells []string) *row {
 		}
 		r.draft.Claim.Amend = r.draft.Claim.Amend || r.amend
 		r.draft.Claim.Promises = r.draft.Claim.Promises || r.promises
+		r.draft.Claim.Debit = r.draft.Claim.Debit || r.debit
 	}
 	r.own = r.draft.Key != ""
 	return r

@@ -260,7 +260,7 @@ func appendCanonicalClaim(dst []byte, c *Claim) []byte {
 		}
 	}
 	dst = appendEach(dst, 23, c.Methods)
-	return appendTruth(appendTruth(dst, 24, c.Amend), 31, c.Promises)
+	return appendTruth(appendTruth(appendTruth(dst, 24, c.Amend), 31, c.Promises), 32, c.Debit)
 }
 
 func appendInt(dst []byte, num protowire.Number, n int64) []byte {

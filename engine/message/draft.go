@@ -119,6 +119,9 @@ type Claim struct {
 	Amend   bool     `json:"amend,omitempty"`   // change the amount or due date of an existing claim that is not paid
 	// Promises asks on the page how the payment stands: すでにお支払い済み, 明日/明後日までにお支払い. A collection message always asks.
 	Promises bool `json:"promises,omitempty"`
+	// Debit: once the payer has registered an account for direct debit, this claim is debited from it, and nothing else can be paid
+	// it with. Without it a registration leaves the claim to be paid as before.
+	Debit bool `json:"debit,omitempty"`
 }
 
 // Line is one item of a claim: Amount = Quantity × Unit.

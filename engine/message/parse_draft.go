@@ -256,6 +256,8 @@ func (p *parser) claim(c *Claim) bool {
 			return o.first(7) && p.truth(&c.Amend)
 		case "promises":
 			return o.first(8) && p.truth(&c.Promises)
+		case "debit":
+			return o.first(9) && p.truth(&c.Debit)
 		}
 		return false
 	})

@@ -19,7 +19,7 @@ var (
 	ErrPaid = errors.New("claim has been paid")
 	// ErrNotAsked: the claim was withdrawn or settled elsewhere.
 	ErrNotAsked = errors.New("claim is no longer asked for")
-	// ErrRegistered: an account for direct debit was registered; the money is not paid here.
+	// ErrRegistered: an account for direct debit was registered, and the claim is debited from it.
 	ErrRegistered = errors.New("an account was registered for the claim")
 	// ErrOverdue: the due date has passed.
 	ErrOverdue = errors.New("claim is past its due date")
@@ -156,7 +156,7 @@ func (p *Payments) Methods(t *tenant.Tenant, s *State) []*proto.PaymentMethod {
 		}
 		agent, _ := t.AgentFor(code)
 		m, ok := p.method(agent.Module, code)
-		if ok && takes(m, s.Amount) {
+		if ok && takes(m, s.Amount) && (m.Kind != proto.MethodKind_ACCOUNT_REGISTRATION || s.registered() == nil) {
 			all = append(all, m)
 		}
 	}

@@ -8,7 +8,7 @@
 //	   │          │           └─► Revoked (速報取消) ─► as before, or Expired when its end has passed
 //	   │          ├─► Canceled | Expired ─► Provisional | Confirmed all the same, with an alert (要対応)
 //	   ├─► Failed └─► Failed
-//	   │          ├─► Registered (an account for direct debit; no money)
+//	   │          ├─► Registered (an account for direct debit; no money: the claim stays to be paid, unless it is debited from it)
 //	   │          ├─► Deposited (a transfer; several add up) ─► as Confirmed, once they are as much as was asked for
 //	   │          └─► Confirmed ─► RefundAsked ─► Refunded | RefundRefused; or Refunded by itself: a chargeback
 //	   └─► Unknown (the reply was lost) ─► settled by asking, never by creating again

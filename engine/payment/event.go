@@ -64,6 +64,7 @@ type Terms struct {
 	Tax     int64     `json:"tax"`    // yen within Amount; -1: not shown separately
 	Due     time.Time `json:"due"`    // the last moment to pay
 	Methods []string  `json:"methods,omitempty"`
+	Debit   bool      `json:"debit,omitempty"`  // it is debited from an account that is registered for it
 	Sealed  []byte    `json:"sealed,omitempty"` // sealed Content, aad "<claim id>/content"
 	By      string    `json:"by,omitempty"`     // of Amended; as in message.Act
 	Reason  string    `json:"reason,omitempty"` // of Amended

@@ -26,7 +26,7 @@ const (
 	AllRefunded   Phase = "refunded" // nothing of what was confirmed is left
 	SettledElse   Phase = "settled"  // 消込
 	IsWithdrawn   Phase = "withdrawn"
-	IsRegistered  Phase = "registered" // 口座振替登録済み: no money moved, and none is asked for here
+	IsRegistered  Phase = "registered" // 口座振替登録済み: no money moved, and it is debited from the account (Terms.Debit)
 	Overdue       Phase = "overdue"    // unpaid past the due date; derived by time, see PhaseAt
 )
 
@@ -412,6 +412,14 @@ func (s *State) Current() *Attempt {
 	return s.Attempts[len(s.Attempts)-1]
 }
 
+// RegisteredAt is when an account for direct debit was registered at the claim's page; zero: none was.
+func (s *State) RegisteredAt() time.Time {
+	if a := s.registered(); a != nil {
+		return a.EndedAt
+	}
+	return time.Time{}
+}
+
 // registered is the attempt that registered an account; nil: none did.
 func (s *State) registered() *Attempt {
 	for _, a := range s.Attempts {
@@ -637,7 +645,7 @@ func (s *State) sum() {
 		s.Phase = AwaitingMoney
 	case live != nil && !live.Void:
 		s.Phase = InProgress
-	case s.registered() != nil:
+	case s.Debit && s.registered() != nil:
 		s.Phase = IsRegistered
 	default:
 		s.Phase = Unpaid

@@ -35,7 +35,7 @@ func (p *Payments) Plan(ctx context.Context, t *tenant.Tenant, messageID ulid.UL
 			return Planned{}, &message.Problem{Field: fmt.Sprintf("claim.methods[%d]", i), Code: "unknown", Value: m}, nil
 		}
 	}
-	terms := Terms{Amount: c.Amount, Tax: c.TaxYen(), Due: due, Methods: c.Methods}
+	terms := Terms{Amount: c.Amount, Tax: c.TaxYen(), Due: due, Methods: c.Methods, Debit: c.Debit}
 	ref, _, err := p.s.Lookup(ctx, tenant.Only(t.ID), store.ByClaimNumber, c.Number)
 	if errors.Is(err, store.ErrNotFound) {
 		return p.planNew(t, messageID, c, terms, now)

@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 	"github.com/kakitome/kakitome/plugins/proto"
 )
 
-// An account that was registered is an end of its own: whatever is told before or after it but money, it stays.
+// An account that was registered is an end of the attempt: whatever is told before or after it but money, it stays. The claim is to be
+// paid as before, unless its sender debits it.
 func TestRegistrationIsNoPayment(t *testing.T) {
 	page, done := view(RequiresAction, 0, time.Minute), view(WasRegistered, 0, time.Hour)
 	failed, canceled, expired := view(HasFailed, 0, 2*time.Hour), view(WasCanceled, 0, 2*time.Hour), view(HasExpired, 0, 2*time.Hour)
@@ -35,7 +37,14 @@ func TestRegistrationIsNoPayment(t *testing.T) {
 		for _, f := range c.facts {
 			s.fact(f)
 		}
-		got := s.state(t)
+		kept := s.state(t)
+		require.Equal(t, c.attempt, kept.Attempts[0].Phase, name)
+		require.Equal(t, c.attempt == WasRegistered, !kept.RegisteredAt().IsZero(), name)
+		if c.claim == IsRegistered {
+			require.Equal(t, Unpaid, kept.Phase, name)
+			require.Equal(t, Overdue, kept.PhaseAt(due0.Add(time.Hour)), name)
+		}
+		got := s.debited().state(t)
 		require.Equal(t, c.attempt, got.Attempts[0].Phase, name)
 		require.Equal(t, c.claim, got.Phase, name)
 		require.Equal(t, c.claim == Paid, got.Received > 0, name)
@@ -51,20 +60,57 @@ func TestRegistrationIsNoPayment(t *testing.T) {
 	require.Equal(t, SettledElse, settled.fact(done).add(Settled, message.Act{}).statePtr(t).Phase, "the money came by the account")
 }
 
-func TestAfterARegistrationNothingIsPaidHere(t *testing.T) {
+// debited is the script of a claim that is debited from an account that is registered.
+func (s *script) debited() *script {
+	var h Head
+	if err := json.Unmarshal(s.events[0].Data, &h); err != nil {
+		panic(err)
+	}
+	h.Debit = true
+	s.events[0].Data = encode(h)
+	return s
+}
+
+func TestAfterARegistrationTheClaimIsStillToBePaid(t *testing.T) {
 	r := newRig(t)
 	r.mods.methods = append(r.mods.methods[:len(r.mods.methods):len(r.mods.methods)],
 		&proto.PaymentMethod{Code: "account", Kind: proto.MethodKind_ACCOUNT_REGISTRATION, LabelJa: "口座振替", LabelEn: "Direct debit", MaxYen: 9_999_999, Redirect: true, CancelBlocksPayment: true})
 	r.tenant.Agents[0].Methods = append(r.tenant.Agents[0].Methods, "account")
-	claim := r.claim("A-1", 1000)
-	a := r.mustStart(claim, "account")
-	require.Equal(t, 200, r.hook(&proto.PaymentNotice{NoticeId: "n1", Occurred: timestamppb.New(day0.Add(time.Hour)), Payment: &proto.Payment{
-		AttemptId: a.ID.String(), AgentPaymentId: "20261122000000001", State: proto.PaymentState_REGISTERED, Yen: 1000,
-	}}).Status)
+	registered := func(d *message.Claim) ulid.ULID {
+		planned, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), d)
+		require.NoError(t, err)
+		require.Nil(t, problem)
+		require.NoError(t, r.commit(t.Context(), planned.Changes))
+		a := r.mustStart(planned.ID, "account")
+		require.Equal(t, 200, r.hook(&proto.PaymentNotice{NoticeId: d.Number, Occurred: timestamppb.New(day0.Add(time.Hour)), Payment: &proto.Payment{
+			AttemptId: a.ID.String(), AgentPaymentId: "20261122000000001", State: proto.PaymentState_REGISTERED, Yen: 1000,
+		}}).Status)
+		return planned.ID
+	}
+	claim := registered(draft("A-1", 1000))
 	s := r.state(claim)
+	require.Equal(t, Unpaid, s.Phase)
+	require.Equal(t, day0.Add(time.Hour), s.RegisteredAt())
+	require.Equal(t, day0.Add(time.Hour), s.JSON(r.time()).Registered)
+	for _, m := range r.Methods(r.tenant, s) {
+		require.NotEqual(t, "account", m.Code, "it is registered once")
+	}
+	_, err := r.start(claim, "account")
+	require.ErrorIs(t, err, ErrNotOffered)
+	a := r.mustStart(claim, "konbini_barcode")
+	r.hook(r.told("n1", a, proto.PaymentState_CONFIRMED, 1000, 2*time.Hour))
+	s = r.state(claim)
+	require.Equal(t, Paid, s.Phase)
+	require.Empty(t, s.Alerts)
+	require.Equal(t, a.ID, s.Current().ID)
+
+	debit := draft("A-2", 1000)
+	debit.Debit = true
+	claim = registered(debit)
+	s = r.state(claim)
 	require.Equal(t, IsRegistered, s.Phase)
 	require.Equal(t, "registered", string(s.JSON(r.time()).State))
-	_, err := r.start(claim, "card")
+	_, err = r.start(claim, "card")
 	require.ErrorIs(t, err, ErrRegistered)
 	_, err = parseView(&proto.Payment{State: proto.PaymentState_REGISTERED, PaidYen: 1})
 	require.Error(t, err, "a module may lie")

@@ -155,11 +155,12 @@ type Timeline struct {
 	ReceiptAt     time.Time
 	PaidStore     string // label
 	Alerts        []Alert
+	RegisteredAt  time.Time // 口座振替登録
 }
 
 // Timeline is what a message that carries the claim shows of it.
 func (p *Payments) Timeline(s *State, now time.Time, lang string) Timeline {
-	tl := Timeline{Phase: s.PhaseAt(now), Alerts: s.Alerts}
+	tl := Timeline{Phase: s.PhaseAt(now), Alerts: s.Alerts, RegisteredAt: s.RegisteredAt()}
 	if r := s.Receipt(); r != nil {
 		tl.ReceiptAt = r.Issued
 	}
@@ -179,24 +180,26 @@ func (p *Payments) Timeline(s *State, now time.Time, lang string) Timeline {
 
 // JSON is a claim as the API shows it.
 type JSON struct {
-	Number    string        `json:"number"`
-	State     Phase         `json:"state"`
-	Amount    int64         `json:"amount"`
-	Tax       *int64        `json:"tax,omitempty"`
-	Due       string        `json:"due"` // YYYY-MM-DD
-	Methods   []string      `json:"methods,omitempty"`
-	Received  int64         `json:"received"`            // yen, 速報 and 確報
-	Confirmed int64         `json:"confirmed"`           // yen, 確報
-	Refunded  int64         `json:"refunded,omitempty"`  // yen of Confirmed that went back
-	Remaining int64         `json:"remaining,omitempty"` // yen still to come of a claim that is partly paid
-	Overpaid  int64         `json:"overpaid,omitempty"`  // yen that came in beyond Amount and did not go back
-	PaidAt    time.Time     `json:"paid_at,omitzero"`
-	Created   time.Time     `json:"created_at"`
-	Attempts  []AttemptJSON `json:"attempts"`
-	Alerts    []Alert       `json:"alerts,omitempty"`
-	Receipt   string        `json:"receipt_number,omitempty"` // of the one that holds
-	Receipts  []ReceiptJSON `json:"receipts,omitempty"`       // in order of issue
-	Messages  []ulid.ULID   `json:"messages"`
+	Number     string        `json:"number"`
+	State      Phase         `json:"state"`
+	Amount     int64         `json:"amount"`
+	Tax        *int64        `json:"tax,omitempty"`
+	Due        string        `json:"due"` // YYYY-MM-DD
+	Methods    []string      `json:"methods,omitempty"`
+	Received   int64         `json:"received"`            // yen, 速報 and 確報
+	Confirmed  int64         `json:"confirmed"`           // yen, 確報
+	Refunded   int64         `json:"refunded,omitempty"`  // yen of Confirmed that went back
+	Remaining  int64         `json:"remaining,omitempty"` // yen still to come of a claim that is partly paid
+	Overpaid   int64         `json:"overpaid,omitempty"`  // yen that came in beyond Amount and did not go back
+	PaidAt     time.Time     `json:"paid_at,omitzero"`
+	Debit      bool          `json:"debit,omitempty"`        // it is debited from an account that is registered for it
+	Registered time.Time     `json:"registered_at,omitzero"` // an account for direct debit was (口座振替登録)
+	Created    time.Time     `json:"created_at"`
+	Attempts   []AttemptJSON `json:"attempts"`
+	Alerts     []Alert       `json:"alerts,omitempty"`
+	Receipt    string        `json:"receipt_number,omitempty"` // of the one that holds
+	Receipts   []ReceiptJSON `json:"receipts,omitempty"`       // in order of issue
+	Messages   []ulid.ULID   `json:"messages"`
 }
 
 // ReceiptJSON is a receipt as the API shows it.
@@ -243,7 +246,7 @@ func (s *State) JSON(now time.Time) JSON {
 	j := JSON{
 		Number: s.Number, State: s.PhaseAt(now), Amount: s.Amount, Due: message.Day(s.Due), Methods: s.Methods,
 		Received: s.Received, Confirmed: s.Confirmed, Refunded: s.Refunded, PaidAt: s.PaidAt(), Created: s.MadeAt, Attempts: []AttemptJSON{},
-		Alerts: s.Alerts, Messages: s.Messages,
+		Alerts: s.Alerts, Messages: s.Messages, Debit: s.Debit, Registered: s.RegisteredAt(),
 	}
 	j.Remaining, j.Overpaid = s.Rest()
 	if s.Tax >= 0 {

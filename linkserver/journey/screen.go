@@ -254,7 +254,7 @@ func (j *Journey) screen(ctx context.Context, v *visit) (*Screen, error) {
 		}
 	}
 	j.claim(v, s, content, &claim)
-	if s.Page.View != proto.View_INFO { // no method is to be chosen any more
+	if s.Page.View != proto.View_INFO && s.Page.View != proto.View_REGISTERED_VIEW { // no method is to be chosen any more
 		s.Page.Incomplete = false
 	}
 	if v.Session.Note == NoteAnswered {
@@ -270,7 +270,11 @@ func (j *Journey) claim(v *visit, s *Screen, content *message.Content, c *paymen
 	a := c.Current()
 	p.Claim = j.claimOf(c, a, v.Lang)
 	p.Promise = j.promise(v, content, c)
-	overdue := now.After(c.Due)
+	overdue, registered := now.After(c.Due), c.RegisteredAt()
+	if !registered.IsZero() {
+		p.Rows = slices.Insert(p.Rows, 0, &proto.Row{Item: say(v.Lang, "口座振替のお申し込み", "Direct debit"),
+			Value: fmt.Sprintf(say(v.Lang, "受け付けました（%s）", "registered (%s)"), message.Moment(registered, v.Lang))})
+	}
 	if a != nil && (a.Received > 0 || (a.Lives() && !a.Void)) {
 		p.Methods = []*proto.MethodChoice{{
 			Code: a.Method, Label: j.Claims.MethodLabel(a.Module, a.Method, v.Lang), Kind: j.Claims.MethodKind(a.Module, a.Method),
@@ -304,8 +308,7 @@ func (j *Journey) claim(v *visit, s *Screen, content *message.Content, c *paymen
 	case c.Phase == payment.PartlyPaid && !overdue && j.voucher(v, p, content, c, c.Live()): // the account again, and the rest
 		return
 	case c.Phase == payment.IsRegistered:
-		p.View = proto.View_REGISTERED_VIEW
-		p.Methods = []*proto.MethodChoice{{Code: a.Method, Label: j.Claims.MethodLabel(a.Module, a.Method, v.Lang), Kind: proto.MethodKind_ACCOUNT_REGISTRATION}}
+		p.View, p.Methods, p.Claim.Debited = proto.View_REGISTERED_VIEW, nil, true
 		return
 	case c.Live() != nil && c.Phase == payment.Unpaid: // canceled, and not yet certain
 		p.View = proto.View_WAITING
@@ -315,7 +318,12 @@ func (j *Journey) claim(v *visit, s *Screen, content *message.Content, c *paymen
 		chosen := slices.IndexFunc(p.Methods, func(m *proto.MethodChoice) bool { return m.Code == v.Session.Method })
 		if v.Session.Note == NoteCheckout && chosen >= 0 {
 			p.View, p.CanChangeMethod, p.Methods = proto.View_CHECKOUT, len(p.Methods) > 1, p.Methods[chosen:chosen+1]
+		} else if !registered.IsZero() {
+			p.View = proto.View_REGISTERED_VIEW
 		}
+		return
+	case c.Phase == payment.Unpaid && !registered.IsZero(): // past the due date, or the link's end
+		p.View, p.Methods = proto.View_REGISTERED_VIEW, nil
 		return
 	}
 	if c.Refunded > 0 && c.Confirmed >= c.Amount {

@@ -85,8 +85,32 @@ func TestRegistrationOfAnAccountIsSaidToBeNoPayment(t *testing.T) {
 	}
 	w.modules.mu.Unlock()
 	b.submit("state", nil)
-	b.says("口座振替のお申し込み完了", "今回お金は動いていません")
+	b.says("口座振替の登録を受け付けました", "今回お金は動いていません", "このご請求は、お引き落としの対象ではありません", "クレジットカード")
 	require.NotContains(t, b.shown.body, "receipt.pdf")
+	require.NotContains(t, b.shown.body, `value="account"`, "it is registered once")
+	require.Equal(t, payment.Unpaid, w.claim(m).Phase)
+	b.submit("checkout", nil)
+	b.says("選択または入力されていない項目", "口座振替の登録を受け付けました")
+	b.submit("checkout", url.Values{"method": {"card"}})
+	b.submit("pay", url.Values{"method": {"card"}})
+	b.says("決済会社のページへの移動", "口座振替のお申し込み", "受け付けました（")
+	w.modules.pay(w, proto.PaymentState_CONFIRMED)
+	w.pass(time.Minute)
+	b.submit("state", nil)
+	b.says("お支払情報（確定）")
+
+	c := bill(w, "A-2")
+	c.Debit = true
+	m = w.send(draft{claim: c})
+	b = w.opened(m)
+	b.choose("account")
+	w.modules.mu.Lock()
+	for _, p := range w.modules.payments {
+		p.State = proto.PaymentState_REGISTERED
+	}
+	w.modules.mu.Unlock()
+	b.submit("state", nil)
+	b.says("口座振替の登録を受け付けました", "ご登録の口座からお引き落としします", "ほかの方法でのお支払いは必要ありません")
 	require.NotContains(t, b.shown.body, "/checkout")
 	require.Equal(t, payment.IsRegistered, w.claim(m).Phase)
 }

@@ -272,6 +272,10 @@ func complete(p *proto.Page) *proto.Error {
 		if len(p.Methods) != 1 || p.Claim == nil {
 			return invalid("methods", "want a claim and the one method chosen")
 		}
+	case proto.View_REGISTERED_VIEW:
+		if p.Claim == nil {
+			return invalid("claim", "want the claim that was not paid")
+		}
 	case proto.View_VOUCHER:
 		if v := p.Voucher; v == nil || p.Claim == nil || v.Barcode == "" && v.PaymentNumber == "" && v.Account == nil && len(v.Stores) == 0 && v.ShownUntil == nil {
 			return invalid("voucher", "want a claim and a number, a barcode, an account, or stores with numbers of their own")

@@ -51,6 +51,13 @@ func allMethods() []*proto.MethodChoice {
 	return []*proto.MethodChoice{barcode, number, payer, card, recurring, payEasy, transfer, wallet, account}
 }
 
+// debited is the claim that is debited from the account.
+func debited() *proto.Claim {
+	c := claim()
+	c.Debited = true
+	return c
+}
+
 // part is the claim when so much has come in.
 func part(received int64) *proto.Claim {
 	c := claim()
@@ -197,7 +204,9 @@ func everyView() map[string]*proto.Page {
 		"07-redirect-account":     {View: proto.View_REDIRECT, Claim: claim(), Methods: []*proto.MethodChoice{account}, RedirectHost: "pay.example.com", CanChangeMethod: true},
 		"07-redirect-wallet":      {View: proto.View_REDIRECT, Claim: claim(), Methods: []*proto.MethodChoice{wallet}, RedirectHost: "pay.example.com", CanChangeMethod: true},
 		"11-confirmed-too-much":   {View: proto.View_CONFIRMED_VIEW, Claim: part(8440), ReceiptDocument: "receipt.pdf"},
-		"20-registered":           {View: proto.View_REGISTERED_VIEW, Claim: claim(), Methods: []*proto.MethodChoice{account}, Rows: rows()[:3]},
+		"20-registered":           {View: proto.View_REGISTERED_VIEW, Claim: claim(), Methods: []*proto.MethodChoice{barcode, card}, Rows: rows()[:3]},
+		"20-registered-debited":   {View: proto.View_REGISTERED_VIEW, Claim: debited(), Rows: rows()[:3]},
+		"20-registered-over":      {View: proto.View_REGISTERED_VIEW, Claim: claim(), Rows: rows()[:3]},
 	}
 	for name, p := range map[string]*proto.Page{
 		"06-voucher-notice": {View: proto.View_VOUCHER, Voucher: digits, CanChangeMethod: true, Mail: &proto.MailOffer{}}, "06-voucher-unanswered": {View: proto.View_VOUCHER, Voucher: voucher, Incomplete: true},
