@@ -103,7 +103,7 @@ func (i inspector) message(ctx context.Context, in store.Inspected) error {
 			errs = append(errs, fmt.Errorf("its claim %s: %w", h.Claim, err))
 		}
 	}
-	missing, err := i.documents.Exists(ctx, scope, content.Page.Documents)
+	missing, err := i.documents.Known(ctx, scope, message.AttachmentIDs(content.Page.Documents))
 	for _, id := range missing {
 		errs = append(errs, fmt.Errorf("its document %s is not there", id))
 	}

@@ -25,7 +25,7 @@ func TestMessageThatIsSentAnewKeepsWhatItHad(t *testing.T) {
 	require.NoError(t, err)
 	d := claimed("W-1")
 	d.Recipient = &message.Recipient{RegisteredOn: "2020-04-01", Email: "taro@example.jp"}
-	d.Page.Documents = []string{paper}
+	d.Page.Documents = []message.Attachment{{ID: paper, Title: "検針票"}}
 	d.Page.Invoice = &message.Invoice{Number: "I-1", Date: "2026-11-01"}
 	d.Claim.Lines = []message.Line{{Name: "水道料金", Quantity: 2, Unit: 3720, Amount: 7440}}
 	d.Claim.Methods, d.Claim.Promises = []string{"card"}, true
@@ -47,5 +47,5 @@ func TestMessageThatIsSentAnewKeepsWhatItHad(t *testing.T) {
 	st := r.state("mizu", id[:26])
 	content, err := r.content(&visit{Tenant: r.tenant("mizu"), scope: tenant.Only("mizu")}, ulid.MustParse(id[:26]), &st.Head)
 	require.NoError(t, err)
-	require.Equal(t, []string{paper}, content.Page.Documents)
+	require.Equal(t, []message.Attachment{{ID: paper, Title: "検針票"}}, content.Page.Documents)
 }

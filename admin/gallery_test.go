@@ -167,6 +167,7 @@ func openGallery(t *testing.T) (h http.Handler, messages map[string]string, uplo
 	uploads = r.campaigns()
 	r.phones()
 	r.notified(ctx)
+	require.Equal(t, http.StatusSeeOther, r.enter("admin@mizu").bring("断水のお知らせ（〇〇町1丁目～3丁目）.pdf", paper(t, "a"), "水道料金表 2026年度.pdf", paper(t, "b"), "ご利用の手引き.pdf", paper(t, "c")).status)
 	r.past.set(curves)
 	require.NoError(t, r.Audit.Record(ctx, "mizu", audit.Entry{By: "operator", Action: "tenant.apply", Detail: "brand.phone: 000-000-0000 → 000-000-0001\nallow: 192.0.2.0/24 → 192.0.2.0/25\npolicy.segments: 1 → 2"}))
 	_, key, err := r.Directory.IssueKey(ctx, "mizu", "erp")

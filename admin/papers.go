@@ -71,11 +71,7 @@ func (s *Server) writePaper(w http.ResponseWriter, r *http.Request, v *visit, p 
 	if err != nil {
 		return err
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/pdf")
-	h.Set("Content-Disposition", `inline; filename="`+r.PathValue("name")+`.pdf"`)
-	h.Set("Content-Security-Policy", "script-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	_, _ = w.Write(pdf) // the browser went away
+	writePDF(w, r.PathValue("name"), pdf)
 	return nil
 }
 

@@ -67,6 +67,11 @@ var routes = []route{
 	{method: "GET", path: "/send/preview/{id}", roles: senders, serve: (*Server).draftPage},
 	{method: "GET", path: "/send/preview/{id}/{name}", roles: senders, serve: (*Server).draftPaper},
 
+	{method: "GET", path: "/documents", roles: senders, serve: (*Server).documents},
+	{method: "POST", path: "/documents", roles: senders, serve: (*Server).uploadDocuments, raw: true},
+	{method: "GET", path: "/documents/{id}", roles: senders, serve: (*Server).documentFile},
+	{method: "POST", path: "/documents/{id}/remove", roles: senders, serve: (*Server).removeDocument},
+
 	{method: "GET", path: "/uploads", roles: members, serve: (*Server).uploads},
 	{method: "POST", path: "/uploads", roles: senders, serve: (*Server).upload, raw: true},
 	{method: "GET", path: "/uploads/{id}", roles: members, serve: (*Server).uploadDetail},

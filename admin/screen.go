@@ -101,6 +101,8 @@ func functions(lang string) template.FuncMap {
 			return say("約"+number(int64(oneIn))+"人に1人", "about 1 in "+number(int64(oneIn)))
 		},
 		"yen":       func(n int64) string { return say(number(n)+"円", "¥"+number(n)) },
+		"docclass":  func(c string) string { return classWords[message.Class(c)].in(lang) },
+		"docsize":   func(n int) string { return bytesText(int64(n)) },
 		"class":     func(c message.Class) string { return classWords[c].in(lang) },
 		"via":       func(v message.Via) string { return viaWords[v].in(lang) },
 		"who":       func(by string) string { return whoWord(by, lang) },

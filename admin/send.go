@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"cmp"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -13,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/page"
@@ -20,6 +23,8 @@ import (
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/plugins/proto"
 )
+
+const papersOffered = 100 // documents to choose from
 
 const linkUnits = 34 // a link as the meter counts it, before the server has measured
 
@@ -77,8 +82,10 @@ type sendPage struct {
 	Preview  *intake.Preview
 	Carrier  string
 	Warnings []string
-	Frame    string // address of the page's preview
-	Invoice  bool   // the page has one, below Frame
+	Frame    string          // address of the page's preview
+	Papers   []document.File // that may be put behind the page
+	Chosen   []field         // of them: address and title
+	Invoice  bool            // the page has one, below Frame
 	Reading  bool
 	Hidden   []condition
 
@@ -87,8 +94,10 @@ type sendPage struct {
 
 type field struct{ Code, Label string }
 
-// Documents are those that the form keeps of an earlier message.
-func (p *sendPage) Documents() []string { return p.F["document"] }
+// Strange reports whether a document of the form is none that can be chosen: it is an earlier message's, and was not listed.
+func (p *sendPage) Strange(id string) bool {
+	return id != "" && !slices.ContainsFunc(p.Papers, func(f document.File) bool { return f.ID == id })
+}
 
 func (p *sendPage) Get(name string) string { return p.F.Get(name) }
 func (p *sendPage) At(name string, i int) string {
@@ -113,7 +122,7 @@ func (p *sendPage) HasAny(names ...string) bool {
 	return false
 }
 
-func (s *Server) sendPage(v *visit, f url.Values) *sendPage {
+func (s *Server) sendPage(ctx context.Context, v *visit, f url.Values) (*sendPage, error) {
 	p := &sendPage{F: f, Fault: map[string]string{}, Senders: v.Tenant.Senders, Templates: v.Tenant.Templates, Occasions: message.Occasions, Rows: message.MaxRows, Questions: message.MaxSurveyItems,
 		Segments: v.Tenant.Policy.Segments(), LinkUnits: linkUnits, HasPhone: len(v.User.Phone) > 0, Key: f.Get("key")}
 	for _, c := range message.Classes {
@@ -133,7 +142,9 @@ func (s *Server) sendPage(v *visit, f url.Values) *sendPage {
 	if p.Key == "" {
 		p.Key = rand.Text()
 	}
-	return p
+	var err error
+	p.Papers, _, err = s.Documents.List(ctx, v.scope, "", papersOffered)
+	return p, err
 }
 
 // sendForm shows an empty form, or that of an earlier message to be sent anew.
@@ -151,7 +162,10 @@ func (s *Server) sendForm(w http.ResponseWriter, r *http.Request, v *visit) erro
 			return err
 		}
 	}
-	p := s.sendPage(v, f)
+	p, err := s.sendPage(r.Context(), v, f)
+	if err != nil {
+		return err
+	}
 	return s.show(w, r, v, "send", p)
 }
 
@@ -212,7 +226,10 @@ func (s *Server) again(r *http.Request, v *visit, from string) (url.Values, erro
 		if content.Page.NoticePDF {
 			f.Set("notice_pdf", "1")
 		}
-		f["document"] = content.Page.Documents
+		for i, a := range content.Page.Documents {
+			f.Set("document"+strconv.Itoa(i), a.ID)
+			f.Set("document_title"+strconv.Itoa(i), a.Title)
+		}
 		if in := content.Page.Invoice; in != nil { // the form has no lines of a claim
 			in.Lines = in.Items(claim)
 		}
@@ -397,7 +414,13 @@ func (fr *formReader) page() *message.Page {
 	if len(sv.Items) > 0 || sv.Lead != "" {
 		p.Survey = sv
 	}
-	p.Invoice, p.Reading, p.Documents = fr.invoice(), fr.reading(), fr.f["document"]
+	p.Invoice, p.Reading = fr.invoice(), fr.reading()
+	for i := range message.MaxDocuments {
+		n, at := strconv.Itoa(i), fmt.Sprintf("page.documents[%d]", len(p.Documents))
+		if a := (message.Attachment{ID: fr.text("document"+n, at), Title: fr.text("document_title"+n, at+".title")}); a != (message.Attachment{}) {
+			p.Documents = append(p.Documents, a)
+		}
+	}
 	return p
 }
 
@@ -442,7 +465,10 @@ func (p *sendPage) place(ps message.Problems, names map[string]string, lang stri
 func (s *Server) send(w http.ResponseWriter, r *http.Request, v *visit) error {
 	f := r.PostForm
 	do := f.Get("do")
-	p := s.sendPage(v, f)
+	p, err := s.sendPage(r.Context(), v, f)
+	if err != nil {
+		return err
+	}
 	if do == "edit" {
 		s.render(w, v, http.StatusOK, "send", p)
 		return nil
@@ -521,6 +547,12 @@ func (s *Server) showPreview(w http.ResponseWriter, r *http.Request, v *visit, p
 	if p.Preview.Page != nil {
 		d.Page = p.Preview.Page // with the words of an occasion
 	}
+	if d.Page != nil {
+		var err error
+		if p.Chosen, err = s.nameDocuments(r.Context(), v, d.Page); err != nil {
+			return err
+		}
+	}
 	if d.WantsLink() {
 		html := s.Pages.Draft(r.Context(), v.Tenant, d, s.choices(v, d), v.Lang)
 		p.Frame = "/send/preview/" + s.drafts.keep(v.User.Login, html, d, v.now)
@@ -540,6 +572,23 @@ func (s *Server) showPreview(w http.ResponseWriter, r *http.Request, v *visit, p
 	}
 	s.render(w, v, http.StatusOK, "preview", p)
 	return nil
+}
+
+// nameDocuments gives the documents of a page that is drawn for the sender the titles that it will show, and lists them.
+func (s *Server) nameDocuments(ctx context.Context, v *visit, p *message.Page) (all []field, err error) {
+	p.Documents = slices.Clone(p.Documents)
+	for i := range p.Documents {
+		a := &p.Documents[i]
+		if a.Title == "" {
+			f, err := s.Documents.File(ctx, v.scope, a.ID)
+			if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrErased) {
+				return nil, err
+			}
+			a.Title = cmp.Or(f.Name, v.T("書類", "Document")+" "+strconv.Itoa(i+1))
+		}
+		all = append(all, field{"/documents/" + a.ID, a.Title})
+	}
+	return all, nil
 }
 
 // toOneself makes a draft a test: to the user's own number, marked, and without the claim, which would be real.
@@ -634,6 +683,11 @@ func (s *Server) draftPage(w http.ResponseWriter, r *http.Request, v *visit) err
 
 // writePreview draws a draft and writes it.
 func (s *Server) writePreview(w http.ResponseWriter, r *http.Request, v *visit, d *message.Draft) error {
+	if d.Page != nil {
+		if _, err := s.nameDocuments(r.Context(), v, d.Page); err != nil {
+			return err
+		}
+	}
 	writePage(w, s.Pages.Draft(r.Context(), v.Tenant, d, s.choices(v, d), v.Lang))
 	return nil
 }

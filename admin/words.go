@@ -285,6 +285,7 @@ var actionWords = map[string]words{
 	"signin.ok": {"ログイン", "signed in"}, "signin.refused": {"ログイン失敗", "sign-in refused"}, "signout": {"ログアウト", "signed out"},
 	"message.unmask": {"電話番号の表示を開始", "numbers shown"}, "message.mask": {"電話番号の表示を終了", "numbers masked"}, "message.unmasked_view": {"電話番号の閲覧", "whole numbers viewed"},
 	"message.send": {"個別送信", "message sent"}, "message.cancel": {"送信取消", "message canceled"}, "message.revoke": {"URL無効化", "link revoked"}, "message.unlock": {"認証ロック解除", "identification unlocked"},
+	"document.upload": {"書類の登録", "document uploaded"}, "document.view": {"書類の閲覧", "document viewed"}, "document.remove": {"書類の削除", "document removed"},
 	"message.readmit": {"番号違いの申告を取消", "wrong person taken back"},
 	"message.page":    {"ページの確認", "page previewed"}, "message.resend_form": {"再送フォームの表示", "resend form opened"}, "results.export": {"送信結果のCSV出力", "results exported"}, "answers.export": {"アンケート回答のCSV出力", "answers exported"},
 	"audit.export": {"操作履歴のCSV出力", "audit log exported"}, "upload.begin": {"アップロード", "upload begun"}, "upload.release": {"一括送信の開始", "upload released"}, "upload.drop": {"アップロードの破棄", "upload dropped"},

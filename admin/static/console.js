@@ -94,7 +94,7 @@
   const drop = document.querySelector("form[data-upload]");
   if (drop) {
     const file = drop.querySelector("input[type=file]"), name = drop.querySelector("[data-name]"), bar = drop.querySelector("progress"), say = drop.querySelector("[data-say]");
-    const chosen = () => { name.textContent = file.files.length ? `${file.files[0].name} (${(file.files[0].size / 1048576).toFixed(1)} MB)` : ""; };
+    const chosen = () => { name.textContent = [...file.files].map((f) => `${f.name} (${(f.size / 1048576).toFixed(1)} MB)`).join("  "); };
     file.addEventListener("change", chosen);
     ["dragenter", "dragover"].forEach((n) => drop.addEventListener(n, (e) => { e.preventDefault(); drop.classList.add("over"); }));
     ["dragleave", "drop"].forEach((n) => drop.addEventListener(n, (e) => { e.preventDefault(); drop.classList.remove("over"); }));
@@ -105,7 +105,7 @@
       x.open("POST", drop.action);
       x.upload.addEventListener("progress", (p) => { bar.hidden = false; bar.max = p.total; bar.value = p.loaded; });
       x.addEventListener("load", () => {
-        if (x.responseURL && x.status === 200 && !x.responseURL.endsWith("/uploads")) { location.href = x.responseURL; return; }
+        if (x.responseURL && x.status === 200 && x.responseURL !== drop.action) { location.href = x.responseURL; return; }
         const page = new DOMParser().parseFromString(x.responseText, "text/html");
         const fault = page.querySelector("main .fault, main h1");
         say.textContent = fault ? fault.textContent : say.dataset.say;

@@ -17,6 +17,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
@@ -108,7 +109,7 @@ func benchRoom(b *testing.B, counting bool) *room {
 	return openRoom(b, func(o *Options) {
 		carriers, err := carrier.Open(carrier.Box("../../conf/data/ranges.csv"))
 		require.NoError(b, err)
-		of := intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: o.Store, Tenants: o.Tenants, Carriers: carriers, Identity: hashingIdentity{o.Store}, Claims: o.Claims.(*claimsEdge), Documents: noDocuments{}, Links: noLinks{}}
+		of := intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: o.Store, Tenants: o.Tenants, Carriers: carriers, Identity: hashingIdentity{o.Store}, Claims: o.Claims.(*claimsEdge), Documents: o.Documents.(*document.Documents), Links: noLinks{}}
 		if counting {
 			of.Store = &countingStore{Store: o.Store}
 		}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,6 +64,13 @@ func TestDocumentSaysWhatTheHandlersDo(t *testing.T) {
 		return step{"/v1/messages/{id}:resend", "post", status, call{method: "POST", path: "/v1/messages/" + id + ":resend", body: body, header: h}, nil}
 	}
 	pdf := map[string]string{"Content-Type": "application/pdf"}
+	kept := r.do(call{method: "POST", path: "/v1/documents?name=a", body: minimalPDF, header: pdf})
+	var file Document
+	require.NoError(t, json.Unmarshal([]byte(kept.body), &file))
+	shown := r.send("mizu", `{"to":"09000010005","text":"x","page":{"title":"x","documents":["a.pdf",{"id":"`+file.ID+`","title":"ご案内"}]}}`)
+	of := func(method, status, id string) step {
+		return step{"/v1/documents/{id}", strings.ToLower(method), status, call{method: method, path: "/v1/documents/" + id}, nil}
+	}
 	document := func(status, query, body string, h map[string]string) step {
 		return step{"/v1/documents", "post", status, call{method: "POST", path: "/v1/documents" + query, body: body, header: h}, nil}
 	}
@@ -88,6 +96,9 @@ func TestDocumentSaysWhatTheHandlersDo(t *testing.T) {
 		claim("PATCH", "413", "INV-1", long, nil), claim("PATCH", "415", "INV-1", "{}", json415), claim("PATCH", "422", "INV-1", `{"action":"amend"}`, nil), claim("PATCH", "422", "INV-1", `{"action":"settle","tax":1}`, nil), claim("PATCH", "422", "INV-1", `{"action":"amend","tax":-1}`, nil),
 		claim("PATCH", "200", "INV-1", `{"action":"withdraw","reason":"誤請求"}`, nil), claim("PATCH", "409", "INV-1", `{"action":"settle"}`, nil),
 		document("201", "?name=検針票&class=billing", minimalPDF, pdf), document("400", "?class=x", minimalPDF, pdf), document("413", "", strings.Repeat("x", 6<<20), pdf),
+		step{"/v1/documents", "get", "200", call{method: "GET", path: "/v1/documents?limit=1"}, nil}, step{"/v1/documents", "get", "400", call{method: "GET", path: "/v1/documents?limit=0"}, nil},
+		of("GET", "200", file.ID), of("GET", "400", file.ID+"?x=1"), of("GET", "404", "nothing"), of("DELETE", "400", file.ID+"?x=1"), of("DELETE", "404", "nothing"), of("DELETE", "409", file.ID),
+		remove("204", shown.ID), of("DELETE", "204", file.ID), of("DELETE", "404", file.ID),
 		document("415", "", minimalPDF, json415), document("422", "", "no PDF", pdf),
 		step{"/openapi.json", "get", "200", call{method: "GET", path: "/openapi.json", header: map[string]string{"Authorization": ""}}, nil},
 		step{"/openapi.json", "get", "405", call{method: "POST", path: "/openapi.json", body: "{}"}, nil},
@@ -121,7 +132,7 @@ func TestDocumentSaysWhatTheHandlersDo(t *testing.T) {
 			if e.verb != "" {
 				path += "{id}" + e.verb
 			} else if strings.HasSuffix(path, "/") {
-				path = map[string]string{"message": "/v1/messages/{id}", "claim": "/v1/claims/{number}"}[e.name]
+				path = map[string]string{"message": "/v1/messages/{id}", "claim": "/v1/claims/{number}", "document": "/v1/documents/{id}"}[e.name]
 			}
 			require.Contains(t, doc.Paths[path], strings.ToLower(method), "%s is routed but not described", path)
 		}

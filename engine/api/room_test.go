@@ -134,14 +134,6 @@ func (e *identityEdge) Enroll(_ context.Context, _ *tenant.Tenant, ids []ulid.UL
 // minimalPDF is the least that is a PDF.
 const minimalPDF = "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\ntrailer<</Root 1 0 R>>\nstartxref\n0\n%%EOF\n"
 
-type noDocuments struct{}
-
-func (noDocuments) Hold(context.Context, tenant.Scope, []string, time.Time) error { return nil }
-
-func (noDocuments) Exists(_ context.Context, _ tenant.Scope, ids []string) ([]string, error) {
-	return ids, nil
-}
-
 type noLinks struct{}
 
 func (noLinks) Put([]intake.Link) {}
@@ -203,9 +195,10 @@ func openRoom(t testing.TB, change ...func(*Options)) *room {
 	}
 	carriers, err := carrier.Open(carrier.Box("../../conf/data/ranges.csv"))
 	require.NoError(t, err)
-	in, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: st, Tenants: tenants, Carriers: carriers, Identity: r.identity, Claims: r.claims, Documents: noDocuments{}, Links: noLinks{}})
+	docs := document.New(st, nil)
+	in, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: st, Tenants: tenants, Carriers: carriers, Identity: r.identity, Claims: r.claims, Documents: docs, Links: noLinks{}})
 	require.NoError(t, err)
-	o := Options{Config: Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: in, Store: st, Claims: r.claims, Resends: resendsEdge{in, st}, Documents: document.New(st, nil), Log: slog.New(slog.NewJSONHandler(r.logs, nil))}
+	o := Options{Config: Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: in, Store: st, Claims: r.claims, Resends: resendsEdge{in, st}, Documents: docs, Log: slog.New(slog.NewJSONHandler(r.logs, nil))}
 	for _, c := range change {
 		c(&o)
 	}

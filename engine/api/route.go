@@ -34,7 +34,8 @@ func init() {
 		{"search", "/v1/messages:search", "", m{"POST": (*Server).searchMessages}},
 		{"resend", "/v1/messages/", ":resend", m{"POST": (*Server).resendMessage}},
 		{"message", "/v1/messages/", "", m{"GET": (*Server).getMessage, "DELETE": (*Server).deleteMessage}},
-		{"documents", documentsPath, "", m{"POST": (*Server).postDocument}},
+		{"documents", documentsPath, "", m{"POST": (*Server).postDocument, "GET": (*Server).listDocuments}},
+		{"document", documentsPath + "/", "", m{"GET": (*Server).getDocument, "DELETE": (*Server).deleteDocument}},
 		{"claim", "/v1/claims/", "", m{"GET": (*Server).getClaim, "PATCH": (*Server).patchClaim}},
 	}
 }

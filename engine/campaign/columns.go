@@ -98,7 +98,7 @@ const (
 )
 
 // numbered are columns that end in a number: 項目1, 値1 … 項目30, 値30 of the table, 品名1, 数量1, 単価1, 税率1 … of the claim, or of the
-// invoice where there is no claim.
+// invoice where there is no claim, 書類1, 書類名1 … 書類5 of uploaded PDFs.
 var numbered = []struct {
 	kind  columnKind
 	names []string
@@ -110,6 +110,8 @@ var numbered = []struct {
 	{columnQuantity, []string{"数量", "quantity"}, message.MaxLines},
 	{columnUnit, []string{"単価", "unit"}, message.MaxLines},
 	{columnRate, []string{"税率", "taxrate"}, message.MaxLines},
+	{columnDocument, []string{"書類", "document"}, message.MaxDocuments},
+	{columnDocumentTitle, []string{"書類名", "書類の表示名", "documenttitle"}, message.MaxDocuments},
 }
 
 type columnKind uint8
@@ -127,6 +129,8 @@ const (
 	columnQuantity
 	columnUnit
 	columnRate
+	columnDocument
+	columnDocumentTitle
 )
 
 type column struct {
@@ -221,7 +225,7 @@ func readHeader(cells []string, line int64, variable isVar) (*columns, []Finding
 	if _, ok := c.field["to"]; !ok {
 		faults = append(faults, Finding{Line: line, Column: known[0].names[0], Problem: message.Problem{Field: "to", Code: "required", Detail: detailNoPhone}})
 	}
-	for _, pair := range [][2]columnKind{{columnItem, columnValue}, {columnValue, columnItem}, {columnLine, columnUnit}, {columnUnit, columnLine}, {columnQuantity, columnLine}, {columnRate, columnLine}} {
+	for _, pair := range [][2]columnKind{{columnItem, columnValue}, {columnValue, columnItem}, {columnLine, columnUnit}, {columnUnit, columnLine}, {columnQuantity, columnLine}, {columnRate, columnLine}, {columnDocumentTitle, columnDocument}} {
 		for n, i := range c.one[pair[0]] {
 			if _, ok := c.one[pair[1]][n]; !ok {
 				fault(cells[i], "mismatch", detailPair)

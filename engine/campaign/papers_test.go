@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -55,4 +56,27 @@ func TestFaultsOfDocumentsNameTheirColumn(t *testing.T) {
 	}, where)
 	require.Equal(t, "default", defaults.Page.Invoice.Number)
 	require.Empty(t, defaults.Page.Reading.Values)
+}
+
+func TestDocumentsOfARow(t *testing.T) {
+	header := []string{"電話番号", "書類1", "書類名1", "書類２", "document_title2", "書類3"}
+	cols, faults := readHeader(header, 1, nil)
+	require.Empty(t, faults)
+	defaults := message.Draft{Text: "x", Page: &message.Page{Title: "t", Documents: []message.Attachment{{ID: "共通.pdf"}}}}
+	c := newConverter(cols, defaults)
+	r := c.convert(1, 2, []string{"09000010001", "請求明細.pdf", "11月分のご請求明細", "", "", "01ARZ3NDEKTSV4RRFFQ69G5FAV"})
+	require.Empty(t, r.faults)
+	require.Equal(t, []message.Attachment{{ID: "請求明細.pdf", Title: "11月分のご請求明細"}, {ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV"}}, r.draft.Page.Documents)
+	require.Empty(t, r.draft.Check())
+	require.Equal(t, []message.Attachment{{ID: "共通.pdf"}}, c.convert(2, 3, []string{"09000010001"}).draft.Page.Documents, "the upload's own where a row names none")
+
+	r = c.convert(3, 4, []string{"09000010001", "", "表示名だけ", "", strings.Repeat("長", 51), "無い.pdf"})
+	where := map[string]string{}
+	for _, f := range r.found(append(r.draft.Check(), message.Problem{Field: "page.documents[2]", Code: "unknown"})) {
+		where[f.Field] = f.Column + " " + f.Code + " " + f.Value
+	}
+	require.Equal(t, map[string]string{"page.documents[0]": "書類1 required ", "page.documents[1]": "書類２ required ", "page.documents[1].title": "document_title2 too_long " + message.Mask(strings.Repeat("長", 51)), "page.documents[2]": "書類3 unknown " + message.Mask("無い.pdf")}, where)
+
+	_, faults = readHeader([]string{"電話番号", "書類名1"}, 1, nil)
+	require.Equal(t, detailPair, faults[0].Detail)
 }

@@ -61,6 +61,12 @@ func (e edge) Plan(ctx context.Context, t *tenant.Tenant, msg ulid.ULID, c *mess
 	return ref.ID, []store.Change{{Ref: ref, Expect: store.Any, Events: []store.NewEvent{{Type: 2, Data: msg[:]}}}}, nil, err
 }
 
+func (edge) Find(_ context.Context, _ tenant.Scope, names []string) ([]string, error) {
+	return names, nil
+}
+
+func (edge) Pin([]string) func() { return func() {} }
+
 func (edge) Hold(context.Context, tenant.Scope, []string, time.Time) error { return nil }
 
 func (edge) Exists(context.Context, tenant.Scope, []string) (missing []string, err error) {

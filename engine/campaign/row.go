@@ -20,11 +20,11 @@ type converter struct {
 	columns  *columns
 	defaults message.Draft
 
-	items, lines []int // numbers of 項目 and 品名 in order
+	items, lines, documents []int // numbers of 項目, 品名 and 書類 in order
 }
 
 func newConverter(c *columns, defaults message.Draft) *converter {
-	return &converter{columns: c, defaults: defaults, items: c.numbers(columnItem), lines: c.numbers(columnLine)}
+	return &converter{columns: c, defaults: defaults, items: c.numbers(columnItem), lines: c.numbers(columnLine), documents: c.numbers(columnDocument)}
 }
 
 // row is one row on its way to a draft.
@@ -95,6 +95,7 @@ func (c *converter) convert(number, line int64, cells []string) *row {
 	}
 	c.table(r)
 	c.moneyLines(r)
+	c.papers(r)
 	if r.had.claim {
 		if len(r.methods) > 0 {
 			r.draft.Claim.Methods = r.methods
@@ -128,6 +129,24 @@ func (c *converter) table(r *row) {
 		r.mark("page.rows", len(p.Rows), "item", i)
 		r.mark("page.rows", len(p.Rows), "", v)
 		p.Rows = append(p.Rows, message.Row{Item: item, Value: value})
+	}
+}
+
+// papers are 書類n with 書類名n: a row that names any has none of the defaults'.
+func (c *converter) papers(r *row) {
+	var all []message.Attachment
+	for _, n := range c.documents {
+		id, i := r.cell(columnDocument, n)
+		title, t := r.cell(columnDocumentTitle, n)
+		if id == "" && title == "" {
+			continue
+		}
+		r.mark("page.documents", len(all), "title", t)
+		r.mark("page.documents", len(all), "", i)
+		all = append(all, message.Attachment{ID: id, Title: title})
+	}
+	if len(all) > 0 {
+		r.page().Documents = all
 	}
 }
 

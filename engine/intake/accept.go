@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -24,7 +23,7 @@ const patience = 8
 
 // accept takes one chunk to disk.
 func (in *Intake) accept(ctx context.Context, t *tenant.Tenant, r *Request, plans []*plan) {
-	in.prepare(ctx, t, r, plans)
+	defer in.prepare(ctx, t, r, plans)()
 	defer in.recall(ctx, t, r, plans)
 	open := make([]*plan, 0, len(plans))
 	for _, p := range plans {
@@ -132,8 +131,8 @@ func (in *Intake) lost(ctx context.Context, t *tenant.Tenant, r *Request, p *pla
 	return false
 }
 
-// prepare does all that comes before the transaction: steps 1 to 3 without the claim.
-func (in *Intake) prepare(ctx context.Context, t *tenant.Tenant, r *Request, plans []*plan) {
+// prepare does all that comes before the transaction: steps 1 to 3 without the claim. done is to be called behind it.
+func (in *Intake) prepare(ctx context.Context, t *tenant.Tenant, r *Request, plans []*plan) (done func()) {
 	for i, p := range plans {
 		beFair(i)
 		if err := in.name(t, r, p); err != nil {
@@ -153,7 +152,7 @@ func (in *Intake) prepare(ctx context.Context, t *tenant.Tenant, r *Request, pla
 	for _, p := range plans {
 		checkGuess(t, p)
 	}
-	in.checkDocuments(ctx, t, plans)
+	return in.checkDocuments(ctx, t, plans)
 }
 
 // beFair lets others run now and then: a batch of a thousand would keep a core for tens of milliseconds, and a one-time code
@@ -282,51 +281,4 @@ func checkGuess(t *tenant.Tenant, p *plan) {
 		w.Detail = "how the answers to a question of your own are spread is not known: it counts as nothing"
 	}
 	p.warn(w)
-}
-
-func (in *Intake) checkDocuments(ctx context.Context, t *tenant.Tenant, plans []*plan) {
-	type place struct {
-		p *plan
-		i int
-	}
-	var places []place
-	var ids []string
-	for _, p := range plans {
-		if !p.open() || p.draft.Page == nil {
-			continue
-		}
-		for i, id := range p.draft.Page.Documents {
-			places, ids = append(places, place{p, i}), append(ids, id)
-		}
-	}
-	if len(ids) == 0 {
-		return
-	}
-	missing, err := in.Documents.Exists(ctx, tenant.Only(t.ID), ids)
-	for i, at := range places {
-		switch {
-		case err != nil:
-			at.p.res.Err = fmt.Errorf("look for documents: %w", err)
-		case slices.Contains(missing, ids[i]):
-			at.p.bad(message.Problem{Field: fmt.Sprintf("page.documents[%d]", at.i), Code: "unknown", Value: message.Mask(ids[i]), Detail: "there is no such document"})
-		}
-	}
-	until := map[string]time.Time{}
-	for i, at := range places {
-		if at.p.open() && at.p.expires.After(until[ids[i]]) {
-			until[ids[i]] = at.p.expires
-		}
-	}
-	held := map[string]error{}
-	for id, until := range until {
-		held[id] = in.Documents.Hold(ctx, tenant.Only(t.ID), []string{id}, until)
-	}
-	for i, at := range places {
-		switch err := held[ids[i]]; {
-		case errors.Is(err, store.ErrErased):
-			at.p.bad(message.Problem{Field: fmt.Sprintf("page.documents[%d]", at.i), Code: "unknown", Value: message.Mask(ids[i]), Detail: "the document's retention is over: upload it again"})
-		case err != nil:
-			at.p.res.Err = fmt.Errorf("hold documents: %w", err)
-		}
-	}
 }

@@ -115,7 +115,7 @@ func TestRefusalNamesFieldAndReason(t *testing.T) {
 		"valid too long":  {func(d *message.Draft) { d.ValidUntil = &far }, "valid_until", "range"},
 		"link ended":      {func(d *message.Draft) { d.SendAt, d.Link = &later, &message.Link{ExpiresAt: &soon} }, "link.expires_at", "past"},
 		"code with page":  {func(d *message.Draft) { d.Class = "otp" }, "class", "mismatch"},
-		"document":        {func(d *message.Draft) { d.Page.Documents = []string{"d1"} }, "page.documents[0]", "unknown"},
+		"document":        {func(d *message.Draft) { d.Page.Documents = []message.Attachment{{ID: "d1"}} }, "page.documents[0]", "unknown"},
 		"method": {func(d *message.Draft) {
 			d.Claim = &message.Claim{Number: "1", Amount: 1, Due: "2030-01-01", Methods: []string{"gold"}}
 		}, "claim.methods[0]", "unknown"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
@@ -130,6 +131,11 @@ func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *pl
 	}
 	if p.entry != "" {
 		terms = append(terms, store.Term{Field: FieldEntry, Value: p.entry})
+	}
+	if d.Page != nil {
+		for _, a := range d.Page.Documents {
+			terms = append(terms, store.Term{Field: document.MessageField, Value: a.ID})
+		}
 	}
 	if err := in.guard(t, r, p); err != nil {
 		return nil, nil, err

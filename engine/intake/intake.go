@@ -43,6 +43,10 @@ type Offers interface {
 
 // Documents knows which files were uploaded. engine/document implements it.
 type Documents interface {
+	// Find returns the ids of the documents that were uploaded under the names last, within the scope; "" where there is none.
+	Find(ctx context.Context, scope tenant.Scope, names []string) (ids []string, err error)
+	// Pin keeps documents from being removed until release is called.
+	Pin(ids []string) (release func())
 	// Exists returns those of the ids that are no document within the scope.
 	Exists(ctx context.Context, scope tenant.Scope, ids []string) (missing []string, err error)
 	// Hold keeps documents readable until a time at least; store.ErrErased: the content of one is past its retention.
@@ -243,7 +247,7 @@ func (in *Intake) Accept(ctx context.Context, r Request) ([]Result, error) {
 func (in *Intake) Validate(ctx context.Context, r Request) ([]Result, error) {
 	r.DryRun = true
 	return in.each(ctx, r, func(ctx context.Context, t *tenant.Tenant, r *Request, plans []*plan) {
-		in.prepare(ctx, t, r, plans)
+		defer in.prepare(ctx, t, r, plans)()
 		for _, p := range plans {
 			if p.open() {
 				p.settle(nil, in.findDuplicate(ctx, t, r, p))

@@ -93,6 +93,12 @@ func (e *claimsEdge) Plan(ctx context.Context, t *tenant.Tenant, msg ulid.ULID, 
 
 type documentsEdge map[string]tenant.ID
 
+func (documentsEdge) Find(_ context.Context, _ tenant.Scope, names []string) ([]string, error) {
+	return make([]string, len(names)), nil
+}
+
+func (documentsEdge) Pin([]string) func() { return func() {} }
+
 func (documentsEdge) Hold(context.Context, tenant.Scope, []string, time.Time) error { return nil }
 
 func (e documentsEdge) Exists(_ context.Context, scope tenant.Scope, ids []string) (missing []string, err error) {

@@ -12,7 +12,7 @@ import (
 	"github.com/kakitome/kakitome/engine/tenant"
 )
 
-// Fields by which messages are searched. The values are stored.
+// Fields by which messages are searched, beside document.MessageField. The values are stored.
 const (
 	FieldNumber    byte = 'n' // keyed hash of the E.164 number
 	FieldLast4     byte = '4' // keyed hash of its last four digits

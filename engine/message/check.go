@@ -79,6 +79,7 @@ const (
 	MaxReference     = 64
 	MaxKey           = 128
 	MaxDocuments     = 5
+	maxFileName      = 100 // of an attachment: an id or a name
 	MaxAmount        = 9_999_999
 	MaxLines         = 20
 	MaxText          = 660 // characters of SMS text with the link in, where the tenant allows several segments
@@ -300,6 +301,10 @@ func (c *checker) page(p *Page) {
 		c.text("page.contact.hours", p.Contact.Hours, 80, false)
 	}
 	c.count("page.documents", len(p.Documents), MaxDocuments)
+	for i, a := range p.Documents {
+		c.textAt(place{"page.documents", i, ""}, a.ID, maxFileName, true)
+		c.textAt(place{"page.documents", i, ".title"}, a.Title, MaxTitle, false)
+	}
 	if p.Survey != nil {
 		c.survey(p.Survey)
 	}

@@ -72,7 +72,12 @@ func (p *Page) appendFields(dst []byte) []byte {
 	if p.Contact != nil {
 		dst = appendNested(dst, 5, p.Contact)
 	}
-	dst = appendEach(dst, 6, p.Documents)
+	dst = appendEach(dst, 6, AttachmentIDs(p.Documents))
+	for i, a := range p.Documents {
+		if a.Title != "" {
+			dst = appendText(dst, 11, append([]byte{byte(i)}, a.Title...)) // of which, and the title
+		}
+	}
 	dst = appendTruth(dst, 7, p.NoticePDF)
 	if p.Survey != nil {
 		dst = appendNested(dst, 8, p.Survey)
@@ -110,7 +115,7 @@ func (p *Page) set(num protowire.Number, f field) error {
 		p.Contact = new(Contact)
 		return parseFields(f.b, p.Contact, f.lent)
 	case 6:
-		p.Documents = append(p.Documents, f.text())
+		p.Documents = append(p.Documents, Attachment{ID: f.text()})
 	case 7:
 		p.NoticePDF = f.n != 0
 	case 8:
@@ -120,6 +125,10 @@ func (p *Page) set(num protowire.Number, f field) error {
 		return json.Unmarshal(f.b, &p.Invoice)
 	case 10:
 		return json.Unmarshal(f.b, &p.Reading)
+	case 11:
+		if title := f.text(); title != "" && int(title[0]) < len(p.Documents) {
+			p.Documents[title[0]].Title = title[1:]
+		}
 	}
 	return nil
 }

@@ -67,12 +67,12 @@ type IdentityItem struct {
 
 // Page is what the link shows. FEATURES of the trade: 50 + 800 + 30 × (50 + 256) + 200 + 600 = 10,830 characters.
 type Page struct {
-	Title     string   `json:"title"`               // at most 50 characters
-	Lead      string   `json:"lead,omitempty"`      // 文頭, 800
-	Rows      []Row    `json:"rows,omitempty"`      // インフォメーション, 30
-	Closing   string   `json:"closing,omitempty"`   // 文末, 600
-	Contact   *Contact `json:"contact,omitempty"`   // default the tenant's
-	Documents []string `json:"documents,omitempty"` // ids of uploaded PDFs, at most 5
+	Title     string       `json:"title"`               // at most 50 characters
+	Lead      string       `json:"lead,omitempty"`      // 文頭, 800
+	Rows      []Row        `json:"rows,omitempty"`      // インフォメーション, 30
+	Closing   string       `json:"closing,omitempty"`   // 文末, 600
+	Contact   *Contact     `json:"contact,omitempty"`   // default the tenant's
+	Documents []Attachment `json:"documents,omitempty"` // uploaded PDFs, at most 5
 	// NoticePDF offers the page itself as a PDF.
 	NoticePDF bool     `json:"notice_pdf,omitempty"`
 	Survey    *Survey  `json:"survey,omitempty"`

@@ -150,7 +150,11 @@ func (p *parser) page(g *Page) bool {
 			g.Contact = new(Contact)
 			return o.first(4) && p.contact(g.Contact)
 		case "documents":
-			return o.first(5) && p.strs(&g.Documents)
+			g.Documents = []Attachment{}
+			return o.first(5) && p.array(func() bool {
+				g.Documents = append(g.Documents, Attachment{})
+				return p.attachment(&g.Documents[len(g.Documents)-1])
+			})
 		case "notice_pdf":
 			return o.first(6) && p.truth(&g.NoticePDF)
 		case "survey":

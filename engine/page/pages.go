@@ -192,6 +192,9 @@ func (p *Pages) Draft(ctx context.Context, t *tenant.Tenant, d *message.Draft, m
 	m.Preview = true
 	if d.Page != nil {
 		SetContent(m, &message.Content{Page: *d.Page})
+		for i, a := range d.Page.Documents {
+			m.Documents = append(m.Documents, &proto.DocumentLink{Name: fmt.Sprintf("document-%d.pdf", i+1), Title: a.Title})
+		}
 	}
 	if d.Claim != nil {
 		m.Claim, m.Methods = ClaimOf(d.Claim), methods

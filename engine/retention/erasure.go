@@ -26,9 +26,11 @@ func Erasure() store.Erasure {
 		},
 		Term: func(kind store.Kind, field byte) bool {
 			personal := field == intake.FieldNumber || field == intake.FieldLast4 || field == intake.FieldReference
-			return personal && (kind == store.Message || kind == store.Notice) || kind == store.Verification
+			return personal && (kind == store.Message || kind == store.Notice) || kind == store.Verification || kind == store.File
 		},
-		Name:   func(kind store.Kind, space store.Space) bool { return kind == store.Message && space != store.ByNo },
+		Name: func(kind store.Kind, space store.Space) bool {
+			return kind == store.Message && space != store.ByNo || kind == store.File
+		},
 		Source: source,
 		Content: func(events []store.Event) ([]byte, error) {
 			st, err := stored.State(events)

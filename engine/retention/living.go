@@ -239,9 +239,12 @@ func (r *Retention) awaitFiles(ctx context.Context, p *pace, d *Day) error {
 	})
 }
 
-// usedUntil is the end of the last link that shows a file (engine/document, held).
+// usedUntil is the end of the last link that shows a file (engine/document, held); none shows one that was removed.
 func usedUntil(events []store.Event) (until time.Time) {
 	for _, e := range events {
+		if bytes.HasPrefix(e.Data, []byte(`{"removed"`)) {
+			until = time.Time{}
+		}
 		var held struct {
 			Until time.Time `json:"until"`
 		}

@@ -10,12 +10,12 @@ import (
 
 // ofTenant reports whether the names of a space are a tenant's own; the others are one set over all tenants.
 func (s Space) ofTenant() bool {
-	return s == ByKey || s == ByClaimNumber || s == ByFileHash || s == ByKept
+	return s == ByKey || s == ByClaimNumber || s == ByFileHash || s == ByFileName || s == ByKept
 }
 
 func (s Space) known() bool {
 	switch s {
-	case ByToken, ByNo, ByKey, ByClaimNumber, BySMSCID, ByFileHash, ByAttempt, ByNoticeID, ByKept:
+	case ByToken, ByNo, ByKey, ByClaimNumber, BySMSCID, ByFileHash, ByFileName, ByAttempt, ByNoticeID, ByKept:
 		return true
 	}
 	return false

@@ -84,6 +84,7 @@ const (
 	ByFileHash    Space = 'h' // digest of an uploaded file → campaign; a tenant's
 	ByAttempt     Space = 'p' // attempt id → claim; over all tenants
 	ByNoticeID    Space = 'w' // agent account and its notice id → claim; over all tenants
+	ByFileName    Space = 'f' // the hashed name of an uploaded document → its newest file; a tenant's
 	ByKept        Space = 'y' // id of a stream that was sealed anew → itself; a tenant's (keep.go)
 )
 

@@ -1,6 +1,7 @@
 package journey
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -424,11 +425,11 @@ func (j *Journey) documents(ctx context.Context, v *visit, c *message.Content) (
 	if c.Page.Reading != nil {
 		out = append(out, &proto.DocumentLink{Name: readingName, Title: say(v.Lang, "検針のお知らせ（検針票）", "Meter reading")})
 	}
-	for i, id := range c.Page.Documents {
-		key := string(v.t.ID) + "/" + id
+	for i, a := range c.Page.Documents {
+		key := string(v.t.ID) + "/" + a.ID
 		t, ok := j.titles.get(key)
 		if !ok {
-			name, pdf, err := j.Documents.Get(ctx, tenant.Only(v.t.ID), id)
+			name, pdf, err := j.Documents.Get(ctx, tenant.Only(v.t.ID), a.ID)
 			if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrErased) {
 				continue
 			}
@@ -438,7 +439,7 @@ func (j *Journey) documents(ctx context.Context, v *visit, c *message.Content) (
 			t = title{name, len(pdf)}
 			j.titles.put(key, t)
 		}
-		out = append(out, &proto.DocumentLink{Name: uploadedName(i), Title: t.name, Bytes: uint64(t.bytes)})
+		out = append(out, &proto.DocumentLink{Name: uploadedName(i), Title: cmp.Or(a.Title, t.name), Bytes: uint64(t.bytes)})
 	}
 	return out, nil
 }
@@ -501,9 +502,9 @@ func (j *Journey) Document(ctx context.Context, v *Visit, name string) (pdf []by
 		pdf, err = j.Pages.Document(ctx, in.t.ID, page.Reading(in.t, &content.Page, v.Lang, in.state.AcceptedAt))
 		return pdf, "reading-" + in.state.Head.No + ".pdf", err
 	}
-	for i, id := range content.Page.Documents {
+	for i, a := range content.Page.Documents {
 		if name == uploadedName(i) {
-			filename, pdf, err = j.Documents.Get(ctx, tenant.Only(in.t.ID), id)
+			filename, pdf, err = j.Documents.Get(ctx, tenant.Only(in.t.ID), a.ID)
 			return pdf, filename, err
 		}
 	}

@@ -34,7 +34,7 @@ func notice(t *testing.T, w *world, claim string) *sent {
 	w.pass(time.Second)
 	return w.send(draft{items: questions, reference: "C-1", claim: bill(w, claim), page: message.Page{
 		Title: "水道料金のお知らせ", Lead: "いつもご利用いただき、ありがとうございます。", Rows: []message.Row{{Item: "水道使用水量", Value: "44m3"}},
-		Closing: "行き違いの節はご容赦ください。", Survey: survey, Documents: []string{uploaded},
+		Closing: "行き違いの節はご容赦ください。", Survey: survey, Documents: []message.Attachment{{ID: uploaded}},
 	}})
 }
 

@@ -27,7 +27,7 @@ func TestFilesDoNothingInABrowser(t *testing.T) {
 	w := newWorld(t, DefaultConfig())
 	uploaded, err := w.docs.Put(t.Context(), "water", "検針票.pdf", smallPDF("検針票"))
 	w.must(err)
-	m := w.send(draft{page: message.Page{NoticePDF: true, Documents: []string{uploaded}}})
+	m := w.send(draft{page: message.Page{NoticePDF: true, Documents: []message.Attachment{{ID: uploaded}}}})
 	for name, of := range browsers {
 		t.Run(name, func(t *testing.T) {
 			b := w.newBrowser()

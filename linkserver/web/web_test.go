@@ -48,7 +48,7 @@ func TestWholeJourney(t *testing.T) {
 	w.must(err)
 	m := w.send(draft{items: questions, code: true, claim: bill(w, "A-1"), page: message.Page{
 		Title: "水道料金のお知らせ", Rows: []message.Row{{Item: "お客様番号", Value: "00-0-000000"}},
-		Survey: survey, NoticePDF: true, Documents: []string{uploaded},
+		Survey: survey, NoticePDF: true, Documents: []message.Attachment{{ID: uploaded}},
 	}})
 	b := w.newBrowser()
 
