@@ -21,18 +21,22 @@ import (
 // brandPage is the form, and how two pages of a recipient look with it.
 type brandPage struct {
 	Brand   tenant.Brand
+	Was     string            // tag of the brand that the form is of
 	Fault   map[string]string // by field: color, phone, hours, note, logo, renderer
 	Frames  []brandFrame
-	Unsaid  bool     // the frames show what was not saved
-	Modules []string // that draw pages
-	Entry   string   // address of the shared entry page; empty: there is none
+	Unsaid  bool          // the frames show what was not saved
+	Stale   *tenant.Brand // what somebody else saved meanwhile; nil: nobody did
+	Modules []string      // that draw pages
+	Entry   string        // address of the shared entry page; empty: there is none
 	Limits  struct{ Phone, Hours, Note int }
 }
 
 type brandFrame struct{ Title, URL string }
 
 func (s *Server) brand(w http.ResponseWriter, r *http.Request, v *visit) error {
-	return s.show(w, r, v, "brand", s.brandPage(r.Context(), v, v.Tenant.Brand))
+	p := s.brandPage(r.Context(), v, v.Tenant.Brand)
+	p.Was = v.Tenant.Brand.Tag()
+	return s.show(w, r, v, "brand", p)
 }
 
 // brandSamples are the landing page and a notice with a brand.
@@ -82,7 +86,7 @@ func (s *Server) renderers() (all []string) {
 	return all
 }
 
-// setBrand shows a preview of what was typed, or saves it.
+// setBrand shows a preview of what was typed, or saves it. A form that was opened before somebody else saved theirs is shown again.
 func (s *Server) setBrand(w http.ResponseWriter, r *http.Request, v *visit) error {
 	form, file, err := s.brandForm(w, r, v)
 	if err != nil {
@@ -137,14 +141,26 @@ func (s *Server) setBrand(w http.ResponseWriter, r *http.Request, v *visit) erro
 		}
 		p := s.brandPage(r.Context(), v, shown)
 		maps.Copy(p.Fault, faults)
-		p.Unsaid = true
+		p.Unsaid, p.Was = true, form["was"]
 		s.render(w, v, status, "brand", p)
 		return nil
 	}
-	if err := s.record(r.Context(), v, "brand.set", string(v.Tenant.ID), ""); err != nil {
-		return err
+	err = s.Directory.SetBrand(r.Context(), v.Tenant.ID, func(now tenant.Brand) (tenant.Brand, error) {
+		if now.Tag() != form["was"] {
+			return now, tenant.ErrStale
+		}
+		b.Public = now.Public // of the settings, which may have been saved meanwhile
+		return b, s.record(r.Context(), v, "brand.set", string(v.Tenant.ID), "")
+	})
+	if errors.Is(err, tenant.ErrStale) {
+		now := s.Directory.Now().Tenants[v.Tenant.ID].Brand
+		b.Logo = now.Logo // a file has to be chosen anew
+		p := s.brandPage(r.Context(), v, b)
+		p.Unsaid, p.Was, p.Stale = true, now.Tag(), &now
+		s.render(w, v, http.StatusConflict, "brand", p)
+		return nil
 	}
-	if err := s.Directory.SetBrand(r.Context(), v.Tenant.ID, func(tenant.Brand) (tenant.Brand, error) { return b, nil }); err != nil {
+	if err != nil {
 		return err
 	}
 	return back(w, r, s.note(v, "/brand", "保存しました。", "Saved."))

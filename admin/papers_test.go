@@ -116,6 +116,7 @@ func (b *browser) brandPost(logo []byte, kv ...string) answered {
 	var body bytes.Buffer
 	w := multipart.NewWriter(&body)
 	require.NoError(b.t, w.WriteField("csrf", b.csrf))
+	require.NoError(b.t, w.WriteField("was", b.was))
 	for i := 0; i < len(kv); i += 2 {
 		require.NoError(b.t, w.WriteField(kv[i], kv[i+1]))
 	}
@@ -167,6 +168,19 @@ func TestBrandIsSetWithAPreview(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, a.status)
 	require.Nil(t, r.tenant("mizu").Brand.Logo)
 	require.Equal(t, tenant.Brand{Phone: "000-111-2222"}, r.tenant("mizu").Brand)
+
+	other := r.enter("admin@mizu") // who opened the screen before the next change
+	other.get("/brand")
+	b.get("/brand")
+	require.Equal(t, http.StatusSeeOther, b.brandPost(nil, "do", "save", "color", "", "phone", "000-111-3333", "hours", "", "note", "").status)
+	a = other.brandPost(nil, "do", "save", "color", "#112233", "phone", "000-111-2222", "hours", "", "note", "")
+	require.Equal(t, http.StatusConflict, a.status)
+	require.Contains(t, a.body, "ほかの方がブランドを変更しました")
+	require.Contains(t, a.body, "000-111-3333")
+	require.Contains(t, a.body, "#112233", "what was typed is kept")
+	require.Equal(t, "000-111-3333", r.tenant("mizu").Brand.Phone)
+	require.Equal(t, http.StatusSeeOther, other.brandPost(nil, "do", "save", "color", "#112233", "phone", "000-111-2222", "hours", "", "note", "").status, "once more, and knowing it")
+	require.Equal(t, "000-111-2222", r.tenant("mizu").Brand.Phone)
 
 	b.csrf = "forged"
 	require.Equal(t, http.StatusForbidden, b.brandPost(nil, "do", "save", "phone", "1").status)

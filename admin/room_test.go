@@ -349,6 +349,7 @@ type browser struct {
 	base string
 	*http.Client
 	csrf string
+	was  string // what the last form of settings was made from
 }
 
 func (r *room) browser() *browser {
@@ -356,7 +357,10 @@ func (r *room) browser() *browser {
 	return &browser{t: r.t, base: r.http.URL, Client: &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
-var csrfPattern = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
+var (
+	csrfPattern = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
+	wasPattern  = regexp.MustCompile(`name="was" value="([^"]+)"`)
+)
 
 // enter gives a browser that is signed in.
 func (r *room) enter(login string) *browser {
@@ -384,6 +388,9 @@ func (b *browser) do(req *http.Request) answered {
 	require.NoError(b.t, err)
 	if m := csrfPattern.FindSubmatch(body); m != nil {
 		b.csrf = string(m[1])
+	}
+	if m := wasPattern.FindSubmatch(body); m != nil {
+		b.was = string(m[1])
 	}
 	return answered{resp.StatusCode, resp.Header, string(body)}
 }

@@ -125,6 +125,8 @@ var routes = []route{
 	{method: "POST", path: "/brand", roles: admins, serve: (*Server).setBrand, raw: true},
 	{method: "GET", path: "/brand/preview/{id}", roles: admins, serve: (*Server).draftPage},
 	{method: "GET", path: "/logos/{name}", serve: (*Server).logo},
+	{method: "GET", path: "/settings", roles: admins, serve: (*Server).settings},
+	{method: "POST", path: "/settings", roles: admins, serve: (*Server).setSettings},
 	{method: "GET", path: "/callbacks", roles: admins, serve: (*Server).callbacks},
 	{method: "POST", path: "/callbacks", roles: admins, serve: (*Server).setCallback},
 	{method: "POST", path: "/callbacks/{name}", roles: admins, serve: (*Server).changeCallback},

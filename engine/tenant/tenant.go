@@ -267,11 +267,11 @@ var (
 	hostPattern         = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?$`)
 )
 
-// Validate reports all faults of a definition, each naming its field.
+// Validate reports all faults of a definition, each a *FieldError, or a *BrandError.
 func (t *Tenant) Validate() []error {
 	var errs []error
 	bad := func(field, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s: %s", field, fmt.Sprintf(format, args...)))
+		errs = append(errs, &FieldError{field, format, args})
 	}
 	if !idPattern.MatchString(string(t.ID)) || t.ID == OperatorID {
 		bad("id", "%q must be 2 to 32 of a-z, 0-9 and \"-\", and not %q", t.ID, OperatorID)
