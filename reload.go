@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -14,11 +15,12 @@ import (
 	"github.com/kakitome/kakitome/engine/bind"
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/dispatch"
+	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/plugins/host"
 )
 
-// reloader puts the configuration file into use again, without a stop: numbers (carriers, ranges, ported numbers), binds and
-// dispatch. The rest needs a restart, and is said to.
+// reloader puts the configuration file into use again, without a stop: numbers (carriers, ranges, ported numbers), binds,
+// dispatch and the configurations of identity modules, whose files are read again. The rest needs a restart, and is said to.
 type reloader struct {
 	path     string
 	hup      chan os.Signal
@@ -26,6 +28,7 @@ type reloader struct {
 	carriers *carrier.Table
 	modules  *host.Host
 	dispatch *dispatch.Dispatcher
+	identity *identity.Identity
 
 	mu    sync.Mutex   // one reload at a time; guards inUse
 	inUse *conf.Config // what does not reload is that of the start
@@ -79,9 +82,19 @@ func (r *reloader) reload() (restart []string, err error) {
 	if err := r.dispatch.Reload(next.Dispatch, next.Binds); err != nil {
 		return nil, err
 	}
+	if err := configureIdentity(context.Background(), r.modules, next.Identity); err != nil {
+		r.log.Error("an identity module cannot be used", "err", err) // it keeps the configuration that it has
+	}
+	r.identity.UseInstances(next.Identity)
+	for i := range r.inUse.Identity {
+		old := &r.inUse.Identity[i]
+		if !slices.ContainsFunc(next.Identity, func(in identity.Instance) bool { return in.Module == old.Module && in.Name() == old.Name() }) {
+			r.modules.Forget(old.Module, old.Name())
+		}
+	}
 	restart = differing(r.inUse, next)
 	kept := *r.inUse
-	kept.Numbers, kept.Dispatch, kept.Binds = next.Numbers, next.Dispatch, next.Binds
+	kept.Numbers, kept.Dispatch, kept.Binds, kept.Identity = next.Numbers, next.Dispatch, next.Binds, next.Identity
 	r.inUse = &kept
 	return restart, nil
 }
@@ -91,7 +104,7 @@ func differing(a, b *conf.Config) (sections []string) {
 	left, right := reflect.ValueOf(*a), reflect.ValueOf(*b)
 	for i := range left.NumField() {
 		switch left.Field(i).Interface().(type) {
-		case carrier.Config, dispatch.Config, []bind.Config:
+		case carrier.Config, dispatch.Config, []bind.Config, []identity.Instance:
 			continue
 		}
 		if !reflect.DeepEqual(left.Field(i).Interface(), right.Field(i).Interface()) {

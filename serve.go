@@ -306,7 +306,7 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 		return err
 	}
 	r.background("history", rm.history.Run)
-	rm.reloader.carriers, rm.reloader.dispatch, rm.reloader.modules = rm.carriers, rm.dispatch, rm.modules
+	rm.reloader.carriers, rm.reloader.dispatch, rm.reloader.modules, rm.reloader.identity = rm.carriers, rm.dispatch, rm.modules, rm.identity
 	r.background("reload", rm.reloader.run)
 	return nil
 }

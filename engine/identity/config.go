@@ -48,11 +48,15 @@ func (in *Instance) Name() string {
 // Config reads the module's configuration.
 func (in *Instance) Config() ([]byte, error) { return private.Read(in.ConfigFile) }
 
+// UseInstances puts other configurations into use: their modules have them already. all must not be changed any more.
+func (id *Identity) UseInstances(all []Instance) { id.instances.Store(&all) }
+
 // instance is the name of the one that a tenant's calls of a module use; empty: none is configured.
 func (id *Identity) instance(module string, t tenant.ID) string {
 	name := ""
-	for i := range id.o.Instances {
-		in := &id.o.Instances[i]
+	all := *id.instances.Load()
+	for i := range all {
+		in := &all[i]
 		if in.Module == module && (in.Tenant == string(t) || in.Tenant == "" && name == "") {
 			name = in.Name()
 		}

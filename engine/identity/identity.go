@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -90,8 +91,10 @@ type Identity struct {
 	o       Options
 	metrics *metrics
 	shares  *shares
-	asks    asks
-	sending [sendingLocks]sync.Mutex // by message: one code at a time
+	// instances are the configurations of modules that need one: Options.Instances, then those of UseInstances.
+	instances atomic.Pointer[[]Instance]
+	asks      asks
+	sending   [sendingLocks]sync.Mutex // by message: one code at a time
 }
 
 const sendingLocks = 64
@@ -110,7 +113,9 @@ func New(o Options) *Identity {
 	if o.Now == nil {
 		o.Now = clock.Now
 	}
-	return &Identity{o: o, metrics: newMetrics(o.Metrics), shares: newShares(o.Store)}
+	id := &Identity{o: o, metrics: newMetrics(o.Metrics), shares: newShares(o.Store)}
+	id.UseInstances(o.Instances)
+	return id
 }
 
 // Result is the outcome of a step.
