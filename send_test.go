@@ -50,6 +50,9 @@ func (noRooms) Find(context.Context, tenant.ID, []ulid.ULID, bool) ([]api.Claim,
 func (noRooms) Get(context.Context, tenant.ID, string) (api.Claim, error) {
 	return api.Claim{}, store.ErrNotFound
 }
+func (noRooms) Receipt(context.Context, *tenant.Tenant, string, string, string, string) ([]byte, string, *message.Problem, error) {
+	return nil, "", nil, store.ErrNotFound
+}
 func (noRooms) Change(context.Context, *tenant.Tenant, string, api.ClaimChange, string) (api.Claim, *message.Problem, error) {
 	return api.Claim{}, nil, store.ErrNotFound
 }

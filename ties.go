@@ -181,6 +181,18 @@ func (a apiClaims) Get(ctx context.Context, id tenant.ID, number string) (api.Cl
 	return apiClaim(&s, true), nil
 }
 
+func (a apiClaims) Receipt(ctx context.Context, t *tenant.Tenant, number, paper, lang, by string) (pdf []byte, name string, problem *message.Problem, err error) {
+	s, err := a.payments.ByNumber(ctx, tenant.Only(t.ID), number)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	pdf, name, err = a.payments.Receipt(ctx, t, s.Ref.ID, payment.ReceiptOptions{Number: paper, Lang: lang, By: by})
+	if errors.Is(err, payment.ErrNotConfirmed) {
+		return nil, "", &message.Problem{Field: "status", Code: "conflict", Detail: "there is no receipt before the payment is confirmed"}, nil
+	}
+	return pdf, name, nil, err
+}
+
 func (a apiClaims) Change(ctx context.Context, t *tenant.Tenant, number string, c api.ClaimChange, by string) (api.Claim, *message.Problem, error) {
 	patch := payment.Patch{Reason: c.Reason}
 	switch c.Action {

@@ -53,13 +53,13 @@ type detailPage struct {
 	Labels   map[string]string // method codes of attempts
 	Campaign *campaign.State
 
-	Locked                                                        bool
-	LockedUntil                                                   time.Time
-	MayCancel, MayRevoke, MayUnlock, MayResend, MayPay, MayRefund bool
-	Receipt, Certificate                                          bool
-	SheetOffers                                                   []sheetOffer
-	SheetIssued                                                   bool // what is paid with on paper is there
-	At                                                            time.Time
+	Locked                                                                 bool
+	LockedUntil                                                            time.Time
+	MayCancel, MayRevoke, MayMove, MayUnlock, MayResend, MayPay, MayRefund bool
+	Receipt, Certificate                                                   bool
+	SheetOffers                                                            []sheetOffer
+	SheetIssued                                                            bool // what is paid with on paper is there
+	At                                                                     time.Time
 }
 
 func (s *Server) load(r *http.Request, v *visit) (ulid.ULID, []store.Event, message.State, error) {
@@ -126,6 +126,7 @@ func (s *Server) detail(w http.ResponseWriter, r *http.Request, v *visit) error 
 	phase := st.PhaseAt(v.now)
 	p.MayCancel = phase == message.Waiting && st.SubmittingAt.IsZero()
 	p.MayRevoke = h.Token != "" && st.RevokedAt.IsZero() && v.now.Before(h.StateUntil)
+	p.MayMove = h.Token != "" && st.RevokedAt.IsZero() && !p.Row.Erased
 	p.MayUnlock = p.Locked
 	p.Certificate = s.Certificates != nil && s.Certificates.Certifies(h.Class)
 	p.MayResend = h.Class != message.OTP && !p.Row.Erased
@@ -358,6 +359,10 @@ func (s *Server) eventDetail(v *visit, e message.Event) (string, error) {
 		var d message.Promise
 		err := e.Decode(&d)
 		return pairs("", detailWord(d.Word, v.Lang), v.T("期限", "by"), d.By), err
+	case message.LinkMoved:
+		var d message.LinkEnd
+		err := e.Decode(&d)
+		return pairs(v.T("有効期限", "until"), dateTime(d.Until), "", whoWord(d.By, v.Lang)), err
 	case message.Mailed, message.MailSent, message.MailFailed:
 		var d message.Mailing
 		err := e.Decode(&d)
@@ -493,6 +498,37 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request, v *visit) error 
 	return s.act(w, r, v, "message.revoke", "URLを無効にしました。", "The link is closed.", func(id ulid.ULID) error {
 		return s.Intake.Revoke(r.Context(), v.Tenant.ID, id, v.By())
 	})
+}
+
+// moveExpiry lets the link end at another time.
+func (s *Server) moveExpiry(w http.ResponseWriter, r *http.Request, v *visit) error {
+	id, _, st, err := s.load(r, v)
+	if err != nil {
+		return err
+	}
+	fr := &formReader{f: r.PostForm, names: map[string]string{}}
+	until, to := fr.time("expires", "link.expires_at", true), "/messages/"+id.String()
+	switch {
+	case len(fr.ps) > 0:
+		err = fr.ps
+	case until == nil:
+		err = message.Problems{{Field: "link.expires_at", Code: "required"}}
+	default:
+		if err := s.record(r.Context(), v, "message.expiry", st.Head.No, dateTime(*until)); err != nil {
+			return err
+		}
+		err = s.Intake.MoveExpiry(r.Context(), v.Tenant.ID, id, *until, v.By())
+	}
+	var ps message.Problems
+	switch {
+	case errors.Is(err, intake.ErrNoLink):
+		return errNotFound
+	case errors.As(err, &ps):
+		return back(w, r, s.note(v, to, "変更できませんでした："+problemText(ps[0], v.Lang), "It could not be changed: "+problemText(ps[0], v.Lang)))
+	case err != nil:
+		return err
+	}
+	return back(w, r, s.note(v, to, "URLの有効期限を変更しました。", "The link ends then."))
 }
 
 func (s *Server) unlock(w http.ResponseWriter, r *http.Request, v *visit) error {

@@ -82,6 +82,7 @@ func functions(lang string) template.FuncMap {
 		"dt":        dateTime,
 		"ms":        dateTimeMS,
 		"jdt":       func(t time.Time) string { return t.In(message.Tokyo).Format("01月02日15:04") },
+		"local":     func(t time.Time) string { return t.In(message.Tokyo).Format("2006-01-02T15:04") }, // of a datetime-local field
 		"day":       func(t time.Time) string { return t.In(message.Tokyo).Format("2006/01/02") },
 		"iday":      message.Day, // of a date field
 		"iso":       func(t time.Time) string { return t.UTC().Format(time.RFC3339) },

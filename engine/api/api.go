@@ -36,6 +36,9 @@ type Claims interface {
 	// Change states a fact about a claim and returns the claim as it is then. A problem says why it cannot be: code
 	// "conflict" where the claim's state forbids it.
 	Change(ctx context.Context, t *tenant.Tenant, number string, c ClaimChange, by string) (Claim, *message.Problem, error)
+	// Receipt returns a receipt of the claim as a PDF, and a name for it: that of the number, or, without one, the one that holds, which
+	// is issued in the language when there is none yet. A problem says why there is none; store.ErrNotFound, store.ErrErased.
+	Receipt(ctx context.Context, t *tenant.Tenant, number, paper, lang, by string) (pdf []byte, name string, problem *message.Problem, err error)
 }
 
 // Resends sends one message again. engine/followup does it, adapted by the root.
@@ -55,6 +58,7 @@ type Options struct {
 	Store   *store.Store
 	Claims  Claims
 	Resends Resends
+	Unlocks Unlocks
 	// Documents keeps uploaded PDFs.
 	Documents Documents
 	// Extra are further handlers of other rooms by path: "/v1/uploads" takes that path and all below it. They get every

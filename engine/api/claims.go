@@ -1,12 +1,14 @@
 package api
 
 import (
+	"errors"
 	"regexp"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
 )
 
 var claimNumber = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,39}$`)
@@ -27,6 +29,37 @@ func (s *Server) getClaim(ctx *fasthttp.RequestCtx, c *Caller, number string) {
 		return
 	}
 	c.Answer(ctx, fasthttp.StatusOK, cl)
+}
+
+// getReceipt gives a receipt of a claim as a PDF: the one that holds, or that of the number. It is issued when there is none yet.
+func (s *Server) getReceipt(ctx *fasthttp.RequestCtx, c *Caller, number string) {
+	q, ok := c.Query(ctx, "number")
+	if !ok {
+		return
+	}
+	if !claimNumber.MatchString(number) {
+		c.Refuse(ctx, NotFound)
+		return
+	}
+	work, cancel := s.work()
+	defer cancel()
+	if err := c.Record(work, s.audit, "claim.receipt", number, message.Mask(q["number"])); err != nil {
+		c.Fail(ctx, "give a receipt", err)
+		return
+	}
+	pdf, name, problem, err := s.Claims.Receipt(work, c.Tenant, number, q["number"], c.Lang, c.By())
+	switch {
+	case errors.Is(err, store.ErrErased):
+		c.Refuse(ctx, NotFound)
+	case err != nil:
+		c.Fail(ctx, "give a receipt", err)
+	case problem != nil:
+		c.refuseProblems(ctx, message.Problems{*problem})
+	default:
+		ctx.Response.Header.Set("Content-Disposition", `attachment; filename="`+name+`"`)
+		ctx.SetContentType("application/pdf")
+		ctx.SetBody(pdf)
+	}
 }
 
 // patchClaim states a fact about a claim: amended, settled elsewhere, withdrawn; or has money given back.

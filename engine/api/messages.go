@@ -139,14 +139,17 @@ func (s *Server) find(ctx *fasthttp.RequestCtx, c *Caller, id string) (store.Ref
 }
 
 func (s *Server) getMessage(ctx *fasthttp.RequestCtx, c *Caller, id string) {
-	q, ok := c.Query(ctx, "unmask")
+	q, ok := c.Query(ctx, "unmask", "answers")
 	if !ok {
 		return
 	}
-	ref, ok := s.find(ctx, c, id)
-	if !ok {
-		return
+	if ref, ok := s.find(ctx, c, id); ok {
+		s.showMessage(ctx, c, ref, q)
 	}
+}
+
+// showMessage answers with one message as it is now. What q asks for beyond that is audited.
+func (s *Server) showMessage(ctx *fasthttp.RequestCtx, c *Caller, ref store.Ref, q map[string]string) {
 	work, cancel := s.work()
 	defer cancel()
 	events, err := s.Store.Load(work, tenant.Only(c.Tenant.ID), ref)
@@ -167,6 +170,11 @@ func (s *Server) getMessage(ctx *fasthttp.RequestCtx, c *Caller, id string) {
 		}
 	}
 	m, err := s.view(c, ref.ID, &st, unmask)
+	if err == nil && q["answers"] == "1" && !st.AnsweredAt.IsZero() {
+		if err = c.Record(work, s.audit, "message.answers", ref.ID.String(), ""); err == nil {
+			m.Answers, err = s.surveyAnswers(c.Tenant.ID, ref.ID, &st)
+		}
+	}
 	if err == nil {
 		m.Timeline, err = timeline(events)
 	}

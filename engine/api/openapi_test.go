@@ -63,6 +63,20 @@ func TestDocumentSaysWhatTheHandlersDo(t *testing.T) {
 	resend := func(status, id, body string, h map[string]string) step {
 		return step{"/v1/messages/{id}:resend", "post", status, call{method: "POST", path: "/v1/messages/" + id + ":resend", body: body, header: h}, nil}
 	}
+	move := func(status, id, body string, h map[string]string) step {
+		return step{"/v1/messages/{id}", "patch", status, call{method: "PATCH", path: "/v1/messages/" + id, body: body, header: h}, nil}
+	}
+	unlock := func(status, id string) step {
+		path, query, _ := strings.Cut(id, "?")
+		return step{"/v1/messages/{id}:unlock", "post", status, call{method: "POST", path: "/v1/messages/" + path + ":unlock?" + query}, nil}
+	}
+	receipt := func(status, number string) step {
+		return step{"/v1/claims/{number}/receipt.pdf", "get", status, call{method: "GET", path: "/v1/claims/" + number}, nil}
+	}
+	asking := r.send("mizu", `{"to":"09000010005","text":"x","page":{"title":"x"},"identity":{"items":[{"field":"birth_date","value":"19980101"}]}}`)
+	ends := func(in time.Duration) string {
+		return `{"link":{"expires_at":"` + time.Now().Add(in).Format(time.RFC3339) + `"}}`
+	}
 	pdf := map[string]string{"Content-Type": "application/pdf"}
 	kept := r.do(call{method: "POST", path: "/v1/documents?name=a", body: minimalPDF, header: pdf})
 	var file Document
@@ -90,6 +104,12 @@ func TestDocumentSaysWhatTheHandlersDo(t *testing.T) {
 		step{"/v1/messages/{id}", "get", "405", call{method: "PUT", path: "/v1/messages/" + sent.ID, body: "{}"}, nil},
 		resend("202", sent.ID, `{"key":"again"}`, nil), resend("202", sent.No, "{}", map[string]string{"Idempotency-Key": "again"}), resend("400", sent.ID, "{", nil), resend("404", strings.Repeat("0", 17), "{}", nil), resend("404", "nothing", "{}", nil),
 		resend("409", sent.ID, `{"text":"paid"}`, nil), resend("413", sent.ID, long, nil), resend("415", sent.ID, "{}", json415), resend("422", sent.ID, `{"template":"none"}`, nil),
+		message("200", sent.ID+"?answers=1"),
+		move("200", sent.ID, ends(50*time.Hour), nil), move("400", sent.ID, "{", nil), move("404", "nothing", ends(time.Hour), nil), move("404", strings.Repeat("0", 17), ends(time.Hour), nil), move("409", plain.ID, ends(time.Hour), nil),
+		move("409", claimed.ID, ends(time.Hour), nil), move("413", sent.ID, long, nil), move("415", sent.ID, "{}", json415), move("422", sent.ID, "{}", nil), move("422", sent.ID, ends(-time.Hour), nil), move("422", sent.ID, ends(401*24*time.Hour), nil),
+		unlock("204", asking.ID), unlock("204", asking.No), unlock("400", asking.ID+"?x=1"), unlock("404", "nothing"), unlock("409", sent.ID),
+		receipt("409", "INV-1/receipt.pdf"), receipt("404", "INV-2/receipt.pdf"), receipt("404", "-/receipt.pdf"), receipt("400", "INV-1/receipt.pdf?x=1"),
+		step{"/v1/claims/{number}/receipt.pdf", "get", "200", call{method: "GET", path: "/v1/claims/INV-1/receipt.pdf"}, func() { r.claims.receipted("INV-1") }}, receipt("404", "INV-1/receipt.pdf?number=9"),
 		remove("204", sent.ID), remove("204", sent.ID), remove("400", sent.ID+"?x=1"), remove("404", strings.Repeat("0", 17)), remove("409", plain.ID),
 		claim("GET", "200", "INV-1", "", nil), claim("GET", "404", "INV-2", "", nil), claim("GET", "400", "INV-1?x=1", "", nil),
 		claim("PATCH", "200", "INV-1", `{"action":"amend","amount":200,"tax":18}`, nil), claim("PATCH", "400", "INV-1", `x`, nil), claim("PATCH", "404", "INV-2", `{"action":"settle"}`, nil),
@@ -130,7 +150,7 @@ func TestDocumentSaysWhatTheHandlersDo(t *testing.T) {
 		for method := range e.methods {
 			path := e.path
 			if e.verb != "" {
-				path += "{id}" + e.verb
+				path += map[bool]string{true: "{number}", false: "{id}"}[e.path == "/v1/claims/"] + e.verb
 			} else if strings.HasSuffix(path, "/") {
 				path = map[string]string{"message": "/v1/messages/{id}", "claim": "/v1/claims/{number}", "document": "/v1/documents/{id}"}[e.name]
 			}

@@ -96,6 +96,39 @@ func (e *claimsEdge) Change(ctx context.Context, t *tenant.Tenant, number string
 	return c, nil, nil
 }
 
+// receipted lets a claim have a receipt.
+func (e *claimsEdge) receipted(number string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for id, c := range e.known {
+		if c.Number == number {
+			c.Receipt = "000000000001"
+			e.known[id] = c
+		}
+	}
+}
+
+func (e *claimsEdge) Receipt(ctx context.Context, t *tenant.Tenant, number, paper, lang, by string) ([]byte, string, *message.Problem, error) {
+	c, err := e.Get(ctx, t.ID, number)
+	switch {
+	case err != nil:
+		return nil, "", nil, err
+	case c.Receipt == "":
+		return nil, "", &message.Problem{Field: "status", Code: "conflict", Detail: "there is no receipt before the payment is confirmed"}, nil
+	case paper != "" && paper != c.Receipt:
+		return nil, "", nil, store.ErrNotFound
+	}
+	return []byte(minimalPDF + lang + by), "receipt-" + c.Receipt + ".pdf", nil, nil
+}
+
+// unlocksEdge plays engine/identity.
+type unlocksEdge struct{ store *store.Store }
+
+func (e unlocksEdge) Unlock(ctx context.Context, ref store.Ref, by string) error {
+	errs, err := e.store.Commit(ctx, store.Tx{{Ref: ref, Expect: store.Any, Events: []store.NewEvent{{Type: byte(message.Unlocked), Data: message.Encode(message.Act{By: by})}}}})
+	return errors.Join(append(errs, err)...)
+}
+
 // resendsEdge plays engine/followup: what it sends is a message of its own.
 type resendsEdge struct {
 	intake *intake.Intake
@@ -198,7 +231,7 @@ func openRoom(t testing.TB, change ...func(*Options)) *room {
 	docs := document.New(st, nil)
 	in, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: st, Tenants: tenants, Carriers: carriers, Identity: r.identity, Claims: r.claims, Documents: docs, Links: noLinks{}})
 	require.NoError(t, err)
-	o := Options{Config: Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: in, Store: st, Claims: r.claims, Resends: resendsEdge{in, st}, Documents: docs, Log: slog.New(slog.NewJSONHandler(r.logs, nil))}
+	o := Options{Config: Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: in, Store: st, Claims: r.claims, Resends: resendsEdge{in, st}, Unlocks: unlocksEdge{st}, Documents: docs, Log: slog.New(slog.NewJSONHandler(r.logs, nil))}
 	for _, c := range change {
 		c(&o)
 	}

@@ -33,9 +33,11 @@ func init() {
 		{"batch", batchPath, "", m{"POST": (*Server).postBatch}},
 		{"search", "/v1/messages:search", "", m{"POST": (*Server).searchMessages}},
 		{"resend", "/v1/messages/", ":resend", m{"POST": (*Server).resendMessage}},
-		{"message", "/v1/messages/", "", m{"GET": (*Server).getMessage, "DELETE": (*Server).deleteMessage}},
+		{"unlock", "/v1/messages/", ":unlock", m{"POST": (*Server).unlockMessage}},
+		{"message", "/v1/messages/", "", m{"GET": (*Server).getMessage, "PATCH": (*Server).patchMessage, "DELETE": (*Server).deleteMessage}},
 		{"documents", documentsPath, "", m{"POST": (*Server).postDocument, "GET": (*Server).listDocuments}},
 		{"document", documentsPath + "/", "", m{"GET": (*Server).getDocument, "DELETE": (*Server).deleteDocument}},
+		{"receipt", "/v1/claims/", "/receipt.pdf", m{"GET": (*Server).getReceipt}},
 		{"claim", "/v1/claims/", "", m{"GET": (*Server).getClaim, "PATCH": (*Server).patchClaim}},
 	}
 }

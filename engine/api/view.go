@@ -81,40 +81,41 @@ type Preview struct {
 
 // Message is a message as its sender sees it.
 type Message struct {
-	ID            string        `json:"id"`
-	No            string        `json:"no"`
-	Status        message.Phase `json:"status"`
-	Class         message.Class `json:"class"`
-	Via           message.Via   `json:"via"`
-	To            string        `json:"to"` // masked
-	Reference     string        `json:"reference,omitempty"`
-	Carrier       string        `json:"carrier,omitempty"`
-	Sender        string        `json:"sender,omitempty"`   // sender profile
-	Campaign      string        `json:"campaign,omitempty"` // its upload, or the run of follow-ups that made it
-	Resends       string        `json:"resends,omitempty"`  // the message that it follows up
-	Resent        int           `json:"resent,omitempty"`   // messages that followed this one up
-	Parts         int           `json:"parts"`
-	URL           string        `json:"url,omitempty"`
-	AcceptedAt    time.Time     `json:"accepted_at"`
-	SendAt        *time.Time    `json:"send_at,omitempty"`
-	ValidUntil    *time.Time    `json:"valid_until,omitempty"`
-	LinkExpiresAt *time.Time    `json:"link_expires_at,omitempty"`
-	SubmittedAt   *time.Time    `json:"submitted_at,omitempty"`
-	DeliveredAt   *time.Time    `json:"delivered_at,omitempty"`
-	OpenedAt      *time.Time    `json:"opened_at,omitempty"`
-	IdentifiedAt  *time.Time    `json:"identified_at,omitempty"`
-	ViewedAt      *time.Time    `json:"viewed_at,omitempty"`
-	AnsweredAt    *time.Time    `json:"answered_at,omitempty"`
-	RevokedAt     *time.Time    `json:"revoked_at,omitempty"`
-	DisownedAt    *time.Time    `json:"disowned_at,omitempty"` // whoever has the link says that it is for somebody else
-	LockedUntil   *time.Time    `json:"locked_until,omitempty"`
-	Reason        string        `json:"reason,omitempty"`         // why it was refused, canceled or not delivered
-	CommandStatus uint32        `json:"command_status,omitempty"` // the carrier's last, not 0
-	Erased        bool          `json:"erased,omitempty"`         // text, page and number ended with their term: nobody can read them
-	ErasedAt      *time.Time    `json:"erased_at,omitempty"`      // since when, where it is known
-	Claim         *Claim        `json:"claim,omitempty"`
-	Promise       *Promise      `json:"promise,omitempty"`
-	Timeline      []Entry       `json:"timeline,omitempty"` // of one message only
+	ID            string         `json:"id"`
+	No            string         `json:"no"`
+	Status        message.Phase  `json:"status"`
+	Class         message.Class  `json:"class"`
+	Via           message.Via    `json:"via"`
+	To            string         `json:"to"` // masked
+	Reference     string         `json:"reference,omitempty"`
+	Carrier       string         `json:"carrier,omitempty"`
+	Sender        string         `json:"sender,omitempty"`   // sender profile
+	Campaign      string         `json:"campaign,omitempty"` // its upload, or the run of follow-ups that made it
+	Resends       string         `json:"resends,omitempty"`  // the message that it follows up
+	Resent        int            `json:"resent,omitempty"`   // messages that followed this one up
+	Parts         int            `json:"parts"`
+	URL           string         `json:"url,omitempty"`
+	AcceptedAt    time.Time      `json:"accepted_at"`
+	SendAt        *time.Time     `json:"send_at,omitempty"`
+	ValidUntil    *time.Time     `json:"valid_until,omitempty"`
+	LinkExpiresAt *time.Time     `json:"link_expires_at,omitempty"`
+	SubmittedAt   *time.Time     `json:"submitted_at,omitempty"`
+	DeliveredAt   *time.Time     `json:"delivered_at,omitempty"`
+	OpenedAt      *time.Time     `json:"opened_at,omitempty"`
+	IdentifiedAt  *time.Time     `json:"identified_at,omitempty"`
+	ViewedAt      *time.Time     `json:"viewed_at,omitempty"`
+	AnsweredAt    *time.Time     `json:"answered_at,omitempty"`
+	RevokedAt     *time.Time     `json:"revoked_at,omitempty"`
+	DisownedAt    *time.Time     `json:"disowned_at,omitempty"` // whoever has the link says that it is for somebody else
+	LockedUntil   *time.Time     `json:"locked_until,omitempty"`
+	Reason        string         `json:"reason,omitempty"`         // why it was refused, canceled or not delivered
+	CommandStatus uint32         `json:"command_status,omitempty"` // the carrier's last, not 0
+	Erased        bool           `json:"erased,omitempty"`         // text, page and number ended with their term: nobody can read them
+	ErasedAt      *time.Time     `json:"erased_at,omitempty"`      // since when, where it is known
+	Claim         *Claim         `json:"claim,omitempty"`
+	Promise       *Promise       `json:"promise,omitempty"`
+	Answers       []SurveyAnswer `json:"answers,omitempty"`  // to the survey; of one message, when asked for
+	Timeline      []Entry        `json:"timeline,omitempty"` // of one message only
 }
 
 // Promise is what the recipient said of the payment, the last time.
@@ -301,6 +302,10 @@ func eventDetail(e message.Event) (map[string]string, error) {
 		var d message.Promise
 		err := e.Decode(&d)
 		return map[string]string{"word": d.Word, "by": d.By}, err
+	case message.LinkMoved:
+		var d message.LinkEnd
+		err := e.Decode(&d)
+		return map[string]string{"by": d.By, "until": when(d.Until)}, err
 	case message.Mailed, message.MailSent, message.MailFailed:
 		var d message.Mailing
 		err := e.Decode(&d)

@@ -170,6 +170,14 @@ func (f fields) message(e message.Event) error {
 			return err
 		}
 		f.id("listed", d.Entry)
+	case message.LinkMoved:
+		var d message.LinkEnd
+		if err := e.Decode(&d); err != nil {
+			return err
+		}
+		f.act(d.Act)
+		f.time("link_expires", d.Until)
+		f.time("state_until", d.StateUntil)
 	case message.Mailed, message.MailSent, message.MailFailed:
 		var d message.Mailing
 		if err := e.Decode(&d); err != nil {

@@ -39,7 +39,7 @@ var stepWords = map[string]word{
 	"message viewed": {"内容の閲覧", "Content viewed"}, "message answered": {"回答", "Answered"},
 	"message locked": {"認証ロック", "Identification locked"}, "message unlocked": {"認証ロック解除", "Identification unlocked"},
 	"message kept": {"内容の保存期間延長", "Content kept on"}, "message resent": {"別のSMSで再送", "Followed up by another SMS"}, "message promised": {"お支払いについての申告", "Word on the payment"},
-	"message disowned": {"「お心当たりのない方」の申告", "Said to be for somebody else"}, "message readmitted": {"「お心当たりのない方」の取消", "Not for somebody else after all"},
+	"message disowned": {"「お心当たりのない方」の申告", "Said to be for somebody else"}, "message link_moved": {"リンクの有効期限の変更", "End of the link changed"}, "message readmitted": {"「お心当たりのない方」の取消", "Not for somebody else after all"},
 	"message mailed": {"お支払い番号のメール送信依頼", "Payment number asked for by e-mail"}, "message mail_sent": {"お支払い番号のメール送信", "Payment number sent by e-mail"},
 	"message mail_failed": {"お支払い番号のメール送信不可", "Payment number not sent by e-mail"},
 	"claim made":          {"請求登録", "Claim made"}, "claim joined": {"請求をメッセージに関連付け", "Claim carried by a message"},

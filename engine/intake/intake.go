@@ -86,6 +86,7 @@ type Store interface {
 	Lookup(ctx context.Context, scope tenant.Scope, space store.Space, key string) (store.Ref, []byte, error)
 	Count(ctx context.Context, scope tenant.Scope, q store.Query, limit int) (int, error)
 	Seal(id tenant.ID, class string, day time.Time, aad string, plain []byte) ([]byte, error)
+	Open(id tenant.ID, aad string, box []byte) ([]byte, error)
 	NextNo(now time.Time) string
 }
 

@@ -9,7 +9,7 @@
 //	    ├─► Canceled             └─► InDoubt ─► Submitting (resend) | Failed
 //	    └─► Lapsed (its validity ended before it was sent)
 //	on the link, in any order with the above:
-//	Opened ─► Tried … ─► CodeSent (CodeHeld) ─► Tried ─► Identified ─► Viewed ─► Answered        Locked ─► Unlocked     Revoked
+//	Opened ─► Tried … ─► CodeSent (CodeHeld) ─► Tried ─► Identified ─► Viewed ─► Answered        Locked ─► Unlocked     LinkMoved     Revoked
 //	Disowned (お心当たりのない方) ─► Readmitted
 //
 // The state is a fold over the events (Fold); nothing else decides what may happen next. Type values and JSON names are

@@ -41,6 +41,7 @@ const (
 	Mailed      Type = 27 // Mailing: its recipient asked for what the claim is paid with by e-mail
 	MailSent    Type = 28 // Mailing: the mail relay has it
 	MailFailed  Type = 29 // Mailing with Reason: for good
+	LinkMoved   Type = 30 // LinkEnd: its link ends at another time than was said when it was accepted
 )
 
 var typeNames = map[Type]string{
@@ -50,7 +51,7 @@ var typeNames = map[Type]string{
 	Identified: "identified", Viewed: "viewed", Answered: "answered", Locked: "locked", Unlocked: "unlocked", Kept: "kept",
 	Resent: "resent", Promised: "promised",
 	CodeHeld: "code_held", Disowned: "disowned", Readmitted: "readmitted",
-	Mailed: "mailed", MailSent: "mail_sent", MailFailed: "mail_failed",
+	Mailed: "mailed", MailSent: "mail_sent", MailFailed: "mail_failed", LinkMoved: "link_moved",
 }
 
 func (t Type) String() string {
@@ -255,6 +256,13 @@ type Mailing struct {
 	To      string    `json:"to,omitempty"`     // masked
 	Key     []byte    `json:"key,omitempty"`    // keyed hash of the address
 	Reason  string    `json:"reason,omitempty"` // stable word: obsolete, refused, gave_up, erased
+}
+
+// LinkEnd is the data of LinkMoved.
+type LinkEnd struct {
+	Act
+	Until      time.Time `json:"until"`       // as Head.LinkExpires
+	StateUntil time.Time `json:"state_until"` // as Head.StateUntil
 }
 
 // Encode gives the stored form of an event's data: the compact one (record.go) where the type has it, else JSON. It cannot

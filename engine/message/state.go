@@ -51,8 +51,8 @@ type Mail struct {
 
 // State is the fold of a message's events. The zero time means: not yet.
 type State struct {
-	Version int // events seen
-	Head    Head
+	Version int  // events seen
+	Head    Head // as accepted, but for content that was sealed anew (Kept) and a link that ends at another time (LinkMoved)
 	Phase   Phase
 	Parts   []PartState
 
@@ -60,6 +60,7 @@ type State struct {
 	AcceptedAt, LookedUpAt, SubmittingAt, SubmittedAt, DeliveredAt, EndedAt time.Time
 	OpenedAt, IdentifiedAt, ViewedAt, AnsweredAt, RevokedAt                 time.Time
 	DisownedAt                                                              time.Time // and not readmitted since
+	LinkMovedAt                                                             time.Time // the last time
 
 	Carrier string    // as last looked up
 	FoundBy string    // how: ByPorted, ByModule, ByRange
@@ -256,6 +257,12 @@ func (s *State) Apply(e Event) error {
 				have.Sent, have.Failed, have.Reason = e.Type == MailSent, e.Type == MailFailed, m.Reason
 			}
 		}
+	case LinkMoved:
+		var l LinkEnd
+		if err := e.decode(&l, s.borrows); err != nil {
+			return err
+		}
+		s.LinkMovedAt, s.Head.LinkExpires, s.Head.StateUntil = e.At, l.Until, l.StateUntil
 	case Unlocked:
 		s.LockedStep = ""
 		s.LockedUntil, s.Failures, s.CodeFailures, s.CodesSent, s.Code = time.Time{}, 0, 0, 0, nil

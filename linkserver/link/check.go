@@ -56,7 +56,7 @@ func Check(ctx context.Context, dir string, record Record, current bool, find fu
 		switch {
 		case !ok || want.Token != have.Token:
 			find(have, "the message has another link")
-		case (want.Revoked != have.Revoked || want.Disowned != have.Disowned) && !current:
+		case (want.Revoked != have.Revoked || want.Disowned != have.Disowned || !state.LinkMovedAt.IsZero()) && !current:
 		case !bytes.Equal(appendEntry(nil, want), it.Value()):
 			find(have, "it says something else than the message")
 		}

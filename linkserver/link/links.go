@@ -204,7 +204,7 @@ func (s *Links) follow(ctx context.Context, batch []store.Event) error {
 			continue
 		}
 		switch message.Type(e.Type) {
-		case message.Revoked, message.Disowned, message.Readmitted:
+		case message.Revoked, message.Disowned, message.Readmitted, message.LinkMoved:
 			if err := s.Renew(ctx, e.Ref); err != nil {
 				return err
 			}

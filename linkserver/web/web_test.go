@@ -887,3 +887,19 @@ func TestHooksGoToPayments(t *testing.T) {
 	w := newWorld(t, DefaultConfig())
 	require.Equal(t, http.StatusNotFound, w.newBrowser().post("/hooks/00000000000000000000000000000000", url.Values{"a": {"b"}}).status)
 }
+
+func TestLinkThatIsGivenMoreTimeOpensAgain(t *testing.T) {
+	w := newWorld(t, DefaultConfig())
+	m := w.send(draft{expires: time.Minute, until: time.Hour, page: message.Page{Title: "水道料金のお知らせ"}})
+	move := func(in time.Duration) {
+		end := w.now().Add(in)
+		w.commit(store.Tx{{Ref: m.ref, Expect: store.Any, Events: []store.NewEvent{{Type: byte(message.LinkMoved), Data: message.Encode(&message.LinkEnd{Act: message.Act{By: "key:erp"}, Until: end, StateUntil: end.Add(time.Hour)})}}}})
+		w.must(w.links.Renew(t.Context(), m.ref))
+	}
+	w.pass(2 * time.Minute)
+	require.Equal(t, http.StatusGone, w.newBrowser().get(w.path(m)).status)
+	move(time.Hour)
+	require.Contains(t, w.opened(m).shown.body, "水道料金のお知らせ")
+	move(-time.Second)
+	require.Equal(t, http.StatusGone, w.newBrowser().get(w.path(m)).status)
+}

@@ -40,6 +40,11 @@ func (Rooms) Get(context.Context, tenant.ID, string) (api.Claim, error) {
 	return api.Claim{}, store.ErrNotFound
 }
 
+// Receipt finds none.
+func (Rooms) Receipt(context.Context, *tenant.Tenant, string, string, string, string) ([]byte, string, *message.Problem, error) {
+	return nil, "", nil, store.ErrNotFound
+}
+
 // Change finds no claim.
 func (Rooms) Change(context.Context, *tenant.Tenant, string, api.ClaimChange, string) (api.Claim, *message.Problem, error) {
 	return api.Claim{}, nil, store.ErrNotFound

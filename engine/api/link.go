@@ -1,0 +1,97 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/kakitome/kakitome/engine/clock"
+	"github.com/kakitome/kakitome/engine/intake"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+)
+
+// MessageChange is what of a message can be changed when it was accepted.
+type MessageChange struct {
+	Link *LinkChange `json:"link,omitempty"`
+}
+
+// LinkChange lets a link end at another time.
+type LinkChange struct {
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+}
+
+// patchMessage changes when a message's link ends.
+func (s *Server) patchMessage(ctx *fasthttp.RequestCtx, c *Caller, id string) {
+	if _, ok := c.Query(ctx); !ok {
+		return
+	}
+	var change MessageChange
+	if !c.ReadJSON(ctx, s.Config.MaxBody, &change) {
+		return
+	}
+	if change.Link == nil || change.Link.ExpiresAt == nil {
+		c.Refuse(ctx, Invalid, message.Problem{Field: "link.expires_at", Code: "required"})
+		return
+	}
+	ref, ok := s.find(ctx, c, id)
+	if !ok {
+		return
+	}
+	work, cancel := s.work()
+	defer cancel()
+	err := s.Intake.MoveExpiry(work, c.Tenant.ID, ref.ID, *change.Link.ExpiresAt, c.By())
+	var ps message.Problems
+	switch {
+	case errors.Is(err, intake.ErrNoLink):
+		c.Refuse(ctx, Conflict, message.Problem{Field: "status", Code: "conflict", Detail: "it has no link of its own"})
+	case errors.As(err, &ps):
+		c.refuseProblems(ctx, ps)
+	case err != nil:
+		c.Fail(ctx, "change the end of a link", err)
+	default:
+		s.showMessage(ctx, c, ref, map[string]string{})
+	}
+}
+
+// Unlocks opens the identification of a message again. *identity.Identity implements it.
+type Unlocks interface {
+	Unlock(ctx context.Context, ref store.Ref, by string) error
+}
+
+// unlockMessage lets a message's recipient try again at once. One that is not locked stays as it is.
+func (s *Server) unlockMessage(ctx *fasthttp.RequestCtx, c *Caller, id string) {
+	if _, ok := c.Query(ctx); !ok {
+		return
+	}
+	ref, ok := s.find(ctx, c, id)
+	if !ok {
+		return
+	}
+	work, cancel := s.work()
+	defer cancel()
+	events, err := s.Store.Load(work, tenant.Only(c.Tenant.ID), ref)
+	if err != nil {
+		c.Fail(ctx, "load message", err)
+		return
+	}
+	st, err := intake.Fold(events)
+	if err != nil {
+		c.Fail(ctx, "read message", err)
+		return
+	}
+	if len(st.Head.Answers) == 0 && !st.Head.Code {
+		c.Refuse(ctx, Conflict, message.Problem{Field: "status", Code: "conflict", Detail: "it asks for no identification"})
+		return
+	}
+	if st.LockedAt(clock.Now()) {
+		if err := s.Unlocks.Unlock(work, ref, c.By()); err != nil {
+			c.Fail(ctx, "unlock message", err)
+			return
+		}
+	}
+	ctx.SetStatusCode(fasthttp.StatusNoContent)
+}

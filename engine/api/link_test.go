@@ -1,0 +1,98 @@
+package api
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+)
+
+// happen appends an event to a message.
+func (r *room) happen(id tenant.ID, msg string, typ message.Type, data any) {
+	r.t.Helper()
+	errs, err := r.Store.Commit(r.t.Context(), store.Tx{{Ref: store.Ref{Tenant: id, Kind: store.Message, ID: ulid.MustParse(msg)}, Expect: store.Any, Events: []store.NewEvent{{Type: byte(typ), Data: message.Encode(data)}}}})
+	require.NoError(r.t, err)
+	require.NoError(r.t, errs[0])
+}
+
+func TestEndOfALinkIsChangedByAPI(t *testing.T) {
+	r := openRoom(t)
+	sent := r.send("mizu", bill)
+	until := time.Now().Add(70 * 24 * time.Hour).UTC().Truncate(time.Second)
+	body := `{"link":{"expires_at":"` + until.Format(time.RFC3339) + `"}}`
+	require.Equal(t, 404, r.do(call{method: "PATCH", path: "/v1/messages/" + sent.ID, body: body, tenant: "gasu"}).status)
+	a := r.do(call{method: "PATCH", path: "/v1/messages/" + sent.No, body: body})
+	require.Equal(t, 200, a.status, "%s", a.body)
+	var m Message
+	a.into(t, &m)
+	require.True(t, until.Equal(*m.LinkExpiresAt))
+	last := m.Timeline[len(m.Timeline)-1]
+	require.Equal(t, "link_moved", last.Event)
+	require.Equal(t, map[string]string{"by": "key:erp", "until": until.Format(time.RFC3339)}, last.Detail)
+}
+
+func TestIdentificationIsUnlockedByAPI(t *testing.T) {
+	r := openRoom(t)
+	asking := r.send("mizu", `{"to":"09000010005","text":"x","page":{"title":"x"},"identity":{"items":[{"field":"birth_date","value":"19980101"}]}}`)
+	path := "/v1/messages/" + asking.ID
+	r.happen("mizu", asking.ID, message.Locked, message.Lock{Until: time.Now().Add(time.Hour)})
+	var m Message
+	r.do(call{method: "GET", path: path}).into(t, &m)
+	require.NotNil(t, m.LockedUntil)
+	require.Equal(t, 404, r.do(call{method: "POST", path: path + ":unlock", tenant: "gasu"}).status)
+	require.Equal(t, 204, r.do(call{method: "POST", path: path + ":unlock"}).status)
+	require.Equal(t, 204, r.do(call{method: "POST", path: path + ":unlock"}).status)
+	m = Message{}
+	r.do(call{method: "GET", path: path}).into(t, &m)
+	require.Nil(t, m.LockedUntil)
+	require.Len(t, m.Timeline, 3, "what is open stays as it is")
+	require.Equal(t, map[string]string{"by": "key:erp"}, m.Timeline[2].Detail)
+}
+
+func TestAnswersAreGivenWhenAskedForAndRecorded(t *testing.T) {
+	r := openRoom(t)
+	sent := r.send("mizu", `{"to":"09000010005","text":"{url}","page":{"title":"x","survey":{"items":[{"title":"ご希望","type":"check","choices":["午前","午後"]},{"title":"ご要望","type":"text"}]}}}`)
+	plain, err := json.Marshal(map[int][]string{0: {"午前", "午後"}})
+	require.NoError(t, err)
+	box, err := r.Store.Seal("mizu", "notice", time.Now(), sent.ID+"/answer", plain)
+	require.NoError(t, err)
+	get := func(query string, id tenant.ID) (m Message) {
+		a := r.do(call{method: "GET", path: "/v1/messages/" + sent.ID + query, tenant: id})
+		if a.status == 200 {
+			a.into(t, &m)
+		}
+		return m
+	}
+	require.Nil(t, get("?answers=1", "mizu").Answers)
+	r.happen("mizu", sent.ID, message.Answered, message.SurveyAnswer{Sealed: box})
+	require.Nil(t, get("", "mizu").Answers)
+	require.Empty(t, get("?answers=1", "gasu"))
+	require.Equal(t, []SurveyAnswer{{0, "ご希望", []string{"午前", "午後"}}, {1, "ご要望", []string{}}}, get("?answers=1", "mizu").Answers)
+	entries, err := r.audit.Day(t.Context(), tenant.Only("mizu"), "mizu", time.Now())
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+	require.Equal(t, "message.answers", entries[0].Action)
+}
+
+func TestReceiptIsGivenByAPI(t *testing.T) {
+	r := openRoom(t)
+	r.send("mizu", `{"to":"09000010002","text":"請求","claim":{"number":"INV-1","amount":100,"due":"2030-01-01"}}`)
+	get := func(id tenant.ID) answer {
+		return r.do(call{method: "GET", path: "/v1/claims/INV-1/receipt.pdf", tenant: id})
+	}
+	require.Equal(t, 409, get("mizu").status)
+	require.Contains(t, string(get("mizu").body), "入金が確定（確報）するまで")
+	r.claims.receipted("INV-1")
+	a := get("mizu")
+	require.Equal(t, 200, a.status)
+	require.Equal(t, "application/pdf", a.header.Get("Content-Type"))
+	require.Equal(t, `attachment; filename="receipt-000000000001.pdf"`, a.header.Get("Content-Disposition"))
+	require.Equal(t, minimalPDF+"ja"+"key:erp", string(a.body))
+	require.Equal(t, 404, get("gasu").status)
+}
