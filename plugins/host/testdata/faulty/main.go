@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
+	"math"
 	"math/big"
 	"net"
 	"os"
@@ -31,14 +32,14 @@ func main() {
 		fmt.Fprintln(os.Stderr, "no licence found")
 		os.Exit(4)
 	case "hang":
-		select {}
+		forever()
 	case "noise":
 		fmt.Println("welcome to the module")
 	case "mute":
 		mute()
 	case "elsewhere":
 		fmt.Println("1|0|unix|/var/run/docker.sock|grpc|")
-		select {}
+		forever()
 	case "endless":
 		for {
 			os.Stdout.WriteString("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")
@@ -77,7 +78,7 @@ func mute() {
 		panic(err)
 	}
 	fmt.Printf("1|0|unix|%s|grpc|%s\n", path, base64.RawStdEncoding.EncodeToString(cert))
-	select {}
+	forever()
 }
 
 type faulty struct {
@@ -93,10 +94,10 @@ func (faulty) Canonical(ctx context.Context, in *proto.CanonicalRequest) (*proto
 		os.Exit(5)
 	case "panic-aside": // of a goroutine that the SDK does not guard
 		go panic("out of order")
-		select {}
+		forever()
 	case "stop":
 		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-		select {} // the other threads stop a moment later
+		forever() // the other threads stop a moment later
 	case "ignore": // the deadline
 		time.Sleep(time.Hour)
 	case "sleep":
@@ -160,3 +161,6 @@ func (faulty) Canonical(ctx context.Context, in *proto.CanonicalRequest) (*proto
 	}
 	return out, nil
 }
+
+// forever waits: without a timer the runtime would end a program whose goroutines all do.
+func forever() { time.Sleep(math.MaxInt64) }
