@@ -34,14 +34,14 @@ func TestMessageThatIsSentAnewKeepsWhatItHad(t *testing.T) {
 	b := r.enter("sender@mizu")
 	form := b.get("/send?from=" + res.ID.String()).body
 	for _, part := range []string{
-		`name="document" value="` + paper + `" checked`, `value="ペットの名前"`, `name="claim_method" value="card" checked`, `value="taro@example.jp"`, `name="claim_promises" value="1" checked`,
+		`<option value="` + paper + `" selected`, `name="document_title0" value="検針票"`, `value="ペットの名前"`, `name="claim_method" value="card" checked`, `value="taro@example.jp"`, `name="claim_promises" value="1" checked`,
 		"水道料金,2,3720,0", `value="2020-04-01"`,
 	} {
 		require.Contains(t, form, part)
 	}
 	require.NotContains(t, form, `name="claim_method" value="konbini_barcode" checked`)
 	_, key, _ := strings.Cut(form, `name="key" value="`)
-	a := b.post("/send", "key", key[:strings.IndexByte(key, '"')], "to", "090-0001-4321", "text", "再送です。{url}", "class", "billing", "link", "1", "title", "水道料金", "document", paper, "do", "send")
+	a := b.post("/send", "key", key[:strings.IndexByte(key, '"')], "to", "090-0001-4321", "text", "再送です。{url}", "class", "billing", "link", "1", "title", "水道料金", "document0", paper, "document_title0", "検針票", "do", "send")
 	require.Equal(t, http.StatusSeeOther, a.status, a.body)
 	_, id, _ := strings.Cut(b.get("/messages").body, `href="/messages/`)
 	st := r.state("mizu", id[:26])

@@ -10,6 +10,7 @@ import (
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -78,7 +79,7 @@ func (s *Server) unlockMessage(ctx *fasthttp.RequestCtx, c *Caller, id string) {
 		c.Fail(ctx, "load message", err)
 		return
 	}
-	st, err := intake.Fold(events)
+	st, err := stored.State(events)
 	if err != nil {
 		c.Fail(ctx, "read message", err)
 		return

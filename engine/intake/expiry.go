@@ -10,6 +10,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -28,7 +29,7 @@ func (in *Intake) MoveExpiry(ctx context.Context, id tenant.ID, msg ulid.ULID, u
 		if err != nil {
 			return fmt.Errorf("load message %s: %w", msg, err)
 		}
-		state, err := Fold(events)
+		state, err := stored.State(events)
 		if err != nil {
 			return fmt.Errorf("read message %s: %w", msg, err)
 		}
@@ -80,24 +81,17 @@ func movable(s *message.State, until, now time.Time) error {
 // holdPage keeps what the link shows until then: it must be there still.
 func (in *Intake) holdPage(ctx context.Context, ref store.Ref, h *message.Head, until time.Time) error {
 	erased := message.Problems{{Field: "status", Code: "conflict", Detail: "its content has ended with its term"}}
-	if len(h.Page) == 0 {
-		return nil
-	}
-	plain, err := in.Store.Open(ref.Tenant, ref.ID.String()+"/page", h.Page)
+	content, err := stored.Content(in.Store, ref.Tenant, ref.ID, h)
 	if errors.Is(err, store.ErrErased) {
 		return erased
 	}
 	if err != nil {
-		return fmt.Errorf("open page of message %s: %w", ref.ID, err)
-	}
-	var content message.Content
-	if err := message.Decode(plain, &content); err != nil {
-		return fmt.Errorf("read page of message %s: %w", ref.ID, err)
+		return err
 	}
 	if len(content.Page.Documents) == 0 {
 		return nil
 	}
-	err = in.Documents.Hold(ctx, tenant.Only(ref.Tenant), content.Page.Documents, until)
+	err = in.Documents.Hold(ctx, tenant.Only(ref.Tenant), message.AttachmentIDs(content.Page.Documents), until)
 	if errors.Is(err, store.ErrErased) {
 		return erased
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	protobuf "google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/kakitome/kakitome/plugins/proto"
@@ -37,9 +38,9 @@ func (b *bank) RefreshVoucher(_ context.Context, in *proto.RefreshVoucherRequest
 // renewing is a claim whose barcode may be shown for ten minutes.
 func renewing(t *testing.T) (*rig, Attempt) {
 	r := newRig(t)
-	m := *sandboxMethods[0]
+	m := protobuf.Clone(sandboxMethods[0]).(*proto.PaymentMethod)
 	m.Refreshes = true
-	r.mods.methods = append([]*proto.PaymentMethod{&m}, sandboxMethods[1:]...)
+	r.mods.methods = append([]*proto.PaymentMethod{m}, sandboxMethods[1:]...)
 	r.bank.showFor = showFor
 	a := r.mustStart(r.claim("A-1", 7440), "konbini_barcode")
 	require.Equal(t, day0.Add(showFor), a.Voucher.ShownUntil)
