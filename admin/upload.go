@@ -6,8 +6,10 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -28,20 +30,19 @@ const (
 type uploadsPage struct {
 	Uploads []*campaign.State
 	Next    string
-	Classes []message.Class
+	Form    *sendPage // what rows do not say
+	Open    bool
 	Fault   string
 }
 
-func (s *Server) uploadsPage(ctx context.Context, v *visit, before string) (*uploadsPage, error) {
-	p := &uploadsPage{}
+func (s *Server) uploadsPage(ctx context.Context, v *visit, before string, form url.Values) (*uploadsPage, error) {
+	p := &uploadsPage{Open: len(form) > 0}
 	cursor, err := ulid.ParseStrict(before)
 	if err != nil {
 		cursor = ulid.ULID{}
 	}
-	for _, c := range message.Classes {
-		if c != message.OTP {
-			p.Classes = append(p.Classes, c)
-		}
+	if p.Form, err = s.sendPage(ctx, v, form); err != nil {
+		return nil, err
 	}
 	if p.Uploads, err = s.Campaigns.List(ctx, v.scope, cursor, uploadsShown); err != nil {
 		return nil, err
@@ -54,7 +55,7 @@ func (s *Server) uploadsPage(ctx context.Context, v *visit, before string) (*upl
 
 func (s *Server) uploads(w http.ResponseWriter, r *http.Request, v *visit) error {
 	v.watch = interest{tenant: v.Tenant.ID, kinds: map[store.Kind]bool{store.Campaign: true}}
-	p, err := s.uploadsPage(r.Context(), v, r.URL.Query().Get("before"))
+	p, err := s.uploadsPage(r.Context(), v, r.URL.Query().Get("before"), nil)
 	if err != nil {
 		return err
 	}
@@ -69,35 +70,37 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, v *visit) error 
 	if err != nil {
 		return &fail{http.StatusBadRequest, "送信された内容を読み取れません。", "What was sent cannot be read."}
 	}
-	fields := map[string]string{}
+	fields := url.Values{}
 	for {
 		part, err := form.NextPart()
 		if errors.Is(err, io.EOF) {
-			return s.refuseUpload(w, r, v, v.T("CSVファイルを選択してください。", "Choose a CSV file."))
+			return s.refuseUpload(w, r, v, fields, v.T("CSVファイルを選択してください。", "Choose a CSV file."))
 		}
 		if err != nil {
 			return &fail{http.StatusBadRequest, "送信された内容を読み取れません。", "What was sent cannot be read."}
 		}
 		if part.FormName() != "file" {
-			text, err := io.ReadAll(io.LimitReader(part, 4<<10))
+			text, err := io.ReadAll(io.LimitReader(part, 16<<10))
 			if err != nil {
 				return err
 			}
-			fields[part.FormName()] = string(text)
+			if len(fields) < 300 {
+				fields.Add(part.FormName(), string(text))
+			}
 			continue
 		}
-		if err := s.proven(v, fields["csrf"]); err != nil {
+		if err := s.proven(v, fields.Get("csrf")); err != nil {
 			return err
 		}
 		if part.FileName() == "" {
-			return s.refuseUpload(w, r, v, v.T("CSVファイルを選択してください。", "Choose a CSV file."))
+			return s.refuseUpload(w, r, v, fields, v.T("CSVファイルを選択してください。", "Choose a CSV file."))
 		}
 		return s.receive(w, r, v, fields, part)
 	}
 }
 
-func (s *Server) refuseUpload(w http.ResponseWriter, r *http.Request, v *visit, fault string) error {
-	p, err := s.uploadsPage(r.Context(), v, "")
+func (s *Server) refuseUpload(w http.ResponseWriter, r *http.Request, v *visit, form url.Values, fault string) error {
+	p, err := s.uploadsPage(r.Context(), v, "", form)
 	if err != nil {
 		return err
 	}
@@ -106,17 +109,25 @@ func (s *Server) refuseUpload(w http.ResponseWriter, r *http.Request, v *visit, 
 	return nil
 }
 
-func (s *Server) receive(w http.ResponseWriter, r *http.Request, v *visit, fields map[string]string, part *multipart.Part) error {
+func (s *Server) receive(w http.ResponseWriter, r *http.Request, v *visit, fields url.Values, part *multipart.Part) error {
 	f := campaign.File{Name: part.FileName(), Size: -1, Via: "console", By: v.By()}
-	f.Settings.Defaults.Class = fields["class"]
-	f.Settings.Encoding = campaign.Encoding(fields["encoding"])
+	defaults, faults := uploadDefaults(fields)
+	if len(faults) > 0 {
+		var texts []string
+		for _, x := range faults {
+			texts = append(texts, x.Text(v.Lang))
+		}
+		return s.refuseUpload(w, r, v, fields, strings.Join(texts, v.T("、", "; ")))
+	}
+	f.Settings.Defaults = defaults
+	f.Settings.Encoding = campaign.Encoding(fields.Get("encoding"))
 	if err := s.record(r.Context(), v, "upload.begin", "", ""); err != nil {
 		return err
 	}
 	st, _, err := s.Campaigns.Begin(r.Context(), v.Tenant.ID, f)
 	var ps message.Problems
 	if errors.As(err, &ps) && len(ps) > 0 {
-		return s.refuseUpload(w, r, v, ps[0].Text(v.Lang))
+		return s.refuseUpload(w, r, v, fields, ps[0].Text(v.Lang))
 	}
 	if err != nil {
 		return err
@@ -125,12 +136,44 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, v *visit, field
 		st, err = s.Campaigns.Finish(r.Context(), v.scope, st.ID, "")
 	}
 	if errors.As(err, &ps) && len(ps) > 0 {
-		return s.refuseUpload(w, r, v, ps[0].Text(v.Lang))
+		return s.refuseUpload(w, r, v, fields, ps[0].Text(v.Lang))
 	}
 	if err != nil {
 		return err
 	}
 	return back(w, r, "/uploads/"+st.ID.String())
+}
+
+// uploadDefaults is what the form says for rows that do not, and what is wrong with it whatever rows say.
+func uploadDefaults(f url.Values) (message.Draft, message.Problems) {
+	form := url.Values{"link": {"1"}}
+	for _, name := range []string{"class", "sender", "template", "text", "expires", "code", "title", "lead", "closing", "send_at", "valid_until", "window_from", "window_to"} {
+		form[name] = f[name]
+	}
+	for name, values := range f {
+		for _, of := range []string{"contact_", "document", "survey_", "q_"} {
+			if strings.HasPrefix(name, of) {
+				form[name] = values
+			}
+		}
+	}
+	fr := readDraft(form)
+	d := fr.d
+	d.Vars = nil
+	if p := d.Page; p.Title == "" && p.Lead == "" && p.Closing == "" && p.Contact == nil && p.Survey == nil && len(p.Documents) == 0 {
+		d.Page = nil
+	}
+	if methods, due := f["claim_method"], f.Get("claim_due"); len(methods) > 0 || due != "" {
+		d.Claim = &message.Claim{Methods: methods, Due: due}
+	}
+	ps := fr.ps
+	for _, x := range d.Check() {
+		title := x.Field == "page.title" && x.Code == "required" // a row has it
+		if strings.HasPrefix(x.Field, "page.") && !title {
+			ps = append(ps, x)
+		}
+	}
+	return d, ps
 }
 
 type uploadPage struct {

@@ -40,6 +40,10 @@ var known = []struct {
 	{"page.title", []string{"タイトル", "title"}, func(r *row, v string) { r.page().Title = v }},
 	{"page.lead", []string{"文頭", "lead"}, func(r *row, v string) { r.page().Lead = v }},
 	{"page.closing", []string{"文末", "closing"}, func(r *row, v string) { r.page().Closing = v }},
+	{"page.contact.name", []string{"問い合わせ先", "お問い合わせ先", "contact_name"}, func(r *row, v string) { r.contact().Name = v }},
+	{"page.contact.phone", []string{"問い合わせ先電話番号", "お問い合わせ先電話番号", "contact_phone"}, func(r *row, v string) { r.contact().Phone = r.leadingZero("page.contact.phone", v) }},
+	{"page.contact.hours", []string{"問い合わせ先受付時間", "お問い合わせ先受付時間", "contact_hours"}, func(r *row, v string) { r.contact().Hours = v }},
+	{"page.survey.lead", []string{"アンケート説明文", "survey_lead"}, func(r *row, v string) { r.survey().Lead = v }},
 	{"page.notice_pdf", []string{"PDF表示", "notice_pdf"}, func(r *row, v string) { r.page().NoticePDF = r.yes("page.notice_pdf", v) }},
 	{"claim.number", []string{"請求番号", "claim_number"}, func(r *row, v string) { r.claim().Number = r.identifier("claim.number", v) }},
 	{"claim.amount", []string{"請求金額", "金額", "amount"}, func(r *row, v string) { r.claim().Amount = r.integer("claim.amount", v) }},
@@ -98,7 +102,8 @@ const (
 )
 
 // numbered are columns that end in a number: 項目1, 値1 … 項目30, 値30 of the table, 品名1, 数量1, 単価1, 税率1 … of the claim, or of the
-// invoice where there is no claim, 書類1, 書類名1 … 書類5 of uploaded PDFs.
+// invoice where there is no claim, 書類1, 書類名1 … 書類5 of uploaded PDFs, 設問1, 形式1,
+// 選択肢1, 必須1 … 設問20 of the survey.
 var numbered = []struct {
 	kind  columnKind
 	names []string
@@ -110,6 +115,10 @@ var numbered = []struct {
 	{columnQuantity, []string{"数量", "quantity"}, message.MaxLines},
 	{columnUnit, []string{"単価", "unit"}, message.MaxLines},
 	{columnRate, []string{"税率", "taxrate"}, message.MaxLines},
+	{columnQuestion, []string{"設問", "question"}, message.MaxSurveyItems},
+	{columnType, []string{"設問の形式", "形式", "questiontype"}, message.MaxSurveyItems},
+	{columnChoices, []string{"選択肢", "choices"}, message.MaxSurveyItems},
+	{columnRequired, []string{"必須", "required"}, message.MaxSurveyItems},
 	{columnDocument, []string{"書類", "document"}, message.MaxDocuments},
 	{columnDocumentTitle, []string{"書類名", "書類の表示名", "documenttitle"}, message.MaxDocuments},
 }
@@ -129,6 +138,10 @@ const (
 	columnQuantity
 	columnUnit
 	columnRate
+	columnQuestion
+	columnType
+	columnChoices
+	columnRequired
 	columnDocument
 	columnDocumentTitle
 )
@@ -225,7 +238,7 @@ func readHeader(cells []string, line int64, variable isVar) (*columns, []Finding
 	if _, ok := c.field["to"]; !ok {
 		faults = append(faults, Finding{Line: line, Column: known[0].names[0], Problem: message.Problem{Field: "to", Code: "required", Detail: detailNoPhone}})
 	}
-	for _, pair := range [][2]columnKind{{columnItem, columnValue}, {columnValue, columnItem}, {columnLine, columnUnit}, {columnUnit, columnLine}, {columnQuantity, columnLine}, {columnRate, columnLine}, {columnDocumentTitle, columnDocument}} {
+	for _, pair := range [][2]columnKind{{columnItem, columnValue}, {columnValue, columnItem}, {columnLine, columnUnit}, {columnUnit, columnLine}, {columnQuantity, columnLine}, {columnRate, columnLine}, {columnDocumentTitle, columnDocument}, {columnType, columnQuestion}, {columnChoices, columnQuestion}, {columnRequired, columnQuestion}} {
 		for n, i := range c.one[pair[0]] {
 			if _, ok := c.one[pair[1]][n]; !ok {
 				fault(cells[i], "mismatch", detailPair)

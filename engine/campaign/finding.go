@@ -65,7 +65,7 @@ var detailJA = map[string]string{
 	detailNoPhone:       "電話番号の列がありません",
 	detailUnknownColumn: "対応していない列名です（表の行は「表:見出し」、テンプレートの差し込みは「{名前}」としてください）",
 	detailTwice:         "同じ列が重複しています",
-	detailPair:          "対になる列がありません（項目1と値1、品名1と単価1、書類名1と書類1など）",
+	detailPair:          "対になる列がありません（項目1と値1、品名1と単価1、書類名1と書類1、選択肢1と設問1など）",
 	detailNoName:        "列名のない列に値があります",
 	detailCells:         "列名の行より列の数が多くなっています",
 	detailEncoding:      "読み取れない文字が含まれています",

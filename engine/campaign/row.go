@@ -20,11 +20,11 @@ type converter struct {
 	columns  *columns
 	defaults message.Draft
 
-	items, lines, documents []int // numbers of 項目, 品名 and 書類 in order
+	items, lines, documents, questions []int // numbers of 項目, 品名, 書類 and 設問 in order
 }
 
 func newConverter(c *columns, defaults message.Draft) *converter {
-	return &converter{columns: c, defaults: defaults, items: c.numbers(columnItem), lines: c.numbers(columnLine), documents: c.numbers(columnDocument)}
+	return &converter{columns: c, defaults: defaults, items: c.numbers(columnItem), lines: c.numbers(columnLine), documents: c.numbers(columnDocument), questions: c.numbers(columnQuestion)}
 }
 
 // row is one row on its way to a draft.
@@ -46,8 +46,8 @@ type row struct {
 	promises bool
 	// debit: once an account is registered, the claim is debited from it.
 	debit bool
-	at    []placed // paths that depend on the row
-	had   struct{ page, claim, identity, words, vars, recipient, invoice, reading bool }
+	at       []placed // paths that depend on the row
+	had      struct{ page, claim, identity, words, vars, recipient, invoice, reading, contact, survey bool }
 }
 
 // convert makes a draft of a row. Its faults are those of form; what is left to intake is left to it.
@@ -96,6 +96,7 @@ func (c *converter) convert(number, line int64, cells []string) *row {
 	c.table(r)
 	c.moneyLines(r)
 	c.papers(r)
+	c.survey(r)
 	if r.had.claim {
 		if len(r.methods) > 0 {
 			r.draft.Claim.Methods = r.methods
@@ -359,9 +360,10 @@ func (r *row) placeOf(path string) int {
 			return i
 		}
 		number, field, _ := strings.Cut(rest, "]")
+		part, _, _ := strings.Cut(strings.TrimPrefix(field, "."), "[") // choices[3]
 		n, err := strconv.Atoi(number)
 		for _, p := range r.at {
-			if err == nil && p.list == list && p.n == n && (p.field == "" || p.field == strings.TrimPrefix(field, ".")) {
+			if err == nil && p.list == list && p.n == n && (p.field == "" || p.field == part) {
 				return p.i
 			}
 		}
