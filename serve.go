@@ -24,6 +24,7 @@ import (
 	"github.com/kakitome/kakitome/conf"
 	"github.com/kakitome/kakitome/engine/api"
 	agentsapi "github.com/kakitome/kakitome/engine/api/agents"
+	"github.com/kakitome/kakitome/engine/api/answers"
 	"github.com/kakitome/kakitome/engine/api/callbacks"
 	certificatesapi "github.com/kakitome/kakitome/engine/api/certificates"
 	followupsapi "github.com/kakitome/kakitome/engine/api/followups"
@@ -52,6 +53,7 @@ import (
 	"github.com/kakitome/kakitome/engine/retention"
 	"github.com/kakitome/kakitome/engine/sheet"
 	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/survey"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/linkserver/journey"
 	"github.com/kakitome/kakitome/linkserver/link"
@@ -442,6 +444,7 @@ func apiDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context, net
 			followupsapi.Path: followupsapi.Handler(rm.followUps, rm.audit), followupsapi.ListsPath: followupsapi.Handler(rm.followUps, rm.audit),
 			agentsapi.Path:       agentsapi.Handler(rm.payments, rm.audit),
 			sheets.Path:          sheets.Handler(rm.sheets, rm.audit),
+			answers.Path:         answers.Handler(survey.Surveys{Store: rm.store}, rm.audit),
 			certificatesapi.Path: certificatesapi.Handler(rm.certificates, rm.audit),
 			verifications.Path:   verifications.Handler(rm.identity, rm.store)}, Log: r.log, Registry: rm.registry,
 	})

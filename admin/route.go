@@ -63,6 +63,9 @@ var routes = []route{
 
 	{method: "POST", path: "/messages/{id}/certificate", roles: admins, serve: (*Server).certificate},
 
+	{method: "GET", path: "/answers", roles: senders, serve: (*Server).answersScreen},
+	{method: "POST", path: "/answers/export", roles: senders, serve: (*Server).exportReplies},
+
 	{method: "GET", path: "/send", roles: senders, serve: (*Server).sendForm},
 	{method: "POST", path: "/send", roles: senders, serve: (*Server).send},
 	{method: "GET", path: "/send/preview/{id}", roles: senders, serve: (*Server).draftPage},

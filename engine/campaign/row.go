@@ -46,8 +46,8 @@ type row struct {
 	promises bool
 	// debit: once an account is registered, the claim is debited from it.
 	debit bool
-	at       []placed // paths that depend on the row
-	had      struct{ page, claim, identity, words, vars, recipient, invoice, reading, contact, survey bool }
+	at    []placed // paths that depend on the row
+	had   struct{ page, claim, identity, words, vars, recipient, invoice, reading, contact, survey bool }
 }
 
 // convert makes a draft of a row. Its faults are those of form; what is left to intake is left to it.

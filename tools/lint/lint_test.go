@@ -45,6 +45,7 @@ var rooms = map[string][]string{
 	// engine/intake and engine/dispatch ask it, engine/inbound adds to it
 	"engine/inbound/donotsend": {"engine/store", "engine/tenant", "engine/message", "engine/carrier"},
 	"engine/campaign":          {"engine/intake", "engine/callback", "engine/store", "engine/tenant", "engine/message", "engine/carrier"},
+	"engine/survey":            {"engine/intake", "engine/store", "engine/tenant", "engine/message"},
 	"engine/followup":          {"engine/intake", "engine/payment", "engine/store", "engine/tenant", "engine/message", "engine/carrier"},
 	"engine/callback":          {"engine/store", "engine/tenant", "engine/message", "engine/payment"},
 	"engine/certificate":       {"engine/private", "engine/store", "engine/tenant", "engine/message", "engine/payment", "plugins/proto"},
