@@ -218,6 +218,7 @@ func (s *Server) again(r *http.Request, v *visit, from string) (url.Values, erro
 		f.Set("title", content.Page.Title)
 		f.Set("lead", content.Page.Lead)
 		f.Set("closing", content.Page.Closing)
+		f.Set("sheet_message", content.Page.SheetMessage)
 		if c := content.Page.Contact; c != nil {
 			f.Set("contact_name", c.Name)
 			f.Set("contact_phone", c.Phone)
@@ -382,7 +383,7 @@ func readDraft(f url.Values) *formReader {
 }
 
 func (fr *formReader) page() *message.Page {
-	p := &message.Page{Title: fr.text("title", "page.title"), Lead: fr.text("lead", "page.lead"), Closing: fr.text("closing", "page.closing"), NoticePDF: fr.f.Get("notice_pdf") != ""}
+	p := &message.Page{Title: fr.text("title", "page.title"), Lead: fr.text("lead", "page.lead"), Closing: fr.text("closing", "page.closing"), SheetMessage: fr.text("sheet_message", "page.sheet_message"), NoticePDF: fr.f.Get("notice_pdf") != ""}
 	contact := message.Contact{Name: fr.text("contact_name", "page.contact.name"), Phone: fr.text("contact_phone", "page.contact.phone"), Hours: fr.text("contact_hours", "page.contact.hours")}
 	if contact != (message.Contact{}) {
 		p.Contact = &contact

@@ -40,6 +40,7 @@ var known = []struct {
 	{"page.title", []string{"タイトル", "title"}, func(r *row, v string) { r.page().Title = v }},
 	{"page.lead", []string{"文頭", "lead"}, func(r *row, v string) { r.page().Lead = v }},
 	{"page.closing", []string{"文末", "closing"}, func(r *row, v string) { r.page().Closing = v }},
+	{"page.sheet_message", []string{"シートのお知らせ", "sheet_message"}, func(r *row, v string) { r.page().SheetMessage = v }},
 	{"page.contact.name", []string{"問い合わせ先", "お問い合わせ先", "contact_name"}, func(r *row, v string) { r.contact().Name = v }},
 	{"page.contact.phone", []string{"問い合わせ先電話番号", "お問い合わせ先電話番号", "contact_phone"}, func(r *row, v string) { r.contact().Phone = r.leadingZero("page.contact.phone", v) }},
 	{"page.contact.hours", []string{"問い合わせ先受付時間", "お問い合わせ先受付時間", "contact_hours"}, func(r *row, v string) { r.contact().Hours = v }},

@@ -82,13 +82,14 @@ func TestDocumentsOfARow(t *testing.T) {
 }
 
 func TestSurveyAndContactOfARow(t *testing.T) {
-	header := []string{"電話番号", "問い合わせ先", "問い合わせ先電話番号", "お問い合わせ先受付時間", "アンケート説明文", "設問1", "形式1", "選択肢1", "必須1", "設問2", "設問の形式2", "選択肢2", "設問３", "question_type4", "question4", "choices4"}
+	header := []string{"電話番号", "シートのお知らせ", "問い合わせ先", "問い合わせ先電話番号", "お問い合わせ先受付時間", "アンケート説明文", "設問1", "形式1", "選択肢1", "必須1", "設問2", "設問の形式2", "選択肢2", "設問３", "question_type4", "question4", "choices4"}
 	cols, faults := readHeader(header, 1, nil)
 	require.Empty(t, faults)
 	defaults := message.Draft{Text: "x", Page: &message.Page{Title: "t", Contact: &message.Contact{Name: "本社", Hours: "平日"}, Survey: &message.Survey{Lead: "共通", Items: []message.SurveyItem{{Title: "共通の設問", Type: "text"}}}}}
 	c := newConverter(cols, defaults)
-	r := c.convert(1, 2, []string{"09000010001", "", "0312345678", "土日、祝日を除く", "", "ご都合", "１つ選択", "午前;午後、夕方；終日", "有", "ご関心", "複数回答", "時給|業務内容|その他", "ご希望", "text", "ご意見", ""})
+	r := c.convert(1, 2, []string{"09000010001", "クーポン", "", "0312345678", "土日、祝日を除く", "", "ご都合", "１つ選択", "午前;午後、夕方；終日", "有", "ご関心", "複数回答", "時給|業務内容|その他", "ご希望", "text", "ご意見", ""})
 	require.Empty(t, r.faults)
+	require.Equal(t, "クーポン", r.draft.Page.SheetMessage)
 	require.Equal(t, &message.Contact{Name: "本社", Phone: "0312345678", Hours: "土日、祝日を除く"}, r.draft.Page.Contact)
 	require.Equal(t, &message.Survey{Lead: "共通", Items: []message.SurveyItem{
 		{Title: "ご都合", Type: "radio", Choices: []string{"午前", "午後、夕方", "終日"}, Required: true}, {Title: "ご関心", Type: "check", Choices: []string{"時給", "業務内容", "その他"}},
@@ -99,13 +100,13 @@ func TestSurveyAndContactOfARow(t *testing.T) {
 	require.Equal(t, "本社", defaults.Page.Contact.Name)
 	require.Empty(t, defaults.Page.Contact.Phone)
 
-	r = c.convert(3, 4, []string{"09000010001", "", strings.Repeat("0", 21), "", "", "一択", "ラジオボタン", "午前", "たぶん", "", "複数選択", "a;" + strings.Repeat("長", 51), "自由", "星", "評価", ""})
+	r = c.convert(3, 4, []string{"09000010001", strings.Repeat("が", 601), "", strings.Repeat("0", 21), "", "", "一択", "ラジオボタン", "午前", "たぶん", "", "複数選択", "a;" + strings.Repeat("長", 51), "自由", "星", "評価", ""})
 	where := map[string]string{}
 	for _, f := range append(r.faults, r.found(r.draft.Check())...) {
 		where[f.Field] = f.Column + " " + f.Code
 	}
 	require.Equal(t, map[string]string{
-		"page.contact.phone": "問い合わせ先電話番号 too_long", "page.survey.items[0].choices": "選択肢1 too_short", "page.survey.items[0].required": "必須1 pattern",
+		"page.sheet_message": "シートのお知らせ too_long", "page.contact.phone": "問い合わせ先電話番号 too_long", "page.survey.items[0].choices": "選択肢1 too_short", "page.survey.items[0].required": "必須1 pattern",
 		"page.survey.items[1].title": "設問2 required", "page.survey.items[1].choices[1]": "選択肢2 too_long", "page.survey.items[3].type": "question_type4 unknown",
 	}, where)
 }

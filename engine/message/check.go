@@ -69,6 +69,7 @@ const (
 	MaxRowValue      = 256
 	MaxSurveyLead    = 200
 	MaxClosing       = 600
+	MaxSheetMessage  = 600
 	MaxSurveyItems   = 20
 	MaxChoices       = 40
 	MaxChoice        = 50
@@ -290,6 +291,7 @@ func (c *checker) page(p *Page) {
 	c.text("page.title", p.Title, MaxTitle, true)
 	c.text("page.lead", p.Lead, MaxLead, false)
 	c.text("page.closing", p.Closing, MaxClosing, false)
+	c.text("page.sheet_message", p.SheetMessage, MaxSheetMessage, false)
 	c.count("page.rows", len(p.Rows), MaxRows)
 	for i, r := range p.Rows {
 		c.textAt(place{"page.rows", i, ".item"}, r.Item, MaxRowItem, true)

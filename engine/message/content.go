@@ -79,6 +79,7 @@ func (p *Page) appendFields(dst []byte) []byte {
 		}
 	}
 	dst = appendTruth(dst, 7, p.NoticePDF)
+	dst = appendText(dst, 12, p.SheetMessage)
 	if p.Survey != nil {
 		dst = appendNested(dst, 8, p.Survey)
 	}
@@ -125,6 +126,8 @@ func (p *Page) set(num protowire.Number, f field) error {
 		return json.Unmarshal(f.b, &p.Invoice)
 	case 10:
 		return json.Unmarshal(f.b, &p.Reading)
+	case 12:
+		p.SheetMessage = f.text()
 	case 11:
 		if title := f.text(); title != "" && int(title[0]) < len(p.Documents) {
 			p.Documents[title[0]].Title = title[1:]

@@ -73,6 +73,8 @@ type Page struct {
 	Closing   string       `json:"closing,omitempty"`   // 文末, 600
 	Contact   *Contact     `json:"contact,omitempty"`   // default the tenant's
 	Documents []Attachment `json:"documents,omitempty"` // uploaded PDFs, at most 5
+	// SheetMessage is printed on the claim's payment sheet, in a place of its own: a new product, a coupon, the way to a shop; 600.
+	SheetMessage string `json:"sheet_message,omitempty"`
 	// NoticePDF offers the page itself as a PDF.
 	NoticePDF bool     `json:"notice_pdf,omitempty"`
 	Survey    *Survey  `json:"survey,omitempty"`

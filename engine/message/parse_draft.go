@@ -166,6 +166,8 @@ func (p *parser) page(g *Page) bool {
 		case "reading":
 			g.Reading = new(Reading)
 			return o.first(9) && p.reading(g.Reading)
+		case "sheet_message":
+			return o.first(10) && p.str(&g.SheetMessage)
 		}
 		return false
 	})

@@ -157,10 +157,10 @@ func Notice(t *tenant.Tenant, c *message.Content, claim *proto.Claim, lang strin
 }
 
 // PaymentSheet is a claim's number or barcode on a sheet to print. created is when it was issued: the same claim and voucher
-// give the same bytes.
-func PaymentSheet(t *tenant.Tenant, title, payer string, claim *proto.Claim, v *proto.Voucher, lang string, created time.Time) *proto.Document {
+// give the same bytes. said is the sender's message to this payer; empty: none.
+func PaymentSheet(t *tenant.Tenant, title, payer, said string, claim *proto.Claim, v *proto.Voucher, lang string, created time.Time) *proto.Document {
 	return &proto.Document{
-		Kind: proto.DocumentKind_PAYMENT_SHEET, Lang: lang, Issuer: Issuer(t), Logo: logo(t), Title: valid(title), PayerName: valid(payer),
+		Kind: proto.DocumentKind_PAYMENT_SHEET, Lang: lang, Issuer: Issuer(t), Logo: logo(t), Title: valid(title), PayerName: valid(payer), Closing: valid(said),
 		Claim: claim, Voucher: v, Created: timestamppb.New(created),
 	}
 }

@@ -3,7 +3,10 @@ package sheet
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
+
+	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/message/stored"
@@ -23,29 +26,54 @@ func voucher(c *payment.State, now time.Time) *proto.Voucher {
 	if c.Phase != payment.AwaitingMoney || a == nil || now.After(c.Due) {
 		return nil
 	}
-	v := payment.VoucherOf(a, now)
+	v := payment.VoucherOf(a)
 	if v == nil || !payment.Printable(v) {
 		return nil
 	}
 	return v
 }
 
-// title is what the first message of a claim calls its page; empty where that is gone.
-func (s *Sheets) title(ctx context.Context, c *payment.State) (string, error) {
+// maxMessages bounds how many messages of a claim are looked at for one that says something on the sheet.
+const maxMessages = 10
+
+// words are what the first message of a claim calls its page, and what the newest that has a message for the sheet says there;
+// empty where that is gone.
+func (s *Sheets) words(ctx context.Context, c *payment.State) (title, said string, err error) {
 	if len(c.Messages) == 0 {
-		return "", nil
+		return "", "", nil
 	}
-	ref := store.Ref{Tenant: c.Ref.Tenant, Kind: store.Message, ID: c.Messages[0]}
-	events, err := s.Store.Load(ctx, tenant.Only(ref.Tenant), ref)
+	first, err := s.pageOf(ctx, c.Ref.Tenant, c.Messages[0])
+	if err != nil {
+		return "", "", err
+	}
+	title, said = first.Title, first.SheetMessage
+	newest := c.Messages[1:]
+	newest = newest[max(0, len(newest)-maxMessages):]
+	for _, id := range slices.Backward(newest) {
+		p, err := s.pageOf(ctx, c.Ref.Tenant, id)
+		if err != nil {
+			return "", "", err
+		}
+		if p.SheetMessage != "" {
+			return title, p.SheetMessage, nil
+		}
+	}
+	return title, said, nil
+}
+
+// pageOf is the page of a message; empty where there is none, or its content is gone.
+func (s *Sheets) pageOf(ctx context.Context, id tenant.ID, msg ulid.ULID) (p message.Page, err error) {
+	ref := store.Ref{Tenant: id, Kind: store.Message, ID: msg}
+	events, err := s.Store.Load(ctx, tenant.Only(id), ref)
 	if err != nil || len(events) == 0 {
-		return "", ignore(err, store.ErrNotFound)
+		return p, ignore(err, store.ErrNotFound)
 	}
-	var h message.Head
-	if err := (message.Event{Type: message.Type(events[0].Type), At: events[0].At, Data: events[0].Data}).Decode(&h); err != nil || len(h.Page) == 0 {
-		return "", err
+	st, err := stored.State(events) // its boxes may have been sealed anew
+	if err != nil {
+		return p, err
 	}
-	content, err := stored.Content(s.Store, ref.Tenant, ref.ID, &h)
-	return content.Page.Title, ignore(err, store.ErrErased) // the claim's facts are kept longer
+	content, err := stored.Content(s.Store, id, msg, &st.Head)
+	return content.Page, ignore(err, store.ErrErased) // the claim's facts are kept longer
 }
 
 func ignore(err, expected error) error {

@@ -231,11 +231,11 @@ func (s *Sheets) Open(ctx context.Context, code, name string) (body []byte, file
 		body, err = s.Pages.Image(ctx, t.ID, page.Barcode(t, v, issued))
 		return body, "barcode-" + c.Number + ".png", err
 	}
-	title, err := s.title(ctx, &c)
+	title, said, err := s.words(ctx, &c)
 	if err != nil {
 		return nil, "", err
 	}
-	d := page.PaymentSheet(t, title, c.Content.Payer, asked(&c), v, k.lang, issued)
+	d := page.PaymentSheet(t, title, c.Content.Payer, said, asked(&c), v, k.lang, issued)
 	if name == PNG {
 		body, err = s.Pages.Image(ctx, t.ID, d)
 		return body, "sheet-" + c.Number + ".png", err

@@ -539,14 +539,14 @@ func (j *Journey) sheet(ctx context.Context, in *visit) (pdf []byte, filename st
 	if voucher == nil || !payment.Printable(voucher) {
 		return nil, "", fmt.Errorf("payment sheet: %w", store.ErrNotFound)
 	}
-	title := ""
+	title, said := "", ""
 	switch content, err := j.content(in); {
 	case err == nil:
-		title = content.Page.Title
+		title, said = content.Page.Title, content.Page.SheetMessage
 	case !errors.Is(err, store.ErrErased): // the claim's facts are kept longer
 		return nil, "", err
 	}
-	d := page.PaymentSheet(in.t, title, c.Content.Payer, j.claimOf(&c, a, in.Lang), voucher, in.Lang, a.IssuedAt)
+	d := page.PaymentSheet(in.t, title, c.Content.Payer, said, j.claimOf(&c, a, in.Lang), voucher, in.Lang, a.IssuedAt)
 	pdf, err = j.Pages.Document(ctx, in.t.ID, d)
 	return pdf, "sheet-" + c.Number + ".pdf", err
 }

@@ -157,3 +157,25 @@ func TestSheetAddressesAreRefusedAlike(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, ulid.ULID{}, claim.Current().Message, "no message's link was used")
 }
+
+// The newest message of the claim that has one says it on the sheet, by address and behind the page.
+func TestSheetSaysWhatTheSenderWrote(t *testing.T) {
+	w := newWorld(t, DefaultConfig())
+	w.modules.voucher = &proto.Voucher{Barcode: barcodeDigits()}
+	page := func(said string) draft {
+		return draft{page: message.Page{Title: "水道料金", SheetMessage: said}, claim: bill(w, "INV-1")}
+	}
+	w.send(page("秋の新商品"))
+	said := func() string {
+		a, ps, err := w.sheets.Make(t.Context(), w.water(), "INV-1", sheet.Order{Method: "konbini_number", Store: "cvs1"})
+		require.NoError(t, err)
+		require.Empty(t, ps)
+		return w.fetch(a.PDF).body
+	}
+	require.Contains(t, said(), "秋の新商品")
+	w.send(page(""))
+	require.Contains(t, said(), "秋の新商品")
+	w.send(page("冬のクーポン"))
+	require.Contains(t, said(), "冬のクーポン")
+	require.NotContains(t, said(), "秋の新商品")
+}

@@ -68,11 +68,34 @@ func paymentSheet(d *proto.Document, on paper) (*sheet, *proto.Error) {
 		return nil, invalid("voucher.barcode", err.Error())
 	}
 	s.lines(lang, c)
-	if d.Closing != "" {
-		s.space(5)
-		s.paragraph(body, d.Closing)
-	}
+	s.said(lang, d.Closing)
 	return s, nil
+}
+
+// said draws the sender's message to this payer in a frame of its own: on this page where it fits, else on pages of its own.
+func (s *sheet) said(lang wording.Lang, text string) {
+	if text == "" {
+		return
+	}
+	const inset = 3.0 // mm
+	label := lang.Say("お知らせ", "From us")
+	s.space(4)
+	s.size(small)
+	lines := s.wrap(text, width-2*inset)
+	height := float64(len(lines)+1)*s.line() + 2*inset
+	if height > bottom-margin {
+		s.tableOf(small, []column{{width: width}}, []string{label}, [][]string{{text}})
+		return
+	}
+	s.need(height)
+	s.pdf.Rect(margin, s.y, width, height, "D")
+	s.y += inset
+	s.bold(func() { s.write(margin+inset, s.y, label) })
+	for _, l := range lines {
+		s.y += s.line()
+		s.write(margin+inset, s.y, l)
+	}
+	s.y += s.line() + inset
 }
 
 // voucher draws the framed part that is used at the store.
@@ -80,7 +103,7 @@ func (s *sheet) voucher(lang wording.Lang, v *proto.Voucher, c *proto.Claim, unt
 	const inset, columns = 6.0, 60.0 // mm
 	height := 62.0
 	if v.Barcode != "" {
-		height = 54
+		height = 49
 	}
 	s.space(2)
 	s.need(height + 4)

@@ -55,6 +55,11 @@ func TestPaymentSheetSaysHowToPay(t *testing.T) {
 	}
 	require.NotContains(t, text, "様")
 	require.Contains(t, read(samples()["sheet-en"]), "Pay by")
+	require.NotContains(t, text, "お知らせ", "no frame for nothing")
+	text = read(samples()["sheet-said"])
+	require.Contains(t, text, "お知らせ 【冬の水道料金キャンペーン】")
+	require.Contains(t, text, "https://www.example.jp/map")
+	require.Contains(t, strings.ReplaceAll(read(samples()["sheet-said-longest"]), " ", ""), samples()["sheet-said-longest"].Closing)
 }
 
 func TestPaymentSheetNeedsWhatIsPaidWith(t *testing.T) {
