@@ -38,7 +38,7 @@ func certificate(d *proto.Document) *sheet {
 	s.aside(append([]string{lang.Say("作成 %s %s", "Made %s %s", date, clock)}, issuer(lang, d.Issuer)...))
 	s.space(3)
 	if d.Lead != "" {
-		s.paragraph(body, d.Lead)
+		s.paragraph(body, wording.Spelled(d.Lead))
 		s.space(3)
 	}
 	s.tableOf(small, facts, nil, rows(d.Rows))

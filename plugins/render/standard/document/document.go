@@ -105,7 +105,7 @@ func notice(d *proto.Document) *sheet {
 		s.space(4)
 	}
 	if d.Lead != "" {
-		s.paragraph(body, d.Lead)
+		s.paragraph(body, wording.Spelled(d.Lead))
 		s.space(3)
 	}
 	s.facts(rows(d.Rows))
@@ -120,7 +120,7 @@ func notice(d *proto.Document) *sheet {
 	}
 	if d.Closing != "" {
 		s.space(5)
-		s.paragraph(body, d.Closing)
+		s.paragraph(body, wording.Spelled(d.Closing))
 	}
 	return s
 }

@@ -41,7 +41,7 @@ func invoice(d *proto.Document) *sheet {
 	s.y = max(s.y, below)
 	s.space(3)
 	if d.Lead != "" {
-		s.paragraph(body, d.Lead)
+		s.paragraph(body, wording.Spelled(d.Lead))
 	} else {
 		s.paragraph(body, lang.Say("下記のとおりご請求申し上げます。", "We ask you to pay the following."))
 	}

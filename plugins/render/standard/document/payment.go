@@ -49,7 +49,7 @@ func paymentSheet(d *proto.Document, on paper) (*sheet, *proto.Error) {
 		s.space(3)
 	}
 	if d.Lead != "" {
-		s.paragraph(body, d.Lead)
+		s.paragraph(body, wording.Spelled(d.Lead))
 		s.space(3)
 	}
 	s.amount(lang, c)
@@ -68,7 +68,7 @@ func paymentSheet(d *proto.Document, on paper) (*sheet, *proto.Error) {
 		return nil, invalid("voucher.barcode", err.Error())
 	}
 	s.lines(lang, c)
-	s.said(lang, d.Closing)
+	s.said(lang, wording.Spelled(d.Closing))
 	return s, nil
 }
 

@@ -429,47 +429,6 @@ func mark(lang wording.Lang, s string, escaped template.HTML) template.HTML {
 
 func japanese(r rune) bool { return unicode.In(r, unicode.Hiragana, unicode.Katakana, unicode.Han) }
 
-// links finds https addresses (ASCII, so that they end before Japanese text) and phone numbers with hyphens.
-var links = regexp.MustCompile(`https://[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?(?:[/?#][A-Za-z0-9\-._~:/?#@!$&*+,;=%]*)?|0[0-9]{1,3}-[0-9]{1,4}-[0-9]{3,4}`)
-
-// callable finds the items of a table whose value is a phone number to call. Other values may be customer numbers.
-var callable = regexp.MustCompile(`(?i)電話|連絡|問い?合わ?せ|tel|phone|contact`)
-
-// value is the text of a row with its links.
-func value(r *proto.Row) template.HTML { return link(r.Value, callable.MatchString(r.Item)) }
-
-// linked is a text of sentences with its links.
-func linked(s string) template.HTML { return link(s, true) }
-
-// link escapes the text and makes links of what links finds in it.
-func link(s string, phones bool) template.HTML {
-	var b strings.Builder
-	last := 0
-	for _, at := range links.FindAllStringIndex(s, -1) {
-		found := strings.TrimRight(s[at[0]:at[1]], ".,;:!?")
-		end := at[0] + len(found)
-		web := strings.HasPrefix(found, "https://")
-		if !web && (!phones || digitAt(s, at[0]-1) || digitAt(s, end)) {
-			continue // not a phone number, or a part of a longer number
-		}
-		b.WriteString(template.HTMLEscapeString(s[last:at[0]]))
-		shown := template.HTMLEscapeString(found)
-		if web {
-			fmt.Fprintf(&b, `<a href="%s" rel="noopener noreferrer nofollow">%s</a>`, shown, shown)
-		} else {
-			fmt.Fprintf(&b, `<a href="tel:%s">%s</a>`, tel("", found), shown)
-		}
-		last = end
-	}
-	b.WriteString(template.HTMLEscapeString(s[last:]))
-	return template.HTML(b.String())
-}
-
-// digitAt tells whether a digit or a hyphen stands there.
-func digitAt(s string, i int) bool {
-	return i >= 0 && i < len(s) && (s[i] >= '0' && s[i] <= '9' || s[i] == '-')
-}
-
 func invalid(field, message string) *proto.Error {
 	return &proto.Error{Class: proto.ErrorClass_INVALID, Code: "model", Field: field, Message: message}
 }

@@ -65,7 +65,7 @@ func TestEveryViewIsDrawn(t *testing.T) {
 	require.Len(t, Views(), 21)
 }
 
-var inert = regexp.MustCompile(`^(__LINK__(/stranger|/documents/[^/?#]+|\?lang=(ja|en))?|tel:\+?[0-9]+|https://[^"]+|#[a-z0-9]+|/s/[a-z0-9-]+)$`)
+var inert = regexp.MustCompile(`^(__LINK__(/stranger|/documents/[^/?#]+|\?lang=(ja|en))?|tel:\+?[0-9]+|https?://[^"]+|#[a-z0-9]+|/s/[a-z0-9-]+)$`)
 
 // What the host refuses must never be there: scripts, handlers, style attributes, anything fetched, a foreign form.
 func TestNothingActiveAndNothingForeign(t *testing.T) {
@@ -349,8 +349,19 @@ func TestLinks(t *testing.T) {
 		"00-0-000000":                      "00-0-000000",
 		"200-000-0000-0000":                "200-000-0000-0000",
 		"https://www.example.jp/a?b=1&c。次": `<a href="https://www.example.jp/a?b=1&amp;c" rel="noopener noreferrer nofollow">https://www.example.jp/a?b=1&amp;c</a>。次`,
-		"http://example.jp javascript:x":   "http://example.jp javascript:x",
-		"<https://e.example.>":             `&lt;<a href="https://e.example" rel="noopener noreferrer nofollow">https://e.example</a>.&gt;`,
+		"http://example.jp javascript:x":   `<a href="http://example.jp" rel="noopener noreferrer nofollow">http://example.jp</a> javascript:x`,
+		"詳しくは[こちらをクリック](https://example.jp/a?b=1&c)。":                                             `詳しくは<a href="https://example.jp/a?b=1&amp;c" rel="noopener noreferrer nofollow">こちらをクリック</a>。`,
+		"[お電話<はこちら>](tel:03-1234-5678)":                                                           `<a href="tel:0312345678">お電話&lt;はこちら&gt;</a>`,
+		"[x](javascript:alert(1)) [y](data:text/html,z) [z](//e.example) [w](mailto:a@b.example)": "[x](javascript:alert(1)) [y](data:text/html,z) [z](//e.example) [w](mailto:a@b.example)",
+		"[https://bank.example](https://evil.example)":                                            "[https://bank.example](https://evil.example)",
+		"[bank.example](https://evil.example)":                                                    "[bank.example](https://evil.example)",
+		"０３－１２３４－５６７８":                                                                            `<a href="tel:0312345678">０３－１２３４－５６７８</a>`,
+		"電話03（1234）5678へ":                                                                         `電話<a href="tel:0312345678">03（1234）5678</a>へ`,
+		"+81-3-1234-5678":                                                                         `<a href="tel:+81312345678">+81-3-1234-5678</a>`,
+		"＋８１－３－１２３４－５６７８":                                                                         `<a href="tel:+81312345678">＋８１－３－１２３４－５６７８</a>`,
+		"１０３－１２３４－５６７８":                                                                           "１０３－１２３４－５６７８",
+		"https://example.jp/50%OFF":                                                               "https://example.jp/50%OFF",
+		"<https://e.example.>":                                                                    `&lt;<a href="https://e.example" rel="noopener noreferrer nofollow">https://e.example</a>.&gt;`,
 	} {
 		require.Equal(t, want, string(linked(given)))
 	}
