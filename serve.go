@@ -439,7 +439,7 @@ func sessionKey(s *store.Store, door string) ([]byte, error) {
 func apiDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context, net.Listener) error, error) {
 	server, err := api.New(api.Options{
 		Config: api.Config{TrustedProxies: cfg.Links.TrustedProxies}, Tenants: rm.directory, Intake: rm.intake, Store: rm.store,
-		Claims: apiClaims{rm.payments}, Resends: resends{rm.followUps}, Unlocks: rm.identity, Documents: rm.documents, Extra: map[string]api.Handler{uploads.Path: uploads.Handler(rm.campaigns, rm.audit), uploads.SeedsPath: uploads.SeedsHandler(rm.campaigns, rm.audit), callbacks.Path: callbacks.Handler(rm.callbacks, rm.audit),
+		Claims: apiClaims{rm.payments}, Resends: resends{rm.followUps}, Unlocks: rm.identity, Mails: rm.mails, Documents: rm.documents, Extra: map[string]api.Handler{uploads.Path: uploads.Handler(rm.campaigns, rm.audit), uploads.SeedsPath: uploads.SeedsHandler(rm.campaigns, rm.audit), callbacks.Path: callbacks.Handler(rm.callbacks, rm.audit),
 			phones.ReceivedPath: phones.Handler(rm.inbound, rm.doNotSend, rm.audit), phones.DoNotSendPath: phones.Handler(rm.inbound, rm.doNotSend, rm.audit),
 			followupsapi.Path: followupsapi.Handler(rm.followUps, rm.audit), followupsapi.ListsPath: followupsapi.Handler(rm.followUps, rm.audit),
 			agentsapi.Path:       agentsapi.Handler(rm.payments, rm.audit),
@@ -461,7 +461,7 @@ func consoleDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context,
 	}
 	server, err := admin.New(admin.Options{
 		Store: rm.store, Directory: rm.directory, Intake: rm.intake, Payments: rm.payments, Campaigns: rm.campaigns, FollowUps: rm.followUps, Callbacks: rm.callbacks, Inbound: rm.inbound, DoNotSend: rm.doNotSend, Pages: rm.pages,
-		Identity: rm.identity, Documents: rm.documents, Certificates: rm.certificates, Sheets: rm.sheets, Audit: rm.audit, Carriers: rm.carriers, Binds: rm.dispatch.Status, Modules: rm.modules.Status,
+		Identity: rm.identity, Documents: rm.documents, Certificates: rm.certificates, Sheets: rm.sheets, Mails: rm.mails, Audit: rm.audit, Carriers: rm.carriers, Binds: rm.dispatch.Status, Modules: rm.modules.Status,
 		Dispatch: rm.dispatch, History: rm.history, Reload: rm.reloader.reload,
 		LinkBase: cfg.Links.BaseURL, Simulated: cfg.Simulated(), TrustedProxies: cfg.Links.TrustedProxies, SessionKey: key, Log: r.log, Registry: rm.registry,
 	})

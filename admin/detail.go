@@ -14,6 +14,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/email"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/message/stored"
@@ -58,7 +59,9 @@ type detailPage struct {
 	MayCancel, MayRevoke, MayMove, MayUnlock, MayResend, MayPay, MayRefund bool
 	Receipt, Certificate                                                   bool
 	SheetOffers                                                            []sheetOffer
-	SheetIssued                                                            bool // what is paid with on paper is there
+	SheetIssued                                                            bool   // what is paid with on paper is there
+	MayMail                                                                bool   // a number can be sent by e-mail now
+	Email                                                                  string // where to, masked; empty: the message carries no address
 	At                                                                     time.Time
 }
 
@@ -113,6 +116,9 @@ func (s *Server) detail(w http.ResponseWriter, r *http.Request, v *visit) error 
 		if err := s.reveal(v, p); err != nil {
 			return err
 		}
+	}
+	if p.MayMail = p.Claim != nil && s.Mails.Offered() && email.Mailable(p.Claim, v.now) != nil; p.MayMail && p.Content != nil && p.Content.Email != "" {
+		p.Email = message.MaskAddress(p.Content.Email)
 	}
 	p.Steps = s.steps(v, p)
 	if p.Events, err = s.entries(v, events, claimEvents, p.Labels); err != nil {
@@ -366,7 +372,11 @@ func (s *Server) eventDetail(v *visit, e message.Event) (string, error) {
 	case message.Mailed, message.MailSent, message.MailFailed:
 		var d message.Mailing
 		err := e.Decode(&d)
-		return pairs(v.T("宛先", "to"), d.To, "", detailWord(d.Reason, v.Lang)), err
+		by := ""
+		if d.By != "" {
+			by = whoWord(d.By, v.Lang)
+		}
+		return pairs(v.T("宛先", "to"), d.To, "", by, "", detailWord(d.Reason, v.Lang)), err
 	case message.Locked:
 		var d message.Lock
 		err := e.Decode(&d)

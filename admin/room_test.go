@@ -37,6 +37,7 @@ import (
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/certificate"
 	"github.com/kakitome/kakitome/engine/document"
+	"github.com/kakitome/kakitome/engine/email"
 	"github.com/kakitome/kakitome/engine/followup"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/inbound"
@@ -281,7 +282,12 @@ func openRoom(t testing.TB) *room {
 	certificates, err := certificate.New(certificate.Options{Config: certificate.DefaultConfig(), Dir: t.TempDir(), Store: st, Directory: directory.Now, Renders: e})
 	require.NoError(t, err)
 	pages := page.New(page.Options{Renders: e, Log: quiet})
+	mail := email.DefaultConfig()
+	mail.Relay, mail.From = "relay.example.jp:587", "no-reply@example.jp" // nothing is sent: Run does not run
+	mails, err := email.New(email.Options{Config: mail, Store: st, Directory: directory.Now, Claims: payments, Sheets: pages, Log: quiet})
+	require.NoError(t, err)
 	s, err := New(Options{
+		Mails:  mails,
 		Sheets: paysheet.New(paysheet.Options{Store: st, Directory: directory.Now, Claims: payments, Pages: pages, LinkHost: "s.example.jp"}),
 		Store:  st, Directory: directory, Intake: in, Payments: payments, Campaigns: uploads, FollowUps: followUps, Callbacks: callbacks, Inbound: received, DoNotSend: stopped, Pages: pages,
 		Identity:  identity.New(identity.Options{Store: st, Auths: e, Sender: e, LinkHost: "s.example.jp", Log: quiet}),

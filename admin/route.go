@@ -58,6 +58,7 @@ var routes = []route{
 	{method: "POST", path: "/messages/{id}/cancel", roles: senders, serve: (*Server).cancel},
 	{method: "POST", path: "/messages/{id}/revoke", roles: senders, serve: (*Server).revoke},
 	{method: "POST", path: "/messages/{id}/expiry", roles: senders, serve: (*Server).moveExpiry},
+	{method: "POST", path: "/messages/{id}/mail", roles: senders, serve: (*Server).mail},
 	{method: "POST", path: "/messages/{id}/unlock", roles: senders, serve: (*Server).unlock},
 	{method: "POST", path: "/messages/{id}/readmit", roles: senders, serve: (*Server).readmit},
 

@@ -24,6 +24,7 @@ import (
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/document"
+	"github.com/kakitome/kakitome/engine/email"
 	"github.com/kakitome/kakitome/engine/followup"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/inbound"
@@ -54,6 +55,7 @@ type Options struct {
 	Certificates *certificate.Certificates // nil: none are made
 	Sheets       *paysheet.Sheets          // nil: payment sheets have no addresses
 	Audit        *audit.Log
+	Mails        *email.Emails // nil: no payment numbers are sent by e-mail
 	Carriers     *carrier.Table
 	Binds        func() []bind.Status // nil: none are shown
 	Modules      func() []host.Status // nil: none are shown

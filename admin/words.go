@@ -285,7 +285,7 @@ func refusalWord(code, lang string) string {
 var actionWords = map[string]words{
 	"signin.ok": {"ログイン", "signed in"}, "signin.refused": {"ログイン失敗", "sign-in refused"}, "signout": {"ログアウト", "signed out"},
 	"message.unmask": {"電話番号の表示を開始", "numbers shown"}, "message.mask": {"電話番号の表示を終了", "numbers masked"}, "message.unmasked_view": {"電話番号の閲覧", "whole numbers viewed"},
-	"message.send": {"個別送信", "message sent"}, "message.cancel": {"送信取消", "message canceled"}, "message.revoke": {"URL無効化", "link revoked"}, "message.unlock": {"認証ロック解除", "identification unlocked"}, "message.expiry": {"URLの有効期限の変更", "end of the link changed"}, "message.answers": {"アンケート回答の閲覧", "answers viewed"}, "message.resend": {"再送", "sent again"},
+	"message.send": {"個別送信", "message sent"}, "message.cancel": {"送信取消", "message canceled"}, "message.revoke": {"URL無効化", "link revoked"}, "message.unlock": {"認証ロック解除", "identification unlocked"}, "message.mail": {"お支払い番号のメール送信", "number sent by e-mail"}, "message.expiry": {"URLの有効期限の変更", "end of the link changed"}, "message.answers": {"アンケート回答の閲覧", "answers viewed"}, "message.resend": {"再送", "sent again"},
 	"document.upload": {"書類の登録", "document uploaded"}, "document.view": {"書類の閲覧", "document viewed"}, "document.remove": {"書類の削除", "document removed"},
 	"message.readmit": {"番号違いの申告を取消", "wrong person taken back"},
 	"message.page":    {"ページの確認", "page previewed"}, "message.resend_form": {"再送フォームの表示", "resend form opened"}, "results.export": {"送信結果のCSV出力", "results exported"}, "answers.view": {"アンケート集計の閲覧", "answers viewed"}, "answers.read": {"アンケート回答の取得", "answers read"}, "answers.export": {"アンケート回答のCSV出力", "answers exported"},

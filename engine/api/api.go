@@ -59,6 +59,7 @@ type Options struct {
 	Claims  Claims
 	Resends Resends
 	Unlocks Unlocks
+	Mails   Mails
 	// Documents keeps uploaded PDFs.
 	Documents Documents
 	// Extra are further handlers of other rooms by path: "/v1/uploads" takes that path and all below it. They get every

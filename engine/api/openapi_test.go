@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/api/internal/openapitest"
+	"github.com/kakitome/kakitome/engine/email"
 	"github.com/kakitome/kakitome/engine/store"
 )
 
@@ -70,10 +71,14 @@ func TestDocumentSaysWhatTheHandlersDo(t *testing.T) {
 		path, query, _ := strings.Cut(id, "?")
 		return step{"/v1/messages/{id}:unlock", "post", status, call{method: "POST", path: "/v1/messages/" + path + ":unlock?" + query}, nil}
 	}
+	mailing := func(status, id, body string, fails error, h map[string]string) step {
+		return step{"/v1/messages/{id}:mail", "post", status, call{method: "POST", path: "/v1/messages/" + id + ":mail", body: body, header: h}, func() { r.mails.err = fails }}
+	}
 	receipt := func(status, number string) step {
 		return step{"/v1/claims/{number}/receipt.pdf", "get", status, call{method: "GET", path: "/v1/claims/" + number}, nil}
 	}
 	asking := r.send("mizu", `{"to":"09000010005","text":"x","page":{"title":"x"},"identity":{"items":[{"field":"birth_date","value":"19980101"}]}}`)
+	r.mails.number = mustULID(t, asking.ID)
 	ends := func(in time.Duration) string {
 		return `{"link":{"expires_at":"` + time.Now().Add(in).Format(time.RFC3339) + `"}}`
 	}
@@ -108,6 +113,9 @@ func TestDocumentSaysWhatTheHandlersDo(t *testing.T) {
 		move("200", sent.ID, ends(50*time.Hour), nil), move("400", sent.ID, "{", nil), move("404", "nothing", ends(time.Hour), nil), move("404", strings.Repeat("0", 17), ends(time.Hour), nil), move("409", plain.ID, ends(time.Hour), nil),
 		move("409", claimed.ID, ends(time.Hour), nil), move("413", sent.ID, long, nil), move("415", sent.ID, "{}", json415), move("422", sent.ID, "{}", nil), move("422", sent.ID, ends(-time.Hour), nil), move("422", sent.ID, ends(401*24*time.Hour), nil),
 		unlock("204", asking.ID), unlock("204", asking.No), unlock("400", asking.ID+"?x=1"), unlock("404", "nothing"), unlock("409", sent.ID),
+		mailing("202", asking.ID, "{}", nil, nil), mailing("202", asking.No, `{"address":"taro@example.jp","lang":"en"}`, nil, nil), mailing("400", asking.ID, "{", nil, nil), mailing("404", "nothing", "{}", nil, nil), mailing("404", sent.ID, "{}", nil, nil),
+		mailing("409", asking.ID, "{}", email.ErrNoNumber, nil), mailing("409", asking.ID, "{}", email.ErrNoRelay, nil), mailing("413", asking.ID, long, nil, nil), mailing("415", asking.ID, "{}", nil, json415),
+		mailing("422", asking.ID, `{"address":"x"}`, nil, nil), mailing("422", asking.ID, `{"lang":"fr"}`, nil, nil), mailing("429", asking.ID, "{}", email.ErrUsedUp, nil),
 		receipt("409", "INV-1/receipt.pdf"), receipt("404", "INV-2/receipt.pdf"), receipt("404", "-/receipt.pdf"), receipt("400", "INV-1/receipt.pdf?x=1"),
 		step{"/v1/claims/{number}/receipt.pdf", "get", "200", call{method: "GET", path: "/v1/claims/INV-1/receipt.pdf"}, func() { r.claims.receipted("INV-1") }}, receipt("404", "INV-1/receipt.pdf?number=9"),
 		remove("204", sent.ID), remove("204", sent.ID), remove("400", sent.ID+"?x=1"), remove("404", strings.Repeat("0", 17)), remove("409", plain.ID),

@@ -21,6 +21,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/document"
+	"github.com/kakitome/kakitome/engine/email"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
@@ -121,6 +122,26 @@ func (e *claimsEdge) Receipt(ctx context.Context, t *tenant.Tenant, number, pape
 	return []byte(minimalPDF + lang + by), "receipt-" + c.Receipt + ".pdf", nil, nil
 }
 
+// mailsEdge plays engine/email: it has a number for one message.
+type mailsEdge struct {
+	number ulid.ULID
+	orders []email.Order
+	err    error
+}
+
+func (e *mailsEdge) Order(_ context.Context, t *tenant.Tenant, o email.Order) error {
+	switch {
+	case e.err != nil:
+		return e.err
+	case o.Message.ID != e.number || o.Message.Tenant != "mizu":
+		return store.ErrNotFound
+	case o.Address == "x":
+		return email.ErrAddress
+	}
+	e.orders = append(e.orders, o)
+	return nil
+}
+
 // unlocksEdge plays engine/identity.
 type unlocksEdge struct{ store *store.Store }
 
@@ -177,6 +198,7 @@ type room struct {
 	t        testing.TB
 	url      string
 	claims   *claimsEdge
+	mails    *mailsEdge
 	identity *identityEdge
 	keys     map[tenant.ID]string
 	logs     *logBuffer
@@ -220,7 +242,7 @@ func openRoom(t testing.TB, change ...func(*Options)) *room {
 	t.Cleanup(func() { require.NoError(t, st.Close()) })
 	tenants, err := tenant.OpenDirectory(t.Context(), st.DirectoryLog())
 	require.NoError(t, err)
-	r := &room{t: t, claims: &claimsEdge{store: st, known: map[ulid.ULID]Claim{}}, identity: &identityEdge{}, keys: map[tenant.ID]string{}, logs: &logBuffer{}}
+	r := &room{t: t, claims: &claimsEdge{store: st, known: map[ulid.ULID]Claim{}}, identity: &identityEdge{}, mails: &mailsEdge{}, keys: map[tenant.ID]string{}, logs: &logBuffer{}}
 	for _, id := range []tenant.ID{"mizu", "gasu"} {
 		require.NoError(t, tenants.Apply(t.Context(), shop(id)))
 		r.keys[id], _, err = tenants.IssueKey(t.Context(), id, "erp")
@@ -231,7 +253,7 @@ func openRoom(t testing.TB, change ...func(*Options)) *room {
 	docs := document.New(st, nil)
 	in, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: st, Tenants: tenants, Carriers: carriers, Identity: r.identity, Claims: r.claims, Documents: docs, Links: noLinks{}})
 	require.NoError(t, err)
-	o := Options{Config: Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: in, Store: st, Claims: r.claims, Resends: resendsEdge{in, st}, Unlocks: unlocksEdge{st}, Documents: docs, Log: slog.New(slog.NewJSONHandler(r.logs, nil))}
+	o := Options{Config: Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: in, Store: st, Claims: r.claims, Resends: resendsEdge{in, st}, Unlocks: unlocksEdge{st}, Mails: r.mails, Documents: docs, Log: slog.New(slog.NewJSONHandler(r.logs, nil))}
 	for _, c := range change {
 		c(&o)
 	}

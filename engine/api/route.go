@@ -33,6 +33,7 @@ func init() {
 		{"batch", batchPath, "", m{"POST": (*Server).postBatch}},
 		{"search", "/v1/messages:search", "", m{"POST": (*Server).searchMessages}},
 		{"resend", "/v1/messages/", ":resend", m{"POST": (*Server).resendMessage}},
+		{"mail", "/v1/messages/", ":mail", m{"POST": (*Server).mailMessage}},
 		{"unlock", "/v1/messages/", ":unlock", m{"POST": (*Server).unlockMessage}},
 		{"message", "/v1/messages/", "", m{"GET": (*Server).getMessage, "PATCH": (*Server).patchMessage, "DELETE": (*Server).deleteMessage}},
 		{"documents", documentsPath, "", m{"POST": (*Server).postDocument, "GET": (*Server).listDocuments}},

@@ -309,7 +309,7 @@ func eventDetail(e message.Event) (map[string]string, error) {
 	case message.Mailed, message.MailSent, message.MailFailed:
 		var d message.Mailing
 		err := e.Decode(&d)
-		return map[string]string{"mail": d.Mail.String(), "to": d.To, "reason": d.Reason}, err
+		return map[string]string{"mail": d.Mail.String(), "to": d.To, "reason": d.Reason, "by": d.By}, err
 	}
 	return nil, nil
 }

@@ -187,6 +187,7 @@ func (f fields) message(e message.Event) error {
 		f.id("attempt", d.Attempt)
 		f.text("to", d.To)
 		f.text("reason", d.Reason)
+		f.text("by", d.By)
 	}
 	return nil
 }

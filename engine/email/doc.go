@@ -1,5 +1,5 @@
 // Package email sends what a claim is paid with (number, barcode sheet, account) to an e-mail address, because its payer asked
-// for it on the identified page. It sends nothing else, and nothing by itself.
+// for it on the identified page, or its sender ordered it by console or API (Order). It sends nothing else, and nothing by itself.
 //
 // A mail is one stream of kind store.Notice, of which this package owns the event types from 96 on:
 //

@@ -85,6 +85,7 @@ type Asking struct {
 	Attempt ulid.ULID      // of the message's claim
 	Lang    string         // ja, en
 	Address string         // as typed or as the sender gave it
+	By      string         // the sender's person or key that orders it, as in message.Act; empty: the recipient
 }
 
 // onceIn is how long the same wish again is the same wish: a button that is pressed twice.
@@ -116,8 +117,8 @@ func (e *Emails) Ask(ctx context.Context, t *tenant.Tenant, a Asking) error {
 	if err != nil {
 		return fmt.Errorf("seal an address: %w", err)
 	}
-	head := request{V: 1, Message: a.Message.ID, Claim: a.State.Head.Claim, Attempt: a.Attempt, Lang: a.Lang, Sealed: box}
-	said := message.Mailing{Mail: ref.ID, Attempt: a.Attempt, To: message.MaskAddress(address), Key: sum[:]}
+	head := request{V: 1, Message: a.Message.ID, Claim: a.State.Head.Claim, Attempt: a.Attempt, Lang: a.Lang, By: a.By, Sealed: box}
+	said := message.Mailing{Mail: ref.ID, Attempt: a.Attempt, To: message.MaskAddress(address), Key: sum[:], By: a.By}
 	err = commit(ctx, e.o.Store, store.Tx{
 		{Ref: ref, Events: []store.NewEvent{{Type: asked, At: now, Data: encode(head)}}, Due: &store.Due{Queue: queue, At: now}},
 		{Ref: a.Message, Expect: a.State.Version, Events: []store.NewEvent{{Type: byte(message.Mailed), At: now, Data: message.Encode(said)}}},

@@ -25,7 +25,8 @@ type request struct {
 	Claim   ulid.ULID `json:"claim"`
 	Attempt ulid.ULID `json:"attempt"`
 	Lang    string    `json:"lang"`
-	Sealed  []byte    `json:"sealed"` // the address, aad "<id>/address"
+	By      string    `json:"by,omitempty"` // as Asking.By
+	Sealed  []byte    `json:"sealed"`       // the address, aad "<id>/address"
 }
 
 // outcome is what became of one try. Reason is one of the words below.

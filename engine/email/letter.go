@@ -75,7 +75,7 @@ func (e *Emails) letter(ctx context.Context, ref store.Ref, s *state) (l *letter
 			l.sheet = nil
 		}
 	}
-	l.body = body(t, &claim, a, v, e.o.Claims.MethodLabel(a.Module, a.Method, lang), head.URL, lang, len(l.sheet) > 0)
+	l.body = body(t, &claim, a, v, e.o.Claims.MethodLabel(a.Module, a.Method, lang), head.URL, lang, len(l.sheet) > 0, s.By == "")
 	return l, "", nil
 }
 
@@ -103,8 +103,8 @@ func line(s string) string {
 	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, ""), func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }), " ")
 }
 
-// body says what to pay, with what, and by when. It names nobody and nothing that was bought: mailboxes are read by others.
-func body(t *tenant.Tenant, c *payment.State, a *payment.Attempt, v *proto.Voucher, method, url, lang string, sheet bool) string {
+// body says what to pay, with what, and by when; wanted: whoever reads it asked for it. It names nobody and nothing that was bought: mailboxes are read by others.
+func body(t *tenant.Tenant, c *payment.State, a *payment.Attempt, v *proto.Voucher, method, url, lang string, sheet, wanted bool) string {
 	var b strings.Builder
 	put := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	row := func(ja, en, value string) {
@@ -113,8 +113,12 @@ func body(t *tenant.Tenant, c *payment.State, a *payment.Attempt, v *proto.Vouch
 		}
 	}
 	put(say(lang, "%sからのお知らせです。", "This is a notice from %s."), name(t, lang))
-	put("%s\n", say(lang, "お客様のご依頼により、お支払いに必要な番号をお送りします。お支払いはまだ完了していません。",
-		"You asked for the numbers that you pay with. The payment is not made yet."))
+	if wanted {
+		put("%s\n", say(lang, "お客様のご依頼により、お支払いに必要な番号をお送りします。お支払いはまだ完了していません。",
+			"You asked for the numbers that you pay with. The payment is not made yet."))
+	} else {
+		put("%s\n", say(lang, "お支払いに必要な番号をお送りします。お支払いはまだ完了していません。", "These are the numbers that you pay with. The payment is not made yet."))
+	}
 	row("お支払い金額", "To pay", message.Yen(c.Amount-c.Received, lang))
 	if c.Received > 0 {
 		row("ご入金済み", "Paid so far", message.Yen(c.Received, lang))

@@ -38,7 +38,7 @@ const (
 	CodeHeld    Type = 24 // a code was asked for and none went out: what was answered before did not match, or it could not be sent
 	Disowned    Type = 25 // Disowning: whoever has the link says that it is for somebody else (お心当たりのない方)
 	Readmitted  Type = 26 // Act: that was a mistake, says the sender
-	Mailed      Type = 27 // Mailing: its recipient asked for what the claim is paid with by e-mail
+	Mailed      Type = 27 // Mailing: what the claim is paid with by e-mail, asked for by its recipient or ordered by its sender
 	MailSent    Type = 28 // Mailing: the mail relay has it
 	MailFailed  Type = 29 // Mailing with Reason: for good
 	LinkMoved   Type = 30 // LinkEnd: its link ends at another time than was said when it was accepted
@@ -256,6 +256,7 @@ type Mailing struct {
 	To      string    `json:"to,omitempty"`     // masked
 	Key     []byte    `json:"key,omitempty"`    // keyed hash of the address
 	Reason  string    `json:"reason,omitempty"` // stable word: obsolete, refused, gave_up, erased
+	By      string    `json:"by,omitempty"`     // of Mailed: who of the sender ordered it, as in Act; empty: the recipient
 }
 
 // LinkEnd is the data of LinkMoved.

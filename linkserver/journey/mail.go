@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/kakitome/kakitome/engine/email"
 	"github.com/kakitome/kakitome/engine/message"
@@ -14,18 +13,6 @@ import (
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/plugins/proto"
 )
-
-// mailable is the attempt whose number can be sent by e-mail now; nil: there is none.
-func mailable(c *payment.State, now time.Time) *payment.Attempt {
-	a := c.Live()
-	if a == nil || now.After(c.Due) {
-		return nil
-	}
-	if v := payment.VoucherOf(a, now); v == nil || v.ShownUntil != nil { // what may be shown for minutes is not for a mail
-		return nil
-	}
-	return a
-}
 
 // Mail sends what the claim is paid with to the address that was typed; without one, to the one that the sender gave.
 func (j *Journey) Mail(ctx context.Context, v *Visit, typed string) (Next, error) {
@@ -38,7 +25,7 @@ func (j *Journey) Mail(ctx context.Context, v *Visit, typed string) (Next, error
 		if err != nil {
 			return again, err
 		}
-		a := mailable(&claim, j.Now())
+		a := email.Mailable(&claim, j.Now())
 		if a == nil || in.state.Version >= manyEvents {
 			return again, nil
 		}
@@ -71,7 +58,7 @@ func (j *Journey) Mail(ctx context.Context, v *Visit, typed string) (Next, error
 
 // mailOffer is what the page of a number says of mails; nil: nothing.
 func (j *Journey) mailOffer(v *visit, content *message.Content, c *payment.State) *proto.MailOffer {
-	a := mailable(c, j.Now())
+	a := email.Mailable(c, j.Now())
 	if j.Mails == nil || !j.Mails.Offered() || a == nil {
 		return nil
 	}
