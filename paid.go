@@ -47,6 +47,10 @@ type paidNotices struct {
 // paidFresh is how old a fact may be at most when it is told of.
 const paidFresh = 12 * time.Hour
 
+// paidValid is how long the message waits for the tenant's quiet hours and closed days, counted from when the fact was recorded: as
+// long as intake lets a message wait. The same fact gives the same message, so that its key stays its key.
+const paidValid = 7 * 24 * time.Hour
+
 func (n *paidNotices) run(ctx context.Context) error {
 	return n.store.Follow(ctx, "paid notices", func(batch []store.Event, _ bool) error { return n.batch(ctx, batch) })
 }
@@ -65,7 +69,7 @@ func (n *paidNotices) batch(ctx context.Context, batch []store.Event) error {
 		if t := n.directory().Tenants[e.Ref.Tenant]; t == nil || t.PaidSMS.When == "" {
 			continue
 		}
-		if err := n.until(ctx, e.Ref); err != nil {
+		if err := n.until(ctx, e.Ref, e.At); err != nil {
 			return err
 		}
 	}
@@ -73,9 +77,9 @@ func (n *paidNotices) batch(ctx context.Context, batch []store.Event) error {
 }
 
 // until tells of a claim, again and again while it fails for a time.
-func (n *paidNotices) until(ctx context.Context, ref store.Ref) error {
+func (n *paidNotices) until(ctx context.Context, ref store.Ref, fact time.Time) error {
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
-		err := n.tell(ctx, ref)
+		err := n.tell(ctx, ref, fact)
 		if err == nil || errors.Is(err, store.ErrClosed) || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}
@@ -89,7 +93,7 @@ func (n *paidNotices) until(ctx context.Context, ref store.Ref) error {
 }
 
 // tell sends the message when the claim has come so far. What intake refuses is logged: it would be refused again.
-func (n *paidNotices) tell(ctx context.Context, ref store.Ref) error {
+func (n *paidNotices) tell(ctx context.Context, ref store.Ref, fact time.Time) error {
 	t := n.directory().Tenants[ref.Tenant]
 	scope := tenant.Only(ref.Tenant)
 	c, err := n.claims.Claim(ctx, scope, ref.ID)
@@ -115,6 +119,8 @@ func (n *paidNotices) tell(ctx context.Context, ref store.Ref) error {
 	if d == nil || err != nil {
 		return err
 	}
+	until := fact.Add(paidValid).UTC()
+	d.ValidUntil = &until
 	results, err := n.intake.Accept(ctx, intake.Request{Tenant: t.ID, Via: message.ViaEngine, By: "engine", Drafts: []message.Draft{*d}})
 	switch {
 	case errors.Is(err, intake.ErrNoTenant):

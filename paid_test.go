@@ -12,6 +12,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/payment"
@@ -207,4 +208,35 @@ func TestNobodyIsToldWhenItIsOffOrLongAgoOrRefused(t *testing.T) {
 	r.intake.refuse = message.Problems{{Field: "to", Code: "refused", Detail: "on the do-not-send list"}}
 	r.follow()
 	require.Empty(t, r.intake.drafts)
+}
+
+// A payment that comes at night: the notice of it is no demand, so that the hours of collection do not hold it, whatever class its claim
+// was sent under; but the tenant's own quiet hours of notices do, as of any notice.
+func TestPayerIsToldInTheHoursOfNotices(t *testing.T) {
+	night := time.Date(2026, 11, 28, 23, 30, 0, 0, message.Tokyo)
+	sent := func(quiet ...tenant.Quiet) time.Time {
+		r := newPaidRig(t, tenant.PaidSMS{When: tenant.PaidOnReceived})
+		r.shop.Policy.Quiet = quiet
+		require.Empty(t, r.shop.Validate())
+		_, happens := r.claim("A-1")
+		happens(payment.IsProvisional)
+		r.follow()
+		require.Len(t, r.intake.drafts, 1)
+		d := r.intake.drafts[0]
+		require.Nil(t, d.SendAt)
+		require.WithinDuration(t, time.Now().Add(paidValid), *d.ValidUntil, time.Minute, "closed days do not outlast it")
+		class, err := message.ParseClass(d.Class)
+		require.NoError(t, err)
+		return dispatch.Release(night, class, d.Window, r.shop.Policy.Quiet, 7)
+	}
+	require.Equal(t, night, sent(), "at once")
+	require.Equal(t, night, sent(tenant.Quiet{Class: "collection", From: "21:00", To: "08:00"}), "it is no demand")
+	morning := time.Date(2026, 11, 29, 8, 0, 0, 0, message.Tokyo)
+	for _, class := range []string{"notice", "*"} {
+		at := sent(tenant.Quiet{Class: class, From: "21:00", To: "08:00"})
+		require.False(t, at.Before(morning), "%s: %s", class, at)
+		require.True(t, at.Before(morning.Add(2*time.Hour)), "%s: %s", class, at)
+	}
+	monday := time.Date(2026, 11, 30, 0, 0, 0, 0, message.Tokyo)
+	require.False(t, sent(tenant.Quiet{Class: "notice", Closed: []string{"sat", "sun"}}).Before(monday), "closed days")
 }
