@@ -26,7 +26,7 @@ import (
 	"github.com/kakitome/kakitome/plugins/host"
 )
 
-func checkCommand(_ context.Context, args []string) error {
+func checkCommand(ctx context.Context, args []string) error {
 	if len(args) != 1 {
 		return errUsage
 	}
@@ -41,6 +41,12 @@ func checkCommand(_ context.Context, args []string) error {
 	}
 	if len(c.Certificates) == 0 && len(c.Links.TrustedProxies) == 0 {
 		fmt.Printf("%s: neither certificates nor trusted proxies: the API refuses plain HTTP\n", args[0])
+	}
+	var former []formerAgent
+	if err := dialSocket(c).call(ctx, "/agents/former", nil, &former); err == nil { // where the engine runs
+		for _, f := range former {
+			fmt.Printf("%s: %s\n", args[0], f)
+		}
 	}
 	fmt.Printf("%s: no faults; %d carriers, %d binds, %d modules\n", args[0], len(c.Numbers.Carriers), len(c.Binds), len(c.Modules))
 	return nil
@@ -158,6 +164,9 @@ func tenantApplyCommand(ctx context.Context, args []string) error {
 	}
 	for _, line := range out.Diff {
 		fmt.Println(line)
+	}
+	for _, f := range out.Former {
+		fmt.Println(f)
 	}
 	for _, name := range slices.Sorted(maps.Keys(out.Secrets)) {
 		fmt.Printf("callback %s: its secret, shown only now: %s\n", name, out.Secrets[name])

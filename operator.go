@@ -49,6 +49,7 @@ type operatorDoor struct {
 	retention    *retention.Retention
 	campaigns    *campaign.Campaigns
 	certificates *certificate.Certificates
+	payments     *payment.Payments
 	started      time.Time
 	dataDir      string          // backups lie elsewhere
 	ending       <-chan struct{} // closed when the engine stops: a backup does not hold it up
@@ -67,6 +68,7 @@ type applied struct {
 	// Secrets of new callbacks, by name, to be shown once.
 	Secrets map[string]string `json:"secrets,omitempty"`
 	Faults  []string          `json:"faults,omitempty"` // callbacks that were refused; all else was applied
+	Former  []formerAgent     `json:"former,omitempty"` // contracts that are no longer in the definition
 }
 
 type userRequest struct {
@@ -119,6 +121,7 @@ func (d *operatorDoor) handler() http.Handler {
 	mux.HandleFunc("POST /keys", answer(d.issueKey))
 	mux.HandleFunc("POST /keys/revoke", answer(d.revokeKey))
 	mux.HandleFunc("POST /reload", answer(d.reload))
+	mux.HandleFunc("GET /agents/former", d.formerAgents)
 	mux.HandleFunc("POST /backup", d.backup)
 	mux.HandleFunc("POST /retention", answer(d.endContent))
 	mux.HandleFunc("POST /masterkey/rotate", answer(d.rotateKey))
@@ -166,8 +169,8 @@ func (d *operatorDoor) applyTenant(ctx context.Context, in applyRequest) (applie
 		a := &t.Agents[i]
 		plain, given := in.AgentConfigs[a.Name]
 		if !given {
-			if old == nil || !hasAgent(old, a.Name) {
-				return applied{}, fmt.Errorf("agent[%d].config_file: is required for a new agent", i)
+			if !old.Configured(a) {
+				return applied{}, fmt.Errorf("agent[%d].config_file: is required for a new agent, and for another module", i)
 			}
 			continue
 		}
@@ -184,6 +187,10 @@ func (d *operatorDoor) applyTenant(ctx context.Context, in applyRequest) (applie
 		}
 		a.Config = box
 	}
+	over, err := d.former(ctx, old, &t, &out)
+	if err != nil {
+		return applied{}, err
+	}
 	definition := len(out.Diff)
 	seeds, err := d.seedDiff(old, t.ID, in.Seeds)
 	if err != nil {
@@ -194,7 +201,7 @@ func (d *operatorDoor) applyTenant(ctx context.Context, in applyRequest) (applie
 		return out, nil
 	}
 	if definition > 0 {
-		if err := d.directory.Apply(ctx, t); err != nil {
+		if err := d.directory.Apply(ctx, t, over...); err != nil {
 			return applied{}, err
 		}
 	}
@@ -227,17 +234,17 @@ func (d *operatorDoor) seedDiff(old *tenant.Tenant, id tenant.ID, next map[strin
 	return lines, nil
 }
 
-func hasAgent(t *tenant.Tenant, name string) bool {
-	_, ok := t.Agent(name)
-	return ok
-}
-
 // configureAgents gives every agent's sealed configuration to its module. A module that does not run gets it when it does.
 func (d *operatorDoor) configureAgents(ctx context.Context) error {
 	var errs []error
 	snap := d.directory.Now()
 	for _, id := range snap.IDs() {
-		for _, a := range snap.Tenants[id].Agents {
+		t := snap.Tenants[id]
+		all := slices.Clone(t.Agents)
+		for _, f := range t.Former {
+			all = append(all, f.Agent)
+		}
+		for _, a := range all {
 			plain, err := d.store.Open(id, "agent/"+a.Name, a.Config)
 			if err == nil {
 				err = d.modules.Configure(ctx, a.Module, payment.Instance(id, a.Name), string(id), plain)
@@ -314,7 +321,7 @@ func diff(old, next *tenant.Tenant) []string {
 // plain is the JSON form of a definition without what the engine itself minted or sealed.
 func plain(t *tenant.Tenant) any {
 	c := *t
-	c.Callbacks, c.Seeds = nil, nil // callbackDiff and seedDiff have them
+	c.Callbacks, c.Seeds, c.Former = nil, nil, nil // callbackDiff, seedDiff and former have them
 	c.Agents = slices.Clone(c.Agents)
 	for i := range c.Agents {
 		c.Agents[i].Hook, c.Agents[i].Config = "", nil

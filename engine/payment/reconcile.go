@@ -81,7 +81,7 @@ const (
 // the agent's files told. Errors: ErrNoReports for an agent that the tenant has not; message.Problems for a day that is none;
 // those of the store.
 func (p *Payments) Reconcile(ctx context.Context, t *tenant.Tenant, agent, day string) (*Reconciliation, error) {
-	if _, ok := t.Agent(agent); !ok {
+	if _, ok := t.AgentEver(agent); !ok {
 		return nil, fmt.Errorf("reconcile: the tenant has no agent %q: %w", agent, ErrNoReports)
 	}
 	at, err := time.ParseInLocation(time.DateOnly, day, message.Tokyo)
@@ -301,9 +301,15 @@ func (r *Reconciliation) Rows(lang string) (rows [][]string) {
 	return rows
 }
 
-// ReportAgents are the tenant's agents that read reports.
+// ReportAgents are the tenant's agents that read reports, those that it had before at the end.
 func (p *Payments) ReportAgents(t *tenant.Tenant) (names []string) {
-	for _, a := range t.Agents {
+	all := slices.Clone(t.Agents)
+	for _, f := range t.Former {
+		if _, ok := t.Agent(f.Name); !ok {
+			all = append(all, f.Agent)
+		}
+	}
+	for _, a := range all {
 		if d, ok := p.opt.Agents.Describe(a.Module); ok && d.Reports {
 			names = append(names, a.Name)
 		}

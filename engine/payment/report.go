@@ -75,7 +75,7 @@ type ReportFile struct {
 // looked at before the first is applied: with a fault in one (ReportFaults) nothing is. The same file again changes nothing.
 // Errors: ErrNoReports; ReportFaults; any other means that the file may be given again.
 func (p *Payments) Report(ctx context.Context, t *tenant.Tenant, f ReportFile) ([]ReportLine, error) {
-	a, ok := t.Agent(f.Agent)
+	a, ok := t.AgentEver(f.Agent)
 	if !ok {
 		return nil, fmt.Errorf("report: the tenant has no agent %q: %w", f.Agent, ErrNoReports)
 	}

@@ -275,7 +275,7 @@ type rig struct {
 	dir    string
 	reg    *prometheus.Registry
 
-	mu    sync.Mutex // guards clock
+	mu    sync.Mutex // guards clock, and tenant while it is changed
 	clock time.Time
 }
 
@@ -338,9 +338,20 @@ func (r *rig) open() {
 	require.NoError(r.t, err)
 }
 
+// change changes the tenant's definition.
+func (r *rig) change(f func(*tenant.Tenant)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := *r.tenant
+	f(&t)
+	r.tenant = &t
+}
+
 // snapshot is a directory with the rig's tenant, made the way it is made in life.
 func (r *rig) snapshot() *tenant.Snapshot {
+	r.mu.Lock()
 	data, err := json.Marshal(r.tenant)
+	r.mu.Unlock()
 	require.NoError(r.t, err)
 	d, err := tenant.OpenDirectory(context.Background(), memoryLog{{Type: tenant.TenantApplied, At: day0, Data: data}})
 	require.NoError(r.t, err)

@@ -31,8 +31,9 @@ import (
 // with its till, and a door for its webhooks.
 type market struct {
 	*rig
-	base string      // URL of the company
-	deaf atomic.Bool // webhooks are not heard
+	base    string      // URL of the company
+	deaf    atomic.Bool // webhooks are not heard
+	modules *host.Host
 }
 
 // screenTime is how long the company lets a barcode be shown: less than clocks may differ.
@@ -48,7 +49,7 @@ func newMarket(t *testing.T) *market {
 	m.base = "http://" + lis.Addr().String()
 	c, err := company.Open(company.Options{
 		Directory: t.TempDir(), PublicURL: m.base, CompanyCode: "908081", RetryMin: 20 * time.Millisecond, ShowFor: screenTime,
-		Merchants: []company.Merchant{{ID: "kakitome", Name: "〇〇株式会社", Secret: "secret-shared-with-the-company"}},
+		Merchants: []company.Merchant{{ID: "kakitome", Name: "〇〇株式会社", Secret: "secret-shared-with-the-company"}, {ID: "second", Name: "〇〇株式会社", Secret: "secret-of-the-second-contract"}},
 		Log:       slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
@@ -65,6 +66,7 @@ func newMarket(t *testing.T) *market {
 	})
 
 	h := startModules(t)
+	m.modules = h
 	config, err := json.Marshal(map[string]string{"endpoint": m.base, "merchant": "kakitome", "secret": "secret-shared-with-the-company"})
 	require.NoError(t, err)
 	require.NoError(t, h.Configure(t.Context(), "payment/sandbox", Instance("acme", "sandbox"), "acme", config))

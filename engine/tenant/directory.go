@@ -63,18 +63,16 @@ type Snapshot struct {
 
 type hook struct {
 	tenant ID
-	agent  string
+	agent  Agent
 }
 
-// Hook finds the agent whose webhooks come to this path.
+// Hook finds the agent whose webhooks come to this path; it may be a former one.
 func (s *Snapshot) Hook(path string) (*Tenant, Agent, bool) {
 	h, ok := s.hooks[path]
 	if !ok {
 		return nil, Agent{}, false
 	}
-	t := s.Tenants[h.tenant]
-	a, ok := t.Agent(h.agent)
-	return t, a, ok
+	return s.Tenants[h.tenant], h.agent, true
 }
 
 // IDs lists the tenants in order.
@@ -133,7 +131,10 @@ func (s *Snapshot) apply(events []Event) (*Snapshot, error) {
 	}
 	for id, t := range n.Tenants {
 		for _, a := range t.Agents {
-			n.hooks[a.Hook] = hook{id, a.Name}
+			n.hooks[a.Hook] = hook{id, a}
+		}
+		for _, f := range t.Former {
+			n.hooks[f.Hook] = hook{id, f.Agent}
 		}
 		if t.Brand.Logo != nil {
 			n.logos[t.Brand.Logo.Name] = t.Brand.Logo
@@ -193,9 +194,10 @@ func (d *Directory) change(ctx context.Context, typ EventType, make func(*Snapsh
 }
 
 // Apply stores a tenant's definition. Agents keep the hook (and, without a new one, the sealed configuration) that they had;
-// a new agent gets a fresh hook. A logo stays unless there is another. Callbacks and seeds stay as they are: SetCallback and
-// SetSeed set them.
-func (d *Directory) Apply(ctx context.Context, t Tenant) error {
+// a new agent gets a fresh hook. An agent that is left out, or gets another module, becomes a former one, except those in over, of
+// which nothing is open any more. A logo stays unless there is another. Callbacks and seeds stay as they are: SetCallback and SetSeed
+// set them.
+func (d *Directory) Apply(ctx context.Context, t Tenant, over ...Agent) error {
 	if errs := t.Validate(); len(errs) > 0 {
 		return errors.Join(errs...)
 	}
@@ -210,21 +212,72 @@ func (d *Directory) Apply(ctx context.Context, t Tenant) error {
 				t.Brand.Logo = old.Brand.Logo
 			}
 		}
-		t.Agents = slices.Clone(t.Agents)
-		for i := range t.Agents {
-			a := &t.Agents[i]
-			a.Hook = randomHex(16)
-			if old, ok := s.Tenants[t.ID]; ok {
-				if was, ok := old.Agent(a.Name); ok {
-					a.Hook = was.Hook
-					if a.Config == nil {
-						a.Config = was.Config
-					}
-				}
-			}
-		}
+		t.inherit(s.Tenants[t.ID], over, clock.Now())
 		return t, nil
 	})
+}
+
+// Leaves lists the agents of the tenant that next no longer has, and those that it left before; each once.
+func (t *Tenant) Leaves(next *Tenant, now time.Time) (all []FormerAgent) {
+	stays := func(a *Agent) bool {
+		return slices.ContainsFunc(next.Agents, func(n Agent) bool { return n.is(a) })
+	}
+	for _, f := range t.Former {
+		if !stays(&f.Agent) {
+			all = append(all, f)
+		}
+	}
+	for _, a := range t.Agents {
+		if !stays(&a) {
+			all = append(all, FormerAgent{a, now})
+		}
+	}
+	return all
+}
+
+// inherit gives the agents what they had under the old definition; nil: there was none.
+func (t *Tenant) inherit(old *Tenant, over []Agent, now time.Time) {
+	t.Former = nil
+	if old != nil {
+		t.Former = slices.DeleteFunc(old.Leaves(t, now), func(f FormerAgent) bool {
+			return slices.ContainsFunc(over, func(a Agent) bool { return a.is(&f.Agent) })
+		})
+	}
+	t.Agents = slices.Clone(t.Agents)
+	for i := range t.Agents {
+		a := &t.Agents[i]
+		a.Hook = randomHex(16)
+		if was, ok := old.had(a); ok {
+			a.Hook = was.Hook
+			if a.Config == nil {
+				a.Config = was.Config
+			}
+		}
+	}
+}
+
+// had returns the contract as the tenant has it, or had it before; t may be nil.
+func (t *Tenant) had(a *Agent) (Agent, bool) {
+	if t == nil {
+		return Agent{}, false
+	}
+	for _, was := range t.Agents {
+		if was.is(a) {
+			return was, true
+		}
+	}
+	for _, f := range t.Former {
+		if f.is(a) {
+			return f.Agent, true
+		}
+	}
+	return Agent{}, false
+}
+
+// Configured reports whether a configuration of the contract is kept, so that it needs none given anew; t may be nil.
+func (t *Tenant) Configured(a *Agent) bool {
+	was, ok := t.had(a)
+	return ok && was.Config != nil
 }
 
 var loginPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{2,63}$`)

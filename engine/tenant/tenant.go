@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -26,12 +27,15 @@ type Tenant struct {
 	Senders   []SenderProfile `json:"senders" toml:"sender"`
 	Templates []Template      `json:"templates,omitempty" toml:"template,omitempty"`
 	Agents    []Agent         `json:"agents,omitempty" toml:"agent,omitempty"`
-	Entry     Entry           `json:"entry,omitzero" toml:"entry"`
-	PrePage   PrePage         `json:"prepage,omitzero" toml:"prepage"`
-	PaidSMS   PaidSMS         `json:"paid_sms,omitzero" toml:"paid_sms"`
-	Policy    Policy          `json:"policy" toml:"policy"`
-	Callbacks []Callback      `json:"callbacks,omitempty" toml:"callback,omitempty"`
-	Seeds     []Seed          `json:"seeds,omitempty" toml:"-"`
+	// Former are contracts that are no longer in the definition: nothing new is paid by them, but what was begun goes on, by their
+	// hooks and configurations. Apply keeps them.
+	Former    []FormerAgent `json:"former,omitempty" toml:"-"`
+	Entry     Entry         `json:"entry,omitzero" toml:"entry"`
+	PrePage   PrePage       `json:"prepage,omitzero" toml:"prepage"`
+	PaidSMS   PaidSMS       `json:"paid_sms,omitzero" toml:"paid_sms"`
+	Policy    Policy        `json:"policy" toml:"policy"`
+	Callbacks []Callback    `json:"callbacks,omitempty" toml:"callback,omitempty"`
+	Seeds     []Seed        `json:"seeds,omitempty" toml:"-"`
 	// SeedNumbers are plain numbers by carrier; read by `tenant apply`, which sets Seeds, and never stored.
 	SeedNumbers map[string]string `json:"-" toml:"seed,omitempty"`
 }
@@ -95,6 +99,15 @@ type Agent struct {
 	// ConfigFile names a 0600 file with the instance's JSON; read by `tenant apply`, never stored.
 	ConfigFile string `json:"-" toml:"config_file,omitempty"`
 }
+
+// FormerAgent is a contract that was taken out of the definition, or whose module was changed.
+type FormerAgent struct {
+	Agent
+	Removed time.Time `json:"removed"`
+}
+
+// is reports whether both are one contract: what a payment that was begun is asked for by.
+func (a *Agent) is(b *Agent) bool { return a.Name == b.Name && a.Module == b.Module }
 
 // Policy is what the tenant chose within what the operator allows. Zero values mean the defaults.
 type Policy struct {
@@ -216,6 +229,19 @@ func (t *Tenant) Agent(name string) (Agent, bool) {
 	for _, a := range t.Agents {
 		if a.Name == name {
 			return a, true
+		}
+	}
+	return Agent{}, false
+}
+
+// AgentEver returns the agent of the name, or the former one that was removed last.
+func (t *Tenant) AgentEver(name string) (Agent, bool) {
+	if a, ok := t.Agent(name); ok {
+		return a, true
+	}
+	for _, f := range slices.Backward(t.Former) {
+		if f.Name == name {
+			return f.Agent, true
 		}
 	}
 	return Agent{}, false

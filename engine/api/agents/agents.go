@@ -55,7 +55,7 @@ type request struct {
 func (r *request) ways(path string) map[string]func() {
 	name, what, _ := strings.Cut(strings.TrimPrefix(path, Path+"/"), "/")
 	r.agent = name
-	if _, there := r.caller.Tenant.Agent(name); !there {
+	if _, there := r.caller.Tenant.AgentEver(name); !there {
 		return nil
 	}
 	switch what {
