@@ -326,16 +326,12 @@ type answer struct {
 
 // answers opens a message's survey.
 func (s *Server) answers(v *visit, id ulid.ULID, st *message.State) ([]answer, error) {
-	content, err := s.content(v, id, &st.Head)
-	if err != nil || content.Page.Survey == nil || len(st.Survey) == 0 {
+	survey, given, err := stored.Answers(s.Store, v.Tenant.ID, id, st)
+	if err != nil || survey == nil {
 		return nil, err
 	}
-	given := map[int][]string{}
-	if err := stored.Open(s.Store, v.Tenant.ID, id, stored.PlaceAnswer, st.Survey, &given); err != nil {
-		return nil, err
-	}
-	out := make([]answer, 0, len(content.Page.Survey.Items))
-	for i, it := range content.Page.Survey.Items {
+	out := make([]answer, 0, len(survey.Items))
+	for i, it := range survey.Items {
 		out = append(out, answer{i + 1, it.Title, strings.Join(given[i], " / ")})
 	}
 	return out, nil

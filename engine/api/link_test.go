@@ -73,7 +73,7 @@ func TestAnswersAreGivenWhenAskedForAndRecorded(t *testing.T) {
 	r.happen("mizu", sent.ID, message.Answered, message.SurveyAnswer{Sealed: box})
 	require.Nil(t, get("", "mizu").Answers)
 	require.Empty(t, get("?answers=1", "gasu"))
-	require.Equal(t, []SurveyAnswer{{0, "ご希望", []string{"午前", "午後"}}, {1, "ご要望", []string{}}}, get("?answers=1", "mizu").Answers)
+	require.Equal(t, []SurveyAnswer{{"ご希望", "check", []string{"午前", "午後"}}, {"ご要望", "text", []string{}}}, get("?answers=1", "mizu").Answers)
 	entries, err := r.audit.Day(t.Context(), tenant.Only("mizu"), "mizu", time.Now())
 	require.NoError(t, err)
 	require.Len(t, entries, 1)

@@ -3,11 +3,11 @@ package email
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -85,30 +85,15 @@ func (e *Emails) read(ctx context.Context, t *tenant.Tenant, ref store.Ref) (*me
 	if err != nil {
 		return nil, err
 	}
-	s := new(message.State)
-	for _, ev := range events {
-		if err := s.Apply(message.Event{Type: message.Type(ev.Type), At: ev.At, Data: ev.Data}); err != nil {
-			return nil, fmt.Errorf("read message %s: %w", ref.ID, err)
-		}
-	}
-	return s, nil
+	s, err := stored.State(events)
+	return &s, err
 }
 
 // known is the address that the message carries; empty: none, or its content has ended.
 func (e *Emails) known(ref store.Ref, s *message.State) (string, error) {
-	if len(s.Head.Page) == 0 {
-		return "", nil
-	}
-	plain, err := e.o.Store.Open(ref.Tenant, ref.ID.String()+"/page", s.Head.Page)
+	c, err := stored.Content(e.o.Store, ref.Tenant, ref.ID, &s.Head)
 	if errors.Is(err, store.ErrErased) {
 		return "", nil
 	}
-	if err != nil {
-		return "", fmt.Errorf("open page of message %s: %w", ref.ID, err)
-	}
-	var c message.Content
-	if err := message.Decode(plain, &c); err != nil {
-		return "", fmt.Errorf("read page of message %s: %w", ref.ID, err)
-	}
-	return c.Email, nil
+	return c.Email, err
 }

@@ -26,7 +26,7 @@ func voucher(c *payment.State, now time.Time) *proto.Voucher {
 	if c.Phase != payment.AwaitingMoney || a == nil || now.After(c.Due) {
 		return nil
 	}
-	v := payment.VoucherOf(a)
+	v := payment.VoucherOf(a, now)
 	if v == nil || !payment.Printable(v) {
 		return nil
 	}

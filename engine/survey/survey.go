@@ -7,7 +7,6 @@ package survey
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -50,7 +50,7 @@ type Reply struct {
 type Item struct {
 	Title  string
 	Type   string // radio, check, text
-	Values []string
+	Values []string // none: it was left out
 }
 
 // Totals are over the messages of a query.
@@ -112,7 +112,7 @@ func (s Surveys) each(ctx context.Context, scope tenant.Scope, q Query, before u
 			if len(events) == 0 {
 				continue
 			}
-			st, err := intake.Fold(events)
+			st, err := stored.State(events)
 			if err != nil {
 				return false, fmt.Errorf("surveys: %w", err)
 			}
@@ -137,7 +137,7 @@ func (s Surveys) Reply(ctx context.Context, scope tenant.Scope, id ulid.ULID) (R
 	if err != nil {
 		return Reply{}, fmt.Errorf("survey of message %s: %w", id, err)
 	}
-	st, err := intake.Fold(events)
+	st, err := stored.State(events)
 	if err == nil && !st.Head.Survey {
 		err = store.ErrNotFound
 	}
@@ -202,13 +202,13 @@ func (s Surveys) Totals(ctx context.Context, scope tenant.Scope, q Query) (*Tota
 			return true, nil
 		}
 		all.Answered++
-		sv, given, err := s.open(t, id, st)
+		sv, given, err := stored.Answers(s.Store, t, id, st)
 		if errors.Is(err, store.ErrErased) {
 			all.Erased++
 			return true, nil
 		}
-		if err != nil {
-			return false, err
+		if err != nil || sv == nil {
+			return err == nil, err
 		}
 		for i, it := range sv.Items {
 			key := [2]string{it.Title, it.Type}
@@ -249,51 +249,26 @@ func (q *Question) add(it message.SurveyItem, given []string) {
 func (s Surveys) reply(t tenant.ID, id ulid.ULID, st *message.State) (Reply, error) {
 	h := &st.Head
 	r := Reply{ID: id, No: h.No, Masked: h.Masked, ViewedAt: st.ViewedAt, AnsweredAt: st.AnsweredAt}
-	var sms message.SMS
-	switch plain, err := s.Store.Open(t, id.String()+"/sms", h.SMS); {
-	case errors.Is(err, store.ErrErased):
-	case err != nil:
-		return r, fmt.Errorf("survey of message %s: %w", id, err)
-	default:
-		if err := message.Decode(plain, &sms); err != nil {
-			return r, fmt.Errorf("survey of message %s: %w", id, err)
-		}
-		r.Reference = sms.Reference
+	sms, err := stored.SMS(s.Store, t, id, h)
+	if err != nil && !errors.Is(err, store.ErrErased) {
+		return r, err
 	}
+	r.Reference = sms.Reference
 	if st.AnsweredAt.IsZero() {
 		return r, nil
 	}
-	sv, given, err := s.open(t, id, st)
+	sv, given, err := stored.Answers(s.Store, t, id, st)
 	if errors.Is(err, store.ErrErased) {
 		return r, nil
 	}
 	if err != nil {
 		return r, err
 	}
-	for i, it := range sv.Items {
-		r.Items = append(r.Items, Item{it.Title, it.Type, given[i]})
+	if sv != nil {
+		for i, it := range sv.Items {
+			r.Items = append(r.Items, Item{it.Title, it.Type, append([]string{}, given[i]...)})
+		}
 	}
 	return r, nil
 }
 
-// open gives what a message asks and what was answered, by the place of the question.
-func (s Surveys) open(t tenant.ID, id ulid.ULID, st *message.State) (*message.Survey, map[int][]string, error) {
-	plain, err := s.Store.Open(t, id.String()+"/page", st.Head.Page)
-	var c message.Content
-	if err == nil {
-		err = message.Decode(plain, &c)
-	}
-	given := map[int][]string{}
-	if err == nil {
-		if plain, err = s.Store.Open(t, id.String()+"/answer", st.Survey); err == nil {
-			err = json.Unmarshal(plain, &given)
-		}
-	}
-	if err == nil && c.Page.Survey == nil {
-		c.Page.Survey = &message.Survey{}
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("survey of message %s: %w", id, err)
-	}
-	return c.Page.Survey, given, nil
-}

@@ -38,20 +38,13 @@ const patience = 2 * time.Minute
 
 // Reply is what became of one message that asks something. Number and reference are as in other answers of the API.
 type Reply struct {
-	ID         string     `json:"id"`
-	No         string     `json:"no"`
-	Number     string     `json:"number"` // masked
-	Reference  string     `json:"reference,omitempty"`
-	ViewedAt   *time.Time `json:"viewed_at,omitempty"`
-	AnsweredAt *time.Time `json:"answered_at,omitempty"`
-	Answers    []Answer   `json:"answers,omitempty"`
-}
-
-// Answer is one question with what was answered; no values: it was left out.
-type Answer struct {
-	Question string   `json:"question"`
-	Type     string   `json:"type"`
-	Values   []string `json:"values"`
+	ID         string             `json:"id"`
+	No         string             `json:"no"`
+	Number     string             `json:"number"` // masked
+	Reference  string             `json:"reference,omitempty"`
+	ViewedAt   *time.Time         `json:"viewed_at,omitempty"`
+	AnsweredAt *time.Time         `json:"answered_at,omitempty"`
+	Answers    []api.SurveyAnswer `json:"answers,omitempty"`
 }
 
 // List is a page of replies.
@@ -272,11 +265,7 @@ func replyOf(r *survey.Reply) Reply {
 		out.AnsweredAt = &r.AnsweredAt
 	}
 	for _, it := range r.Items {
-		values := it.Values
-		if values == nil {
-			values = []string{}
-		}
-		out.Answers = append(out.Answers, Answer{it.Title, it.Type, values})
+		out.Answers = append(out.Answers, api.SurveyAnswer{Question: it.Title, Type: it.Type, Values: it.Values})
 	}
 	return out
 }

@@ -71,3 +71,16 @@ func Open(o Opener, t tenant.ID, id ulid.ULID, place string, box []byte, into an
 	}
 	return nil
 }
+
+// Answers opens what a message asks, and what was answered by the place of the question; nil: nothing was. Errors as of SMS.
+func Answers(o Opener, t tenant.ID, id ulid.ULID, s *message.State) (*message.Survey, map[int][]string, error) {
+	if len(s.Survey) == 0 {
+		return nil, nil, nil
+	}
+	c, err := Content(o, t, id, &s.Head)
+	if err != nil || c.Page.Survey == nil {
+		return nil, nil, err
+	}
+	given := map[int][]string{}
+	return c.Page.Survey, given, Open(o, t, id, PlaceAnswer, s.Survey, &given)
+}
