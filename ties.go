@@ -153,7 +153,10 @@ func (meter) Measure(text string) (intake.Length, error) {
 }
 
 // apiClaims shows engine/payment's claims through engine/api.
-type apiClaims struct{ payments *payment.Payments }
+type apiClaims struct {
+	payments *payment.Payments
+	store    *store.Store
+}
 
 func (a apiClaims) Find(ctx context.Context, id tenant.ID, claims []ulid.ULID, timeline bool) ([]api.Claim, error) {
 	found := make([]api.Claim, len(claims))
@@ -208,13 +211,19 @@ func (a apiClaims) Change(ctx context.Context, t *tenant.Tenant, number string, 
 	}
 	var s payment.State
 	var err error
-	if c.Action == "refund" {
+	switch c.Action {
+	case "charge":
+		var payer string
+		if payer, err = a.payer(ctx, t, number); err == nil {
+			s, err = a.payments.Charge(ctx, t, number, payment.ChargeOptions{Card: c.Card, Payer: payer, Key: c.Key, Act: message.Act{By: by, Reason: c.Reason}})
+		}
+	case "refund":
 		o := payment.RefundOptions{Key: c.Key, Act: message.Act{By: by, Reason: c.Reason}}
 		if c.Amount != nil {
 			o.Yen = *c.Amount
 		}
 		s, err = a.payments.Refund(ctx, t, number, o)
-	} else {
+	default:
 		s, err = a.payments.Patch(ctx, t, number, patch, by)
 	}
 	var problems message.Problems
@@ -225,6 +234,37 @@ func (a apiClaims) Change(ctx context.Context, t *tenant.Tenant, number string, 
 		return api.Claim{}, nil, err
 	}
 	return apiClaim(&s, true), nil, nil
+}
+
+// payer is the key of who pays a claim, by the reference of the first message that carries it.
+func (a apiClaims) payer(ctx context.Context, t *tenant.Tenant, number string) (string, error) {
+	scope := tenant.Only(t.ID)
+	s, err := a.payments.ByNumber(ctx, scope, number)
+	if err != nil {
+		return "", err
+	}
+	reference := ""
+	if len(s.Messages) > 0 {
+		ref := store.Ref{Tenant: t.ID, Kind: store.Message, ID: s.Messages[0]}
+		events, err := a.store.Load(ctx, scope, ref)
+		if err != nil {
+			return "", err
+		}
+		st, err := intake.Fold(events)
+		if err != nil {
+			return "", err
+		}
+		plain, err := a.store.Open(t.ID, ref.ID.String()+"/sms", st.Head.SMS)
+		var sms message.SMS
+		if err == nil {
+			err = message.Decode(plain, &sms)
+		}
+		if err != nil && !errors.Is(err, store.ErrErased) { // whose it was is no longer known: nobody's card is charged
+			return "", err
+		}
+		reference = sms.Reference
+	}
+	return payment.PayerKey(a.store, t.ID, s.Ref.ID, reference)
 }
 
 // resends is engine/followup for the API.

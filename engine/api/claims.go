@@ -62,7 +62,7 @@ func (s *Server) getReceipt(ctx *fasthttp.RequestCtx, c *Caller, number string) 
 	}
 }
 
-// patchClaim states a fact about a claim: amended, settled elsewhere, withdrawn; or has money given back.
+// patchClaim states a fact about a claim: amended, settled elsewhere, withdrawn; or has money given back, or a registered card charged.
 func (s *Server) patchClaim(ctx *fasthttp.RequestCtx, c *Caller, number string) {
 	if _, ok := c.Query(ctx); !ok {
 		return
@@ -100,11 +100,11 @@ func (ch *ClaimChange) check() (ps message.Problems) {
 			bad(message.Problem{Field: "amount", Code: "required"})
 		}
 		if ch.Key != "" {
-			bad(message.Problem{Field: "key", Code: "mismatch", Detail: "only with refund"})
+			bad(message.Problem{Field: "key", Code: "mismatch", Detail: "only with refund or charge"})
 		}
-	case "settle", "withdraw", "refund":
-		if ch.Key != "" && ch.Action != "refund" {
-			bad(message.Problem{Field: "key", Code: "mismatch", Detail: "only with refund"})
+	case "settle", "withdraw", "refund", "charge":
+		if ch.Key != "" && ch.Action != "refund" && ch.Action != "charge" {
+			bad(message.Problem{Field: "key", Code: "mismatch", Detail: "only with refund or charge"})
 		}
 		if ch.Amount != nil && ch.Action != "refund" {
 			bad(message.Problem{Field: "amount", Code: "mismatch", Detail: "only with amend or refund"})
@@ -118,7 +118,13 @@ func (ch *ClaimChange) check() (ps message.Problems) {
 	case "":
 		bad(message.Problem{Field: "action", Code: "required"})
 	default:
-		bad(message.Problem{Field: "action", Code: "unknown", Value: message.Mask(ch.Action), Detail: "one of amend, settle, withdraw, refund"})
+		bad(message.Problem{Field: "action", Code: "unknown", Value: message.Mask(ch.Action), Detail: "one of amend, settle, withdraw, refund, charge"})
+	}
+	switch {
+	case ch.Action == "charge" && ch.Card == "":
+		bad(message.Problem{Field: "card", Code: "required"})
+	case ch.Action != "charge" && ch.Card != "":
+		bad(message.Problem{Field: "card", Code: "mismatch", Detail: "only with charge"})
 	}
 	if ch.Amount != nil && (*ch.Amount < 1 || *ch.Amount > message.MaxAmount) {
 		bad(message.Problem{Field: "amount", Code: "range", Limit: message.MaxAmount, Got: *ch.Amount, Detail: "yen, 1 to 9,999,999"})

@@ -167,12 +167,13 @@ type Receipt struct {
 
 // ClaimChange is a fact that the sender states about a claim.
 type ClaimChange struct {
-	Action string `json:"action"`           // amend, settle (消込: paid elsewhere), withdraw, refund
+	Action string `json:"action"`           // amend, settle (消込: paid elsewhere), withdraw, refund, charge (to a registered card)
 	Amount *int64 `json:"amount,omitempty"` // amend: yen; without Tax the new amount shows none. refund: yen; all when it is missing
 	Tax    *int64 `json:"tax,omitempty"`    // amend: yen within the amount
 	Due    string `json:"due,omitempty"`    // amend: YYYY-MM-DD
 	Reason string `json:"reason,omitempty"` // at most 200 characters
-	Key    string `json:"key,omitempty"`    // refund: the sender's own; the same key is the same refund
+	Key    string `json:"key,omitempty"`    // refund, charge: the sender's own; the same key is the same order
+	Card   string `json:"card,omitempty"`   // charge: number of the claim that the card was registered with
 }
 
 func some(t time.Time) *time.Time {

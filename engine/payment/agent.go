@@ -138,10 +138,13 @@ func parseView(m *proto.Payment) (View, error) {
 		State: state, Yen: m.Yen, Paid: m.PaidYen, Revoked: m.ProvisionalRevoked,
 		ProvisionalAt: timeOf(m.ProvisionalAt), ConfirmedAt: timeOf(m.ConfirmedAt),
 		AgentID: clip(m.AgentPaymentId, maxAgentID), ReceiptNumber: clip(m.ReceiptNumber, maxVoucherField),
-		Store: clip(m.Store, maxVoucherField), ChargedBack: m.ChargedBack, Refunded: m.RefundedYen, RefundedAt: timeOf(m.RefundedAt),
+		Store: clip(m.Store, maxVoucherField), Registration: m.Registration, ChargedBack: m.ChargedBack, Refunded: m.RefundedYen, RefundedAt: timeOf(m.RefundedAt),
 	}
 	if m.RefundedYen < 0 || m.RefundedYen > maxYen || m.RefundedYen > 0 && (v.RefundedAt.IsZero() || state != IsConfirmed) {
 		return View{}, fmt.Errorf("refund of %d yen is out of range, has no time or is of a payment that is not confirmed", m.RefundedYen)
+	}
+	if len(m.Registration) > maxAgentID || !utf8.ValidString(m.Registration) {
+		return View{}, fmt.Errorf("registration of %d bytes: want at most %d, UTF-8", len(m.Registration), maxAgentID)
 	}
 	if m.RedirectUrl != "" {
 		u, err := url.Parse(m.RedirectUrl)
@@ -217,6 +220,9 @@ func (p *Payments) create(ctx context.Context, s *State, a *Attempt, o order) an
 		Call:      p.call(s.Ref.Tenant, a.Agent, a.ID.String(), now),
 		AttemptId: a.ID.String(), Method: a.Method, ClaimNumber: s.Number, Yen: a.Yen, TaxYen: s.Tax,
 		Due: timestamppb.New(a.Due), Store: a.Store, Place: a.Place, ReturnUrl: o.returnURL, WebhookUrl: p.c.WebhookBase + o.hook,
+	}
+	if card := o.card; card != "" {
+		req.Registration, req.ReturnUrl = card, ""
 	}
 	if p.MethodKind(a.Module, a.Method) == proto.MethodKind_PAYER_NUMBER {
 		req.Payer = o.payer

@@ -49,7 +49,7 @@ type StartOptions struct {
 	MessageID ulid.ULID // the message whose link was used
 	ReturnURL string    // where the agent sends the browser back
 	By        string    // as in message.Act; "payer" when empty
-	Payer     string    // PAYER_NUMBER: the payer's key, the same for all claims of his; at most 64 ASCII bytes
+	Payer     string    // PAYER_NUMBER, CARD_RECURRING: the payer's key (PayerKey), the same for all claims of his; at most 64 ASCII bytes
 	Warned    bool      // the payer was told that an earlier number must not be used any more
 }
 
@@ -103,7 +103,7 @@ func (p *Payments) Start(ctx context.Context, t *tenant.Tenant, claim ulid.ULID,
 		if err != nil {
 			return Attempt{}, fmt.Errorf("start attempt of claim %s: %w", claim, err)
 		}
-		return p.createAndRecord(ctx, &next, next.Attempt(start.ID), order{o.ReturnURL, agent.Hook, o.Payer})
+		return p.createAndRecord(ctx, &next, next.Attempt(start.ID), order{returnURL: o.ReturnURL, hook: agent.Hook, payer: o.Payer})
 	}
 }
 
@@ -134,8 +134,13 @@ func (p *Payments) offer(t *tenant.Tenant, s *State, o StartOptions, now time.Ti
 		if o.By == "" {
 			o.By = "payer"
 		}
+		payer := ""
+		if m.Kind == proto.MethodKind_CARD_RECURRING {
+			payer = o.Payer
+		}
 		return Start{
-			ID: ulid.MustNew(ulid.Timestamp(now), ulid.DefaultEntropy()), Agent: agent.Name, Module: agent.Module,
+			Payer: payer,
+			ID:    ulid.MustNew(ulid.Timestamp(now), ulid.DefaultEntropy()), Agent: agent.Name, Module: agent.Module,
 			Method: o.Method, Store: o.Store, Yen: s.Amount, Due: s.Due, Final: m.CancelBlocksPayment,
 			Message: o.MessageID, By: o.By,
 		}, agent, nil
@@ -261,7 +266,10 @@ func (p *Payments) host(attempt ulid.ULID, state, reason string) Fact {
 }
 
 // order is what an agent is told of an attempt that is not kept with it.
-type order struct{ returnURL, hook, payer string }
+type order struct {
+	returnURL, hook, payer string
+	card                   string // charge this registered card
+}
 
 func (p *Payments) createAndRecord(ctx context.Context, s *State, a *Attempt, o order) (Attempt, error) {
 	r := p.create(ctx, s, a, o)

@@ -108,6 +108,12 @@ type Start struct {
 	Message ulid.ULID `json:"message,omitzero"` // the message whose link was used
 	By      string    `json:"by,omitempty"`
 	Place   string    `json:"place,omitempty"` // of the method's pool: a bank account, for one
+	// Payer is the key of who registers a card (CARD_RECURRING): his other claims can be charged to it.
+	Payer string `json:"payer,omitempty"`
+	// Of a charge by the sender's order: the attempt that registered the card, and the order's own key and reason.
+	Card   ulid.ULID `json:"card,omitzero"`
+	Key    string    `json:"key,omitempty"`
+	Reason string    `json:"reason,omitempty"`
 }
 
 // Doubt is the data of Unknown and RefundRefused.
@@ -205,6 +211,7 @@ type View struct {
 	Refunded      int64     `json:"refunded,omitempty"`
 	RefundedAt    time.Time `json:"refunded_at,omitzero"` // of the last change of Refunded
 	ChargedBack   bool      `json:"charged_back,omitempty"`
+	Registration  string    `json:"registration,omitempty"` // what names the card that was registered to its agent
 }
 
 // Fact is one view of one attempt.

@@ -57,6 +57,7 @@ type Attempt struct {
 	AgentID                    string // 決済連携ID
 	AgentReceipt               string // 決済受付番号
 	Redirect                   string
+	Registration               string // what names the registered card to its agent; empty: none is, or no longer
 	Voucher                    *Voucher
 	PaidStore                  string // where it was paid
 	Received                   int64  // yen that stands, 速報 and 確報
@@ -548,7 +549,10 @@ func (a *Attempt) derive() {
 	if a.ids != nil {
 		a.AgentID, a.AgentReceipt = a.ids.View.AgentID, a.ids.View.ReceiptNumber
 	}
-	a.Redirect, a.Voucher = "", nil
+	a.Redirect, a.Voucher, a.Registration = "", nil, ""
+	if a.money != nil && a.money.level() == 3 {
+		a.Registration = a.money.View.Registration
+	}
 	for _, f := range []*Fact{a.open, a.end, a.money} {
 		if f == nil {
 			continue

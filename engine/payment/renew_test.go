@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	protobuf "google.golang.org/protobuf/proto"
+	pb "google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/kakitome/kakitome/plugins/proto"
@@ -38,7 +38,7 @@ func (b *bank) RefreshVoucher(_ context.Context, in *proto.RefreshVoucherRequest
 // renewing is a claim whose barcode may be shown for ten minutes.
 func renewing(t *testing.T) (*rig, Attempt) {
 	r := newRig(t)
-	m := protobuf.Clone(sandboxMethods[0]).(*proto.PaymentMethod)
+	m := pb.CloneOf(sandboxMethods[0])
 	m.Refreshes = true
 	r.mods.methods = append([]*proto.PaymentMethod{m}, sandboxMethods[1:]...)
 	r.bank.showFor = showFor

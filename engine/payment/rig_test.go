@@ -97,7 +97,9 @@ func (b *bank) Create(_ context.Context, in *proto.CreateRequest) (*proto.Create
 		AttemptId: in.AttemptId, AgentPaymentId: "20261122000000001", ReceiptNumber: "26112200000001",
 		State: proto.PaymentState_AWAITING, Yen: in.Yen,
 	}
-	if in.Method == "card" {
+	if in.Registration != "" {
+		p.State, p.PaidYen, p.ConfirmedAt, p.Registration = proto.PaymentState_CONFIRMED, in.Yen, in.Call.Now, in.Registration
+	} else if in.Method == "card" || in.Method == "kept" {
 		p.State, p.RedirectUrl = proto.PaymentState_REQUIRES_ACTION, "https://agent.example.com/pay/x"
 	} else {
 		p.Voucher = &proto.Voucher{Barcode: "91908081030210019970007091753026123100074406", Expires: in.Due}

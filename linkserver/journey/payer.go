@@ -2,7 +2,6 @@ package journey
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 
 	"github.com/oklog/ulid/v2"
@@ -26,19 +25,14 @@ func (j *Journey) payer(v *visit) (payer, error) {
 	if err != nil {
 		return payer{}, err
 	}
-	who, p := "claim "+v.state.Head.Claim.String(), payer{}
+	var p payer
 	if sms.Reference != "" {
-		who = "reference " + sms.Reference
 		if p.terms, err = (intake.Filter{Reference: sms.Reference}).Terms(j.Store, v.t.ID); err != nil {
 			return payer{}, fmt.Errorf("hash a reference: %w", err)
 		}
 	}
-	sum, err := j.Store.Keyed(v.t.ID, "payer", who)
-	if err != nil {
-		return payer{}, fmt.Errorf("hash a payer: %w", err)
-	}
-	p.key = hex.EncodeToString(sum[:])
-	return p, nil
+	p.key, err = payment.PayerKey(j.Store, v.t.ID, v.state.Head.Claim, sms.Reference)
+	return p, err
 }
 
 // payerMessages and payerClaims bound what is looked through, newest first, and begun with one press.

@@ -393,6 +393,12 @@ func (m *module) servesItsMethods(t *testing.T) {
 			out, err := client.Refund(t.Context(), &proto.RefundRequest{Call: call, AttemptId: "no-such-attempt", Yen: 1})
 			m.refused(t, p.Code, out.GetError(), err)
 		}
+		if p.Charges {
+			require.Equal(t, proto.MethodKind_CARD_RECURRING, p.Kind, "%s: only a registered card is charged", p.Code)
+			out, err := client.Create(t.Context(), &proto.CreateRequest{Call: call, AttemptId: "no-such-attempt", Method: p.Code, Registration: "none", Yen: p.MinYen,
+				Due: timestamppb.New(clock.AddDate(0, 0, 14)), WebhookUrl: "https://example.jp/hooks/x"})
+			m.refused(t, p.Code, out.GetError(), err)
+		}
 		if p.Pool {
 			out, err := client.Pool(t.Context(), &proto.PoolRequest{Call: call, Method: p.Code})
 			m.refused(t, p.Code, out.GetError(), err)

@@ -80,12 +80,17 @@ func (a *agent) Create(ctx context.Context, in *proto.CreateRequest) (*proto.Cre
 		req.Store = in.Store
 	case methodPayer:
 		req.Payer = in.Payer
+	case methodKept:
+		req.CardID = in.Registration
 	}
 	for _, l := range in.Lines {
 		req.Lines = append(req.Lines, lineJSON{l.Name, l.Quantity, l.UnitYen, l.Yen})
 	}
 	p, fault := a.exchange(ctx, request{acc, hostTime(in.Call), http.MethodPost, "/v1/payments", req})
-	if fault == nil && (p.AttemptId != in.AttemptId || p.Yen != in.Yen) {
+	switch {
+	case fault.GetCode() == "no_card":
+		fault.Class = proto.ErrorClass_DECLINED // surely nothing was done
+	case fault == nil && (p.AttemptId != in.AttemptId || p.Yen != in.Yen):
 		p, fault = nil, unclear("the answer is about another payment")
 	}
 	return &proto.CreateResponse{Payment: p, Error: fault}, nil
@@ -117,7 +122,9 @@ func checkCreate(in *proto.CreateRequest) *proto.Error {
 		return invalid("store", fmt.Sprintf("%q; konbini_number needs one of konbini_a to konbini_e", in.Store))
 	case in.Method == methodPayer && !payerKey.MatchString(in.Payer):
 		return invalid("payer", "payer_number needs 1 to 64 letters and digits")
-	case m.Redirect && !webURL(in.ReturnUrl):
+	case in.Registration != "" && !m.Charges:
+		return invalid("registration", "only with "+methodKept)
+	case m.Redirect && in.Registration == "" && !webURL(in.ReturnUrl):
 		return invalid("return_url", in.Method+" needs an http or https URL to come back to")
 	case !webURL(in.WebhookUrl):
 		return invalid("webhook_url", "want an http or https URL")
@@ -209,6 +216,7 @@ type createJSON struct {
 	Store       string     `json:"store,omitempty"`
 	Payer       string     `json:"payer,omitempty"`
 	ReturnURL   string     `json:"return_url,omitempty"`
+	CardID      string     `json:"card_id,omitempty"`
 	WebhookURL  string     `json:"webhook_url"`
 }
 
@@ -249,6 +257,7 @@ type paymentJSON struct {
 		ShownUntil *time.Time `json:"shown_until"`
 	} `json:"voucher"`
 	Store       string     `json:"store"`
+	CardID      string     `json:"card_id"`
 	RefundedYen int64      `json:"refunded_yen"`
 	RefundedAt  *time.Time `json:"refunded_at"`
 }
@@ -281,7 +290,7 @@ func (p *paymentJSON) payment() (*proto.Payment, error) {
 		AttemptId: p.AttemptID, AgentPaymentId: p.PaymentID, ReceiptNumber: p.ReceiptNumber, State: state,
 		Yen: p.Yen, PaidYen: p.PaidYen, ProvisionalRevoked: p.ProvisionalRevoked,
 		ProvisionalAt: stamp(p.ProvisionalAt), ConfirmedAt: stamp(p.ConfirmedAt),
-		RedirectUrl: p.RedirectURL, Store: p.Store, RefundedYen: p.RefundedYen, RefundedAt: stamp(p.RefundedAt),
+		RedirectUrl: p.RedirectURL, Store: p.Store, Registration: p.CardID, RefundedYen: p.RefundedYen, RefundedAt: stamp(p.RefundedAt),
 	}
 	if v := p.Voucher; v != nil {
 		out.Voucher = &proto.Voucher{PaymentNumber: v.PaymentNumber, ConfirmationNumber: v.ConfirmationNumber,

@@ -80,7 +80,7 @@ func describe() *proto.DescribeResponse {
 				LabelEn: "Pay-easy (ATM, internet banking)", MinYen: 1, MaxYen: maxPayEasyYen, CancelBlocksPayment: true,
 				Stores: []*proto.Store{{Code: "bank", LabelJa: "金融機関・ATM", LabelEn: "Bank or ATM"}}},
 			{Code: methodKept, Kind: proto.MethodKind_CARD_RECURRING, LabelJa: "クレジットカード（登録して支払う）",
-				LabelEn: "Credit card (pay and register)", MinYen: 1, MaxYen: maxCardYen, Redirect: true, CancelBlocksPayment: true},
+				LabelEn: "Credit card (pay and register)", MinYen: 1, MaxYen: maxCardYen, Redirect: true, CancelBlocksPayment: true, Charges: true},
 			{Code: methodWallet, Kind: proto.MethodKind_WALLET, LabelJa: "ウォレット",
 				LabelEn: "Wallet", MinYen: 1, MaxYen: maxWalletYen, Redirect: true, CancelBlocksPayment: true},
 			{Code: methodAccount, Kind: proto.MethodKind_ACCOUNT_REGISTRATION, LabelJa: "口座振替のお申し込み",

@@ -105,7 +105,10 @@ func (c *Company) create(r call) (int, ledger.View, error) {
 	if _, err := d.Token(); err != io.EOF {
 		return 0, ledger.View{}, &ledger.Error{Code: ledger.CodeInvalid, Detail: "body: more than one JSON value"}
 	}
-	v, created, err := c.books.Create(r.merchant, req)
+	v, created, err := c.books.Create(r.merchant, req, func() bool {
+		_, declined := c.faults.Take(fault.DeclineCharge)
+		return declined
+	})
 	if err != nil {
 		return 0, ledger.View{}, err
 	}

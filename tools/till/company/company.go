@@ -184,7 +184,7 @@ func (c *Company) refusal(err error) (int, *ledger.Error) {
 		return http.StatusBadRequest, e
 	case ledger.CodeNotFound:
 		return http.StatusNotFound, e
-	case ledger.CodeDuplicate, ledger.CodeAlreadyPaid, ledger.CodeRegistered, ledger.CodeNotOpen, ledger.CodeConfirmed, ledger.CodeNotCaptured:
+	case ledger.CodeNoCard, ledger.CodeDuplicate, ledger.CodeAlreadyPaid, ledger.CodeRegistered, ledger.CodeNotOpen, ledger.CodeConfirmed, ledger.CodeNotCaptured:
 		return http.StatusConflict, e
 	case ledger.CodeTryLater:
 		return http.StatusTooManyRequests, e

@@ -17,6 +17,7 @@ const (
 	SlowReply       Name = "slow_reply"       // the merchant API answers after the delay
 	ServerError     Name = "server_error"     // the merchant API answers 500 and does nothing
 	NoVoucher       Name = "no_voucher"       // another barcode for a payer's screen is refused
+	DeclineCharge   Name = "decline_charge"   // a kept card is declined when it is charged
 	DuplicateNotice Name = "duplicate_notice" // a notice is delivered twice
 	OutOfOrder      Name = "out_of_order"     // notices are held until the last time is taken, then sent last first
 	LateNotice      Name = "late_notice"      // a notice is first sent after the delay, others pass it
@@ -28,7 +29,7 @@ const (
 )
 
 // Names lists all faults in the order in which they are shown.
-var Names = []Name{LostReply, SlowReply, ServerError, NoVoucher, DuplicateNotice, OutOfOrder, LateNotice, ForgedSignature,
+var Names = []Name{LostReply, SlowReply, ServerError, NoVoucher, DeclineCharge, DuplicateNotice, OutOfOrder, LateNotice, ForgedSignature,
 	PayAfterCancel, PayAfterExpiry, PayTwice, RevokeConfirmed}
 
 // Limits of a Setting.

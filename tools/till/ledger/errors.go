@@ -32,6 +32,7 @@ const (
 	CodeChoose            = "choose"             // a payer's number: which of his bills
 	CodeRegistered        = "already_registered" // cancel after the account was registered
 	CodeStale             = "stale"              // a barcode whose time on a screen is over
+	CodeNoCard            = "no_card"            // charge a card that is not kept
 	CodeTryLater          = "try_later"          // no other barcode at present
 )
 

@@ -8,9 +8,9 @@ import (
 
 func FuzzLook(f *testing.F) {
 	l := open(f, f.TempDir())
-	number, _, err := l.Create("m", bill("a1", KonbiniNumber))
+	number, _, err := l.Create("m", bill("a1", KonbiniNumber), nil)
 	require.NoError(f, err)
-	barcode, _, err := l.Create("m", bill("a2", KonbiniBarcode))
+	barcode, _, err := l.Create("m", bill("a2", KonbiniBarcode), nil)
 	require.NoError(f, err)
 	f.Add(number.Voucher.PaymentNumber, number.Voucher.ConfirmationNumber, "")
 	f.Add(barcode.Voucher.Barcode, "", "konbini_c")

@@ -78,7 +78,7 @@ func TestReopenedBooksSayTheSame(t *testing.T) {
 			}
 			switch rapid.IntRange(0, 8).Draw(t, "step") {
 			case 0, 1, 2:
-				l.Create("m", bill(attempt, method))
+				l.Create("m", bill(attempt, method), nil)
 			case 3:
 				l.Cancel("m", attempt)
 			case 4:
@@ -122,7 +122,7 @@ func TestReopenedBooksSayTheSame(t *testing.T) {
 
 func TestTimesOfOnePaymentStrictlyIncrease(t *testing.T) {
 	l := open(t, t.TempDir())
-	v, _, err := l.Create("m", bill("a1", KonbiniBarcode))
+	v, _, err := l.Create("m", bill("a1", KonbiniBarcode), nil)
 	require.NoError(t, err)
 	for range 3 {
 		_, err = l.Pay(Scan{Code: v.Voucher.Barcode}, func(string) bool { return true })
@@ -141,7 +141,7 @@ func TestTimesOfOnePaymentStrictlyIncrease(t *testing.T) {
 func TestUnfinishedLastLineIsCutOff(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
-	_, _, err := l.Create("m", bill("a1", Card))
+	_, _, err := l.Create("m", bill("a1", Card), nil)
 	require.NoError(t, err)
 	before := stateOf(l)
 	require.NoError(t, l.Close())
@@ -190,27 +190,27 @@ func TestBooksAreOpenOnce(t *testing.T) {
 
 func TestDiskTroubleLeavesTheStateAsItWas(t *testing.T) {
 	l := open(t, t.TempDir())
-	_, _, err := l.Create("m", bill("a1", Card))
+	_, _, err := l.Create("m", bill("a1", Card), nil)
 	require.NoError(t, err)
 	before := stateOf(l)
 	l.file.f.Close() // from now on no write succeeds
 	_, err = l.Cancel("m", "a1")
 	require.ErrorContains(t, err, "facts.ndjson")
 	require.Equal(t, before, stateOf(l))
-	_, _, err = l.Create("m", bill("a2", Card))
+	_, _, err = l.Create("m", bill("a2", Card), nil)
 	require.ErrorContains(t, err, "start the till again")
 }
 
 func TestAttemptIdBelongsToItsMerchant(t *testing.T) {
 	l := open(t, t.TempDir())
-	a, created, err := l.Create("m1", bill("a1", Card))
+	a, created, err := l.Create("m1", bill("a1", Card), nil)
 	require.NoError(t, err)
 	require.True(t, created)
-	b, created, err := l.Create("m2", bill("a1", Card))
+	b, created, err := l.Create("m2", bill("a1", Card), nil)
 	require.NoError(t, err)
 	require.True(t, created)
 	require.NotEqual(t, a.PaymentID, b.PaymentID)
-	again, created, err := l.Create("m1", bill("a1", Card))
+	again, created, err := l.Create("m1", bill("a1", Card), nil)
 	require.NoError(t, err)
 	require.False(t, created)
 	require.Equal(t, a, again)
@@ -221,7 +221,7 @@ func TestAttemptIdBelongsToItsMerchant(t *testing.T) {
 func TestIdsCarryTheDayInJapan(t *testing.T) {
 	l := open(t, t.TempDir())
 	require.NoError(t, l.SetClock(7*time.Hour)) // 16:00 UTC is the 23rd in Japan
-	v, _, err := l.Create("m", bill("a1", KonbiniNumber))
+	v, _, err := l.Create("m", bill("a1", KonbiniNumber), nil)
 	require.NoError(t, err)
 	require.Regexp(t, `^20261123\d{9}$`, v.PaymentID)
 	require.Regexp(t, `^261123\d{8}$`, v.ReceiptNumber)
@@ -229,9 +229,9 @@ func TestIdsCarryTheDayInJapan(t *testing.T) {
 
 func TestTillReadsWhatPeopleAndScannersType(t *testing.T) {
 	l := open(t, t.TempDir())
-	number, _, err := l.Create("m", bill("a1", KonbiniNumber))
+	number, _, err := l.Create("m", bill("a1", KonbiniNumber), nil)
 	require.NoError(t, err)
-	scanned, _, err := l.Create("m", bill("a2", KonbiniBarcode))
+	scanned, _, err := l.Create("m", bill("a2", KonbiniBarcode), nil)
 	require.NoError(t, err)
 	n, b := number.Voucher.PaymentNumber, scanned.Voucher.Barcode
 	wide := strings.NewReplacer("0", "０", "1", "１", "2", "２", "3", "３").Replace(n)
@@ -252,7 +252,7 @@ func TestTillReadsWhatPeopleAndScannersType(t *testing.T) {
 
 func TestClockSetBackDoesNotHoldBackConfirmation(t *testing.T) {
 	l := open(t, t.TempDir())
-	v, _, err := l.Create("m", bill("a1", KonbiniBarcode))
+	v, _, err := l.Create("m", bill("a1", KonbiniBarcode), nil)
 	require.NoError(t, err)
 	require.NoError(t, l.SetClock(24*time.Hour))
 	_, err = l.Pay(Scan{Code: v.Voucher.Barcode}, nil)
@@ -268,7 +268,7 @@ func TestClockSetBackDoesNotHoldBackConfirmation(t *testing.T) {
 
 func TestConfirmationWaitsItsTime(t *testing.T) {
 	l := open(t, t.TempDir())
-	v, _, err := l.Create("m", bill("a1", KonbiniBarcode))
+	v, _, err := l.Create("m", bill("a1", KonbiniBarcode), nil)
 	require.NoError(t, err)
 	_, err = l.Pay(Scan{Code: v.Voucher.Barcode}, nil)
 	require.NoError(t, err)

@@ -49,7 +49,9 @@ func (r *Request) validate(now time.Time) error {
 		return invalid("method", fmt.Sprintf("%q is unknown; want one of %v", r.Method, Methods))
 	}
 	switch {
-	case r.Method.Redirects() && !webURL(r.ReturnURL):
+	case r.CardID != "" && r.Method != CardRecurring:
+		return invalid("card_id", "only with card_recurring")
+	case r.Method.Redirects() && r.CardID == "" && !webURL(r.ReturnURL):
 		return invalid("return_url", "want an http or https URL")
 	case r.Method != PayerNumber && r.Payer != "":
 		return invalid("payer", "only with payer_number")
@@ -73,8 +75,9 @@ func webURL(s string) bool {
 }
 
 // Create opens a payment, and reports that it did. The same request again gets the payment as it now stands; another
-// request with the same attempt id is refused with CodeDuplicate.
-func (l *Ledger) Create(merchant string, r Request) (v View, created bool, err error) {
+// request with the same attempt id is refused with CodeDuplicate. With a card id the kept card is charged at once (CodeNoCard: there is
+// none), unless decline says that it is declined; nil: it is not.
+func (l *Ledger) Create(merchant string, r Request, decline func() bool) (v View, created bool, err error) {
 	r.Due = r.Due.UTC()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -90,14 +93,35 @@ func (l *Ledger) Create(merchant string, r Request) (v View, created bool, err e
 	if err := r.validate(now); err != nil {
 		return View{}, false, err
 	}
+	if r.CardID != "" && !l.keeps(merchant, r.CardID) {
+		return View{}, false, refuse(CodeNoCard, "no such card is kept")
+	}
 	id, is, err := l.issue(merchant, r, now)
 	if err != nil {
 		return View{}, false, err
 	}
-	if err := l.commit(fact{Kind: factCreated, Payment: id, Created: &creation{merchant, r, is}}); err != nil {
+	facts := []fact{{Kind: factCreated, Payment: id, Created: &creation{merchant, r, is}}}
+	switch {
+	case r.CardID == "":
+	case decline != nil && decline():
+		facts = append(facts, fact{Kind: factDeclined, Payment: id})
+	default:
+		facts = append(facts, fact{Kind: factCaptured, Payment: id, Taking: 1, Store: string(r.Method)})
+	}
+	if err := l.commit(facts...); err != nil {
 		return View{}, false, err
 	}
 	return l.payments[id].view(id, l.opts.CardPages, now), true, nil
+}
+
+// cardPrefix and the id of the payment that a card was kept with name the card.
+const cardPrefix = "card-"
+
+// keeps reports whether the merchant has a card of that name.
+func (l *Ledger) keeps(merchant, card string) bool {
+	id, ok := strings.CutPrefix(card, cardPrefix)
+	p := l.payments[id]
+	return ok && p != nil && p.merchant == merchant && p.req.Method == CardRecurring && p.req.CardID == "" && len(p.standing()) > 0
 }
 
 // equal compares what the two requests say, as they are kept in the books.

@@ -8,7 +8,7 @@ import (
 )
 
 func create(t *testing.T, l *Ledger, r Request) View {
-	v, _, err := l.Create("m", r)
+	v, _, err := l.Create("m", r, nil)
 	require.NoError(t, err)
 	return v
 }
@@ -28,7 +28,7 @@ func TestAPayersNumberListsHisBills(t *testing.T) {
 	other := bill("a3", PayerNumber)
 	other.Payer = "somebody"
 	require.NotEqual(t, number, create(t, l, other).Voucher.PaymentNumber)
-	foreign, _, err := l.Create("another", bill("a1", PayerNumber))
+	foreign, _, err := l.Create("another", bill("a1", PayerNumber), nil)
 	require.NoError(t, err)
 	require.NotEqual(t, number, foreign.Voucher.PaymentNumber, "a payer is one merchant's")
 
@@ -107,23 +107,23 @@ func TestEachMethodHasItsLimits(t *testing.T) {
 	for m, most := range map[Method]int64{KonbiniNumber: 300_000, KonbiniBarcode: 300_000, PayerNumber: 300_000, PayEasy: 9_999_999, Card: 9_999_999, CardRecurring: 9_999_999, Wallet: 500_000, AccountRegistration: 9_999_999} {
 		r := bill(string(m), m)
 		r.Yen = most + 1
-		_, _, err := l.Create("m", r)
+		_, _, err := l.Create("m", r, nil)
 		require.Equal(t, CodeInvalid, code(err), m)
 		r.Yen = most
 		create(t, l, r)
 		if m.Redirects() {
 			r = bill(string(m)+"-2", m)
 			r.ReturnURL = ""
-			_, _, err = l.Create("m", r)
+			_, _, err = l.Create("m", r, nil)
 			require.Equal(t, CodeInvalid, code(err), m)
 		}
 	}
 	r := bill("x", PayerNumber)
 	r.Payer = ""
-	_, _, err := l.Create("m", r)
+	_, _, err := l.Create("m", r, nil)
 	require.ErrorContains(t, err, "payer")
 	r = bill("x", Card)
 	r.Payer = "p"
-	_, _, err = l.Create("m", r)
+	_, _, err = l.Create("m", r, nil)
 	require.ErrorContains(t, err, "payer")
 }

@@ -122,6 +122,7 @@ type Request struct {
 	Store       string    `json:"store,omitempty"` // konbini_number only, where it is required
 	Payer       string    `json:"payer,omitempty"` // payer_number only, where it is required: the merchant's key of who pays
 	ReturnURL   string    `json:"return_url,omitempty"`
+	CardID      string    `json:"card_id,omitempty"` // card_recurring: charge this card now, nobody is there
 	WebhookURL  string    `json:"webhook_url"`
 }
 
@@ -151,6 +152,7 @@ type View struct {
 	RedirectURL        string     `json:"redirect_url,omitempty"`
 	Voucher            *Voucher   `json:"voucher,omitempty"`
 	Store              string     `json:"store,omitempty"`        // where it was paid
+	CardID             string     `json:"card_id,omitempty"`      // of card_recurring, once it is paid: names the kept card
 	RefundedYen        int64      `json:"refunded_yen,omitempty"` // all that was given back of paid_yen
 	RefundedAt         *time.Time `json:"refunded_at,omitempty"`  // the last of it
 }
@@ -287,8 +289,14 @@ func (p *payment) view(id, redirect string, now time.Time) View {
 	}
 	switch p.req.Method {
 	case Card, CardRecurring, Wallet, AccountRegistration:
-		v.RedirectURL = redirect + p.issued.Token
-		v.Store = ""
+		if p.req.CardID == "" {
+			v.RedirectURL = redirect + p.issued.Token
+		}
+		if v.Store = ""; p.req.Method == CardRecurring && len(standing) > 0 {
+			if v.CardID = p.req.CardID; v.CardID == "" {
+				v.CardID = cardPrefix + id
+			}
+		}
 	case PayerNumber:
 		v.Voucher = &Voucher{PaymentNumber: p.issued.Number, Stores: Stores(), Expires: p.issued.Expires}
 	case PayEasy:

@@ -15,7 +15,7 @@ func TestBarcodeOfAScreenEnds(t *testing.T) {
 	l, err := Open(dir, o)
 	require.NoError(t, err)
 	create := func(attempt string, m Method) View {
-		v, _, err := l.Create("m", bill(attempt, m))
+		v, _, err := l.Create("m", bill(attempt, m), nil)
 		require.NoError(t, err)
 		return v
 	}
@@ -54,7 +54,7 @@ func TestBarcodeOfAScreenEnds(t *testing.T) {
 
 func TestBarcodeWithoutATimeStays(t *testing.T) {
 	l := open(t, t.TempDir())
-	first, _, err := l.Create("m", bill("a1", KonbiniBarcode))
+	first, _, err := l.Create("m", bill("a1", KonbiniBarcode), nil)
 	require.NoError(t, err)
 	require.True(t, first.Voucher.ShownUntil.IsZero())
 	again, err := l.Show("m", "a1")

@@ -90,7 +90,7 @@ func run(t *testing.T, m *merchant, faults *fault.Set) (*Sender, *ledger.Ledger,
 		require.NoError(t, books.Close())
 	})
 	v, _, err := books.Create("m", ledger.Request{AttemptID: "a1", Method: ledger.KonbiniBarcode, Yen: 100, TaxYen: -1,
-		Due: time.Now().Add(240 * time.Hour), WebhookURL: "http://merchant.example.jp/hook"})
+		Due: time.Now().Add(240 * time.Hour), WebhookURL: "http://merchant.example.jp/hook"}, nil)
 	require.NoError(t, err)
 	return s, books, func(n int) {
 		for range n {
