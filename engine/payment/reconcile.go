@@ -179,11 +179,15 @@ func (r *reconciler) ours(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ids := make([]ulid.ULID, len(of))
+	for i, o := range of {
+		ids[i] = o.Claim
+	}
+	if err := r.load(ctx, ids); err != nil {
+		return err
+	}
 	for _, o := range of {
-		s, err := r.claim(ctx, o.Claim)
-		if err != nil {
-			return err
-		}
+		s := r.claims[o.Claim]
 		a := s.Attempt(o.Attempt)
 		if a == nil || a.Agent != r.agent {
 			continue
@@ -207,16 +211,22 @@ func (r *reconciler) ours(ctx context.Context) error {
 
 // rest puts down what files told of the day and ours has not on it.
 func (r *reconciler) rest(ctx context.Context) error {
+	var ids []ulid.ULID
+	for _, t := range r.theirs {
+		if !t.met && t.day == r.out.Day && !t.Claim.IsZero() {
+			ids = append(ids, t.Claim)
+		}
+	}
+	if err := r.load(ctx, ids); err != nil {
+		return err
+	}
 	for _, t := range r.theirs {
 		if t.met || t.day != r.out.Day {
 			continue
 		}
 		line := Reconciled{Verdict: OnlyTheirs, Payment: t.Payment, Deposit: t.Deposit, At: t.At}
 		if !t.Claim.IsZero() {
-			s, err := r.claim(ctx, t.Claim)
-			if err != nil {
-				return err
-			}
+			s := r.claims[t.Claim]
 			if a := s.Attempt(t.Attempt); a != nil {
 				line = r.line(s, a, sum{deposit: t.Deposit, at: t.At})
 				for _, sum := range a.sums() { // ours stands on another day
@@ -258,17 +268,36 @@ func (r *reconciler) line(s *State, a *Attempt, of sum) Reconciled {
 		Ours: of.yen, Provisional: of.yen > 0 && !of.confirmed, At: of.at}
 }
 
-func (r *reconciler) claim(ctx context.Context, id ulid.ULID) (*State, error) {
-	if s := r.claims[id]; s != nil {
-		return s, nil
+// load reads the claims that are not there yet, many at once: a day of a large tenant has thousands.
+func (r *reconciler) load(ctx context.Context, ids []ulid.ULID) error {
+	var refs []store.Ref
+	for _, id := range ids {
+		if _, ok := r.claims[id]; !ok {
+			r.claims[id] = nil
+			refs = append(refs, claimRef(r.id, id))
+		}
 	}
-	s, err := r.p.load(ctx, tenant.Only(r.id), claimRef(r.id, id))
-	if err != nil {
-		return nil, err
+	for some := range slices.Chunk(refs, reconcileBatch) {
+		streams, err := r.p.s.LoadMany(ctx, tenant.Only(r.id), some)
+		if err != nil {
+			return fmt.Errorf("load claims: %w", err)
+		}
+		for i, events := range streams {
+			if len(events) == 0 {
+				return fmt.Errorf("load claim %s: %w", some[i].ID, store.ErrNotFound)
+			}
+			s, err := Fold(events)
+			if err != nil {
+				return err
+			}
+			r.claims[some[i].ID] = &s
+		}
 	}
-	r.claims[id] = &s
-	return &s, nil
+	return nil
 }
+
+// reconcileBatch is how many claims are read at once.
+const reconcileBatch = 500
 
 // ReconciliationHeader names the columns of Rows.
 func ReconciliationHeader(lang string) (cells []string) {
