@@ -264,7 +264,7 @@ func (a apiClaims) payer(ctx context.Context, t *tenant.Tenant, number string) (
 		}
 		reference = sms.Reference
 	}
-	return payment.PayerKey(a.store, t.ID, s.Ref.ID, reference)
+	return payment.PayerKey(a.store, t.ID, reference, s.Ref.ID)
 }
 
 // resends is engine/followup for the API.

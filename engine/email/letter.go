@@ -69,7 +69,7 @@ func (e *Emails) letter(ctx context.Context, ref store.Ref, s *state) (l *letter
 		l.subject = fmt.Sprintf(say(lang, "【%s】お振込先のご案内", "[%s] Where to transfer the money"), l.sender)
 	}
 	if payment.Printable(v) {
-		l.sheet, err = e.o.Sheets.Document(ctx, t.ID, page.PaymentSheet(t, "", "", "", sheetClaim(&claim), v, lang, a.IssuedAt))
+		l.sheet, err = e.o.Sheets.Document(ctx, t.ID, page.PaymentSheet(t, page.SheetWords{}, sheetClaim(&claim), v, lang, a.IssuedAt))
 		if l.sheetName = "payment-" + claim.Number + ".pdf"; err != nil { // the page has it as well
 			e.o.Log.Warn("payment sheet of a mail", "tenant", t.ID, "err", err)
 			l.sheet = nil

@@ -156,13 +156,28 @@ func Notice(t *tenant.Tenant, c *message.Content, claim *proto.Claim, lang strin
 	}
 }
 
+// SheetWords are what a payment sheet says beside the claim; each may be empty.
+type SheetWords struct {
+	Title string
+	Payer string           // name
+	Said  string           // the sender's message to this payer
+	Kind  proto.MethodKind // PAYER_NUMBER: the sheet says that the number is the payer's own
+}
+
 // PaymentSheet is a claim's number or barcode on a sheet to print. created is when it was issued: the same claim and voucher
-// give the same bytes. said is the sender's message to this payer; empty: none.
-func PaymentSheet(t *tenant.Tenant, title, payer, said string, claim *proto.Claim, v *proto.Voucher, lang string, created time.Time) *proto.Document {
-	return &proto.Document{
-		Kind: proto.DocumentKind_PAYMENT_SHEET, Lang: lang, Issuer: Issuer(t), Logo: logo(t), Title: valid(title), PayerName: valid(payer), Closing: valid(said),
+// give the same bytes.
+func PaymentSheet(t *tenant.Tenant, words SheetWords, claim *proto.Claim, v *proto.Voucher, lang string, created time.Time) *proto.Document {
+	d := &proto.Document{
+		Kind: proto.DocumentKind_PAYMENT_SHEET, Lang: lang, Issuer: Issuer(t), Logo: logo(t), Title: valid(words.Title), PayerName: valid(words.Payer), Closing: valid(words.Said),
 		Claim: claim, Voucher: v, Created: timestamppb.New(created),
 	}
+	if words.Kind == proto.MethodKind_PAYER_NUMBER {
+		d.Lead = "お支払い番号は、お客様専用の番号です。次回からのお支払いにもそのままお使いいただけます。ほかのご請求があるときは、店舗でお支払いになるご請求をお選びください。"
+		if lang == "en" {
+			d.Lead = "The payment number is your own: it serves for later bills too. Where there are other bills, choose at the store which one you pay."
+		}
+	}
+	return d
 }
 
 // Barcode is a voucher's symbol alone.

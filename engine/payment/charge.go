@@ -20,20 +20,6 @@ import (
 // charge is an attempt like any other: committed before the agent is asked, settled by asking when its answer is lost, never ordered
 // again by itself.
 
-// PayerKey is what a payer is known by to agents, and what his claims have in common: a key of the sender's reference (会員情報) of a
-// message that says nothing of it. Without a reference a claim is a payer of its own: a phone is shared in a family.
-func PayerKey(s *store.Store, id tenant.ID, claim ulid.ULID, reference string) (string, error) {
-	who := "claim " + claim.String()
-	if reference != "" {
-		who = "reference " + reference
-	}
-	sum, err := s.Keyed(id, "payer", who)
-	if err != nil {
-		return "", fmt.Errorf("hash a payer: %w", err)
-	}
-	return hex.EncodeToString(sum[:]), nil
-}
-
 // ChargeOptions say which card is charged.
 type ChargeOptions struct {
 	Card  string // number of the claim that the card was registered with

@@ -51,6 +51,7 @@ type Claims interface {
 	Claim(ctx context.Context, scope tenant.Scope, claim ulid.ULID) (payment.State, error)
 	ByNumber(ctx context.Context, scope tenant.Scope, number string) (payment.State, error)
 	Methods(t *tenant.Tenant, s *payment.State) []*proto.PaymentMethod
+	MethodKind(module, code string) proto.MethodKind
 	Start(ctx context.Context, t *tenant.Tenant, claim ulid.ULID, o payment.StartOptions) (payment.Attempt, error)
 }
 
@@ -177,7 +178,17 @@ func (s *Sheets) issue(ctx context.Context, t *tenant.Tenant, c *payment.State, 
 	if m == nil {
 		return message.Problems{{Field: "method", Code: "unknown", Value: message.Mask(o.Method), Detail: "no such method with a number or barcode for this claim"}}, nil
 	}
-	_, err := s.Claims.Start(ctx, t, c.Ref.ID, payment.StartOptions{Method: o.Method, Store: o.Store, Yen: c.Amount, By: o.By})
+	start := payment.StartOptions{Method: o.Method, Store: o.Store, Yen: c.Amount, By: o.By}
+	if m.Kind == proto.MethodKind_PAYER_NUMBER {
+		reference, err := s.reference(ctx, c)
+		if err == nil {
+			start.Payer, err = payment.PayerKey(s.Store, t.ID, reference, c.Ref.ID)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	_, err := s.Claims.Start(ctx, t, c.Ref.ID, start)
 	switch {
 	case errors.Is(err, payment.ErrNotOffered):
 		return message.Problems{{Field: "store", Code: "unknown", Value: message.Mask(o.Store), Detail: "no such store of this method"}}, nil
@@ -189,10 +200,10 @@ func (s *Sheets) issue(ctx context.Context, t *tenant.Tenant, c *payment.State, 
 	return nil, err
 }
 
-// Offers are the methods that give a number or barcode for a store, of those that the claim can be paid with.
+// Offers are the methods that give a number, the payer's own too, or a barcode for a store, of those that the claim can be paid with.
 func (s *Sheets) Offers(t *tenant.Tenant, c *payment.State) (out []*proto.PaymentMethod) {
 	for _, m := range s.Claims.Methods(t, c) {
-		if !m.Redirect && (m.Kind == proto.MethodKind_KONBINI_NUMBER || m.Kind == proto.MethodKind_KONBINI_BARCODE) {
+		if !m.Redirect && (m.Kind == proto.MethodKind_KONBINI_NUMBER || m.Kind == proto.MethodKind_KONBINI_BARCODE || m.Kind == proto.MethodKind_PAYER_NUMBER) {
 			out = append(out, m)
 		}
 	}
@@ -235,7 +246,9 @@ func (s *Sheets) Open(ctx context.Context, code, name string) (body []byte, file
 	if err != nil {
 		return nil, "", err
 	}
-	d := page.PaymentSheet(t, title, c.Content.Payer, said, asked(&c), v, k.lang, issued)
+	a := c.Current()
+	words := page.SheetWords{Title: title, Payer: c.Content.Payer, Said: said, Kind: s.Claims.MethodKind(a.Module, a.Method)}
+	d := page.PaymentSheet(t, words, asked(&c), v, k.lang, issued)
 	if name == PNG {
 		body, err = s.Pages.Image(ctx, t.ID, d)
 		return body, "sheet-" + c.Number + ".png", err

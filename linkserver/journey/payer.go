@@ -12,26 +12,23 @@ import (
 	"github.com/kakitome/kakitome/engine/tenant"
 )
 
-// payer is who pays, as a payment company may know him: a key that says nothing of him and is the same for all his claims.
-// Claims belong to one payer when their messages have the same reference (会員情報) of the sender's. Without one a claim is a
-// payer of its own: a phone is shared in a family, and its number proves nobody.
+// payer is who pays (payment.PayerKey), and by what his messages are found; no terms: only this one is known to be his.
 type payer struct {
-	key   string // 32 hexadecimal digits
+	key   string
 	terms []store.Term
 }
 
-func (j *Journey) payer(v *visit) (payer, error) {
+func (j *Journey) payer(v *visit) (p payer, err error) {
 	sms, err := j.sms(v)
 	if err != nil {
-		return payer{}, err
+		return p, err
 	}
-	var p payer
 	if sms.Reference != "" {
 		if p.terms, err = (intake.Filter{Reference: sms.Reference}).Terms(j.Store, v.t.ID); err != nil {
-			return payer{}, fmt.Errorf("hash a reference: %w", err)
+			return p, fmt.Errorf("hash a reference: %w", err)
 		}
 	}
-	p.key, err = payment.PayerKey(j.Store, v.t.ID, v.state.Head.Claim, sms.Reference)
+	p.key, err = payment.PayerKey(j.Store, v.t.ID, sms.Reference, v.state.Head.Claim)
 	return p, err
 }
 

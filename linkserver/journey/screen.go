@@ -546,7 +546,7 @@ func (j *Journey) sheet(ctx context.Context, in *visit) (pdf []byte, filename st
 	case !errors.Is(err, store.ErrErased): // the claim's facts are kept longer
 		return nil, "", err
 	}
-	d := page.PaymentSheet(in.t, title, c.Content.Payer, said, j.claimOf(&c, a, in.Lang), voucher, in.Lang, a.IssuedAt)
+	d := page.PaymentSheet(in.t, page.SheetWords{Title: title, Payer: c.Content.Payer, Said: said, Kind: j.Claims.MethodKind(a.Module, a.Method)}, j.claimOf(&c, a, in.Lang), voucher, in.Lang, a.IssuedAt)
 	pdf, err = j.Pages.Document(ctx, in.t.ID, d)
 	return pdf, "sheet-" + c.Number + ".pdf", err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/sheet"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -178,4 +179,34 @@ func TestSheetSaysWhatTheSenderWrote(t *testing.T) {
 	w.send(page("冬のクーポン"))
 	require.Contains(t, said(), "冬のクーポン")
 	require.NotContains(t, said(), "秋の新商品")
+}
+
+// A payer's own number is printed for whichever of his claims, with words of its own, and is the one that his page gives.
+func TestSheetOfAPayersOwnNumber(t *testing.T) {
+	w := newWorld(t, DefaultConfig())
+	w.offer("payer_number", "card")
+	w.modules.voucher = &proto.Voucher{PaymentNumber: "7123456789012"}
+	first, second := w.send(draft{claim: bill(w, "A-1"), reference: "C-1"}), w.send(draft{claim: bill(w, "A-2"), reference: "C-1"})
+	other := w.send(draft{claim: bill(w, "B-1"), reference: "C-2"})
+	c, err := w.payments.Claim(t.Context(), tenant.Only("water"), first.head.Claim)
+	require.NoError(t, err)
+	offers := w.sheets.Offers(w.water(), &c)
+	require.Len(t, offers, 1)
+	require.Equal(t, "payer_number", offers[0].Code)
+	for _, number := range []string{"A-1", "A-2", "B-1"} {
+		a, ps, err := w.sheets.Make(t.Context(), w.water(), number, sheet.Order{Method: "payer_number"})
+		require.NoError(t, err)
+		require.Empty(t, ps)
+		require.Empty(t, a.Barcode)
+		require.Contains(t, w.fetch(a.PDF).body, "お客様専用の番号です")
+	}
+	w.modules.mu.Lock()
+	keys := append([]string{}, w.modules.payers...)
+	w.modules.mu.Unlock()
+	require.Len(t, keys, 3)
+	require.Equal(t, keys[0], keys[1], "one payer has one number")
+	require.NotEqual(t, keys[0], keys[2])
+	for _, m := range []*sent{first, second, other} {
+		require.Equal(t, payment.AwaitingMoney, w.claim(m).Phase)
+	}
 }

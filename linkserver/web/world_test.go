@@ -168,7 +168,7 @@ func (m *modules) RenderDocument(_ context.Context, in *proto.RenderDocumentRequ
 		b, refused := paper.RenderPNG(in.Document)
 		return &proto.RenderDocumentResponse{Png: b, Error: refused}, nil
 	}
-	return &proto.RenderDocumentResponse{Pdf: smallPDF(in.Document.Kind.String() + in.Document.Closing)}, nil
+	return &proto.RenderDocumentResponse{Pdf: smallPDF(in.Document.Kind.String() + in.Document.Lead + in.Document.Closing)}, nil
 }
 
 // smallPDF is a whole PDF file.

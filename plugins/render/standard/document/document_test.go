@@ -76,12 +76,15 @@ func samples() map[string]*proto.Document {
 	number := waterSheet()
 	number.Voucher = &proto.Voucher{PaymentNumber: "1234-567-890123", ConfirmationNumber: "0042", Stores: []*proto.Store{{LabelJa: "コンビニA", LabelEn: "Konbini A"}, {LabelJa: "コンビニB", LabelEn: "Konbini B"}}}
 	number.PayerName, number.Claim.Lines = "", nil
+	own := waterSheet()
+	own.Voucher = &proto.Voucher{PaymentNumber: "7123456789012"}
+	own.Lead = "お支払い番号は、お客様専用の番号です。次回からのお支払いにもそのままお使いいただけます。ほかのご請求があるときは、店舗でお支払いになるご請求をお選びください。"
 	said, saidLong := waterSheet(), waterSheet()
 	said.Closing = "【冬の水道料金キャンペーン】\n口座振替に切り替えた方に、もれなく500円分のクーポンを進呈します（2027年1月末まで）。\n〇〇営業所：〇〇駅東口から徒歩3分　平日 9:00～17:00　https://www.example.jp/map"
 	saidLong.Closing = string([]rune(strings.Repeat("お近くの店舗でご利用いただけるクーポンのご案内です。", 30))[:600])
 	englishSheet := waterSheet()
 	englishSheet.Lang = "en"
-	all := map[string]*proto.Document{"invoice": waterInvoice(), "invoice-longest": longestInvoice(), "reading": waterReading(), "reading-longest": longestReading(), "sheet-barcode": barcode, "sheet-number": number, "sheet-en": englishSheet, "sheet-said": said, "sheet-said-longest": saidLong, "receipt": waterReceipt(), "receipt-large": large, "receipt-en": english, "notice": letter, "notice-longest": longest(),
+	all := map[string]*proto.Document{"invoice": waterInvoice(), "invoice-longest": longestInvoice(), "reading": waterReading(), "reading-longest": longestReading(), "sheet-barcode": barcode, "sheet-number": number, "sheet-en": englishSheet, "sheet-own": own, "sheet-said": said, "sheet-said-longest": saidLong, "receipt": waterReceipt(), "receipt-large": large, "receipt-en": english, "notice": letter, "notice-longest": longest(),
 		"certificate": deliveryCertificate(5, false), "certificate-long": deliveryCertificate(24, true)}
 	maps.Copy(all, receiptSamples())
 	return all
