@@ -50,7 +50,7 @@ func barcode(d *proto.Document) (*sheet, *proto.Error) {
 	const figures = 7.5 // points: the longer line is as wide as the symbol
 	line := figures * mm * leading
 	r := newRaster(symbolPixels/module, (gs1128.Modules+2*gs1128.Quiet)*module, barHeight+2*line+2*edge)
-	s := &sheet{pdf: r, y: edge}
+	s := &sheet{fit: usual, pdf: r, y: edge}
 	s.symbol(gs1128.Quiet*module, bars)
 	s.y += barHeight + 0.5
 	first, second := gs1128.Human(d.Voucher.Barcode)

@@ -49,7 +49,15 @@ func Render(d *proto.Document) ([]byte, *proto.Error) {
 		if d.Receipt.Copy > 0 && d.Receipt.Copied == nil {
 			return nil, invalid("receipt.copied", "a copy needs its day")
 		}
-		s = receipt(d)
+		s = receipt(d, usual)
+		for _, f := range closer {
+			if s.pdf.PageCount() == 1 {
+				break
+			}
+			if near := receipt(d, f); near.pdf.PageCount() == 1 {
+				s = near
+			}
+		}
 	case proto.DocumentKind_CERTIFICATE:
 		if len(d.Certificate.GetParts()) == 0 {
 			return nil, invalid("certificate.parts", "a certificate needs what it certifies")
@@ -130,7 +138,7 @@ func (s *sheet) aside(lines []string) { s.asideOf(lines, width*0.6) }
 
 // asideOf is aside in a part of the width.
 func (s *sheet) asideOf(lines []string, part float64) {
-	s.size(body)
+	s.size(s.body)
 	for _, text := range lines {
 		for _, l := range s.wrap(text, part) {
 			s.write(paperWidth-margin-s.pdf.GetStringWidth(l), s.y, l)
@@ -150,7 +158,7 @@ func (s *sheet) total(lang wording.Lang, label string, yen, tax int64) {
 	s.need(height)
 	s.pdf.SetFillColor(0xef, 0xf1, 0xf4)
 	s.pdf.Rect(margin, s.y, width, height, "F")
-	s.size(body)
+	s.size(s.body)
 	s.write(margin+5, s.y+height/2-s.line()/2, label)
 	s.size(24)
 	top := s.y + height/2 - s.line()/2

@@ -33,7 +33,7 @@ func paymentSheet(d *proto.Document, on paper) (*sheet, *proto.Error) {
 	if on == nil {
 		on = newPDF(title+" "+c.Number, d.Issuer.Name, string(lang), d.Created.AsTime())
 	}
-	s := &sheet{pdf: on, y: margin}
+	s := &sheet{fit: usual, pdf: on, y: margin}
 
 	s.size(20)
 	s.bold(func() { s.centred(s.y, title) })

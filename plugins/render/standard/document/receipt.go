@@ -24,8 +24,8 @@ func duty(yen, tax int64) int64 {
 
 // receipt is titled 領収書 when it can serve as a simplified qualified invoice: a registered issuer, and the tax shown
 // (消費税法 57条の4 第2項: tax amount or rate). Otherwise it is a 受領証 and says that it is not an invoice. After money went
-// back it states what came in, what went back and what is left, and the receipt that it corrects.
-func receipt(d *proto.Document) *sheet {
+// back it states what came in, what went back and what is left, and the receipt that it corrects. f is how close it stands.
+func receipt(d *proto.Document, f fit) *sheet {
 	lang := wording.Of(d.Lang)
 	r, c := d.Receipt, d.Claim
 	invoice := d.Issuer.RegistrationNumber != "" && c.TaxYen >= 0
@@ -38,6 +38,7 @@ func receipt(d *proto.Document) *sheet {
 		correction = lang.Say("（返金による訂正）", "(corrected: refund)")
 	}
 	s := newSheet(title+correction+" "+r.Number, d.Issuer.Name, string(lang), d.Created.AsTime())
+	s.fit = f
 	if r.Copy > 0 {
 		s.again(lang, r)
 	}
@@ -69,10 +70,10 @@ func receipt(d *proto.Document) *sheet {
 		s.refund(lang, d)
 	} else {
 		s.amount(lang, c)
-		s.paragraph(body, lang.Say("下記のとおり、上記の金額を領収いたしました。", "We received the above amount as follows."))
+		s.paragraph(s.body, lang.Say("下記のとおり、上記の金額を領収いたしました。", "We received the above amount as follows."))
 	}
 	if d.Lead != "" {
-		s.paragraph(body, d.Lead)
+		s.paragraph(s.body, d.Lead)
 	}
 	s.space(3)
 
@@ -90,7 +91,7 @@ func receipt(d *proto.Document) *sheet {
 	if invoice {
 		by = append(by, lang.Say("登録番号 %s", "Registration no. %s", d.Issuer.RegistrationNumber))
 	}
-	s.size(body)
+	s.size(s.body)
 	s.space(5)
 	s.need(float64(len(by)+1) * s.line())
 	s.aside(by)
@@ -100,7 +101,7 @@ func receipt(d *proto.Document) *sheet {
 		s.paragraph(small, note)
 	}
 	if d.Closing != "" {
-		s.paragraph(body, d.Closing)
+		s.paragraph(s.body, d.Closing)
 	}
 	return s
 }
@@ -123,7 +124,7 @@ func (s *sheet) again(lang wording.Lang, r *proto.Receipt) {
 func (s *sheet) refund(lang wording.Lang, d *proto.Document) {
 	r, c := d.Receipt.Refund, d.Claim
 	s.total(lang, lang.Say("差引領収金額", "Left after the refund"), c.Yen-r.Yen, -1)
-	s.paragraph(body, lang.Say("下記のとおり返金いたしましたので、領収金額を訂正いたします。", "We gave money back as follows; this corrects the amount received."))
+	s.paragraph(s.body, lang.Say("下記のとおり返金いたしましたので、領収金額を訂正いたします。", "We gave money back as follows; this corrects the amount received."))
 	s.space(3)
 	var facts [][]string
 	facts = add(facts, lang.Say("領収金額", "Received"), lang.Yen(c.Yen))

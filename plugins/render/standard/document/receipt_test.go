@@ -2,10 +2,13 @@ package document
 
 import (
 	"bytes"
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
 
+	"github.com/pdfcpu/pdfcpu/pkg/api"
+	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu/model"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/plugins/proto"
@@ -108,4 +111,21 @@ func TestRefundsAndCopiesNeedTheirDays(t *testing.T) {
 	d.Receipt.Refund.At = nil
 	_, refused := Render(d)
 	require.Equal(t, "receipt.refund", refused.Field)
+}
+
+// What cannot stand on one page stands on more as it usually does, and nothing is lost.
+func TestReceiptOfManyItemsTakesMorePages(t *testing.T) {
+	d := twoRates()
+	d.Claim.Lines = nil
+	for i := range 40 {
+		d.Claim.Lines = append(d.Claim.Lines, &proto.LineItem{Name: fmt.Sprintf("品目%02d", i), Quantity: 1, UnitYen: 1_000, Yen: 1_000, TaxRate: 10})
+	}
+	pages, err := api.PageCount(bytes.NewReader(draw(t, d)), model.NewDefaultConfiguration())
+	require.NoError(t, err)
+	require.Greater(t, pages, 1)
+	text := said(t, d)
+	for i := range 40 {
+		require.Contains(t, text, fmt.Sprintf("品目%02d", i))
+	}
+	require.Contains(t, text, "登録番号 T0000000000000")
 }

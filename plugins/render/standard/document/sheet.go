@@ -85,8 +85,23 @@ func (s *sheet) logo(b []byte) error {
 	return nil
 }
 
+// fit is how close what a document says stands.
+type fit struct {
+	body    float64 // points
+	leading float64 // line height in ems
+	padding float64 // millimetres inside a cell
+	gap     float64 // of the room between parts
+}
+
+var (
+	usual = fit{body, leading, padding, 1}
+	// closer are tried in turn where a document should not take a second page.
+	closer = []fit{{10, 1.4, 1.2, 0.8}, {9.5, 1.35, 1, 0.7}, {small, 1.3, 0.7, 0.5}}
+)
+
 // sheet is a document being written from top to bottom. y is where the next block begins.
 type sheet struct {
+	fit
 	pdf      paper
 	y        float64
 	numbered bool // pages have numbers, also when there is one
@@ -94,7 +109,7 @@ type sheet struct {
 
 // newSheet opens a PDF with its first page. The same arguments give the same bytes.
 func newSheet(title, author, lang string, created time.Time) *sheet {
-	return &sheet{pdf: newPDF(title, author, lang, created), y: margin}
+	return &sheet{fit: usual, pdf: newPDF(title, author, lang, created), y: margin}
 }
 
 func newPDF(title, author, lang string, created time.Time) book {
@@ -136,11 +151,11 @@ func (s *sheet) size(points float64) { s.pdf.SetFontSize(points) }
 // line is the height of a line of the present size.
 func (s *sheet) line() float64 {
 	points, _ := s.pdf.GetFontSize()
-	return points * mm * leading
+	return points * mm * s.leading
 }
 
 // space leaves room below.
-func (s *sheet) space(height float64) { s.y += height }
+func (s *sheet) space(height float64) { s.y += height * s.gap }
 
 // need begins a new page when the block does not fit on this one.
 func (s *sheet) need(height float64) {
@@ -153,7 +168,7 @@ func (s *sheet) need(height float64) {
 // write puts one line with its top at y.
 func (s *sheet) write(x, y float64, text string) {
 	points, _ := s.pdf.GetFontSize()
-	s.pdf.Text(x, y+points*mm*(leading/2+0.36), text) // the baseline, so that the glyphs stand amid the line
+	s.pdf.Text(x, y+points*mm*(s.leading/2+0.36), text) // the baseline, so that the glyphs stand amid the line
 }
 
 func (s *sheet) centred(y float64, text string) {
@@ -198,15 +213,15 @@ type column struct {
 
 // table writes rows under an optional header, which is written again on each page.
 func (s *sheet) table(columns []column, header []string, rows [][]string) {
-	s.tableOf(body, columns, header, rows)
+	s.tableOf(s.body, columns, header, rows)
 }
 
 // tableOf is table in another size.
 func (s *sheet) tableOf(points float64, columns []column, header []string, rows [][]string) {
 	s.size(points)
-	room := int((bottom-margin-4*padding)/s.line()) - 1 // lines of a row that has a page to itself, below a header
+	room := int((bottom-margin-4*s.padding)/s.line()) - 1 // lines of a row that has a page to itself, below a header
 	if header != nil {
-		s.need(2 * (s.line() + 2*padding))
+		s.need(2 * (s.line() + 2*s.padding))
 		s.row(columns, s.cells(columns, header), true)
 	}
 	for _, r := range rows {
@@ -229,7 +244,7 @@ func (s *sheet) tableOf(points float64, columns []column, header []string, rows 
 func (s *sheet) cells(columns []column, texts []string) [][]string {
 	out := make([][]string, len(columns))
 	for i, c := range columns {
-		out[i] = s.wrap(texts[i], c.width-2*padding)
+		out[i] = s.wrap(texts[i], c.width-2*s.padding)
 	}
 	return out
 }
@@ -255,7 +270,7 @@ func (s *sheet) height(cells [][]string) float64 {
 	for _, c := range cells {
 		lines = max(lines, len(c))
 	}
-	return float64(lines)*s.line() + 2*padding
+	return float64(lines)*s.line() + 2*s.padding
 }
 
 // row writes one row where it stands.
@@ -268,11 +283,11 @@ func (s *sheet) row(columns []column, cells [][]string, header bool) {
 			s.pdf.Rect(x, s.y, c.width, height, "F")
 		}
 		for j, l := range cells[i] {
-			at := x + padding
+			at := x + s.padding
 			if c.right {
-				at = x + c.width - padding - s.pdf.GetStringWidth(l)
+				at = x + c.width - s.padding - s.pdf.GetStringWidth(l)
 			}
-			s.write(at, s.y+padding+float64(j)*s.line(), l)
+			s.write(at, s.y+s.padding+float64(j)*s.line(), l)
 		}
 		x += c.width
 	}
