@@ -250,15 +250,11 @@ func (a apiClaims) payer(ctx context.Context, t *tenant.Tenant, number string) (
 		if err != nil {
 			return "", err
 		}
-		st, err := intake.Fold(events)
+		st, err := stored.State(events)
 		if err != nil {
 			return "", err
 		}
-		plain, err := a.store.Open(t.ID, ref.ID.String()+"/sms", st.Head.SMS)
-		var sms message.SMS
-		if err == nil {
-			err = message.Decode(plain, &sms)
-		}
+		sms, err := stored.SMS(a.store, t.ID, ref.ID, &st.Head)
 		if err != nil && !errors.Is(err, store.ErrErased) { // whose it was is no longer known: nobody's card is charged
 			return "", err
 		}

@@ -81,6 +81,7 @@ var routes = []route{
 	{method: "POST", path: "/uploads", roles: senders, serve: (*Server).upload, raw: true},
 	{method: "GET", path: "/uploads/{id}", roles: members, serve: (*Server).uploadDetail},
 	{method: "POST", path: "/uploads/{id}/faults", roles: senders, serve: (*Server).uploadFaults},
+	{method: "POST", path: "/uploads/{id}/sheets", roles: admins, serve: (*Server).uploadSheets},
 	{method: "POST", path: "/uploads/{id}/release", roles: senders, serve: (*Server).release},
 	{method: "POST", path: "/uploads/{id}/drop", roles: senders, serve: (*Server).drop},
 	{method: "POST", path: "/uploads/{id}/pause", roles: senders, serve: (*Server).pauseUpload},

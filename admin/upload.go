@@ -188,6 +188,7 @@ type uploadPage struct {
 	At        time.Time
 	Seeds     []campaign.Seed // with which a canary can be
 	Missing   []string        // labels of carriers of the rows without a seed
+	Sheets    []sheetOffer    // ways to have numbers issued for payment sheets
 	labels    map[string]string
 }
 
@@ -201,7 +202,7 @@ func (s *Server) uploadDetail(w http.ResponseWriter, r *http.Request, v *visit) 
 		return err
 	}
 	v.watch = interest{tenant: v.Tenant.ID, kinds: map[store.Kind]bool{store.Campaign: true, store.Message: st.Accepted > 0}}
-	p := &uploadPage{State: st, At: v.now, labels: map[string]string{}}
+	p := &uploadPage{State: st, At: v.now, Sheets: s.sheetMethods(v), labels: map[string]string{}}
 	for _, c := range s.Carriers.Carriers() {
 		p.labels[c.Name] = c.Label(v.Lang)
 	}

@@ -249,6 +249,7 @@ var detailJA = map[string]string{
 	"the tenant has no such payment method":                                "この支払方法は契約されていません",
 	"the tenant has no payment method":                                     "支払方法が登録されていません",
 	"there is no such document":                                            "このファイルは登録されていません",
+	"either campaign or claims":                                            "campaign と claims のどちらか一方を指定してください",
 	"a message whose link still works, the one of the number, shows it":    "有効なURLのページ（値はSMSのNo.）で表示中のため、削除できません",
 	"the document's retention is over: upload it again":                    "このファイルは保存期間を過ぎています。もう一度アップロードしてください",
 	"the message has left its list":                                        "このメッセージは再送の対象ではなくなりました",

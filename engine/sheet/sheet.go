@@ -98,31 +98,9 @@ type Address struct {
 // Make gives an address of the claim of a tenant's number. Problems say what cannot be: code "conflict" where the claim's state
 // forbids it. Errors: payment.ErrUnavailable, payment.ErrSettling (ask again), and those of the store.
 func (s *Sheets) Make(ctx context.Context, t *tenant.Tenant, number string, o Order) (Address, message.Problems, error) {
-	c, err := s.Claims.ByNumber(ctx, tenant.Only(t.ID), number)
-	if err != nil {
-		return Address{}, nil, err
-	}
-	now := s.Now()
-	if ps := o.check(&c, now); len(ps) > 0 {
-		return Address{}, ps, nil
-	}
-	v := voucher(&c, now)
-	if live := c.Live(); live != nil && o.Method != "" && (live.Method != o.Method || o.Store != "" && live.Store != o.Store) {
-		return Address{}, message.Problems{{Field: "method", Code: "conflict", Detail: "the payer has begun to pay in another way"}}, nil
-	}
-	if v == nil {
-		if ps, err := s.issue(ctx, t, &c, o); err != nil || len(ps) > 0 {
-			return Address{}, ps, err
-		}
-		if c, err = s.Claims.Claim(ctx, tenant.Only(t.ID), c.Ref.ID); err != nil {
-			return Address{}, nil, err
-		}
-		if a := c.Current(); a != nil && a.Voucher != nil && !a.Voucher.ShownUntil.IsZero() {
-			return Address{}, message.Problems{{Field: "method", Code: "conflict", Detail: "it is for the payer's screen alone, and changes every few minutes"}}, nil
-		}
-		if v = voucher(&c, now); v == nil {
-			return Address{}, nil, payment.ErrSettling
-		}
+	c, v, ps, err := s.ready(ctx, t, func() (payment.State, error) { return s.Claims.ByNumber(ctx, tenant.Only(t.ID), number) }, o)
+	if err != nil || len(ps) > 0 {
+		return Address{}, ps, err
 	}
 	expires := c.Due
 	if !o.Expires.IsZero() && o.Expires.Before(expires) {
@@ -143,6 +121,37 @@ func (s *Sheets) Make(ctx context.Context, t *tenant.Tenant, number string, o Or
 		a.Barcode = base + Barcode
 	}
 	return a, nil, nil
+}
+
+// ready is a claim with what it is paid with on paper, which is issued where it was not. Problems and errors are those of Make.
+func (s *Sheets) ready(ctx context.Context, t *tenant.Tenant, find func() (payment.State, error), o Order) (c payment.State, v *proto.Voucher, ps message.Problems, err error) {
+	if c, err = find(); err != nil {
+		return c, nil, nil, err
+	}
+	now := s.Now()
+	if ps := o.check(&c, now); len(ps) > 0 {
+		return c, nil, ps, nil
+	}
+	v = voucher(&c, now)
+	if live := c.Live(); live != nil && o.Method != "" && (live.Method != o.Method || o.Store != "" && live.Store != o.Store) {
+		return c, nil, message.Problems{{Field: "method", Code: "conflict", Detail: "the payer has begun to pay in another way"}}, nil
+	}
+	if v != nil {
+		return c, v, nil, nil
+	}
+	if ps, err := s.issue(ctx, t, &c, o); err != nil || len(ps) > 0 {
+		return c, nil, ps, err
+	}
+	if c, err = s.Claims.Claim(ctx, tenant.Only(t.ID), c.Ref.ID); err != nil {
+		return c, nil, nil, err
+	}
+	if a := c.Current(); a != nil && a.Voucher != nil && !a.Voucher.ShownUntil.IsZero() {
+		return c, nil, message.Problems{{Field: "method", Code: "conflict", Detail: "it is for the payer's screen alone, and changes every few minutes"}}, nil
+	}
+	if v = voucher(&c, now); v == nil {
+		return c, nil, nil, payment.ErrSettling
+	}
+	return c, v, nil, nil
 }
 
 func (o *Order) check(c *payment.State, now time.Time) (ps message.Problems) {
@@ -242,19 +251,27 @@ func (s *Sheets) Open(ctx context.Context, code, name string) (body []byte, file
 		body, err = s.Pages.Image(ctx, t.ID, page.Barcode(t, v, issued))
 		return body, "barcode-" + c.Number + ".png", err
 	}
-	title, said, err := s.words(ctx, &c)
+	d, err := s.document(ctx, t, &c, v, k.lang)
 	if err != nil {
 		return nil, "", err
 	}
-	a := c.Current()
-	words := page.SheetWords{Title: title, Payer: c.Content.Payer, Said: said, Kind: s.Claims.MethodKind(a.Module, a.Method)}
-	d := page.PaymentSheet(t, words, asked(&c), v, k.lang, issued)
 	if name == PNG {
 		body, err = s.Pages.Image(ctx, t.ID, d)
 		return body, "sheet-" + c.Number + ".png", err
 	}
 	body, err = s.Pages.Document(ctx, t.ID, d)
 	return body, "sheet-" + c.Number + ".pdf", err
+}
+
+// document is the sheet of a claim that has a voucher.
+func (s *Sheets) document(ctx context.Context, t *tenant.Tenant, c *payment.State, v *proto.Voucher, lang string) (*proto.Document, error) {
+	title, said, err := s.words(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	a := c.Current()
+	words := page.SheetWords{Title: title, Payer: c.Content.Payer, Said: said, Kind: s.Claims.MethodKind(a.Module, a.Method)}
+	return page.PaymentSheet(t, words, asked(c), v, lang, a.IssuedAt), nil
 }
 
 // Revoke ends all addresses of a claim that were made until now. Of two at once one loses, which is as good.

@@ -49,7 +49,7 @@ type Reply struct {
 // Item is one question with what was answered.
 type Item struct {
 	Title  string
-	Type   string // radio, check, text
+	Type   string   // radio, check, text
 	Values []string // none: it was left out
 }
 
@@ -271,4 +271,3 @@ func (s Surveys) reply(t tenant.ID, id ulid.ULID, st *message.State) (Reply, err
 	}
 	return r, nil
 }
-

@@ -1,8 +1,12 @@
 package web
 
 import (
+	"archive/zip"
+	"bytes"
+	"context"
 	"image"
 	_ "image/png"
+	"io"
 	"net/url"
 	"strings"
 	"testing"
@@ -209,4 +213,57 @@ func TestSheetOfAPayersOwnNumber(t *testing.T) {
 	for _, m := range []*sent{first, second, other} {
 		require.Equal(t, payment.AwaitingMoney, w.claim(m).Phase)
 	}
+}
+
+// The sheets of many claims in one file: in the order that was asked for, each drawn once, with the reason where there is none.
+func TestSheetsInOneFile(t *testing.T) {
+	w := newWorld(t, DefaultConfig())
+	w.modules.voucher = &proto.Voucher{Barcode: barcodeDigits()}
+	var claims []ulid.ULID
+	for _, number := range []string{"A-1", "A-2", "A-3"} {
+		claims = append(claims, w.send(draft{claim: bill(w, number)}).head.Claim)
+	}
+	card := w.send(draft{claim: bill(w, "A-4")})
+	w.opened(card).choose("card")
+	claims = append(claims, card.head.Claim)
+	bundle := func(o sheet.Order) map[string]string {
+		t.Helper()
+		var b bytes.Buffer
+		_, err := w.sheets.Bundle(t.Context(), w.water(), claims, 0, o, &b)
+		require.NoError(t, err)
+		z, err := zip.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))
+		require.NoError(t, err)
+		files := map[string]string{}
+		for _, f := range z.File {
+			r, err := f.Open()
+			require.NoError(t, err)
+			body, err := io.ReadAll(r)
+			require.NoError(t, err)
+			files[f.Name] = string(body)
+		}
+		return files
+	}
+	none := bundle(sheet.Order{})
+	require.Len(t, none, 1)
+	require.Contains(t, none[sheet.Faults], "1,A-1,required,")
+	files := bundle(sheet.Order{Method: "konbini_number", Store: "cvs1"})
+	require.Len(t, files, 4)
+	for _, name := range []string{"00001_A-1.pdf", "00002_A-2.pdf", "00003_A-3.pdf"} {
+		require.True(t, strings.HasPrefix(files[name], "%PDF-"), name)
+	}
+	require.Contains(t, files[sheet.Faults], "4,A-4,conflict,")
+	require.NotContains(t, files[sheet.Faults], "A-1")
+	issued := len(w.modules.payments)
+	require.Len(t, bundle(sheet.Order{}), 4, "what was issued is printed again")
+	require.Len(t, w.modules.payments, issued)
+	found, missing, err := w.sheets.OfNumbers(t.Context(), w.water(), []string{"A-2", "none", "A-1"})
+	require.NoError(t, err)
+	require.Equal(t, []ulid.ULID{claims[1], claims[0]}, found)
+	require.Equal(t, []int{1}, missing)
+	_, err = w.sheets.Bundle(t.Context(), &tenant.Tenant{ID: "other"}, claims, 0, sheet.Order{}, io.Discard)
+	require.ErrorIs(t, err, store.ErrNotFound)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = w.sheets.Bundle(ctx, w.water(), claims, 0, sheet.Order{}, io.Discard)
+	require.ErrorIs(t, err, context.Canceled)
 }

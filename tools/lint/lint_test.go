@@ -33,7 +33,7 @@ var rooms = map[string][]string{
 	"engine/carrier":        {"engine/private", "engine/tenant", "engine/message", "plugins/host", "plugins/proto"},
 	"engine/document":       {"engine/store", "engine/tenant", "engine/message"},
 	"engine/page":           {"engine/store", "engine/tenant", "engine/message", "engine/document", "engine/payment", "plugins/host", "plugins/proto"},
-	"engine/sheet":          {"engine/store", "engine/tenant", "engine/message", "engine/page", "engine/payment", "plugins/proto"},
+	"engine/sheet":          {"engine/intake", "engine/store", "engine/tenant", "engine/message", "engine/page", "engine/payment", "plugins/proto"},
 	"engine/identity":       {"engine/private", "engine/store", "engine/tenant", "engine/message", "plugins/host", "plugins/proto"},
 	"engine/payment":        {"engine/store", "engine/tenant", "engine/message", "engine/document", "plugins/host", "plugins/proto"},
 	"engine/email":          {"engine/private", "engine/store", "engine/tenant", "engine/message", "engine/payment", "engine/page", "plugins/proto"},

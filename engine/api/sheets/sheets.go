@@ -3,18 +3,21 @@
 //
 //	POST   /v1/payment-sheets/{number}  → 201: addresses of the sheet and the barcode of a claim
 //	DELETE /v1/payment-sheets/{number}  → 204: none that was given until now works any more
+//	POST   /v1/payment-sheets           → 200: the sheets of an upload's claims, or of a list of them, as a ZIP (bundle.go)
 //
-// Both are in the audit log before they are done.
+// All are in the audit log before they are done.
 package sheets
 
 import (
 	"context"
 	"errors"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/valyala/fasthttp"
 
 	"github.com/kakitome/kakitome/engine/api"
@@ -40,6 +43,9 @@ var claimNumber = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,39}$`)
 type Sheets interface {
 	Make(ctx context.Context, t *tenant.Tenant, number string, o sheet.Order) (sheet.Address, message.Problems, error)
 	Revoke(ctx context.Context, t *tenant.Tenant, number, by string) error
+	OfUpload(ctx context.Context, t *tenant.Tenant, upload ulid.ULID) ([]ulid.ULID, error)
+	OfNumbers(ctx context.Context, t *tenant.Tenant, numbers []string) (claims []ulid.ULID, missing []int, err error)
+	Bundle(ctx context.Context, t *tenant.Tenant, claims []ulid.ULID, from int, o sheet.Order, w io.Writer) (sheet.Bundled, error)
 }
 
 // Order is the body of POST.
@@ -53,6 +59,10 @@ type Order struct {
 // Handler serves Path and all below it.
 func Handler(s Sheets, log *audit.Log) api.Handler {
 	return func(ctx *fasthttp.RequestCtx, c *api.Caller) {
+		if string(ctx.Path()) == Path {
+			c.Do(ctx, map[string]func(){fasthttp.MethodPost: func() { bundle(ctx, c, s, log) }})
+			return
+		}
 		number, below := strings.CutPrefix(string(ctx.Path()), Path+"/")
 		if !below || !claimNumber.MatchString(number) {
 			c.Refuse(ctx, api.NotFound)

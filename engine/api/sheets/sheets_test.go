@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/api"
@@ -47,6 +48,31 @@ func (s *scripted) Make(_ context.Context, t *tenant.Tenant, number string, o sh
 	}
 	at := "https://s.example.jp/sheets/x/"
 	return sheet.Address{Claim: number, PDF: at + "sheet.pdf", PNG: at + "sheet.png", Barcode: at + "barcode.png", Expires: time.Unix(1_800_000_000, 0).UTC()}, nil, nil
+}
+
+func (s *scripted) OfUpload(_ context.Context, t *tenant.Tenant, _ ulid.ULID) ([]ulid.ULID, error) {
+	if t.ID != "mizu" {
+		return nil, nil
+	}
+	return make([]ulid.ULID, maxSheets+5), nil
+}
+
+func (s *scripted) OfNumbers(_ context.Context, _ *tenant.Tenant, numbers []string) (claims []ulid.ULID, missing []int, err error) {
+	for i, n := range numbers {
+		if n == "NONE" {
+			missing = append(missing, i)
+		}
+	}
+	return make([]ulid.ULID, len(numbers)-len(missing)), missing, nil
+}
+
+func (s *scripted) Bundle(_ context.Context, _ *tenant.Tenant, claims []ulid.ULID, from int, o sheet.Order, w io.Writer) (sheet.Bundled, error) {
+	if o.Method == "DOWN" {
+		return sheet.Bundled{}, store.ErrClosed
+	}
+	s.orders = append(s.orders, o)
+	_, err := fmt.Fprintf(w, "%d from %d", len(claims), from)
+	return sheet.Bundled{Sheets: len(claims)}, err
 }
 
 func (s *scripted) Revoke(_ context.Context, t *tenant.Tenant, number, _ string) error {
@@ -92,7 +118,13 @@ func TestPaymentSheetsByAPI(t *testing.T) {
 	const from = "192.0.2.10"
 	ask := func(id tenant.ID, status int, method, at, body, from string) string {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+ln.Addr().String()+Path+"/"+at, strings.NewReader(body))
+		path := Path + "/{number}"
+		if at == "" || at[0] == '?' {
+			path = Path
+		} else {
+			at = "/" + at
+		}
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+ln.Addr().String()+Path+at, strings.NewReader(body))
 		require.NoError(t, err)
 		req.Header.Set("Authorization", "Bearer "+keys[id])
 		req.Header.Set("X-Forwarded-For", from)
@@ -109,8 +141,8 @@ func TestPaymentSheetsByAPI(t *testing.T) {
 		if method == "GET" {
 			described = "post"
 		}
-		doc.Answered(Path+"/{number}", described, fmt.Sprint(status), res.Header, got)
-		return string(got)
+		doc.Answered(path, described, fmt.Sprint(status), res.Header, got)
+		return string(got) + res.Header.Get(next)
 	}
 	body := ask("mizu", 201, "POST", "INV-1", `{"method":"konbini_barcode","store":"","lang":"en","expires_at":"2026-12-01T00:00:00+09:00"}`, from)
 	require.Contains(t, body, "barcode.png")
@@ -132,7 +164,25 @@ func TestPaymentSheetsByAPI(t *testing.T) {
 	ask("mizu", 404, "DELETE", "NONE", "", from)
 	ask("gasu", 404, "DELETE", "INV-1", "", from)
 	ask("mizu", 400, "DELETE", "INV-1?x=1", "", from)
+	const upload = `{"campaign":"01ARZ3NDEKTSV4RRFFQ69G5FAV"`
+	require.Equal(t, "200 from 0200", ask("mizu", 200, "POST", "", upload+`,"method":"konbini_barcode"}`, from), "and the next is from 200 on")
+	require.Equal(t, "konbini_barcode", made.orders[len(made.orders)-1].Method)
+	require.Equal(t, "5 from 200", ask("mizu", 200, "POST", "", upload+`,"from":200,"lang":"en"}`, from))
+	require.Equal(t, "2 from 0", ask("mizu", 200, "POST", "", `{"claims":["A-1","A-2"]}`, from))
+	require.Contains(t, ask("mizu", 422, "POST", "", `{"claims":["A-1","NONE"]}`, from), `"field":"claims[1]"`)
+	ask("gasu", 422, "POST", "", upload+`}`, from)
+	for _, body := range []string{`{}`, upload + `,"claims":["A-1"]}`, `{"campaign":"x"}`, upload + `,"from":205}`, upload + `,"from":-1}`, upload + `,"lang":"fr"}`, `{"claims":["` + strings.Repeat(`x","`, maxSheets) + `x"]}`} {
+		ask("mizu", 422, "POST", "", body, from)
+	}
+	ask("mizu", 503, "POST", "", upload+`,"method":"DOWN"}`, from)
+	ask("mizu", 400, "POST", "", `{`, from)
+	ask("mizu", 400, "POST", "?x=1", `{}`, from)
+	ask("mizu", 415, "POST", "", `plain`, from)
+	ask("mizu", 413, "POST", "", `{"method":"`+strings.Repeat("x", maxRequest)+`"}`, from)
+	ask("mizu", 405, "GET", "", "", from)
 	keys["none"] = "kk_x_y"
+	ask("mizu", 403, "POST", "", "", "198.51.100.1")
+	ask("none", 401, "POST", "", "", from)
 	for _, method := range []string{"POST", "DELETE"} {
 		ask("mizu", 403, method, "INV-1", "", "198.51.100.1")
 		ask("none", 401, method, "INV-1", "", from)
