@@ -82,13 +82,16 @@ type Window struct {
 	bad []string   // what the browser complained of since Faults
 }
 
+// agent is that of a person's browser: headless ones say so, and are taken for machines.
+const agent = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36"
+
 // Open starts a browser that may ask the programs at the addresses (URLs).
 func Open(t testing.TB, screen Screen, scripted bool, addresses ...string) *Window {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(Chromium(t)), chromedp.UserDataDir(t.TempDir()),
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("headless", true), chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.Flag("lang", "ja"), chromedp.Flag("accept-lang", "ja"))
+		chromedp.Flag("user-agent", agent), chromedp.Flag("lang", "ja"), chromedp.Flag("accept-lang", "ja"))
 	alloc, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(alloc)

@@ -1,11 +1,7 @@
 package browser
 
 import (
-	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,60 +13,6 @@ import (
 	"github.com/kakitome/kakitome/tools/look"
 	"github.com/kakitome/kakitome/tools/recipient"
 )
-
-// world is a country with the page of its phones.
-type world struct {
-	*apptest.Country
-	sender   *apptest.Sender
-	handsets string // the page of the phones
-}
-
-// newWorld builds and starts everything.
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	programs := t.TempDir()
-	require.NoError(t, apptest.Build(t.Context(), programs))
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", programs, "github.com/kakitome/kakitome/tools/handsets")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-
-	c, err := apptest.New(t.Context(), apptest.Options{Programs: programs, Dir: filepath.Join(t.TempDir(), "country"), ReceiptDelay: 100 * time.Millisecond})
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		c.Close()
-		if t.Failed() && c.Engine != nil {
-			t.Logf("the engine wrote last:\n%s", c.Engine.Log())
-		}
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	require.NoError(t, c.StartCarriers(ctx))
-	require.NoError(t, c.StartTill(ctx))
-	require.NoError(t, c.StartEngine(ctx))
-	w := &world{Country: c, handsets: startHandsets(t, filepath.Join(programs, "handsets"), c.SMSCURL())}
-	w.sender, err = c.Join(ctx)
-	require.NoError(t, err)
-	return w
-}
-
-// startHandsets starts the page of the phones on a free port, which it tells in its first line.
-func startHandsets(t *testing.T, program, smsc string) string {
-	t.Helper()
-	cmd := exec.Command(program, "-listen", "127.0.0.1:0", "-smsc", smsc)
-	said, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	cmd.Stderr = os.Stderr
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	var address string
-	_, err = fmt.Fscanf(said, "ready http=%s", &address)
-	require.NoError(t, err)
-	return "http://" + address
-}
 
 func bill(number, claim string) *message.Draft {
 	tax := int64(551)
@@ -88,7 +30,7 @@ func bill(number, claim string) *message.Draft {
 // becomes that of the payment; whoever is on a button stays on it.
 func TestWaitingPageChangesUnderTheEyes(t *testing.T) {
 	look.Chromium(t)
-	w := newWorld(t)
+	w := sharedWorld(t)
 	p := w.phone(t, bill(apptest.Number(30), "2026-wait-1"), "wait", true)
 	link := p.identify()
 	p.hurry(600)
@@ -115,7 +57,7 @@ func TestWaitingPageChangesUnderTheEyes(t *testing.T) {
 // but what somebody is choosing stays until it was sent.
 func TestAnswersAreNotExchangedUnderTheHand(t *testing.T) {
 	look.Chromium(t)
-	w := newWorld(t)
+	w := sharedWorld(t)
 	d := bill(apptest.Number(31), "2026-wait-2")
 	d.Page.Survey = &message.Survey{Items: []message.SurveyItem{{Title: "検針票の受け取り", Type: "radio", Choices: []string{"郵送", "電子"}, Required: true}}}
 	p := w.phone(t, d, "wait-survey", true)
@@ -145,7 +87,7 @@ func TestAnswersAreNotExchangedUnderTheHand(t *testing.T) {
 
 func TestAClaimIsPaidInABrowser(t *testing.T) {
 	look.Chromium(t)
-	w := newWorld(t)
+	w := sharedWorld(t)
 	for i, scripted := range []bool{true, false} {
 		name := map[bool]string{true: "js", false: "nojs"}[scripted]
 		t.Run(name, func(t *testing.T) {

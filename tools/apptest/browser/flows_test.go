@@ -1,0 +1,179 @@
+package browser
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/tools/apptest"
+	"github.com/kakitome/kakitome/tools/look"
+	"github.com/kakitome/kakitome/tools/recipient"
+)
+
+// reader is how somebody goes a way: in a language, with scripts or without.
+type reader struct {
+	lang     string
+	scripted bool
+}
+
+func (r reader) name() string {
+	return r.lang + map[bool]string{true: "-js", false: "-nojs"}[r.scripted]
+}
+
+// says gives the words that the reader's language has.
+func (r reader) says(ja, en string) string {
+	if r.lang == "en" {
+		return en
+	}
+	return ja
+}
+
+// flow is one way besides that of a barcode and a card: a message whose link is opened, and what is done behind it.
+type flow struct {
+	name  string
+	draft func(d *message.Draft)
+	walk  func(w *world, p *phone, r reader)
+}
+
+var flows = []flow{
+	{"survey", func(d *message.Draft) {
+		d.Page.Survey = &message.Survey{Lead: "ご都合をお聞かせください。", Items: []message.SurveyItem{
+			{Title: "立ち会い", Type: "radio", Choices: []string{"希望する", "希望しない"}, Required: true}, {Title: "ご希望の時間帯", Type: "check", Choices: []string{"午前", "午後"}}, {Title: "ご要望", Type: "text"}}}
+	}, func(_ *world, p *phone, r reader) {
+		p.submit("open", "survey")
+		p.choose("q0", "希望する")
+		p.choose("q1", "午前")
+		p.choose("q1", "午後")
+		p.fill("q2", "玄関先に犬がいます")
+		p.submit("answer", "answered")
+		require.Contains(p.t, p.text(), r.says("回答を受け付けました", "Your answer was received"))
+		p.tap("main p a.button, p a.button", "back")
+		require.Contains(p.t, p.text(), "玄関先に犬がいます")
+		require.Equal(p.t, 0, p.count(`form[action$="/answer"]`), "it is answered once")
+	}},
+	{"stranger", func(d *message.Draft) { ask(d) }, func(_ *world, p *phone, r reader) {
+		link := p.Place()
+		p.tap(`a[href$="/stranger"]`, "stranger")
+		p.read()
+		p.status = 410
+		p.submit("stranger", "stopped")
+		require.Contains(p.t, p.text(), r.says("この電話番号への送信を停止しました", "Nothing more is sent to this phone number"))
+		p.open(link, "stays-stopped")
+		require.Equal(p.t, 0, p.count("form"))
+	}},
+	{"promise", func(d *message.Draft) { claim(d).Promises = true }, func(_ *world, p *phone, r reader) {
+		p.submit("open", "notice")
+		p.choose("promise", "day_after")
+		p.submit("promise", "promised")
+		require.Equal(p.t, 1, p.count(".notice.done"))
+		p.choose("promise", "paid")
+		p.submit("promise", "changed")
+		require.Contains(p.t, p.text(), r.says("お支払い済みとのお申し出を承りました", "You told us that you hav"))
+	}},
+	{"locked", func(d *message.Draft) { ask(d) }, func(_ *world, p *phone, r reader) {
+		p.submit("open", "questions")
+		for i := range 5 {
+			p.fill("birth_date", fmt.Sprintf("1999121%d", i)) // the same again would be no try
+			p.submit("identify", fmt.Sprintf("wrong-%d", i+1))
+		}
+		require.Contains(p.t, p.text(), r.says("入力できる回数を超えたため", "There were too many wrong tries"))
+		require.Equal(p.t, 0, p.count(`form[action$="/identify"]`))
+		require.NotZero(p.t, p.count(`a[href^="tel:"]`), "whom to call")
+	}},
+	{"pay-easy", func(d *message.Draft) { claim(d, "pay_easy", "card") }, func(_ *world, p *phone, r reader) {
+		p.submit("open", "notice")
+		p.choose("method", "pay_easy")
+		p.submit("checkout", "checkout")
+		p.submit("pay", "numbers")
+		require.Equal(p.t, 3, p.count(".number"), "institution, number, confirmation")
+		require.Contains(p.t, p.text(), r.says("収納機関番号", "Institution number"))
+		p.submit("cancel", "other-method")
+		require.Contains(p.t, p.text(), r.says("お支払い方法をお選びください", "Choose how to pay"))
+	}},
+	{"payer-number", func(d *message.Draft) { claim(d, "payer_number") }, func(_ *world, p *phone, r reader) {
+		p.submit("open", "notice")
+		p.submit("checkout", "checkout")
+		p.submit("pay", "number")
+		require.Contains(p.t, p.text(), r.says("お客様専用のお支払い番号", "Your own pa"))
+		p.submit("state", "state")
+		require.NotZero(p.t, p.count(".number"))
+	}},
+	{"entry", func(d *message.Draft) {
+		d.Identity = &message.Identity{Code: true, Items: []message.IdentityItem{{Field: "birth_date", Value: "1980-01-01"}, {Field: "kana_name", Value: "スイドウ タロウ"}}}
+	}, func(w *world, p *phone, r reader) {
+		since := time.Now()
+		p.open(w.LinksURL()+"/e/"+apptest.Tenant+"?lang="+r.lang, "entry")
+		p.submit("open", "questions")
+		p.fill("kana_name", "スイドウタロウ", "birth_date", "19800101", "phone", p.number)
+		p.submit("identify", "code")
+		ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
+		defer cancel()
+		who := &recipient.Person{Number: p.number, SMSC: w.SMSCURL(), Browser: recipient.NewBrowser()}
+		sms, err := who.Receive(ctx, "認証番号", since.Add(-time.Second))
+		require.NoError(p.t, err)
+		code := codeOf.FindStringSubmatch(sms.Text)
+		require.NotNil(p.t, code, "%s", sms.Text)
+		p.fill("code", code[1])
+		p.submit("code", "list")
+		require.Contains(p.t, p.text(), r.says("1件あります", "There is one notice for you"))
+		p.submit("pick", "picked")
+		require.Contains(p.t, p.text(), "水道のお知らせ")
+	}},
+}
+
+// codeOf finds the one-time code of an SMS.
+var codeOf = regexp.MustCompile(`「([0-9]{4,8})」`)
+
+// ask makes the link ask for a birth date.
+func ask(d *message.Draft) {
+	d.Identity = &message.Identity{Items: []message.IdentityItem{{Field: "birth_date", Value: "1980-01-01"}}}
+}
+
+// claim makes the page ask for money.
+func claim(d *message.Draft, methods ...string) *message.Claim {
+	d.Claim = &message.Claim{Number: d.Reference, Amount: 7440, Due: time.Now().In(message.Tokyo).AddDate(0, 0, 20).Format(time.DateOnly), Methods: methods}
+	return d.Claim
+}
+
+// read lets as much time pass as somebody needs who reads the page: what is pressed sooner may be a machine's doing.
+func (p *phone) read() {
+	p.t.Helper()
+	select {
+	case <-time.After(3500 * time.Millisecond):
+	case <-p.t.Context().Done():
+	}
+}
+
+// count is how many elements the selector finds.
+func (p *phone) count(selector string) int {
+	return look.Value[int](p.Window, fmt.Sprintf(`document.querySelectorAll(%q).length`, selector))
+}
+
+// TestEveryOtherWayInABrowser goes each flow in Japanese with scripts and in English without.
+func TestEveryOtherWayInABrowser(t *testing.T) {
+	w := sharedWorld(t)
+	for i, f := range flows {
+		for j, r := range []reader{{"ja", true}, {"en", false}} {
+			t.Run(f.name+"/"+r.name(), func(t *testing.T) {
+				t.Parallel()
+				number := apptest.Number(40 + 2*i + j)
+				d := &message.Draft{To: number, Class: "notice", Send: new(bool), Reference: fmt.Sprintf("F-%s-%s", f.name, r.lang),
+					Page: &message.Page{Title: "水道のお知らせ", Lead: "いつも水道をご利用いただき、ありがとうございます。"}}
+				f.draft(d)
+				sent, _, err := w.sender.Send(t.Context(), d)
+				require.NoError(t, err)
+				p := newPhone(t, f.name+"-"+r.name(), r.scripted, w.LinksURL(), w.TillURL())
+				p.number = number
+				p.open(sent.URL+"?lang="+r.lang, "landing")
+				require.Equal(t, r.lang, look.Value[string](p.Window, `document.documentElement.lang`))
+				f.walk(w, p, r)
+				require.Equal(t, r.lang, look.Value[string](p.Window, `document.documentElement.lang`), "the language is kept")
+			})
+		}
+	}
+}
