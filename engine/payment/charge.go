@@ -2,7 +2,6 @@ package payment
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"

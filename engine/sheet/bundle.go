@@ -14,6 +14,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -47,7 +48,7 @@ func (s *Sheets) OfUpload(ctx context.Context, t *tenant.Tenant, upload ulid.ULI
 			if len(events) == 0 {
 				continue
 			}
-			st, err := intake.Fold(events[:1])
+			st, err := stored.State(events[:1])
 			if err != nil {
 				return nil, fmt.Errorf("claims of upload %s: %w", upload, err)
 			}

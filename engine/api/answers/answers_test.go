@@ -80,7 +80,7 @@ func TestAnswersByAPI(t *testing.T) {
 	var list List
 	get(Path, Path+"?limit=1&"+of, 200, &list)
 	require.Equal(t, second.String(), list.Messages[0].ID)
-	require.Equal(t, []api.SurveyAnswer{{"ご都合", "radio", []string{"午前"}}, {"ご関心", "check", []string{}}, {"ご意見", "text", []string{}}}, list.Messages[0].Answers)
+	require.Equal(t, []api.SurveyAnswer{{Question: "ご都合", Type: "radio", Values: []string{"午前"}}, {Question: "ご関心", Type: "check", Values: []string{}}, {Question: "ご意見", Type: "text", Values: []string{}}}, list.Messages[0].Answers)
 	next := list.Next
 	list = List{}
 	get(Path, Path+"?limit=1&"+of+"&before="+next, 200, &list)
