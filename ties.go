@@ -322,6 +322,9 @@ func claimTimeline(s *payment.State, j *payment.JSON) []api.Entry {
 	if !s.ToldAt.IsZero() {
 		entries = append(entries, api.Entry{At: s.ToldAt, Of: "claim", Event: payment.PayerTold.String(), Detail: map[string]string{"message": s.ToldBy.String()}})
 	}
+	if !s.OverdueAt.IsZero() {
+		entries = append(entries, api.Entry{At: s.OverdueAt, Of: "claim", Event: payment.WentOverdue.String()})
+	}
 	for _, r := range s.Receipts {
 		entries = append(entries, api.Entry{At: r.Issued, Of: "claim", Event: payment.ReceiptIssued.String(), Detail: map[string]string{"receipt": r.Number}})
 	}

@@ -187,7 +187,7 @@ var claimEventWords = map[payment.Type]words{
 	payment.Failed: {"決済失敗", "Payment failed"}, payment.Canceled: {"決済取消", "Payment canceled"}, payment.Expired: {"決済期限切れ", "Payment expired"},
 	payment.ReceiptIssued: {"領収書発行", "Receipt issued"}, payment.ReceiptKept: {"領収書保管", "Receipt kept"}, payment.ReceiptCopied: {"領収書再発行", "Receipt reissued"}, payment.PayerTold: {"入金のお知らせSMS", "Payer told by SMS"},
 	payment.Refunded: {"返金", "Refunded"}, payment.RefundAsked: {"返金依頼", "Refund asked for"}, payment.RefundRefused: {"返金不可", "Refund refused"}, payment.Deposited: {"入金", "Deposit"},
-	payment.Registered: {"口座振替登録", "Registered for direct debit"},
+	payment.Registered: {"口座振替登録", "Registered for direct debit"}, payment.WentOverdue: {"支払期限の経過", "Overdue"},
 }
 
 // reasonWords say why a message was not sent or not delivered; a word that is missing is shown as it is.

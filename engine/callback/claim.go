@@ -41,7 +41,7 @@ var claimMay = map[payment.Type][]string{
 	payment.Confirmed: {ClaimConfirmed, ClaimPartly, ClaimAlert}, payment.Canceled: {ClaimCanceled, ClaimRevoked, ClaimAlert},
 	payment.Refunded: {ClaimRefunded, ClaimConfirmed, ClaimPartly, ClaimAlert}, payment.Deposited: {ClaimConfirmed, ClaimPartly, ClaimAlert},
 	payment.Expired: {ClaimExpired, ClaimRevoked, ClaimAlert}, payment.Failed: {ClaimRevoked},
-	payment.Registered: {ClaimRegistered, ClaimRevoked},
+	payment.Registered: {ClaimRegistered, ClaimRevoked}, payment.WentOverdue: {ClaimOverdue},
 }
 
 func (claims) May(event byte) []string { return claimMay[payment.Type(event)] }
@@ -78,6 +78,8 @@ func (claims) Tell(events []store.Event) ([]Notice, error) {
 // claimNotice is what an event that led from a phase with so much money to the state tells; empty: nothing.
 func claimNotice(event payment.Type, was payment.Phase, received, refunded int64, s *payment.State) string {
 	switch {
+	case event == payment.WentOverdue:
+		return ClaimOverdue
 	case event == payment.Withdrawn && s.WithdrawnBy != nil && was != payment.IsWithdrawn:
 		return ClaimWithdrawn
 	case event == payment.Settled && s.SettledBy != nil && was != payment.SettledElse:
@@ -122,6 +124,9 @@ func claimData(e store.Event, s *payment.State) ClaimData {
 	d := ClaimData{
 		ID: e.Ref.ID, Number: s.Number, Status: s.Phase, Amount: s.Amount, Received: s.Received, Confirmed: s.Confirmed, Refunded: s.Refunded,
 		Messages: slices.Clone(s.Messages), Registered: s.RegisteredAt(), Sequence: int(e.Seq) + 1,
+	}
+	if payment.Type(e.Type) == payment.WentOverdue {
+		d.Status = payment.Overdue
 	}
 	d.Remaining, d.Overpaid = s.Rest()
 	if a := s.Current(); a != nil {

@@ -37,6 +37,7 @@ const (
 	ClaimRevoked    = "claim.revoked"    // 速報取消
 	ClaimCanceled   = "claim.canceled"   // 取消: the payer or the agent canceled the attempt
 	ClaimExpired    = "claim.expired"    // the attempt's term ended
+	ClaimOverdue    = "claim.overdue"    // its due date passed and it was not paid
 	ClaimSettled    = "claim.settled"    // 消込
 	ClaimRegistered = "claim.registered" // 口座振替登録: no money moved
 	ClaimWithdrawn  = "claim.withdrawn"
@@ -58,7 +59,7 @@ const (
 var Types = []string{
 	MessageAccepted, MessageSubmitted, MessageInDoubt, MessageDelivered, MessageUndelivered, MessageRefused, MessageLapsed, MessageCanceled,
 	MessageOpened, MessageIdentified, MessageViewed, MessageAnswered, MessagePromised, MessageDisowned, MessageReceived,
-	ClaimIssued, ClaimAccepted, ClaimPartly, ClaimConfirmed, ClaimRegistered, ClaimRefunded, ClaimRevoked, ClaimCanceled, ClaimExpired, ClaimSettled, ClaimWithdrawn, ClaimAlert,
+	ClaimIssued, ClaimAccepted, ClaimPartly, ClaimConfirmed, ClaimRegistered, ClaimRefunded, ClaimRevoked, ClaimCanceled, ClaimExpired, ClaimOverdue, ClaimSettled, ClaimWithdrawn, ClaimAlert,
 	UploadReleased, UploadStopped, UploadPaused, UploadResumed, UploadCanceled, UploadDone,
 }
 

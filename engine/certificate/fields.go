@@ -243,6 +243,12 @@ func (f fields) claim(typ payment.Type, data []byte) error {
 		}
 		f.text("number", d.Number)
 		f.terms(&d.Terms)
+	case payment.WentOverdue:
+		var d payment.Lapse
+		if err := json.Unmarshal(data, &d); err != nil {
+			return err
+		}
+		f.time("due", d.Due)
 	case payment.Joined, payment.PayerTold:
 		var d payment.Join
 		if err := json.Unmarshal(data, &d); err != nil {

@@ -52,6 +52,7 @@ var stepWords = map[string]word{
 	"claim attempt_expired": {"決済期限切れ", "Payment expired"}, "claim receipt_issued": {"領収書発行", "Receipt issued"}, "claim receipt_reissued": {"領収書再発行", "Receipt reissued"}, "claim payer_told": {"入金のお知らせSMS", "Payer told by SMS"},
 	"claim refunded": {"返金", "Money went back"}, "claim refund_asked": {"返金依頼", "Refund asked for"}, "claim refund_refused": {"返金不可", "Refund refused"},
 	"claim account_registered": {"口座振替登録", "Account registered for direct debit"},
+	"claim overdue":            {"支払期限の経過", "Overdue"},
 	"claim deposited":          {"入金", "Transfer received"},
 	"claim receipt_kept":       {"領収書控え保存", "Copy of the receipt kept"},
 }

@@ -39,6 +39,7 @@ const (
 	ReceiptCopied Type = 22 // Reissue: a copy marked 再発行 was given out
 	PayerTold     Type = 23 // Join: a message told the payer that the money has come
 	Registered    Type = 24 // Fact: an account for direct debit was registered; no money moved
+	WentOverdue   Type = 25 // Lapse: the due date passed and it was not paid; once for each due date
 )
 
 var typeNames = map[Type]string{
@@ -48,7 +49,7 @@ var typeNames = map[Type]string{
 	Canceled: "attempt_canceled", Expired: "attempt_expired", ReceiptIssued: "receipt_issued", ReceiptKept: "receipt_kept",
 	Refunded: "refunded", RefundAsked: "refund_asked", RefundRefused: "refund_refused", Deposited: "deposited",
 	ReceiptCopied: "receipt_reissued", PayerTold: "payer_told",
-	Registered: "account_registered",
+	Registered: "account_registered", WentOverdue: "overdue",
 }
 
 func (t Type) String() string {
@@ -114,6 +115,11 @@ type Start struct {
 	Card   ulid.ULID `json:"card,omitzero"`
 	Key    string    `json:"key,omitempty"`
 	Reason string    `json:"reason,omitempty"`
+}
+
+// Lapse is the data of WentOverdue.
+type Lapse struct {
+	Due time.Time `json:"due"`
 }
 
 // Doubt is the data of Unknown and RefundRefused.

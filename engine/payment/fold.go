@@ -165,6 +165,8 @@ type State struct {
 	Receipts               []*Paper  // in order of issue; the last one holds
 	ToldAt                 time.Time // the payer was told by SMS that the money has come
 	ToldBy                 ulid.ULID // the message
+	OverdueAt              time.Time // when it was last found to be unpaid at its due date; zero: never
+	lapsed                 time.Time // that due date
 
 	events   []store.Event
 	resolved map[string]bool
@@ -220,6 +222,12 @@ func (s *State) apply(e store.Event) error {
 		if s.ToldAt.IsZero() {
 			s.ToldAt, s.ToldBy = e.At, j.Message
 		}
+	case WentOverdue:
+		var l Lapse
+		if err := json.Unmarshal(e.Data, &l); err != nil {
+			return err
+		}
+		s.lapsed, s.OverdueAt = l.Due, e.At
 	case Amended:
 		s.Terms = Terms{}
 		s.changed = e.At
@@ -749,9 +757,17 @@ func (s *State) PaidAt() time.Time {
 // voidMost is how often an agent that does not cancel is asked again at last.
 const voidMost = time.Hour
 
+// lapseAfter is how long after its due date, which is the last second of a day, an unpaid claim is said to be overdue.
+const lapseAfter = time.Second
+
 // next is when the claim has to be looked at again; false: not by itself.
 func (s *State) next(now time.Time, c *Config) (time.Time, bool) {
 	var at time.Time
+	if s.PhaseAt(s.Due.Add(lapseAfter)) == Overdue && !s.lapsed.Equal(s.Due) {
+		if at = s.Due.Add(lapseAfter); at.Before(now) {
+			at = now
+		}
+	}
 	for _, a := range s.Attempts {
 		var t time.Time
 		switch {

@@ -66,6 +66,7 @@ func (p *Payments) planNew(t *tenant.Tenant, messageID ulid.ULID, c *message.Cla
 			newEvent(Joined, now, Join{messageID}),
 		},
 		Names: []store.Name{{Space: store.ByClaimNumber, Key: c.Number, Exclusive: true}},
+		Due:   &store.Due{Queue: queueSettle, At: terms.Due.Add(lapseAfter)},
 	}}}, nil, nil
 }
 

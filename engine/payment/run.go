@@ -17,7 +17,7 @@ const (
 	runWorkers = 8 // at once, for each queue
 )
 
-// Run settles, cancels and expires attempts, and applies webhooks that were stored but not applied, until ctx ends.
+// Run settles, cancels and expires attempts, records that a claim is unpaid at its due date, and applies webhooks that were stored but not applied, until ctx ends.
 func (p *Payments) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { p.work(ctx, queueSettle, p.visit) })
@@ -57,6 +57,9 @@ func (p *Payments) visit(ctx context.Context, ref store.Ref) error {
 			return err
 		}
 	}
+	if err := p.overdue(ctx, &s); err != nil {
+		return err
+	}
 	// Whatever was found out: the claim's place follows from its state.
 	if s, err = p.load(ctx, scope, ref); err != nil {
 		return err
@@ -70,6 +73,29 @@ func (p *Payments) visit(ctx context.Context, ref store.Ref) error {
 		return nil // whoever was first has set the place
 	}
 	return err
+}
+
+// overdue records that a claim is unpaid at its due date, after asking the agent of a number that is out: its notice may be lost.
+func (p *Payments) overdue(ctx context.Context, s *State) error {
+	lapses := func(s *State, now time.Time) bool { return s.PhaseAt(now) == Overdue && !s.lapsed.Equal(s.Due) }
+	if !lapses(s, p.now()) {
+		return nil
+	}
+	if live := s.Live(); live != nil {
+		if _, err := p.settle(ctx, s.Ref, live.ID); err != nil {
+			return err
+		}
+	}
+	_, err := p.change(ctx, tenant.Only(s.Ref.Tenant), s.Ref, func(s *State, now time.Time) ([]store.NewEvent, error) {
+		if !lapses(s, now) {
+			return nil, nil
+		}
+		return []store.NewEvent{newEvent(WentOverdue, now, Lapse{s.Due})}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("say that claim %s is overdue: %w", s.Ref.ID, err)
+	}
+	return nil
 }
 
 // expire ends an attempt whose time is over, after asking the agent once more.
