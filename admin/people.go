@@ -212,7 +212,7 @@ func (s *Server) tenants(w http.ResponseWriter, r *http.Request, v *visit) error
 	var lines []tenantLine
 	for _, id := range v.snap.IDs() {
 		t := v.snap.Tenants[id]
-		l := tenantLine{Tenant: t, Users: len(v.snap.UsersOf(id)), Senders: len(t.Senders), Code: identity.GuessOf(t, nil, true), Entry: s.entryAddress(t)}
+		l := tenantLine{Tenant: t, Users: len(v.snap.UsersOf(id)), Senders: len(t.Senders), Code: identity.GuessOf(t, nil, t.Policy.Digits()), Entry: s.entryAddress(t)}
 		for _, k := range v.snap.KeysOf(id) {
 			if k.Revoked.IsZero() {
 				l.Keys++

@@ -263,6 +263,9 @@ func (s *Server) again(r *http.Request, v *visit, from string) (url.Values, erro
 			f.Set("id_field"+strconv.Itoa(i), code)
 			f.Set("id_label"+strconv.Itoa(i), a.Label)
 		}
+		if h.CodeDigits > 0 {
+			f.Set("code_digits", strconv.Itoa(h.CodeDigits))
+		}
 		if h.Code {
 			f.Set("code", "1")
 		}
@@ -360,6 +363,13 @@ func readDraft(f url.Values) *formReader {
 	}
 	d.Page = fr.page()
 	id := message.Identity{Code: f.Get("code") != ""}
+	if text := fr.text("code_digits", "identity.code_digits"); text != "" {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			fr.ps = append(fr.ps, message.Problem{Field: "identity.code_digits", Code: "pattern", Value: message.Mask(text)})
+		}
+		id.CodeDigits = &n
+	}
 	for i := range message.MaxIdentityItems {
 		n, at := strconv.Itoa(i), fmt.Sprintf("identity.items[%d]", len(id.Items))
 		code, label, value := fr.text("id_field"+n, at+".field"), fr.text("id_label"+n, at+".label"), fr.text("id_value"+n, at+".value")
@@ -368,7 +378,7 @@ func readDraft(f url.Values) *formReader {
 			id.Items = append(id.Items, message.IdentityItem{Field: name, Level: level, Label: label, Value: value})
 		}
 	}
-	if len(id.Items) > 0 || id.Code {
+	if len(id.Items) > 0 || id.Code || id.CodeDigits != nil {
 		d.Identity = &id
 	}
 	if number := fr.text("claim_number", "claim.number"); number != "" || f.Get("claim_amount") != "" {

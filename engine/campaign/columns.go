@@ -37,6 +37,7 @@ var known = []struct {
 		r.draft.Link = &message.Link{ExpiresAt: r.moment("link.expires_at", v, true)}
 	}},
 	{"identity.code", []string{"SMS認証", "code"}, func(r *row, v string) { r.identity().Code = r.yes("identity.code", v) }},
+	{"identity.code_digits", []string{"認証番号の桁数", "code_digits"}, func(r *row, v string) { n := r.integer("identity.code_digits", v); r.identity().CodeDigits = &n }},
 	{"page.title", []string{"タイトル", "title"}, func(r *row, v string) { r.page().Title = v }},
 	{"page.lead", []string{"文頭", "lead"}, func(r *row, v string) { r.page().Lead = v }},
 	{"page.closing", []string{"文末", "closing"}, func(r *row, v string) { r.page().Closing = v }},

@@ -235,7 +235,7 @@ func (f *FollowUps) renew(t tenant.ID, d *message.Draft, r *intake.Resend, link 
 		}
 		d.Recipient.Email = content.Email
 	}
-	if r.Answers, r.Answering, r.Code = h.Answers, h.Answering, h.Code; r.Answering.IsZero() {
+	if r.Answers, r.Answering, r.Code, r.CodeDigits = h.Answers, h.Answering, h.Code, h.CodeDigits; r.Answering.IsZero() {
 		r.Answering = link.id
 	}
 	return nil

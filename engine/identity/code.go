@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -22,6 +23,10 @@ type Asking struct {
 	Session int // how many codes the session has asked for before
 	// Held: not all items matched. All is done, counted and answered as if they had, but nothing goes out.
 	Held bool
+	// Lang is that of the page, ja or en; empty: ja.
+	Lang string
+	// Digits of the code; 0: as the message has it, or the tenant.
+	Digits int
 	// Asked: the questions were answered just now, perhaps after a mistake. It waits only as long as a double click takes.
 	Asked bool
 }
@@ -67,7 +72,7 @@ func (id *Identity) sendCode(ctx context.Context, t *tenant.Tenant, ref store.Re
 	if err != nil {
 		return 0, fmt.Errorf("hash a number: %w", err)
 	}
-	answer, text, err := id.challenge(ctx, t, t.Policy.Digits(), CodeValid, id.linkHost(t))
+	answer, text, err := id.challenge(ctx, t, a.Lang, cmp.Or(a.Digits, Digits(t, &rec.state.Head)), CodeValid, id.linkHost(t))
 	if err != nil {
 		return 0, err
 	}
@@ -105,6 +110,9 @@ func (id *Identity) sendCode(ctx context.Context, t *tenant.Tenant, ref store.Re
 	return Sent, nil
 }
 
+// Digits are how many a code of a message has.
+func Digits(t *tenant.Tenant, h *message.Head) int { return cmp.Or(h.CodeDigits, t.Policy.Digits()) }
+
 // sms opens what the message's SMS says, for its number.
 func (id *Identity) sms(ref store.Ref, s *message.State) (message.SMS, error) {
 	return stored.SMS(id.o.Store, ref.Tenant, ref.ID, &s.Head)
@@ -119,7 +127,7 @@ func (id *Identity) linkHost(t *tenant.Tenant) string {
 }
 
 // challenge has a module make a code and its text. Without a host the text has no line that binds the code to one.
-func (id *Identity) challenge(ctx context.Context, t *tenant.Tenant, digits int, valid time.Duration, host string) (answer, text string, err error) {
+func (id *Identity) challenge(ctx context.Context, t *tenant.Tenant, lang string, digits int, valid time.Duration, host string) (answer, text string, err error) {
 	module, f := id.challenger()
 	if f == nil {
 		return "", "", ErrUnavailable
@@ -130,9 +138,13 @@ func (id *Identity) challenge(ctx context.Context, t *tenant.Tenant, digits int,
 	}
 	ctx, cancel := context.WithTimeout(ctx, id.o.Timeout)
 	defer cancel()
+	name := t.Name
+	if lang == "en" {
+		name = cmp.Or(t.NameEN, t.Name)
+	}
 	res, err := client.Challenge(ctx, &proto.ChallengeRequest{
 		Call: id.call(module, t.ID), Field: f.Name, Digits: uint32(digits), ValidFor: durationpb.New(valid),
-		SenderName: t.Name, LinkHost: host, Segments: uint32(min(t.Policy.Segments(), 2)),
+		SenderName: name, LinkHost: host, Segments: uint32(min(t.Policy.Segments(), 2)), Lang: lang,
 	})
 	if err != nil {
 		id.metrics.unavailable.Inc()

@@ -145,8 +145,8 @@ func (id *Identity) EntryPerson(ctx context.Context, t *tenant.Tenant, control f
 // before. The result is NeedCode, or Mismatch where so many asked for this number that nobody is found any more: both show the code's
 // screen, and behind Mismatch no code is right. A fault of sending is not told, for it would tell that somebody was found.
 // ErrUnavailable: no module makes codes.
-func (id *Identity) EntryAsk(ctx context.Context, t *tenant.Tenant, who Asked, found *store.Ref, session int) (Result, error) {
-	if err := id.makesCodes(ctx, t); err != nil {
+func (id *Identity) EntryAsk(ctx context.Context, t *tenant.Tenant, who Asked, found *store.Ref, session int, lang string) (Result, error) {
+	if err := id.makesCodes(ctx, t, lang); err != nil {
 		return 0, err
 	}
 	switch {
@@ -157,18 +157,18 @@ func (id *Identity) EntryAsk(ctx context.Context, t *tenant.Tenant, who Asked, f
 		id.metrics.named("entry", "not_found")
 	default:
 		id.metrics.named("entry", "found")
-		id.entrySend(ctx, t, *found, Asking{Session: session, Asked: true})
+		id.entrySend(ctx, t, *found, Asking{Session: session, Asked: true, Lang: lang, Digits: t.Policy.Digits()})
 	}
 	return NeedCode, nil
 }
 
 // EntryAgain sends another code, as EntryAsk. The caller has waited for ResendAfter.
-func (id *Identity) EntryAgain(ctx context.Context, t *tenant.Tenant, found *store.Ref, session int) error {
-	if err := id.makesCodes(ctx, t); err != nil {
+func (id *Identity) EntryAgain(ctx context.Context, t *tenant.Tenant, found *store.Ref, session int, lang string) error {
+	if err := id.makesCodes(ctx, t, lang); err != nil {
 		return err
 	}
 	if found != nil {
-		id.entrySend(ctx, t, *found, Asking{Session: session})
+		id.entrySend(ctx, t, *found, Asking{Session: session, Lang: lang, Digits: t.Policy.Digits()})
 	}
 	return nil
 }
@@ -177,8 +177,8 @@ func (id *Identity) EntryAgain(ctx context.Context, t *tenant.Tenant, found *sto
 func ResendAfter(codes int) time.Duration { return firstResend << max(codes-1, 0) }
 
 // makesCodes reports whether there is a module that does: a code is made and thrown away, whoever asks.
-func (id *Identity) makesCodes(ctx context.Context, t *tenant.Tenant) error {
-	_, _, err := id.challenge(ctx, t, t.Policy.Digits(), CodeValid, id.linkHost(t))
+func (id *Identity) makesCodes(ctx context.Context, t *tenant.Tenant, lang string) error {
+	_, _, err := id.challenge(ctx, t, lang, t.Policy.Digits(), CodeValid, id.linkHost(t))
 	return err
 }
 

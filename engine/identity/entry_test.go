@@ -60,7 +60,7 @@ func TestPersonIsFoundHoweverTheNameIsTyped(t *testing.T) {
 	_, err = b.EntryKeys(t.Context(), water, []Person{taro})
 	require.ErrorIs(t, err, ErrUnavailable)
 	for _, found := range []*store.Ref{nil, {Tenant: water.ID, Kind: store.Message, ID: newID()}} {
-		_, err = b.EntryAsk(t.Context(), water, who, found, 0)
+		_, err = b.EntryAsk(t.Context(), water, who, found, 0, "ja")
 		require.ErrorIs(t, err, ErrUnavailable, "whoever is asked for")
 	}
 }
@@ -94,7 +94,7 @@ func TestCodeOfTheSharedEntryIsOneOfItsMessage(t *testing.T) {
 	who, _ := b.person(water, formOf(taro))
 	ask := func(found *store.Ref, session int) {
 		t.Helper()
-		r, err := b.EntryAsk(t.Context(), water, who, found, session)
+		r, err := b.EntryAsk(t.Context(), water, who, found, session, "ja")
 		require.NoError(t, err)
 		require.Equal(t, NeedCode, r)
 	}
@@ -140,7 +140,7 @@ func TestCodeOfTheSharedEntryIsOneOfItsMessage(t *testing.T) {
 	sent := len(b.out.sent)
 	b.now = b.now.Add(time.Minute)
 	ask(&ref, 0)
-	require.NoError(t, b.EntryAgain(t.Context(), water, &ref, 1))
+	require.NoError(t, b.EntryAgain(t.Context(), water, &ref, 1, "ja"))
 	require.Len(t, b.out.sent, sent)
 	require.NoError(t, b.Unlock(t.Context(), ref, "user:tanto"))
 	ask(&ref, 0)
@@ -162,7 +162,7 @@ func TestNumberIsAskedForSoOften(t *testing.T) {
 	other, _ := b.person(water, formOf(Person{taro.Name, taro.Birth, "+818012349009"}))
 	ask := func(w Asked) Result {
 		t.Helper()
-		r, err := b.EntryAsk(t.Context(), water, w, nil, 0)
+		r, err := b.EntryAsk(t.Context(), water, w, nil, 0, "ja")
 		require.NoError(t, err)
 		return r
 	}

@@ -44,8 +44,8 @@ type Guess struct {
 // Warns reports whether the chain is too easy.
 func (g Guess) Warns() bool { return g.OneIn < Guessable }
 
-// GuessOf works out the guess of a chain. answers are as Enroll gave them.
-func GuessOf(t *tenant.Tenant, answers []message.Answer, code bool) Guess {
+// GuessOf works out the guess of a chain. answers are as Enroll gave them; digits are those of a code behind them, 0: there is none.
+func GuessOf(t *tenant.Tenant, answers []message.Answer, digits int) Guess {
 	var g Guess
 	items, holding := 1.0, 1.0
 	for _, a := range answers {
@@ -65,8 +65,8 @@ func GuessOf(t *tenant.Tenant, answers []message.Answer, code bool) Guess {
 		}
 	}
 	all := step(items)
-	if code {
-		all *= step(math.Pow10(t.Policy.Digits()))
+	if digits > 0 {
+		all *= step(math.Pow10(digits))
 	}
 	g.OneIn, g.Holding = uint64(min(all, mostOneIn)), uint64(min(step(holding), mostOneIn))
 	return g

@@ -36,7 +36,11 @@ func TestGuessOfAChain(t *testing.T) {
 		"a phone that they hold anyway":  {digits(0), []message.Answer{phone}, false, Guess{OneIn: 66, Holding: 1}, true},
 		"a code that tells nothing more": {digits(8), []message.Answer{answer("postcode", 20)}, true, Guess{OneIn: 8_888_888, Holding: 1}, false},
 	} {
-		got := GuessOf(c.t, c.answers, c.code)
+		n := 0
+		if c.code {
+			n = c.t.Policy.Digits()
+		}
+		got := GuessOf(c.t, c.answers, n)
 		require.Equal(t, c.want, got, name)
 		require.Equal(t, c.warns, got.Warns(), name)
 	}

@@ -89,6 +89,9 @@ func (m *module) Challenge(_ context.Context, in *proto.ChallengeRequest) (*prot
 	}
 	m.next++
 	code := fmt.Sprintf("%0*d", in.Digits, m.next)
+	if in.Lang == "en" {
+		return &proto.ChallengeResponse{Answer: code, Text: "en: " + code + " " + in.SenderName}, nil
+	}
 	return &proto.ChallengeResponse{Answer: code, Text: "「" + code + "」お客様の認証番号です。" + in.SenderName}, nil
 }
 
@@ -197,13 +200,19 @@ func (b *bench) message(items []message.IdentityItem, code bool) store.Ref {
 
 func (b *bench) messageTo(number string, items []message.IdentityItem, code bool) store.Ref {
 	b.t.Helper()
+	return b.messageWith(number, items, message.Head{Code: code})
+}
+
+// messageWith has of h what is not of the message itself.
+func (b *bench) messageWith(number string, items []message.IdentityItem, h message.Head) store.Ref {
+	b.t.Helper()
 	ref := store.Ref{Tenant: water.ID, Kind: store.Message, ID: newID()}
 	answers, problems, err := b.Enroll(b.t.Context(), water, []ulid.ULID{ref.ID}, [][]message.IdentityItem{items})
 	require.NoError(b.t, err)
 	require.Empty(b.t, problems[0])
 	sms, err := b.store.Seal(water.ID, "notice", b.now, ref.ID.String()+"/sms", message.Encode(message.SMS{Number: number, Text: "x"}))
 	require.NoError(b.t, err)
-	h := message.Head{V: 1, Token: "a/" + ref.ID.String(), Answers: answers[0], Code: code, SMS: sms}
+	h.V, h.Token, h.Answers, h.SMS = 1, "a/"+ref.ID.String(), answers[0], sms
 	errs, err := b.store.Commit(b.t.Context(), store.Tx{{Ref: ref, Events: []store.NewEvent{{Type: byte(message.Accepted), At: b.now, Data: message.Encode(h)}}}})
 	require.NoError(b.t, err)
 	require.NoError(b.t, errs[0])
@@ -413,6 +422,25 @@ func TestCodeEndsAfterFiveMinutes(t *testing.T) {
 	b.now = b.now.Add(CodeValid - time.Second)
 	require.Equal(t, Mismatch, b.code(ref, "000001"), "an older code is dead")
 	require.Equal(t, Passed, b.code(ref, "000002"))
+}
+
+func TestCodeIsAsTheMessageAndThePageHaveIt(t *testing.T) {
+	b := setup(t)
+	ref := b.messageWith(ownNumber, nil, message.Head{Code: true, CodeDigits: 4})
+	bilingual := *water
+	bilingual.NameEN, bilingual.Policy.CodeDigits = "Example Water", 8
+	send := func(a Asking) CodeSMS {
+		r, err := b.SendCode(t.Context(), &bilingual, ref, a)
+		require.NoError(t, err)
+		require.Equal(t, Sent, r)
+		b.now = b.now.Add(CodeValid)
+		return b.out.sent[len(b.out.sent)-1]
+	}
+	require.Equal(t, "「0001」お客様の認証番号です。〇〇県水道局", send(Asking{}).Text)
+	require.Equal(t, "en: 0002 Example Water", send(Asking{Session: 1, Lang: "en"}).Text)
+	b.now = b.now.Add(24 * time.Hour)
+	require.Contains(t, send(Asking{Digits: 6}).Text, "「000003」", "as a shared page says, which is the same for every message")
+	require.Equal(t, 8, Digits(&bilingual, &message.Head{}))
 }
 
 func TestNewCodesDoNotBuyMoreGuesses(t *testing.T) {

@@ -127,7 +127,7 @@ func (id *Identity) verify(ctx context.Context, t *tenant.Tenant, w *Wish) (Veri
 	if err != nil {
 		return Verification{}, false, err
 	}
-	answer, text, err := id.challenge(ctx, t, digits, valid, "")
+	answer, text, err := id.challenge(ctx, t, "", digits, valid, "")
 	if err != nil {
 		return Verification{}, false, err
 	}

@@ -271,7 +271,11 @@ func checkGuess(t *tenant.Tenant, p *plan) {
 	if !p.open() || !code && (id == nil || len(id.Items) == 0) {
 		return
 	}
-	g := identity.GuessOf(t, p.answers, code)
+	digits := 0
+	if code {
+		digits = identity.Digits(t, &message.Head{CodeDigits: p.codeDigits()})
+	}
+	g := identity.GuessOf(t, p.answers, digits)
 	p.guess = &g
 	if !g.Warns() {
 		return

@@ -67,7 +67,7 @@ func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *pl
 	}
 	if d.WantsLink() {
 		head.StateUntil = p.expires
-		head.Code = p.asksCode(t)
+		head.Code, head.CodeDigits = p.asksCode(t), p.codeDigits()
 		head.Survey = d.Page != nil && d.Page.Survey != nil
 	}
 	if d.Page != nil {

@@ -136,6 +136,14 @@ func (p *plan) asksCode(t *tenant.Tenant) bool {
 	return d.WantsLink() && (d.Identity != nil && d.Identity.Code || t.Policy.Identity.Code && p.resend == nil)
 }
 
+// codeDigits is what the message says of its code's length; 0: nothing.
+func (p *plan) codeDigits() int {
+	if p.draft.Identity == nil || p.draft.Identity.CodeDigits == nil {
+		return 0
+	}
+	return int(*p.draft.Identity.CodeDigits)
+}
+
 func (in *Intake) checkNumber(t *tenant.Tenant, p *plan) {
 	d := p.draft
 	if strings.TrimSpace(d.To) == "" {

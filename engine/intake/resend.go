@@ -18,10 +18,11 @@ type Resend struct {
 	URL string
 	// Claim is what both are about; zero: nothing is to pay. Where the draft has a claim it says what this one asks for, and With
 	// has the message join it.
-	Claim     ulid.ULID
-	Answers   []message.Answer // of a new link: what the first message asked for, with its hashes
-	Answering ulid.ULID        // the message for which they were made
-	Code      bool
+	Claim      ulid.ULID
+	Answers    []message.Answer // of a new link: what the first message asked for, with its hashes
+	Answering  ulid.ULID        // the message for which they were made
+	Code       bool
+	CodeDigits int // as in message.Head
 	// With is asked right before each commit: changes that are committed together with the message (id), or why it may no
 	// longer be sent. When the commit loses to somebody else it is asked again.
 	With func(ctx context.Context, id ulid.ULID, now time.Time) ([]store.Change, *message.Problem, error)
@@ -40,7 +41,7 @@ func (p *plan) follow(ctx context.Context, head *message.Head, tx store.Tx) (sto
 	f := p.resend
 	head.Resends, head.Claim = f.Of, f.Claim
 	if p.token != "" {
-		head.Code = f.Code
+		head.Code, head.CodeDigits = f.Code, f.CodeDigits
 		if head.Answers = f.Answers; len(f.Answers) > 0 {
 			head.Answering = f.Answering
 		}

@@ -75,6 +75,8 @@ const (
 	MaxChoice        = 50
 	MaxSurveyText    = 200
 	MaxIdentityItems = 4
+	MinCodeDigits    = 4
+	MaxCodeDigits    = 8
 	MaxAnswer        = 64  // as typed
 	MaxRegistered    = 255 // of a question that another page answers; engine/identity holds the others to MaxAnswer
 	MaxReference     = 64
@@ -266,6 +268,9 @@ func (c *checker) count(field string, n, limit int) {
 func (c *checker) identity(id *Identity, link bool) {
 	if !link {
 		c.add(Problem{Field: "identity", Code: "mismatch", Detail: "there is no page or claim to protect"})
+	}
+	if n := id.CodeDigits; n != nil && (*n < MinCodeDigits || *n > MaxCodeDigits) {
+		c.add(Problem{Field: "identity.code_digits", Code: "range", Limit: MaxCodeDigits, Got: *n, Detail: "4 to 8 digits"})
 	}
 	c.count("identity.items", len(id.Items), MaxIdentityItems)
 	var seen map[string]bool

@@ -243,6 +243,9 @@ func (d *Draft) AppendCanonical(dst []byte) []byte {
 	}
 	if d.Identity != nil {
 		dst = appendTruthAt(dst, 15, &d.Identity.Code)
+		if d.Identity.CodeDigits != nil {
+			dst = appendInt(dst, 35, *d.Identity.CodeDigits)
+		}
 		for i := range d.Identity.Items {
 			it := &d.Identity.Items[i]
 			dst = appendEach(dst, 16, []string{it.Field, it.Label, it.Level, it.Value})

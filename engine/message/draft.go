@@ -55,6 +55,8 @@ type Link struct {
 type Identity struct {
 	Items []IdentityItem `json:"items,omitempty"` // up to 4, asked at once
 	Code  bool           `json:"code,omitempty"`  // then a one-time code to the message's own number
+	// CodeDigits is how many digits the code has, 4 to 8; nil: as the tenant has it.
+	CodeDigits *int64 `json:"code_digits,omitempty"`
 }
 
 // IdentityItem is one question with its expected answer. In a draft Value is the plain answer; it is never stored so.

@@ -89,9 +89,10 @@ type Head struct {
 	Token       string    `json:"token,omitempty"` // with its path letter, "a/SQND01gr…"; empty: no link
 	URL         string    `json:"url,omitempty"`   // as put into the text
 	LinkExpires time.Time `json:"link_expires,omitzero"`
-	StateUntil  time.Time `json:"state_until,omitzero"` // paid or issued states are shown until then at least
-	Answers     []Answer  `json:"answers,omitempty"`    // what must be known
-	Code        bool      `json:"code,omitempty"`       // then a one-time code
+	StateUntil  time.Time `json:"state_until,omitzero"`  // paid or issued states are shown until then at least
+	Answers     []Answer  `json:"answers,omitempty"`     // what must be known
+	Code        bool      `json:"code,omitempty"`        // then a one-time code
+	CodeDigits  int       `json:"code_digits,omitempty"` // 0: as the tenant has it
 	Claim       ulid.ULID `json:"claim,omitzero"`
 	Survey      bool      `json:"survey,omitempty"`
 

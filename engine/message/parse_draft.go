@@ -108,6 +108,9 @@ func (p *parser) identity(id *Identity) bool {
 			})
 		case "code":
 			return o.first(1) && p.truth(&id.Code)
+		case "code_digits":
+			id.CodeDigits = new(int64)
+			return o.first(2) && p.number(id.CodeDigits)
 		}
 		return false
 	})

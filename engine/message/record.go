@@ -185,7 +185,8 @@ func (h *Head) appendFields(dst []byte) []byte {
 		dst = appendText(dst, 29, h.Commit.Number)
 	}
 	dst = appendID(dst, 30, h.Resends)
-	return appendID(dst, 31, h.Answering)
+	dst = appendID(dst, 31, h.Answering)
+	return appendNumber(dst, 32, h.CodeDigits)
 }
 
 func (h *Head) set(num protowire.Number, f field) error {
@@ -255,6 +256,8 @@ func (h *Head) set(num protowire.Number, f field) error {
 		return f.id(&h.Resends)
 	case 31:
 		return f.id(&h.Answering)
+	case 32:
+		h.CodeDigits = int(f.n)
 	}
 	return nil
 }

@@ -199,7 +199,7 @@ func (j *Journey) EntryIdentify(ctx context.Context, v *Visit, control func(name
 		if err != nil {
 			return 0, nil, err
 		}
-		r, err := j.Identity.EntryAsk(ctx, t, who, found, s.Codes)
+		r, err := j.Identity.EntryAsk(ctx, t, who, found, s.Codes, v.Lang)
 		return r, nil, err
 	})
 	if err != nil {
@@ -231,7 +231,7 @@ func (j *Journey) EntryResend(ctx context.Context, v *Visit) error {
 	if s.Held == codeHeld {
 		found = nil
 	}
-	if err := j.Identity.EntryAgain(ctx, t, found, s.Codes); err != nil {
+	if err := j.Identity.EntryAgain(ctx, t, found, s.Codes, v.Lang); err != nil {
 		return err
 	}
 	s.Note, s.Codes, s.CodeAt = NoteResent, s.Codes+1, now.Unix()

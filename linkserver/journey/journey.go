@@ -297,7 +297,7 @@ func (j *Journey) identified(ctx context.Context, in *visit, result identity.Res
 
 // sendCode asks for a code. asked: behind the questions that were answered just now.
 func (j *Journey) sendCode(ctx context.Context, v *visit, asked bool) error {
-	result, err := j.Identity.SendCode(ctx, v.t, v.Link.Ref(), identity.Asking{Session: v.Session.Codes, Held: v.Session.Held == codeHeld, Asked: asked})
+	result, err := j.Identity.SendCode(ctx, v.t, v.Link.Ref(), identity.Asking{Session: v.Session.Codes, Held: v.Session.Held == codeHeld, Asked: asked, Lang: v.Lang})
 	if err != nil {
 		return err
 	}

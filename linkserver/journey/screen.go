@@ -112,7 +112,7 @@ func (j *Journey) Show(ctx context.Context, v *Visit) (*Screen, error) {
 	s := j.view(v, proto.View_IDENTIFY)
 	if v.Session.Step == Code {
 		s.Page.View = proto.View_CODE
-		s.Page.Digits = uint32(in.t.Policy.Digits())
+		s.Page.Digits = uint32(identity.Digits(in.t, &in.state.Head))
 		if s.Page.CanAskAgain = len(in.state.Head.Answers) > 0; !s.Page.CanAskAgain { // who got here may have known nothing
 			s.Page.PhoneMasked = in.state.Head.Masked
 		}

@@ -1738,6 +1738,7 @@ type ChallengeRequest struct {
 	SenderName    string                 `protobuf:"bytes,5,opt,name=sender_name,json=senderName,proto3" json:"sender_name,omitempty"` // the company, for the text
 	LinkHost      string                 `protobuf:"bytes,6,opt,name=link_host,json=linkHost,proto3" json:"link_host,omitempty"`       // for the bound line "@host #code"; empty: without it
 	Segments      uint32                 `protobuf:"varint,7,opt,name=segments,proto3" json:"segments,omitempty"`                      // SMS segments that the text may have, 1 or 2; 0 means 1
+	Lang          string                 `protobuf:"bytes,8,opt,name=lang,proto3" json:"lang,omitempty"`                               // of the page, ja or en; empty means ja
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1819,6 +1820,13 @@ func (x *ChallengeRequest) GetSegments() uint32 {
 		return x.Segments
 	}
 	return 0
+}
+
+func (x *ChallengeRequest) GetLang() string {
+	if x != nil {
+		return x.Lang
+	}
+	return ""
 }
 
 type ChallengeResponse struct {
@@ -7210,7 +7218,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x127\n" +
 	"\x05items\x18\x02 \x03(\v2!.kakitome.plugin.v0.CanonicalItemR\x05items\"L\n" +
 	"\x11CanonicalResponse\x127\n" +
-	"\x05forms\x18\x01 \x03(\v2!.kakitome.plugin.v0.CanonicalFormR\x05forms\"\x80\x02\n" +
+	"\x05forms\x18\x01 \x03(\v2!.kakitome.plugin.v0.CanonicalFormR\x05forms\"\x94\x02\n" +
 	"\x10ChallengeRequest\x12,\n" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x16\n" +
@@ -7219,7 +7227,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"\vsender_name\x18\x05 \x01(\tR\n" +
 	"senderName\x12\x1b\n" +
 	"\tlink_host\x18\x06 \x01(\tR\blinkHost\x12\x1a\n" +
-	"\bsegments\x18\a \x01(\rR\bsegments\"p\n" +
+	"\bsegments\x18\a \x01(\rR\bsegments\x12\x12\n" +
+	"\x04lang\x18\b \x01(\tR\x04lang\"p\n" +
 	"\x11ChallengeResponse\x12\x16\n" +
 	"\x06answer\x18\x01 \x01(\tR\x06answer\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12/\n" +

@@ -87,7 +87,7 @@ func (otp) Challenge(_ context.Context, in *proto.ChallengeRequest) (*proto.Chal
 	if err != nil {
 		return nil, fmt.Errorf("mint a code: %w", err)
 	}
-	return &proto.ChallengeResponse{Answer: code, Text: text(code, int(valid/time.Minute), name, in.LinkHost, in.Segments)}, nil
+	return &proto.ChallengeResponse{Answer: code, Text: text(code, int(valid/time.Minute), name, in.LinkHost, in.Segments, in.Lang)}, nil
 }
 
 var hostname = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`)
@@ -105,22 +105,31 @@ func mint(n int) (string, error) {
 	return fmt.Sprintf("%0*d", n, v), nil
 }
 
-// fallbacks are the words around code and minutes, from the fullest to the shortest.
-var fallbacks = []string{
+// fallbacks are the words around code and minutes by language, from the fullest to the shortest. The last leave room for a name.
+var fallbacks = map[string][]string{"ja": {
 	"「%s」お客様の認証番号です。認証番号は%d分間有効です。他の方と共有することはお控えください。",
 	"「%s」お客様の認証番号です。%d分間有効です。他の方に教えないでください。",
 	"「%s」認証番号です（%d分間有効）。他の方に教えないでください。",
 	"「%s」認証番号（%d分間有効）",
-}
+}, "en": {
+	"%s is your verification code for %d minutes. Do not share it. ",
+	"%s is your code for %d minutes. Do not share it. ",
+	"%s is your code (%d min). ",
+}}
 
 // text is the SMS for code: the fullest words that fit, and the bound line where there is room for it, or a second segment.
-func text(code string, minutes int, name, host string, segments uint32) string {
+// Where a second segment is allowed it counts as UCS-2 too, whatever the carrier makes of English.
+func text(code string, minutes int, name, host string, segments uint32, lang string) string {
+	words, ok := fallbacks[lang]
+	if !ok {
+		words = fallbacks["ja"]
+	}
 	bound := ""
 	if host != "" {
 		bound = "\n@" + host + " #" + code
 	}
-	for _, words := range fallbacks {
-		s := fmt.Sprintf(words, code, minutes) + name
+	for _, w := range words {
+		s := fmt.Sprintf(w, code, minutes) + name
 		if segments >= 2 && units(s)+units(bound) <= twoUnits {
 			return s + bound
 		}
@@ -131,8 +140,8 @@ func text(code string, minutes int, name, host string, segments uint32) string {
 			return s
 		}
 	}
-	words := fmt.Sprintf(fallbacks[len(fallbacks)-1], code, minutes)
-	return words + cut(name, maxUnits-units(words))
+	last := fmt.Sprintf(words[len(words)-1], code, minutes)
+	return last + cut(name, maxUnits-units(last))
 }
 
 // cut shortens s to at most n UTF-16 units, with … at its end.

@@ -19,6 +19,9 @@ func challenge(t *testing.T, digits uint32, valid time.Duration, name, host stri
 }
 
 func TestTextOfACode(t *testing.T) {
+	require.Equal(t, "123456 is your code for 5 minutes. Do not share it. Example Water", text("123456", 5, "Example Water", "", 1, "en"))
+	require.Equal(t, "123456 is your verification code for 5 minutes. Do not share it. Example Water\n@xx.jp #123456", text("123456", 5, "Example Water", "xx.jp", 2, "en"))
+	require.Equal(t, "12345678 is your code (60 min). "+strings.Repeat("W", 37)+"…", text("12345678", 60, strings.Repeat("W", 60), "", 1, "en"))
 	for _, c := range []struct{ code, name, host, want string }{
 		{"123456", "〇〇県水道局", "", "「123456」お客様の認証番号です。認証番号は5分間有効です。他の方と共有することはお控えください。〇〇県水道局"},
 		{"1234", "株式会社〇〇", "", "「1234」お客様の認証番号です。認証番号は5分間有効です。他の方と共有することはお控えください。株式会社〇〇"},
@@ -30,7 +33,7 @@ func TestTextOfACode(t *testing.T) {
 		{"123456", strings.Repeat("〇", 60), "", "「123456」認証番号（5分間有効）" + strings.Repeat("〇", 50) + "…"},
 		{"123456", strings.Repeat("𠮷", 60), "", "「123456」認証番号（5分間有効）" + strings.Repeat("𠮷", 25) + "…"},
 	} {
-		require.Equal(t, c.want, text(c.code, 5, c.name, c.host, 1))
+		require.Equal(t, c.want, text(c.code, 5, c.name, c.host, 1, "ja"))
 	}
 }
 
@@ -107,9 +110,9 @@ func TestTypedCodeIsFolded(t *testing.T) {
 
 func TestSecondSegmentTakesTheBoundLine(t *testing.T) {
 	name := "〇〇県〇〇市上下水道局お客様センター"
-	one := text("123456", 5, name, "pay.example.jp", 1)
+	one := text("123456", 5, name, "pay.example.jp", 1, "ja")
 	require.NotContains(t, one, "@")
-	two := text("123456", 5, name, "pay.example.jp", 2)
+	two := text("123456", 5, name, "pay.example.jp", 2, "ja")
 	require.Equal(t, "「123456」お客様の認証番号です。認証番号は5分間有効です。他の方と共有することはお控えください。"+name+"\n@pay.example.jp #123456", two)
-	require.LessOrEqual(t, units(text("12345678", 60, strings.Repeat("𠮷", 60), strings.Repeat("a", 63)+".example.jp", 2)), twoUnits)
+	require.LessOrEqual(t, units(text("12345678", 60, strings.Repeat("𠮷", 60), strings.Repeat("a", 63)+".example.jp", 2, "ja")), twoUnits)
 }
