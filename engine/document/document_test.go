@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"codeberg.org/go-pdf/fpdf"
+	"github.com/oklog/ulid/v2"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/document"
@@ -129,6 +130,22 @@ func TestHalfWrittenFileIsNotThereAndGoesOn(t *testing.T) {
 	_, got, err := docs.Get(t.Context(), ours, id)
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(body, got))
+}
+
+// Files that are uploaded as CSV are streams of the same kind: their parts are no documents, and no faults either.
+func TestStreamOfAnotherRoomIsNoDocument(t *testing.T) {
+	s := newDisk(t).open(t)
+	ref := store.Ref{Tenant: "acme", Kind: store.File, ID: ulid.Make()}
+	errs, err := s.Commit(t.Context(), store.Tx{{Ref: ref, Events: []store.NewEvent{{Type: 1, Data: []byte("\x01sealed")}}, Final: true}})
+	require.NoError(t, err)
+	require.NoError(t, errs[0])
+	docs := document.New(s, nil)
+	_, _, err = docs.Get(t.Context(), ours, ref.ID.String())
+	require.ErrorIs(t, err, store.ErrNotFound)
+	require.ErrorIs(t, docs.Hold(t.Context(), ours, []string{ref.ID.String()}, time.Now()), store.ErrNotFound)
+	missing, err := docs.Exists(t.Context(), ours, []string{ref.ID.String()})
+	require.NoError(t, err)
+	require.Len(t, missing, 1)
 }
 
 // dying ends after it was asked a few times.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kakitome/kakitome/engine/store"
@@ -65,7 +66,13 @@ type nameBox struct {
 // there: it is whole and was not removed.
 func (s *state) there() bool { return s.whole && !s.removed }
 
+// fold reads a stream of kind store.File. One without an end is a file that was never finished, or content of another room that has
+// such streams too (engine/campaign): nothing of it is read.
 func fold(events []store.Event) (st state, err error) {
+	st.version = len(events)
+	if !slices.ContainsFunc(events, func(e store.Event) bool { return e.Type == complete }) {
+		return st, nil
+	}
 	for n, e := range events {
 		switch e.Type {
 		case begun:
@@ -91,7 +98,6 @@ func fold(events []store.Event) (st state, err error) {
 			return st, fmt.Errorf("event %d of document %s: %w", n, e.Ref.ID, err)
 		}
 	}
-	st.version = len(events)
 	return st, nil
 }
 
