@@ -23,7 +23,6 @@ import (
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
-	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -154,10 +153,7 @@ func (meter) Measure(text string) (intake.Length, error) {
 }
 
 // apiClaims shows engine/payment's claims through engine/api.
-type apiClaims struct {
-	payments *payment.Payments
-	store    *store.Store
-}
+type apiClaims struct{ payments *payment.Payments }
 
 func (a apiClaims) Find(ctx context.Context, id tenant.ID, claims []ulid.ULID, timeline bool) ([]api.Claim, error) {
 	found := make([]api.Claim, len(claims))
@@ -214,10 +210,7 @@ func (a apiClaims) Change(ctx context.Context, t *tenant.Tenant, number string, 
 	var err error
 	switch c.Action {
 	case "charge":
-		var payer string
-		if payer, err = a.payer(ctx, t, number); err == nil {
-			s, err = a.payments.Charge(ctx, t, number, payment.ChargeOptions{Card: c.Card, Payer: payer, Key: c.Key, Act: message.Act{By: by, Reason: c.Reason}})
-		}
+		s, err = a.payments.Charge(ctx, t, number, payment.ChargeOptions{Card: c.Card, Key: c.Key, Act: message.Act{By: by, Reason: c.Reason}})
 	case "refund":
 		o := payment.RefundOptions{Key: c.Key, Act: message.Act{By: by, Reason: c.Reason}}
 		if c.Amount != nil {
@@ -235,33 +228,6 @@ func (a apiClaims) Change(ctx context.Context, t *tenant.Tenant, number string, 
 		return api.Claim{}, nil, err
 	}
 	return apiClaim(&s, true), nil, nil
-}
-
-// payer is the key of who pays a claim, by the reference of the first message that carries it.
-func (a apiClaims) payer(ctx context.Context, t *tenant.Tenant, number string) (string, error) {
-	scope := tenant.Only(t.ID)
-	s, err := a.payments.ByNumber(ctx, scope, number)
-	if err != nil {
-		return "", err
-	}
-	reference := ""
-	if len(s.Messages) > 0 {
-		ref := store.Ref{Tenant: t.ID, Kind: store.Message, ID: s.Messages[0]}
-		events, err := a.store.Load(ctx, scope, ref)
-		if err != nil {
-			return "", err
-		}
-		st, err := stored.State(events)
-		if err != nil {
-			return "", err
-		}
-		sms, err := stored.SMS(a.store, t.ID, ref.ID, &st.Head)
-		if err != nil && !errors.Is(err, store.ErrErased) { // whose it was is no longer known: nobody's card is charged
-			return "", err
-		}
-		reference = sms.Reference
-	}
-	return payment.PayerKey(a.store, t.ID, reference, s.Ref.ID)
 }
 
 // resends is engine/followup for the API.

@@ -57,6 +57,8 @@ type detailPage struct {
 	Locked                                                                 bool
 	LockedUntil                                                            time.Time
 	MayCancel, MayRevoke, MayMove, MayUnlock, MayResend, MayPay, MayRefund bool
+	MayCharge                                                              bool
+	Key                                                                    string // of an order that the page may give once
 	Receipt, Certificate                                                   bool
 	SheetOffers                                                            []sheetOffer
 	SheetIssued                                                            bool   // what is paid with on paper is there
@@ -103,6 +105,7 @@ func (s *Server) detail(w http.ResponseWriter, r *http.Request, v *visit) error 
 			}
 			p.Receipt = c.Phase == payment.Paid || c.Receipt() != nil
 			p.MayRefund = len(s.Payments.Refundable(&c)) > 0
+			p.MayCharge, p.Key = s.Payments.MayCharge(v.Tenant, &c), ulid.Make().String()
 			p.SheetOffers, p.SheetIssued = s.sheetOffers(v, &c), paysheet.Issued(&c, v.now)
 		}
 	}

@@ -109,6 +109,15 @@ func (s *Server) amend(w http.ResponseWriter, r *http.Request, v *visit) error {
 	})
 }
 
+// charge has a card charged that the customer registered with another claim. The key is made with the form: pressed twice it is one charge.
+func (s *Server) charge(w http.ResponseWriter, r *http.Request, v *visit) error {
+	card := strings.TrimSpace(r.PostForm.Get("card"))
+	return s.onClaim(w, r, v, "claim.charge", "card="+message.Mask(card), "登録済みのカードに請求しました。", "The registered card is charged.", func(c *payment.State, reason string) error {
+		_, err := s.Payments.Charge(r.Context(), v.Tenant, c.Number, payment.ChargeOptions{Card: card, Key: r.PostForm.Get("key"), Act: message.Act{By: v.By(), Reason: reason}})
+		return err
+	})
+}
+
 // receipt gives the receipt of a confirmed claim.
 func (s *Server) receipt(w http.ResponseWriter, r *http.Request, v *visit) error {
 	id, err := pathID(r)

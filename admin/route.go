@@ -109,6 +109,7 @@ var routes = []route{
 	{method: "GET", path: "/alerts", roles: admins, serve: (*Server).alerts},
 	{method: "POST", path: "/claims/{id}/resolve", roles: admins, serve: (*Server).resolve},
 	{method: "POST", path: "/claims/{id}/amend", roles: admins, serve: (*Server).amend},
+	{method: "POST", path: "/claims/{id}/charge", roles: admins, serve: (*Server).charge},
 	{method: "POST", path: "/claims/{id}/settle", roles: admins, serve: (*Server).settle},
 	{method: "POST", path: "/claims/{id}/withdraw", roles: admins, serve: (*Server).withdraw},
 	{method: "POST", path: "/claims/{id}/receipt", roles: admins, serve: (*Server).receipt},

@@ -22,7 +22,7 @@ import (
 // ChargeOptions say which card is charged.
 type ChargeOptions struct {
 	Card  string // number of the claim that the card was registered with
-	Payer string // PayerKey of the claim that is charged: it must be that of the card
+	Payer string // key of who pays the claim that is charged, which must be that of the card; empty: as Payments.Payer knows it
 	Key   string // of the asker's own, at most MaxRefundKey printable ASCII characters: the same key is the same charge; empty: each order is one
 	message.Act
 }
@@ -46,6 +46,11 @@ func (p *Payments) Charge(ctx context.Context, t *tenant.Tenant, number string, 
 		}
 		if known, err := s.charged(o); known || err != nil {
 			return s, err
+		}
+		if o.Payer == "" {
+			if o.Payer, err = p.Payer(ctx, &s); err != nil {
+				return s, err
+			}
 		}
 		start, agent, card, err := p.chargeable(ctx, t, &s, o)
 		if err != nil {
@@ -81,6 +86,18 @@ func (p *Payments) Charge(ctx context.Context, t *tenant.Tenant, number string, 
 		}
 		return p.Claim(ctx, scope, s.Ref.ID)
 	}
+}
+
+// MayCharge reports whether an agent of the tenant charges registered cards, and the claim is one to be paid.
+func (p *Payments) MayCharge(t *tenant.Tenant, s *State) bool {
+	if s.Received > 0 || s.SettledBy != nil || s.WithdrawnBy != nil || s.Phase == IsRegistered || p.now().After(s.Due) || p.c.WebhookBase == "" {
+		return false
+	}
+	return slices.ContainsFunc(t.Methods(), func(code string) bool {
+		agent, _ := t.AgentFor(code)
+		m, ok := p.method(agent.Module, code)
+		return ok && m.Charges && takes(m, s.Amount)
+	})
 }
 
 // charged reports whether the claim has a charge of the key.

@@ -1,11 +1,15 @@
 package payment
 
 import (
+	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/kakitome/kakitome/engine/message/stored"
+	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
 
@@ -27,4 +31,28 @@ func PayerKey(k Keyer, id tenant.ID, reference string, claim ulid.ULID) (string,
 		return "", fmt.Errorf("hash a payer: %w", err)
 	}
 	return hex.EncodeToString(sum[:]), nil
+}
+
+// Payer is the PayerKey of a claim, by the reference of the first message that carries it. Where that has ended it is nobody else's.
+func (p *Payments) Payer(ctx context.Context, s *State) (string, error) {
+	reference := ""
+	if len(s.Messages) > 0 {
+		ref := store.Ref{Tenant: s.Ref.Tenant, Kind: store.Message, ID: s.Messages[0]}
+		events, err := p.s.Load(ctx, tenant.Only(ref.Tenant), ref)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return "", fmt.Errorf("load message %s: %w", ref.ID, err)
+		}
+		st, err := stored.State(events)
+		if err != nil {
+			return "", err
+		}
+		if len(st.Head.SMS) > 0 {
+			sms, err := stored.SMS(p.s, ref.Tenant, ref.ID, &st.Head)
+			if err != nil && !errors.Is(err, store.ErrErased) {
+				return "", err
+			}
+			reference = sms.Reference
+		}
+	}
+	return PayerKey(p.s, s.Ref.Tenant, reference, s.Ref.ID)
 }

@@ -63,35 +63,16 @@ func (s *Sheets) words(ctx context.Context, c *payment.State) (title, said strin
 
 // pageOf is the page of a message; empty where there is none, or its content is gone: the claim's facts are kept longer.
 func (s *Sheets) pageOf(ctx context.Context, id tenant.ID, msg ulid.ULID) (message.Page, error) {
-	h, err := s.head(ctx, id, msg)
+	events, err := s.Store.Load(ctx, tenant.Only(id), store.Ref{Tenant: id, Kind: store.Message, ID: msg})
+	if err != nil {
+		return message.Page{}, ignore(err, store.ErrNotFound)
+	}
+	st, err := stored.State(events) // its boxes may have been sealed anew
 	if err != nil {
 		return message.Page{}, err
 	}
-	content, err := stored.Content(s.Store, id, msg, &h)
+	content, err := stored.Content(s.Store, id, msg, &st.Head)
 	return content.Page, ignore(err, store.ErrErased)
-}
-
-// reference is that of the claim's first message (会員情報), by which its payer is known; empty where it has none, or that is gone.
-func (s *Sheets) reference(ctx context.Context, c *payment.State) (string, error) {
-	if len(c.Messages) == 0 {
-		return "", nil
-	}
-	h, err := s.head(ctx, c.Ref.Tenant, c.Messages[0])
-	if err != nil || len(h.SMS) == 0 {
-		return "", err
-	}
-	sms, err := stored.SMS(s.Store, c.Ref.Tenant, c.Messages[0], &h)
-	return sms.Reference, ignore(err, store.ErrErased)
-}
-
-// head is that of a message, with its boxes as they were sealed last; empty where there is no such message.
-func (s *Sheets) head(ctx context.Context, id tenant.ID, msg ulid.ULID) (message.Head, error) {
-	events, err := s.Store.Load(ctx, tenant.Only(id), store.Ref{Tenant: id, Kind: store.Message, ID: msg})
-	if err != nil {
-		return message.Head{}, ignore(err, store.ErrNotFound)
-	}
-	st, err := stored.State(events)
-	return st.Head, err
 }
 
 func ignore(err, expected error) error {

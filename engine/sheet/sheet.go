@@ -52,6 +52,7 @@ type Claims interface {
 	ByNumber(ctx context.Context, scope tenant.Scope, number string) (payment.State, error)
 	Methods(t *tenant.Tenant, s *payment.State) []*proto.PaymentMethod
 	MethodKind(module, code string) proto.MethodKind
+	Payer(ctx context.Context, s *payment.State) (string, error)
 	Start(ctx context.Context, t *tenant.Tenant, claim ulid.ULID, o payment.StartOptions) (payment.Attempt, error)
 }
 
@@ -189,11 +190,8 @@ func (s *Sheets) issue(ctx context.Context, t *tenant.Tenant, c *payment.State, 
 	}
 	start := payment.StartOptions{Method: o.Method, Store: o.Store, Yen: c.Amount, By: o.By}
 	if m.Kind == proto.MethodKind_PAYER_NUMBER {
-		reference, err := s.reference(ctx, c)
-		if err == nil {
-			start.Payer, err = payment.PayerKey(s.Store, t.ID, reference, c.Ref.ID)
-		}
-		if err != nil {
+		var err error
+		if start.Payer, err = s.Claims.Payer(ctx, c); err != nil {
 			return nil, err
 		}
 	}
