@@ -199,14 +199,36 @@ func (c *Country) engineConfig() ([]byte, error) {
 		run = append(run[:len(run):len(run)], lookupModule)
 	}
 	for _, m := range run {
-		program := filepath.Join(c.o.Programs, "modules", path.Base(m))
-		data, err := os.ReadFile(program)
+		lines, err := c.module(m)
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(&s, "[[module]]\nname = %q\npath = %q\nsha256 = \"%x\"\n", m, program, sha256.Sum256(data))
+		s.WriteString(lines)
 	}
 	return s.Bytes(), nil
+}
+
+// module is the configuration of one.
+func (c *Country) module(name string) (string, error) {
+	program := filepath.Join(c.o.Programs, "modules", path.Base(name))
+	data, err := os.ReadFile(program)
+	return fmt.Sprintf("[[module]]\nname = %q\npath = %q\nsha256 = \"%x\"\n", name, program, sha256.Sum256(data)), err
+}
+
+// AddModule has the engine run one more module from its next start on.
+func (c *Country) AddModule(name string) error {
+	lines, err := c.module(name)
+	return errors.Join(err, c.Append("kakitome.toml", lines))
+}
+
+// Append adds lines to one of the country's files.
+func (c *Country) Append(name, lines string) error {
+	f, err := os.OpenFile(c.File(name), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(lines)
+	return errors.Join(err, f.Close())
 }
 
 func (c *Country) smscConfig() []byte {

@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"fmt"
 	"html"
 	"io"
@@ -13,8 +12,6 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"os"
-	"path"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -74,14 +71,7 @@ func TestRecipientIsIdentifiedByAProvider(t *testing.T) {
 	require.NoError(t, err)
 	provider := oidctest.New(t, key, c.LinksURL()+journey.ReturnPath)
 	require.NoError(t, os.WriteFile(c.File("oidc.json"), provider.Config(), 0o600))
-	program := filepath.Join(programs, "modules", path.Base(oidcModule))
-	data, err := os.ReadFile(program)
-	require.NoError(t, err)
-	config, err := os.OpenFile(c.File("kakitome.toml"), os.O_APPEND|os.O_WRONLY, 0)
-	require.NoError(t, err)
-	_, err = fmt.Fprintf(config, "[[module]]\nname = %q\npath = %q\nsha256 = \"%x\"\n", oidcModule, program, sha256.Sum256(data))
-	require.NoError(t, err)
-	require.NoError(t, config.Close())
+	require.NoError(t, c.AddModule(oidcModule))
 	require.NoError(t, c.StartCarriers(ctx))
 	require.NoError(t, c.StartEngine(ctx))
 	sender, err := c.Join(ctx)

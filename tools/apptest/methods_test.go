@@ -2,63 +2,18 @@ package apptest
 
 import (
 	"context"
-	"io"
-	"net"
+	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/emersion/go-smtp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/tools/recipient"
 )
-
-// mailbox is an SMTP server that takes everything.
-type mailbox struct {
-	mu    sync.Mutex // guards mails
-	mails map[string]string
-}
-
-func newMailbox(t *testing.T) (*mailbox, string) {
-	m := &mailbox{mails: map[string]string{}}
-	s := smtp.NewServer(m)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
-	t.Cleanup(func() { s.Close(); <-served })
-	return m, l.Addr().String()
-}
-
-func (m *mailbox) NewSession(*smtp.Conn) (smtp.Session, error) { return &delivery{box: m}, nil }
-
-func (m *mailbox) of(address string) string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.mails[address]
-}
-
-type delivery struct {
-	box *mailbox
-	to  string
-}
-
-func (d *delivery) Mail(string, *smtp.MailOptions) error      { return nil }
-func (d *delivery) Rcpt(to string, _ *smtp.RcptOptions) error { d.to = to; return nil }
-func (d *delivery) Reset()                                    {}
-func (d *delivery) Logout() error                             { return nil }
-func (d *delivery) Data(r io.Reader) error {
-	data, err := io.ReadAll(r)
-	d.box.mu.Lock()
-	defer d.box.mu.Unlock()
-	d.box.mails[d.to] = string(data)
-	return err
-}
 
 // cashier is one tenant that takes every method of the payment company, and somebody who pays.
 type cashier struct {
@@ -107,12 +62,13 @@ func TestEachMethodGoesItsWay(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	box, relay := newMailbox(t)
-	c := &cashier{t: t, ctx: ctx, Country: newCountry(t, Options{Mail: relay,
+	box, err := NewMailbox()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, box.Close()) })
+	c := &cashier{t: t, ctx: ctx, Country: newCountry(t, Options{Mail: box.Addr,
 		Methods: []string{"konbini_number", "payer_number", "pay_easy", "card_recurring", "wallet", "account_registration"}})}
 	require.NoError(t, c.StartTill(ctx))
 	require.NoError(t, c.StartEngine(ctx))
-	var err error
 	c.sender, err = c.Join(ctx)
 	require.NoError(t, err)
 
@@ -123,7 +79,7 @@ func TestEachMethodGoesItsWay(t *testing.T) {
 		link := strings.TrimSuffix(p.Shown.URL.String(), "/")
 		require.NoError(t, p.Submit(ctx, "mail", url.Values{"address": {"taro@example.jp"}}))
 		require.Contains(t, p.Shown.Text, "t***@e***.jp")
-		await(t, ctx, func() bool { return box.of("taro@example.jp") != "" })
+		await(t, ctx, func() bool { return box.Of("taro@example.jp") != "" })
 		var events []string
 		await(t, ctx, func() bool {
 			m, err := c.sender.Message(ctx, id)
@@ -157,6 +113,24 @@ func TestEachMethodGoesItsWay(t *testing.T) {
 			require.Equal(t, "paid", c.status(claim))
 		})
 	}
+	t.Run("a registered card is charged by the sender's order", func(t *testing.T) {
+		p, _ := c.notice("K-1", "900", "card_recurring")
+		link := p.Shown.URL.String()
+		c.choose(p, "card_recurring")
+		require.NoError(t, p.AtAgent(ctx, "approved"))
+		require.NoError(t, p.AwaitText(ctx, link, "お支払情報（確定）"))
+		c.notice("K-2", "900")
+		c.notice("K-3", "901")
+		charge := func(claim string, status int) {
+			_, _, err := c.sender.send(ctx, http.MethodPatch, "/v1/claims/"+claim, "application/json", []byte(`{"action":"charge","card":"K-1","key":"march"}`), status)
+			require.NoError(t, err)
+		}
+		charge("K-2", http.StatusOK)
+		require.Equal(t, "paid", c.status("K-2"))
+		charge("K-2", http.StatusOK) // again it is the same
+		charge("K-3", http.StatusConflict)
+		require.Equal(t, "unpaid", c.status("K-3"), "it is somebody else's card")
+	})
 	t.Run("registration of an account", func(t *testing.T) {
 		p, _ := c.notice("R-1", "")
 		link := p.Shown.URL.String()

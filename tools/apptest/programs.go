@@ -16,13 +16,16 @@ var modules = []string{"auth/knowledge", "auth/otp_sms", "payment/sandbox", "ren
 // lookupModule runs where Options.Lookup says so.
 const lookupModule = "number/simulated"
 
-// oidcModule runs where a test says so.
-const oidcModule = "auth/oidc"
+// Modules that run where a test says so, by Country.AddModule.
+const (
+	oidcModule = "auth/oidc"
+	BankModule = "payment/banktransfer"
+)
 
 // Build builds the programs into dir, with the flags of the Makefile: kakitome, smsc and till, and modules/*.
 func Build(ctx context.Context, dir string) error {
 	var plugins []string
-	for _, m := range append(modules[:len(modules):len(modules)], lookupModule, oidcModule) {
+	for _, m := range append(modules[:len(modules):len(modules)], lookupModule, oidcModule, BankModule) {
 		plugins = append(plugins, "./plugins/"+m)
 	}
 	return errors.Join(

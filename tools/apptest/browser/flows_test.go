@@ -103,6 +103,47 @@ var flows = []flow{
 		p.submit("state", "state")
 		require.NotZero(p.t, p.count(".number"))
 	}},
+	{"konbini-number", func(d *message.Draft) { claim(d, "konbini_number") }, func(w *world, p *phone, r reader) {
+		p.submit("open", "notice")
+		p.submit("checkout", "checkout")
+		p.choose("store", "konbini_c")
+		p.submit("pay", "number")
+		require.Contains(p.t, p.text(), r.says("お支払い番号", "Payment number"))
+		require.Equal(p.t, 1, p.count(".number"))
+		address := "hana-" + r.name() + "@example.jp"
+		p.fill("address", address)
+		p.submit("mail", "mailed")
+		require.Contains(p.t, p.text(), "h***@e***.jp", "masked on the page")
+		p.arrived(w.mails, address)
+	}},
+	{"bank-transfer", func(d *message.Draft) { claim(d, "bank_transfer") }, func(_ *world, p *phone, r reader) {
+		p.submit("open", "notice")
+		p.submit("checkout", "checkout")
+		p.submit("pay", "account")
+		require.Contains(p.t, p.text(), "〇〇ケンスイドウキヨク")
+		require.Contains(p.t, p.text(), "振込専用支店")
+		require.Contains(p.t, p.text(), r.says("振込手数料はお客様のご負担となります", "The bank's fee is yours"))
+		p.submit("state", "state")
+		require.Contains(p.t, p.text(), "振込専用支店")
+	}},
+	{"wallet", func(d *message.Draft) { claim(d, "wallet") }, func(w *world, p *phone, r reader) {
+		p.submit("open", "notice")
+		p.atAgent(w, "wallet")
+		p.await(fmt.Sprintf(`document.body.innerText.includes(%q)`, r.says("お支払情報（確定）", "Payment confirmed")))
+		p.document(`a[href$="/documents/receipt.pdf"]`, "receipt")
+	}},
+	{"card-recurring", func(d *message.Draft) { claim(d, "card_recurring") }, func(w *world, p *phone, r reader) {
+		p.submit("open", "notice")
+		p.atAgent(w, "card_recurring")
+		p.await(fmt.Sprintf(`document.body.innerText.includes(%q)`, r.says("お支払情報（確定）", "Payment confirmed")))
+	}},
+	{"registration", func(d *message.Draft) { claim(d, "account_registration", "wallet") }, func(w *world, p *phone, r reader) {
+		p.submit("open", "notice")
+		p.choose("method", "account_registration")
+		p.atAgent(w, "account_registration")
+		p.await(fmt.Sprintf(`document.body.innerText.includes(%q)`, r.says("口座振替の登録を受け付けました", "Your account is registered for direct debit")))
+		require.NotZero(p.t, p.count(`[name="method"]`), "this bill is still to be paid")
+	}},
 	{"entry", func(d *message.Draft) {
 		d.Identity = &message.Identity{Code: true, Items: []message.IdentityItem{{Field: "birth_date", Value: "1980-01-01"}, {Field: "kana_name", Value: "スイドウ タロウ"}}}
 	}, func(w *world, p *phone, r reader) {
@@ -138,6 +179,34 @@ func ask(d *message.Draft) {
 func claim(d *message.Draft, methods ...string) *message.Claim {
 	d.Claim = &message.Claim{Number: d.Reference, Amount: 7440, Due: time.Now().In(message.Tokyo).AddDate(0, 0, 20).Format(time.DateOnly), Methods: methods}
 	return d.Claim
+}
+
+// atAgent goes from the choice of a method to the payment company's page, agrees there, and comes back.
+func (p *phone) atAgent(w *world, method string) {
+	p.t.Helper()
+	p.submit("checkout", "checkout-"+method)
+	p.submit("pay", "redirect")
+	p.submit("redirect", "agent")
+	require.Contains(p.t, p.Place(), w.TillURL()+"/pay/")
+	p.tap(`button[value="approved"]`, "agent-done")
+	p.tap(`a[href*="/return"]`, "returned")
+	p.submit("state", "result")
+}
+
+// arrived waits for a mail.
+func (p *phone) arrived(box *apptest.Mailbox, address string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), look.StepLimit)
+	defer cancel()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for box.Of(address) == "" {
+		select {
+		case <-ctx.Done():
+			require.FailNow(p.t, "no mail came", address)
+		case <-ticker.C:
+		}
+	}
 }
 
 // read lets as much time pass as somebody needs who reads the page: what is pressed sooner may be a machine's doing.

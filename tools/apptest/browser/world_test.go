@@ -22,6 +22,7 @@ type world struct {
 	*apptest.Country
 	sender   *apptest.Sender
 	handsets string // the page of the phones
+	mails    *apptest.Mailbox
 	stops    []func()
 }
 
@@ -77,16 +78,18 @@ func (w *world) start(ctx context.Context) error {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the handsets: %w\n%s", err, out)
 	}
-	if w.Country, err = apptest.New(ctx, apptest.Options{Programs: programs, Dir: filepath.Join(dir, "country"), ReceiptDelay: 100 * time.Millisecond,
-		Methods: []string{"konbini_barcode", "konbini_number", "card", "pay_easy", "payer_number"}}); err != nil {
+	if w.mails, err = apptest.NewMailbox(); err != nil {
+		return err
+	}
+	w.stops = append(w.stops, func() { _ = w.mails.Close() })
+	if w.Country, err = apptest.New(ctx, apptest.Options{Programs: programs, Dir: filepath.Join(dir, "country"), ReceiptDelay: 100 * time.Millisecond, Mail: w.mails.Addr,
+		Methods: []string{"konbini_barcode", "konbini_number", "card", "pay_easy", "payer_number", "wallet", "card_recurring", "account_registration"}}); err != nil {
 		return err
 	}
 	w.stops = append(w.stops, w.Close)
-	tenant, err := os.ReadFile(w.File("suido.toml"))
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(w.File("suido.toml"), append(tenant, "\n[entry]\non = true\n"...), 0o600); err != nil {
+	const bank = `{"holder": "〇〇ケンスイドウキヨク", "accounts": [{"bank": "9999", "bank_name": "〇〇銀行", "branch": "101", "branch_name": "振込専用支店", "from": "0000001", "to": "0000100"}]}`
+	if err := errors.Join(w.AddModule(apptest.BankModule), os.WriteFile(w.File("bank.json"), []byte(bank), 0o600),
+		w.Append("suido.toml", fmt.Sprintf("[[agent]]\nname = \"bank\"\nmodule = %q\nmethods = [\"bank_transfer\"]\nconfig_file = \"bank.json\"\n[entry]\non = true\n", apptest.BankModule))); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
