@@ -57,7 +57,12 @@ type phone struct {
 	number string // of its owner, where a test needs it
 	status int    // that pages are answered with from now on; 0: one of success
 	shown  int    // pages looked at
+	// sparing: a page that another such phone was shown is not looked at again.
+	sparing bool
 }
+
+// looked are the pages that sparing phones were shown.
+var looked sync.Map
 
 // newPhone starts a browser that may ask the programs at the addresses.
 func newPhone(t *testing.T, name string, scripted bool, addresses ...string) *phone {
@@ -172,13 +177,20 @@ func (p *phone) await(expression string) {
 func (p *phone) look(shot string) {
 	p.t.Helper()
 	p.shown++
-	bad := slices.Concat(p.Faults(), p.Violations())
+	bad := p.Faults()
+	known := false
+	if p.sparing { // the same page was looked at on another way
+		_, known = looked.LoadOrStore(fmt.Sprintln(shot, p.Scripted, look.Value[string](p.Window, `document.documentElement.lang + document.querySelector("h1")?.textContent`)), true)
+	}
+	if !known {
+		bad = append(bad, p.Violations()...)
+	}
 	if p.status != 0 { // of which the browser complains as if a part of the page were missing
 		bad = slices.DeleteFunc(bad, func(s string) bool {
 			return strings.Contains(s, fmt.Sprintf("responded with a status of %d ", p.status))
 		})
 	}
-	if ofLink.MatchString(p.Place()) { // the phones' and the till's pages are for who works with them
+	if !known && ofLink.MatchString(p.Place()) { // the phones' and the till's pages are for who works with them
 		bad = append(bad, p.Cramped()...)
 	}
 	if len(bad) > 0 {
