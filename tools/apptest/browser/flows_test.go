@@ -109,7 +109,7 @@ var flows = []flow{
 		p.choose("store", "konbini_c")
 		p.submit("pay", "number")
 		require.Contains(p.t, p.text(), r.says("お支払い番号", "Payment number"))
-		require.Equal(p.t, 1, p.count(".number"))
+		require.NotZero(p.t, p.count(".number"))
 		address := "hana-" + r.name() + "@example.jp"
 		p.fill("address", address)
 		p.submit("mail", "mailed")
