@@ -91,6 +91,7 @@ func TestAClaimIsPaidInABrowser(t *testing.T) {
 	for i, scripted := range []bool{true, false} {
 		name := map[bool]string{true: "js", false: "nojs"}[scripted]
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			t.Run("barcode", func(t *testing.T) { w.barcode(t, apptest.Number(10+i), "2026-"+name+"-1", name+"-barcode", scripted) })
 			t.Run("card", func(t *testing.T) { w.card(t, apptest.Number(20+i), "2026-"+name+"-2", name+"-card", scripted) })
 		})
