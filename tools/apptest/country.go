@@ -218,7 +218,10 @@ func (c *Country) module(name string) (string, error) {
 // AddModule has the engine run one more module from its next start on.
 func (c *Country) AddModule(name string) error {
 	lines, err := c.module(name)
-	return errors.Join(err, c.Append("kakitome.toml", lines))
+	if err != nil {
+		return err
+	}
+	return c.Append("kakitome.toml", lines)
 }
 
 // Append adds lines to one of the country's files.

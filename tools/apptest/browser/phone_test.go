@@ -177,6 +177,7 @@ func (p *phone) await(expression string) {
 func (p *phone) look(shot string) {
 	p.t.Helper()
 	p.shown++
+	picture := p.Picture() // before the checks, which change the window's size
 	bad := p.Faults()
 	known := false
 	if p.sparing { // the same page was looked at on another way
@@ -196,7 +197,7 @@ func (p *phone) look(shot string) {
 	if len(bad) > 0 {
 		p.t.Errorf("%s, %s: %s\n%s", shot, p.Place(), look.Value[string](p.Window, `document.title`), strings.Join(bad, "\n"))
 	}
-	require.NoError(p.t, os.WriteFile(p.file(shot, ".png"), p.Picture(), 0o644))
+	require.NoError(p.t, os.WriteFile(p.file(shot, ".png"), picture, 0o644))
 }
 
 func (p *phone) file(shot, kind string) string {
