@@ -10,9 +10,7 @@ import (
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
-	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
-	"github.com/kakitome/kakitome/engine/tenant"
 )
 
 // MessageChange is what of a message can be changed when it was accepted.
@@ -74,14 +72,8 @@ func (s *Server) unlockMessage(ctx *fasthttp.RequestCtx, c *Caller, id string) {
 	}
 	work, cancel := s.work()
 	defer cancel()
-	events, err := s.Store.Load(work, tenant.Only(c.Tenant.ID), ref)
-	if err != nil {
-		c.Fail(ctx, "load message", err)
-		return
-	}
-	st, err := stored.State(events)
-	if err != nil {
-		c.Fail(ctx, "read message", err)
+	_, st, ok := s.load(work, ctx, c, ref)
+	if !ok {
 		return
 	}
 	if len(st.Head.Answers) == 0 && !st.Head.Code {

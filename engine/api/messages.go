@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"regexp"
 	"slices"
@@ -152,14 +153,8 @@ func (s *Server) getMessage(ctx *fasthttp.RequestCtx, c *Caller, id string) {
 func (s *Server) showMessage(ctx *fasthttp.RequestCtx, c *Caller, ref store.Ref, q map[string]string) {
 	work, cancel := s.work()
 	defer cancel()
-	events, err := s.Store.Load(work, tenant.Only(c.Tenant.ID), ref)
-	if err != nil {
-		c.Fail(ctx, "load message", err)
-		return
-	}
-	st, err := stored.State(events)
-	if err != nil {
-		c.Fail(ctx, "read message", err)
+	events, st, ok := s.load(work, ctx, c, ref)
+	if !ok {
 		return
 	}
 	unmask := q["unmask"] == "1"
@@ -186,6 +181,20 @@ func (s *Server) showMessage(ctx *fasthttp.RequestCtx, c *Caller, ref store.Ref,
 		return
 	}
 	c.Answer(ctx, fasthttp.StatusOK, m)
+}
+
+// load reads a message that was found. Where it cannot, that is answered, and ok is false.
+func (s *Server) load(work context.Context, ctx *fasthttp.RequestCtx, c *Caller, ref store.Ref) (events []store.Event, st message.State, ok bool) {
+	events, err := s.Store.Load(work, tenant.Only(c.Tenant.ID), ref)
+	if err != nil {
+		c.Fail(ctx, "load message", err)
+		return nil, st, false
+	}
+	if st, err = stored.State(events); err != nil {
+		c.Fail(ctx, "read message", err)
+		return nil, st, false
+	}
+	return events, st, true
 }
 
 // addClaims puts the claim's state into a message, and its events into the timeline, by time.

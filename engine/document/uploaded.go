@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -272,11 +273,9 @@ func (d *Documents) inUse(ctx context.Context, scope tenant.Scope, id string, st
 			return fmt.Errorf("load messages of document %s: %w", id, err)
 		}
 		for _, events := range streams {
-			var m message.State
-			for _, e := range events {
-				if err := m.Apply(message.Event{Type: message.Type(e.Type), At: e.At, Data: e.Data}); err != nil {
-					return fmt.Errorf("message %s: %w", e.Ref.ID, err)
-				}
+			m, err := stored.State(events)
+			if err != nil {
+				return err
 			}
 			if len(events) > 0 && m.RevokedAt.IsZero() && m.Phase != message.Withdrawn && m.Head.LinkExpires.After(now) {
 				return &InUseError{No: m.Head.No, Until: m.Head.LinkExpires}

@@ -21,8 +21,8 @@ import (
 
 // Limits of a verification by API.
 const (
-	MinDigits   = 4
-	MaxDigits   = 8
+	MinDigits   = message.MinCodeDigits
+	MaxDigits   = message.MaxCodeDigits
 	MaxMinutes  = 60
 	MaxTemplate = 200 // characters
 	keyLife     = 72 * time.Hour

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -273,7 +274,7 @@ func checkGuess(t *tenant.Tenant, p *plan) {
 	}
 	digits := 0
 	if code {
-		digits = identity.Digits(t, &message.Head{CodeDigits: p.codeDigits()})
+		digits = cmp.Or(p.codeDigits(), t.Policy.Digits())
 	}
 	g := identity.GuessOf(t, p.answers, digits)
 	p.guess = &g
