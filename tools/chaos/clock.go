@@ -11,7 +11,7 @@ import (
 	"github.com/kakitome/kakitome/tools/apptest"
 )
 
-// clockSteps runs an engine whose clock (engine/clock, build tag chaosclock) follows a file, and sets it under load. Only
+// clockSteps runs an engine whose clock (engine/clock/stepped, build tag chaosclock) follows a file, and sets it under load. Only
 // the wall clock is set, as by settimeofday: Go measures durations by another one, which goes on.
 func clockSteps(ctx context.Context, g *rig) error {
 	file := filepath.Join(g.s.dir, "clock.seconds")

@@ -1,6 +1,4 @@
-//go:build chaosclock
-
-package clock
+package stepped
 
 import (
 	"testing"

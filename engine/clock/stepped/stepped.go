@@ -1,6 +1,6 @@
-//go:build chaosclock
-
-package clock
+// Package stepped sets the program's clock for a fault run: with it the clock follows a file. Only the program's
+// chaosclock.go imports it, under the build tag of that name.
+package stepped
 
 import (
 	"os"
@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"github.com/kakitome/kakitome/engine/clock"
 )
 
 // File is the environment variable that names the file with the seconds by which this clock is ahead (negative: behind).
@@ -24,6 +26,7 @@ func init() {
 		return
 	}
 	read(name)
+	clock.Step(func(t time.Time) time.Time { return set(t, ahead.Load()) })
 	go func() {
 		for range time.Tick(10 * time.Millisecond) {
 			read(name)
@@ -41,16 +44,9 @@ func read(name string) {
 	}
 }
 
-// Now is the time, with the wall clock set by File and the monotonic reading as it is: what a program sees when the clock
-// of its machine is set.
-func Now() time.Time {
-	t := time.Now()
-	return set(t, ahead.Load())
-}
-
-// set moves the wall clock of a time from time.Now alone. The first word of a time.Time with a monotonic reading holds,
-// from the lowest bit, 30 bits of nanoseconds and 33 bits of seconds (time/time.go); TestOnlyTheWallClockIsSet would see
-// that change.
+// set moves the wall clock of a time from time.Now, and leaves the monotonic reading as it is: what a program sees when the
+// clock of its machine is set. The first word of a time.Time with a monotonic reading holds, from the lowest bit, 30 bits of
+// nanoseconds and 33 bits of seconds (time/time.go); TestOnlyTheWallClockIsSet would see that change.
 func set(t time.Time, seconds int64) time.Time {
 	const nanosecondBits = 30
 	*(*uint64)(unsafe.Pointer(&t)) += uint64(seconds) << nanosecondBits
