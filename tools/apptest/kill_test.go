@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	kills  = 20
+	kills  = 10
 	window = 50
 )
 
