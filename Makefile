@@ -37,7 +37,7 @@ RACE    := GOFLAGS="-race -tags=pebblegozstd" CGO_ENABLED=1
 
 # vet is of check. What the tests build is built as by build. -timeout is for a slow machine: the longest package takes five minutes beside others on two cores.
 test: go-new-enough
-	$(RACE) $(GO) test -vet=off -exec "env GOFLAGS=-trimpath CGO_ENABLED=0" -shuffle=on -timeout 20m ./tools/apptest/... ./... # the longest first
+	$(RACE) $(GO) test -vet=off -exec "env -u GOGC GOFLAGS=-trimpath CGO_ENABLED=0" -shuffle=on -timeout 20m ./tools/apptest/... ./... # the longest first
 
 # What checks pages in the tests with a browser besides our own rules; without it they run without it.
 axe:
