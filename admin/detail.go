@@ -21,6 +21,7 @@ import (
 	"github.com/kakitome/kakitome/engine/payment"
 	paysheet "github.com/kakitome/kakitome/engine/sheet"
 	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
 )
 
 // step is one stage of the timeline (FEATURES: SMS受付完了, SMS送信完了, 期限付URLアクセス済, 決済手続き状況).
@@ -202,14 +203,14 @@ func (s *Server) steps(v *visit, p *detailPage) []step {
 	st, h := p.St, p.Head
 	phase := st.PhaseAt(v.now)
 	field := func(ja, en, value string) condition { return condition{v.T(ja, en), value} }
-	steps := []step{{Title: v.T("SMS受付完了", "Accepted"), State: "is", Fields: []condition{
+	steps := []step{{Title: v.StatusWord(string(message.Waiting)), State: "is", Fields: []condition{
 		field("SMS受付日時", "Accepted", dateTime(st.AcceptedAt)), field("キャリア確認日時", "Carrier looked up", dateTime(st.LookedUpAt)), field("キャリア確認", "Carrier", s.carrierLabel(st.Carrier, v.Lang)),
 	}}}
 	if h.Parts > 0 {
 		asked := ""
 		switch {
 		case !st.SubmittedAt.IsZero():
-			asked = v.T("SMS送信OK", "OK")
+			asked = v.label(tenant.LabelSubmission, tenant.SubmissionOK)
 		case phase == message.Rejected:
 			asked = v.T("送信不可", "Refused")
 		case phase == message.Doubtful:
@@ -217,16 +218,16 @@ func (s *Server) steps(v *visit, p *detailPage) []step {
 		case !st.RetryAt.IsZero() && st.RetryAt.After(v.now):
 			asked = v.T("再送予定 ", "To be retried ") + dateTime(st.RetryAt)
 		}
-		sent := step{Title: statusWords[string(message.Arrived)].in(v.Lang), Fields: []condition{
+		sent := step{Title: v.StatusWord(string(message.Arrived)), Fields: []condition{
 			field("SMS送信依頼日時", "Submitted", dateTime(st.SubmittingAt)), field("SMS送信依頼", "Submission", asked), field("SMS送信日時", "Delivered", dateTime(st.DeliveredAt)),
 		}}
 		switch phase {
 		case message.Arrived:
 			sent.State = "is"
 		case message.NotDelivered, message.Rejected, message.Expired, message.Withdrawn, message.Unknown:
-			sent.State, sent.Title = "no", statusWords[string(phase)].in(v.Lang)
+			sent.State, sent.Title = "no", v.StatusWord(string(phase))
 		case message.Sending, message.Doubtful, message.Confirming:
-			sent.State, sent.Title = "wait", statusWords[string(phase)].in(v.Lang)
+			sent.State, sent.Title = "wait", v.StatusWord(string(phase))
 		}
 		if st.Reason != "" || st.Status != 0 {
 			why := reasonWord(st.Reason, v.Lang)
@@ -238,14 +239,14 @@ func (s *Server) steps(v *visit, p *detailPage) []step {
 		steps = append(steps, sent)
 	}
 	if h.Token != "" {
-		open := step{Title: v.T("期限付URLアクセス済", "Link opened"), Fields: []condition{
+		open := step{Title: v.StatusWord(statusOpened), Fields: []condition{
 			field("期限付URL認証日時", "Opened", dateTime(st.OpenedAt)), field("認証日時", "Identified", dateTime(st.IdentifiedAt)), field("アクセス日時", "Viewed", dateTime(st.ViewedAt)),
 		}}
 		switch {
 		case !st.OpenedAt.IsZero():
 			open.State = "is"
 		case !st.RevokedAt.IsZero():
-			open.State, open.Title = "no", statusWords[statusRevoked].in(v.Lang)
+			open.State, open.Title = "no", v.StatusWord(statusRevoked)
 		default:
 			open.Title = v.T("期限付URL アクセス無し", "Link not opened")
 		}
@@ -263,7 +264,7 @@ func (s *Server) steps(v *visit, p *detailPage) []step {
 	}
 	if p.Claim != nil {
 		m := p.Money
-		pay := step{Title: v.T("決済手続き状況", "Payment") + ": " + payment.ConsoleLabel(m.Phase, v.Lang), Fields: []condition{
+		pay := step{Title: v.T("決済手続き状況", "Payment") + ": " + v.ClaimWord(m.Phase), Fields: []condition{
 			field("決済方法", "Method", m.MethodLabel), field("決済連携ID", "Agent's id", m.AgentID), field("決済受付番号", "Agent's receipt number", m.ReceiptNumber),
 		}}
 		if !m.ProvisionalAt.IsZero() {

@@ -229,7 +229,7 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, v *visit) error 
 			if !x.Campaign.IsZero() {
 				campaign = x.Campaign.String()
 			}
-			cells := append([]string{viaWords[x.Via].in(v.Lang), classWords[x.Class].in(v.Lang), x.Phone, statusWords[x.Status].in(v.Lang), x.Status, x.No, x.Reference,
+			cells := append([]string{viaWords[x.Via].in(v.Lang), classWords[x.Class].in(v.Lang), x.Phone, v.StatusWord(x.Status), x.Status, x.No, x.Reference,
 				dateTime(x.AcceptedAt), dateTime(x.SentAt), dateTime(x.OpenedAt), dateTime(x.IDAt), dateTime(x.ViewedAt), dateTime(x.AnsweredAt),
 				x.Access, x.Outcome, x.Carrier, reasonWord(x.Reason, v.Lang), campaign}, s.moneyCells(v, &x)...)
 			if err := sh.write(cells...); err != nil {
@@ -246,7 +246,7 @@ func (s *Server) moneyCells(v *visit, x *row) []string {
 	cells := make([]string, 11)
 	if c := x.Claim; c != nil {
 		m := s.Payments.Timeline(c, v.now, v.Lang)
-		copy(cells, []string{c.Number, "", "", message.Day(c.Due), m.MethodLabel, dateTime(c.PaidAt()), dateTime(m.ConfirmedAt), payment.ConsoleLabel(m.Phase, v.Lang)})
+		copy(cells, []string{c.Number, "", "", message.Day(c.Due), m.MethodLabel, dateTime(c.PaidAt()), dateTime(m.ConfirmedAt), v.ClaimWord(m.Phase)})
 		cells[10] = dateTime(m.RegisteredAt)
 		if v.SeesMoney() {
 			cells[1], cells[2] = strconv.FormatInt(c.Amount, 10), strconv.FormatInt(c.Received-c.Refunded, 10)

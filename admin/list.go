@@ -149,8 +149,8 @@ func (s *Server) row(v *visit, id ulid.ULID, st *message.State, claim *payment.S
 	h := &st.Head
 	r := row{
 		ID: id, No: h.No, Via: h.Via, Class: h.Class, Phone: h.Masked, Status: statusOf(st, claim, v.now), AcceptedAt: st.AcceptedAt, SentAt: st.DeliveredAt,
-		OpenedAt: st.OpenedAt, ViewedAt: st.ViewedAt, IDAt: st.IdentifiedAt, AnsweredAt: st.AnsweredAt, Access: accessWord(st, v.Lang),
-		Outcome: outcomeWord(st, claim, v.now, v.Lang), Carrier: st.Carrier, Reason: st.Reason, Campaign: h.Campaign, Claim: claim, Promise: st.Promise,
+		OpenedAt: st.OpenedAt, ViewedAt: st.ViewedAt, IDAt: st.IdentifiedAt, AnsweredAt: st.AnsweredAt, Access: v.accessWord(st),
+		Outcome: v.outcomeWord(st, claim), Carrier: st.Carrier, Reason: st.Reason, Campaign: h.Campaign, Claim: claim, Promise: st.Promise,
 	}
 	sms, err := s.sms(v, id, h)
 	if errors.Is(err, store.ErrErased) {

@@ -99,7 +99,9 @@ func (q *search) Conditions(v *visit) []condition {
 	add("電話番号下4桁", "Last 4 digits", q.Last4)
 	add("会員情報", "Reference", q.Reference)
 	add("No.", "No.", q.No)
-	add("ステータス", "Status", statusWords[q.Status].in(v.Lang))
+	if slices.Contains(statusCodes, q.Status) {
+		add("ステータス", "Status", v.StatusWord(q.Status))
+	}
 	add("種別", "Class", classWords[message.Class(q.Class)].in(v.Lang))
 	add("送信種別", "Sent by", viaWords[message.Via(q.Via)].in(v.Lang))
 	add("一括送信", "Upload", q.Campaign)

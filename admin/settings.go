@@ -27,14 +27,20 @@ type settingsPage struct {
 	Methods []string // with the agents that take them
 	Entry   string   // address of the shared entry page; empty: there is none
 	Blank   []int    // rows for templates beside those that are there
-	Limits  struct{ Notice int }
+	Labels  []tenant.LabelKind
+	Limits  struct{ Notice, Label int }
 }
 
 const blankTemplates = 2
 
+// LabelsSet reports whether the form has words of a kind.
+func (p *settingsPage) LabelsSet(kind string) bool {
+	return len(p.S.Labels[kind])+len(p.S.LabelsEN[kind]) > 0
+}
+
 func (s *Server) settingsPage(v *visit, set tenant.Settings, was string) *settingsPage {
 	p := &settingsPage{S: set, Was: was, Fault: map[string]string{}, Senders: v.Tenant.Senders, Entry: s.entryAddress(v.Tenant)}
-	p.Limits.Notice = tenant.MaxNotice
+	p.Labels, p.Limits.Notice, p.Limits.Label = tenant.LabelKinds, tenant.MaxNotice, tenant.MaxLabel
 	for i := range blankTemplates {
 		p.Blank = append(p.Blank, len(set.Templates)+i)
 	}
@@ -114,6 +120,8 @@ func (p *settingsPage) fault(v *visit, err error) bool {
 		switch {
 		case name == "template":
 			p.Fault[wrong.Field] = text // template[0].name, template[0].text
+		case strings.HasPrefix(name, "label.") || strings.HasPrefix(name, "label_en."):
+			p.Fault[name] = text // label.status.delivered
 		case slices.Contains(shown, name):
 			p.Fault[name] = text
 		default:
@@ -145,6 +153,24 @@ func settingsForm(v *visit, f url.Values) (s tenant.Settings, faults map[string]
 		}
 		return all
 	}
+	labels := func(name string) (all tenant.Labels) {
+		for _, k := range tenant.LabelKinds {
+			for _, code := range k.Codes {
+				word := text(name + "." + k.Name + "." + code)
+				if word == "" {
+					continue
+				}
+				if all[k.Name] == nil {
+					if all == nil {
+						all = tenant.Labels{}
+					}
+					all[k.Name] = map[string]string{}
+				}
+				all[k.Name][code] = word
+			}
+		}
+		return all
+	}
 	on := func(name string) bool { return f.Get(name) != "" }
 	s = tenant.Settings{
 		Name: text("name"), NameEN: text("name_en"),
@@ -154,6 +180,7 @@ func settingsForm(v *visit, f url.Values) (s tenant.Settings, faults map[string]
 		Identity: tenant.Chain{Fields: f["policy.identity.fields"], Code: on("policy.identity.code")}, KanaLevel: text("policy.kana_level"), CodeDigits: number("policy.code_digits"),
 		BirthYears: number("policy.birth_years"), SplitName: on("policy.split_name"), MaxSegments: number("policy.max_segments"), TokenLength: number("policy.token_length"),
 		PastNotices: number("policy.past_notices"), StopWords: lines("policy.stop_words"), Canary: number("policy.canary_minutes"),
+		Labels: labels("label"), LabelsEN: labels("label_en"),
 	}
 	for i := range f["template.name"] {
 		t := tenant.Template{Name: strings.TrimSpace(f["template.name"][i])}
@@ -178,7 +205,8 @@ var settingWords = map[string]words{
 	"policy.max_segments": {"SMSの最大分割数", "SMS segments at most"}, "policy.token_length": {"URLの文字数", "Characters of a link"}, "policy.past_notices": {"過去のお知らせの表示件数", "Earlier notices shown"},
 	"policy.stop_words": {"配信停止の返信語", "Stop words"}, "policy.canary_minutes": {"カナリア送信の待ち時間（分）", "Minutes that a canary waits"},
 	"paid_sms.when": {"送信のタイミング", "When it is sent"}, "paid_sms.template": {"入金のお知らせの定型文", "Template of the payment SMS"}, "paid_sms.sender": {"入金のお知らせの送信元", "Sender of the payment SMS"},
-	"template": {"定型文", "Templates"},
+	"template": {"定型文", "Templates"}, "label": {"画面とCSVの表示名", "Words of screens and CSV files"}, "label_en": {"画面とCSVの表示名（英語）", "Words of screens and CSV files, in English"},
+	"label.status": {"ステータス", "Status"}, "label.claim": {"決済状況", "State of a claim"}, "label.outcome": {"決済/回答", "Payment/answer"}, "label.access": {"アクセス", "Access"}, "label.submission": {"SMS送信依頼", "Submission"},
 }
 
 func settingWord(name, lang string) string {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/kakitome/kakitome/engine/inbound/donotsend"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/plugins/host"
 )
 
@@ -113,25 +115,58 @@ var roleWords = map[string]words{
 // opened reports whether a person opened the link, as far as that can be told.
 func opened(st *message.State) bool { return !st.OpenedAt.IsZero() && st.DoubtfulOpening == "" }
 
+// ownWords are those of tenant.LabelKinds that stand neither in statusWords nor with payment.
+var ownWords = map[string]words{
+	tenant.LabelOutcome + "." + tenant.OutcomeAnswered: {"回答済み", "Answered"},
+	tenant.LabelAccess + "." + tenant.AccessNone:       {"アクセス無し", "Not opened"},
+	tenant.LabelAccess + "." + tenant.AccessOpened:     {"アクセス済み", "Opened"},
+	tenant.LabelSubmission + "." + tenant.SubmissionOK: {"SMS送信OK", "OK"},
+}
+
+// usualWord is the word of a code that a tenant may put its own in place of.
+func usualWord(kind, code, lang string) string {
+	if w, ok := ownWords[kind+"."+code]; ok {
+		return w.in(lang)
+	}
+	switch kind {
+	case tenant.LabelStatus:
+		return statusWords[code].in(lang)
+	case tenant.LabelClaim:
+		return payment.ConsoleLabel(payment.Phase(code), lang)
+	}
+	return payment.ColumnLabel(payment.Phase(code), lang)
+}
+
+// label is the word of a code as the visit's tenant wants it read.
+func (v *visit) label(kind, code string) string {
+	return cmp.Or(v.Tenant.Label(kind, code, v.Lang), usualWord(kind, code, v.Lang))
+}
+
+// StatusWord is the word of a message's status; ClaimWord is that of a claim's phase.
+func (v *visit) StatusWord(code string) string { return v.label(tenant.LabelStatus, code) }
+func (v *visit) ClaimWord(phase payment.Phase) string {
+	return v.label(tenant.LabelClaim, string(phase))
+}
+
 // accessWord is the column アクセス.
-func accessWord(st *message.State, lang string) string {
+func (v *visit) accessWord(st *message.State) string {
 	switch {
 	case st.Head.Token == "":
 		return "----"
 	case !opened(st):
-		return words{"アクセス無し", "Not opened"}.in(lang)
+		return v.label(tenant.LabelAccess, tenant.AccessNone)
 	}
-	return words{"アクセス済み", "Opened"}.in(lang)
+	return v.label(tenant.LabelAccess, tenant.AccessOpened)
 }
 
 // outcomeWord is the column 決済/回答.
-func outcomeWord(st *message.State, claim *payment.State, now time.Time, lang string) string {
+func (v *visit) outcomeWord(st *message.State, claim *payment.State) string {
 	out := "----"
 	if claim != nil {
-		out = payment.ColumnLabel(claim.PhaseAt(now), lang)
+		out = v.label(tenant.LabelOutcome, string(claim.PhaseAt(v.now)))
 	}
 	if !st.AnsweredAt.IsZero() {
-		answered := words{"回答済み", "Answered"}.in(lang)
+		answered := v.label(tenant.LabelOutcome, tenant.OutcomeAnswered)
 		if out == "----" {
 			return answered
 		}

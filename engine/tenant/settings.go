@@ -30,13 +30,15 @@ type Settings struct {
 	PastNotices int
 	StopWords   []string
 	Canary      int // minutes
+	Labels      Labels
+	LabelsEN    Labels
 }
 
 // Settings returns those of the definition.
 func (t *Tenant) Settings() Settings {
 	p := &t.Policy
 	return Settings{t.Name, t.NameEN, t.Brand.Public, t.PrePage, t.PaidSMS, t.Templates, p.Identity, p.KanaLevel, p.CodeDigits, p.BirthYears,
-		p.SplitName, p.MaxSegments, p.TokenLength, p.PastNotices, p.StopWords, p.CanaryMinutes}
+		p.SplitName, p.MaxSegments, p.TokenLength, p.PastNotices, p.StopWords, p.CanaryMinutes, t.Labels, t.LabelsEN}
 }
 
 // With returns the definition with other settings.
@@ -46,6 +48,7 @@ func (t *Tenant) With(s Settings) *Tenant {
 	n.Name, n.NameEN, n.Brand.Public, n.PrePage, n.PaidSMS, n.Templates = s.Name, s.NameEN, s.Public, s.PrePage, s.PaidSMS, s.Templates
 	p.Identity, p.KanaLevel, p.CodeDigits, p.BirthYears, p.SplitName = s.Identity, s.KanaLevel, s.CodeDigits, s.BirthYears, s.SplitName
 	p.MaxSegments, p.TokenLength, p.PastNotices, p.StopWords, p.CanaryMinutes = s.MaxSegments, s.TokenLength, s.PastNotices, s.StopWords, s.Canary
+	n.Labels, n.LabelsEN = s.Labels, s.LabelsEN
 	return &n
 }
 
@@ -124,7 +127,7 @@ func (s *Settings) fields() []setting {
 		{"policy.max_segments", number(s.MaxSegments)}, {"policy.token_length", number(s.TokenLength)}, {"policy.past_notices", number(s.PastNotices)},
 		{"policy.stop_words", lines(s.StopWords)}, {"policy.canary_minutes", number(s.Canary)},
 		{"paid_sms.when", s.PaidSMS.When}, {"paid_sms.template", s.PaidSMS.Template}, {"paid_sms.sender", s.PaidSMS.Sender},
-		{"template", lines(templates)},
+		{"template", lines(templates)}, {"label", lines(s.Labels.lines())}, {"label_en", lines(s.LabelsEN.lines())},
 	}
 }
 

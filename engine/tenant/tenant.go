@@ -33,6 +33,8 @@ type Tenant struct {
 	Entry     Entry         `json:"entry,omitzero" toml:"entry"`
 	PrePage   PrePage       `json:"prepage,omitzero" toml:"prepage"`
 	PaidSMS   PaidSMS       `json:"paid_sms,omitzero" toml:"paid_sms"`
+	Labels    Labels        `json:"labels,omitempty" toml:"label,omitempty"`
+	LabelsEN  Labels        `json:"labels_en,omitempty" toml:"label_en,omitempty"`
 	Policy    Policy        `json:"policy" toml:"policy"`
 	Callbacks []Callback    `json:"callbacks,omitempty" toml:"callback,omitempty"`
 	Seeds     []Seed        `json:"seeds,omitempty" toml:"-"`
@@ -353,6 +355,8 @@ func (t *Tenant) Validate() []error {
 	}
 	p.Identity.validate(bad)
 	t.validatePaidSMS(bad)
+	t.Labels.validate("label", bad)
+	t.LabelsEN.validate("label_en", bad)
 	t.validateGuards(bad)
 	t.validateCanary(bad)
 	t.validateRetention(bad)
