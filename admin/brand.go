@@ -44,7 +44,7 @@ func brandSamples(v *visit, b tenant.Brand) []*proto.Page {
 	t := *v.Tenant
 	t.Brand = b
 	landing, notice := page.View(&t, proto.View_LANDING, v.Lang), page.View(&t, proto.View_INFO, v.Lang)
-	landing.Preview, notice.Preview, landing.Identify = true, true, true
+	landing.Preview, notice.Preview, landing.Identify, landing.Code = true, true, true, t.Policy.Identity.Code
 	page.SetNotice(landing, &t, v.now)
 	page.SetContent(notice, &message.Content{Page: message.Page{
 		Title: v.T("お知らせの見本", "A notice"), Lead: v.T("ご案内の文章がここに入ります。", "The words of the notice stand here."),

@@ -78,7 +78,7 @@ func (j *Journey) ShowEntry(ctx context.Context, v *Visit) (*Screen, error) {
 // entryLanding is the page before the questions.
 func (j *Journey) entryLanding(t *tenant.Tenant, lang string) *Screen {
 	out := &Screen{Tenant: t.ID, Page: page.View(t, proto.View_LANDING, lang)}
-	out.Page.Identify = true
+	out.Page.Identify, out.Page.Code = true, true
 	page.SetNotice(out.Page, t, j.Now())
 	return out
 }

@@ -142,7 +142,7 @@ func (j *Journey) skipsLanding(v *Visit) bool {
 // landing is the page before the questions. in is the message, where it is known.
 func (j *Journey) landing(v *Visit, in *visit) *Screen {
 	s := j.view(v, proto.View_LANDING)
-	s.Page.Identify = v.Link.Identity
+	s.Page.Identify, s.Page.Code = v.Link.Identity, v.Link.Code
 	s.Page.LinkExpires, s.Page.UntilMark, s.Until = nil, true, message.Moment(v.Link.Expires, v.Lang) // one page for all links
 	var sent time.Time
 	if in != nil {

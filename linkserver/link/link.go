@@ -30,6 +30,7 @@ type Link struct {
 	Revoked    bool
 	Disowned   bool // whoever has it said that it is for somebody else
 	Identity   bool // something must be known or held before the page is shown
+	Code       bool // of that, a code by SMS. Of links that were indexed before this was kept: unknown
 	Claim      bool // it asks for money
 }
 
@@ -46,7 +47,7 @@ func Of(ref store.Ref, h *message.Head) (Link, bool) {
 	l := Link{
 		Token: h.Token, Tenant: ref.Tenant, Message: ref.ID,
 		Expires: h.LinkExpires.Truncate(time.Second), StateUntil: h.StateUntil.Truncate(time.Second),
-		Identity: len(h.Answers) > 0 || h.Code, Claim: !h.Claim.IsZero(),
+		Identity: len(h.Answers) > 0 || h.Code, Code: h.Code, Claim: !h.Claim.IsZero(),
 	}
 	if l.StateUntil.IsZero() {
 		l.StateUntil = l.Expires.Add(StatePatience)
@@ -71,6 +72,7 @@ const (
 	flagIdentity = 1 << 1
 	flagClaim    = 1 << 2
 	flagDisowned = 1 << 3
+	flagCode     = 1 << 4
 )
 
 var errEntry = errors.New("entry of a link cannot be read")
@@ -89,6 +91,9 @@ func appendEntry(dst []byte, l Link) []byte {
 	if l.Disowned {
 		flags |= flagDisowned
 	}
+	if l.Code {
+		flags |= flagCode
+	}
 	dst = append(dst, entryVersion, flags)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(l.Expires.Unix()))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(l.StateUntil.Unix()))
@@ -105,7 +110,7 @@ func parseEntry(token string, v []byte) (Link, error) {
 		Expires:    time.Unix(int64(binary.BigEndian.Uint64(v[2:])), 0).UTC(),
 		StateUntil: time.Unix(int64(binary.BigEndian.Uint64(v[10:])), 0).UTC(),
 		Revoked:    v[1]&flagRevoked != 0, Identity: v[1]&flagIdentity != 0, Claim: v[1]&flagClaim != 0,
-		Disowned: v[1]&flagDisowned != 0,
+		Disowned: v[1]&flagDisowned != 0, Code: v[1]&flagCode != 0,
 	}
 	copy(l.Message[:], v[18:])
 	return l, nil

@@ -70,13 +70,14 @@ func TestLinkOpensAsSoonAsItIsPut(t *testing.T) {
 	ref, h := accept(t, s, "a/SQND01gr")
 	want, ok := Of(ref, h)
 	require.True(t, ok)
+	want.Code = true
 	require.NoError(t, l.Put([]Link{want}))
 	got, ok, err := l.Kept("a/SQND01gr")
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.True(t, want.Expires.Equal(got.Expires) && want.StateUntil.Equal(got.StateUntil))
 	require.Equal(t, ref, got.Ref())
-	require.True(t, got.Identity)
+	require.True(t, got.Identity && got.Code)
 	require.False(t, got.Revoked)
 }
 

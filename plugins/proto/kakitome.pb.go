@@ -4994,6 +4994,7 @@ type Page struct {
 	Entries         []*Entry               `protobuf:"bytes,46,rep,name=entries,proto3" json:"entries,omitempty"`                                           // MENU: the latest first
 	UntilMark       bool                   `protobuf:"varint,47,opt,name=until_mark,json=untilMark,proto3" json:"until_mark,omitempty"`                     // LANDING: __UNTIL__ belongs where link_expires would be written, so that one page serves all links
 	No              string                 `protobuf:"bytes,48,opt,name=no,proto3" json:"no,omitempty"`                                                     // INFO and after it: the message's number, 17 digits, to be named to the contact
+	Code            bool                   `protobuf:"varint,60,opt,name=code,proto3" json:"code,omitempty"`                                                // LANDING: a code by SMS is asked for before the notice is shown
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -5292,6 +5293,13 @@ func (x *Page) GetNo() string {
 		return x.No
 	}
 	return ""
+}
+
+func (x *Page) GetCode() bool {
+	if x != nil {
+		return x.Code
+	}
+	return false
 }
 
 // Entry is one message, opened by POST __LINK__/pick with a control "message" of value name.
@@ -7506,7 +7514,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\tRateTotal\x12\x12\n" +
 	"\x04rate\x18\x01 \x01(\rR\x04rate\x12\x10\n" +
 	"\x03yen\x18\x02 \x01(\x03R\x03yen\x12\x17\n" +
-	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\xc1\v\n" +
+	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\xd5\v\n" +
 	"\x04Page\x12,\n" +
 	"\x04view\x18\x01 \x01(\x0e2\x18.kakitome.plugin.v0.ViewR\x04view\x12\x12\n" +
 	"\x04lang\x18\x02 \x01(\tR\x04lang\x12/\n" +
@@ -7552,7 +7560,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"\aentries\x18. \x03(\v2\x19.kakitome.plugin.v0.EntryR\aentries\x12\x1d\n" +
 	"\n" +
 	"until_mark\x18/ \x01(\bR\tuntilMark\x12\x0e\n" +
-	"\x02no\x180 \x01(\tR\x02no\"a\n" +
+	"\x02no\x180 \x01(\tR\x02no\x12\x12\n" +
+	"\x04code\x18< \x01(\bR\x04code\"a\n" +
 	"\x05Entry\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12.\n" +

@@ -442,16 +442,41 @@ func text(n *html.Node) string {
 	return b.String()
 }
 
-func TestLandingNamesTheIdentityStepOnlyWhenThereIsOne(t *testing.T) {
-	p := &proto.Page{View: proto.View_LANDING, Brand: water(), Identify: true}
-	checked := string(render(t, p, "ja"))
-	require.Contains(t, checked, "認証画面へ")
-	require.Contains(t, checked, "ご本人の確認")
-	p.Identify = false
-	open := string(render(t, p, "ja"))
-	require.Contains(t, open, "内容を表示する")
-	require.NotContains(t, open, "認証")
-	require.NotContains(t, open, "ご本人の確認")
+// The steps are those of the chain at hand, and each page after says which of them it is.
+func TestStepsAreThoseOfTheChain(t *testing.T) {
+	landing := func(lang string, identify, code bool) string {
+		return string(render(t, &proto.Page{View: proto.View_LANDING, Brand: water(), Identify: identify, Code: code}, lang))
+	}
+	for _, c := range []struct {
+		lang           string
+		identify, code bool
+		has, not       []string
+	}{
+		{"ja", true, true, []string{"SMS受領・URL確認", "認証画面・お問い合わせ先、注意事項の確認", "認証番号入力 → メニュー", "認証画面へ"}, nil},
+		{"ja", true, false, []string{"SMS受領・URL確認", "認証画面・お問い合わせ先、注意事項の確認", "<li>メニュー", "認証画面へ"}, []string{"認証番号"}},
+		{"ja", false, false, []string{"SMS受領・URL確認", "お問い合わせ先、注意事項の確認", "<li>メニュー", "内容を表示する"}, []string{"認証", "ご本人の確認"}},
+		{"en", true, true, []string{"SMS received, link opened", "confirm that it is you", "Enter the code, then the menu"}, nil},
+		{"en", false, false, []string{"Contact and notes (this page)", "<li>Menu"}, []string{"code", "confirm that it is you"}},
+	} {
+		body := landing(c.lang, c.identify, c.code)
+		require.Equal(t, 3, strings.Count(body[strings.Index(body, `<ol class="steps">`):strings.Index(body, "</ol>")], "<li"))
+		for _, want := range c.has {
+			require.Contains(t, body, want, c)
+		}
+		_, main, _ := strings.Cut(body, "<main")
+		for _, not := range c.not {
+			require.NotContains(t, main, not, c)
+		}
+	}
+	steps := map[proto.View]string{proto.View_IDENTIFY: "ステップ 2／3：認証画面", proto.View_CODE: "ステップ 3／3：認証番号入力", proto.View_MENU: "ステップ 3／3：メニュー", proto.View_INFO: "ステップ 3／3：メニュー（内容の確認・お手続き）"}
+	seen := map[proto.View]bool{}
+	for name, p := range everyView() {
+		if want := steps[p.View]; want != "" && !p.Preview {
+			require.Contains(t, string(render(t, p, "ja")), want, name)
+			seen[p.View] = true
+		}
+	}
+	require.Len(t, seen, len(steps))
 }
 
 func TestEachPageLeadsToItsOtherLanguage(t *testing.T) {
