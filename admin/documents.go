@@ -21,8 +21,7 @@ import (
 
 const (
 	documentsShown = 50
-	documentsMost  = 20 // of one form
-	usesCounted    = 10_000
+	documentsMost  = 20               // of one form
 	documentTime   = 10 * time.Minute // to receive them at the most
 )
 
@@ -52,11 +51,11 @@ func (s *Server) documentsPage(ctx context.Context, v *visit, before string) (*d
 	}
 	p.Next = next
 	for _, f := range files {
-		n, err := s.Documents.Uses(ctx, v.scope, f.ID, usesCounted)
+		n, err := s.Documents.Uses(ctx, v.scope, f.ID, document.UsesListed)
 		if err != nil {
 			return nil, err
 		}
-		p.Files = append(p.Files, documentLine{f, n, n == usesCounted})
+		p.Files = append(p.Files, documentLine{f, n, n == document.UsesListed})
 	}
 	return p, nil
 }

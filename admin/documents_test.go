@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"errors"
 	"mime/multipart"
 	"net/http"
 	"strings"
@@ -11,7 +12,9 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
 
@@ -117,4 +120,20 @@ func TestFileNamesDocuments(t *testing.T) {
 	findings := r.enter("sender@mizu").get("/uploads/" + st.ID.String()).body
 	require.Contains(t, findings, "書類1")
 	require.Contains(t, findings, "登録されていない値です")
+}
+
+func TestListOfDocumentsCountsMessagesSoFar(t *testing.T) {
+	r := openRoom(t)
+	b := r.enter("sender@mizu")
+	b.bring("料金表.pdf", paper(t, "b"))
+	files, _, err := r.Documents.List(t.Context(), tenant.Only("mizu"), "", 1)
+	require.NoError(t, err)
+	var all []store.Tx
+	for range document.UsesListed + 1 {
+		all = append(all, store.Tx{{Ref: store.Ref{Tenant: "mizu", Kind: store.Message, ID: ulid.Make()}, Events: []store.NewEvent{event(message.Accepted, &message.Head{V: 1, Class: message.Notice})},
+			Terms: []store.Term{{Field: document.MessageField, Value: files[0].ID}}}})
+	}
+	errs, err := r.Store.Commit(t.Context(), all...)
+	require.NoError(t, errors.Join(append(errs, err)...))
+	require.Contains(t, b.get("/documents").body, "1,000件以上")
 }

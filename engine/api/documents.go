@@ -33,7 +33,7 @@ type Document struct {
 	Bytes      int       `json:"bytes"`
 	Pages      int       `json:"pages,omitempty"` // absent: not known
 	UploadedAt time.Time `json:"uploaded_at"`
-	Messages   int       `json:"messages"` // that name it; usesCounted is that many or more
+	Messages   int       `json:"messages"` // that name it; document.UsesCounted is that many or more, document.UsesListed in a list
 }
 
 // DocumentList is a page of documents, the newest first.
@@ -42,10 +42,8 @@ type DocumentList struct {
 	Next      string     `json:"next,omitempty"` // before of the page behind; absent: this is the last
 }
 
-const usesCounted = 10_000
-
-func (s *Server) documentOf(ctx context.Context, c *Caller, f *document.File) (Document, error) {
-	n, err := s.Documents.Uses(ctx, tenant.Only(c.Tenant.ID), f.ID, usesCounted)
+func (s *Server) documentOf(ctx context.Context, c *Caller, f *document.File, most int) (Document, error) {
+	n, err := s.Documents.Uses(ctx, tenant.Only(c.Tenant.ID), f.ID, most)
 	return Document{ID: f.ID, Name: f.Name, Also: f.Also, Class: f.Class, Bytes: f.Bytes, Pages: f.Pages, UploadedAt: f.At, Messages: n}, err
 }
 
@@ -73,7 +71,7 @@ func (s *Server) listDocuments(ctx *fasthttp.RequestCtx, c *Caller, _ string) {
 	for i := range files {
 		var d Document
 		if err == nil {
-			d, err = s.documentOf(work, c, &files[i])
+			d, err = s.documentOf(work, c, &files[i], document.UsesListed)
 		}
 		list.Documents = append(list.Documents, d)
 	}
@@ -93,7 +91,7 @@ func (s *Server) getDocument(ctx *fasthttp.RequestCtx, c *Caller, id string) {
 	f, err := s.Documents.File(work, tenant.Only(c.Tenant.ID), id)
 	var d Document
 	if err == nil {
-		d, err = s.documentOf(work, c, &f)
+		d, err = s.documentOf(work, c, &f, document.UsesCounted)
 	}
 	if err != nil {
 		c.Fail(ctx, "find document", err)
@@ -161,7 +159,7 @@ func (s *Server) postDocument(ctx *fasthttp.RequestCtx, c *Caller, _ string) {
 	f, err := s.Documents.Upload(work, c.Tenant.ID, string(class), q["name"], pdf)
 	var d Document
 	if err == nil {
-		d, err = s.documentOf(work, c, &f)
+		d, err = s.documentOf(work, c, &f, document.UsesCounted)
 	}
 	var refused *document.RefusedError
 	switch {

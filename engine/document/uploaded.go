@@ -198,6 +198,13 @@ func (d *Documents) List(ctx context.Context, scope tenant.Scope, before string,
 	}
 }
 
+// How far Uses counts: for one file, and for each of a list, of which a page has up to a hundred. A file may be behind every message of
+// a million, and a count reads an index entry of each.
+const (
+	UsesCounted = 10_000
+	UsesListed  = 1_000
+)
+
 // Uses counts the messages of the tenant that name a file, up to most.
 func (d *Documents) Uses(ctx context.Context, scope tenant.Scope, id string, most int) (int, error) {
 	return d.s.Count(ctx, scope, messagesOf(id), most)
