@@ -35,7 +35,7 @@ func TestMessageThatIsSentAnewKeepsWhatItHad(t *testing.T) {
 	form := b.get("/send?from=" + res.ID.String()).body
 	for _, part := range []string{
 		`<option value="` + paper + `" selected`, `name="document_title0" value="検針票"`, `value="ペットの名前"`, `name="claim_method" value="card" checked`, `value="taro@example.jp"`, `name="claim_promises" value="1" checked`,
-		"水道料金,2,3720,0", `value="2020-04-01"`,
+		`name="line_name0" value="水道料金"`, `name="line_quantity0" value="2"`, `name="line_unit0" value="3720"`, `value="2020-04-01"`,
 	} {
 		require.Contains(t, form, part)
 	}

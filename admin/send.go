@@ -73,6 +73,7 @@ type sendPage struct {
 	Fields    []field
 	Methods   []field
 	Rows      int
+	Lines     int
 	Questions int
 	Segments  int
 	LinkUnits int
@@ -123,7 +124,7 @@ func (p *sendPage) HasAny(names ...string) bool {
 }
 
 func (s *Server) sendPage(ctx context.Context, v *visit, f url.Values) (*sendPage, error) {
-	p := &sendPage{F: f, Fault: map[string]string{}, Senders: v.Tenant.Senders, Templates: v.Tenant.Templates, Occasions: message.Occasions, Rows: message.MaxRows, Questions: message.MaxSurveyItems,
+	p := &sendPage{F: f, Fault: map[string]string{}, Senders: v.Tenant.Senders, Templates: v.Tenant.Templates, Occasions: message.Occasions, Rows: message.MaxRows, Lines: message.MaxLines, Questions: message.MaxSurveyItems,
 		Segments: v.Tenant.Policy.Segments(), LinkUnits: linkUnits, HasPhone: len(v.User.Phone) > 0, Key: f.Get("key")}
 	for _, c := range message.Classes {
 		if c != message.OTP {
@@ -231,9 +232,6 @@ func (s *Server) again(r *http.Request, v *visit, from string) (url.Values, erro
 			f.Set("document"+strconv.Itoa(i), a.ID)
 			f.Set("document_title"+strconv.Itoa(i), a.Title)
 		}
-		if in := content.Page.Invoice; in != nil { // the form has no lines of a claim
-			in.Lines = in.Items(claim)
-		}
 		setPapers(f, &content.Page)
 		if h.Parts == 0 {
 			f.Set("link_only", "1")
@@ -277,6 +275,7 @@ func (s *Server) again(r *http.Request, v *visit, from string) (url.Values, erro
 			f.Set("claim_tax", strconv.FormatInt(*claim.Tax, 10))
 		}
 		f.Set("claim_due", claim.Due)
+		setLines(f, claim.Lines)
 		f.Set("claim_payer", claim.Payer)
 		f["claim_method"] = content.Methods
 		f.Set("email", content.Email)
@@ -387,6 +386,7 @@ func readDraft(f url.Values) *formReader {
 			tax := fr.yen("claim_tax", "claim.tax")
 			c.Tax = &tax
 		}
+		c.Lines = fr.lines()
 		d.Claim = c
 	}
 	return fr

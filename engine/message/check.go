@@ -361,15 +361,12 @@ func (c *checker) claim(cl *Claim) {
 	c.text("claim.payer", cl.Payer, 40, false)
 	before := len(c.found)
 	c.count("claim.lines", len(cl.Lines), MaxLines)
-	sum := int64(0)
 	for i, l := range cl.Lines {
-		field := fmt.Sprintf("claim.lines[%d]", i)
-		c.item(field, l)
-		sum += l.Amount
+		c.item(fmt.Sprintf("claim.lines[%d]", i), l)
 	}
-	switch {
-	case len(cl.Lines) > 0 && sum != cl.Amount:
-		c.add(Problem{Field: "claim.lines", Code: "mismatch", Limit: cl.Amount, Got: sum, Detail: "the lines add up to the amount"})
+	switch sum := SumOf(cl.Lines); {
+	case len(cl.Lines) > 0 && sum != cl.Amount && (cl.Tax == nil || *cl.Tax <= 0 || sum+*cl.Tax != cl.Amount):
+		c.add(Problem{Field: "claim.lines", Code: "mismatch", Limit: cl.Amount, Got: sum, Detail: "the lines add up to the amount, or with the tax stated to it"})
 	case len(c.found) == before:
 		c.taxes(cl)
 	}
@@ -377,7 +374,7 @@ func (c *checker) claim(cl *Claim) {
 
 // taxes checks what the lines say of tax, once they are right by themselves.
 func (c *checker) taxes(cl *Claim) {
-	totals := RateTotals(cl.Lines, Floor)
+	totals := RateTotals(cl.Lines, Floor, cl.WithoutTax())
 	for _, t := range totals {
 		if t.Yen < 0 {
 			c.add(Problem{Field: "claim.lines", Code: "range", Got: t.Yen, Detail: fmt.Sprintf("the lines taxed at %d percent come to less than nothing", t.Rate)})
@@ -387,7 +384,7 @@ func (c *checker) taxes(cl *Claim) {
 	if cl.Tax == nil || totals == nil {
 		return
 	}
-	if _, ok := TaxesOf(cl.Lines, *cl.Tax); !ok {
+	if _, ok := TaxesOf(cl.Lines, cl.Amount, *cl.Tax); !ok {
 		c.add(Problem{Field: "claim.tax", Code: "mismatch", Limit: SumTax(totals), Got: *cl.Tax, Detail: "the tax of the lines, rounded once for each rate"})
 	}
 }

@@ -117,7 +117,7 @@ type Claim struct {
 	Amount  int64    `json:"amount"`            // yen, 1 to 9,999,999
 	Tax     *int64   `json:"tax,omitempty"`     // yen included in Amount; nil: not shown separately
 	Due     string   `json:"due"`               // YYYY-MM-DD; until 23:59:59 in Asia/Tokyo
-	Lines   []Line   `json:"lines,omitempty"`   // at most 20; when given they add up to Amount
+	Lines   []Line   `json:"lines,omitempty"`   // at most 20; when given they add up to Amount, or, without tax (税抜), with Tax to it
 	Methods []string `json:"methods,omitempty"` // codes; empty: all that the tenant has
 	Payer   string   `json:"payer,omitempty"`   // name for the receipt, at most 40 characters
 	Amend   bool     `json:"amend,omitempty"`   // change the amount or due date of an existing claim that is not paid
@@ -134,7 +134,7 @@ type Line struct {
 	Quantity int64  `json:"quantity"`
 	Unit     int64  `json:"unit"`
 	Amount   int64  `json:"amount"`
-	// TaxRate is the consumption tax in percent that the line contains: 10, or 8 for 軽減税率. 0: none; or nothing is told, where no
+	// TaxRate is the consumption tax in percent that the line contains, or that comes on top of it: 10, or 8 for 軽減税率. 0: none; or nothing is told, where no
 	// line of the claim states a rate.
 	TaxRate int64 `json:"tax_rate,omitempty"`
 }

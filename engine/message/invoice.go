@@ -42,13 +42,40 @@ const (
 	MaxRemarks        = 600
 )
 
-// Total is what an invoice asks for: the sum of its lines, or of those of the claim, which may be nil.
+// Total is what an invoice asks for: the sum of its lines, or of those of the claim, which may be nil, with the tax where they
+// are without it.
 func (in *Invoice) Total(cl *Claim) int64 {
-	sum := int64(0)
+	if in.WithoutTax(cl) {
+		return cl.Amount
+	}
+	return in.sum(cl)
+}
+
+func (in *Invoice) sum(cl *Claim) (sum int64) {
 	for _, l := range in.Items(cl) {
 		sum += l.Amount
 	}
 	return sum
+}
+
+// WithoutTax reports whether the lines are without tax (税抜): those of such a claim, or lines of the invoice's own that with its taxes
+// add up to the claim's amount. Where there is no claim they contain it.
+func (in *Invoice) WithoutTax(cl *Claim) bool {
+	if cl == nil {
+		return false
+	}
+	if len(in.Lines) == 0 {
+		return cl.WithoutTax()
+	}
+	tax := in.tax()
+	return tax > 0 && in.sum(cl)+tax == cl.Amount
+}
+
+func (in *Invoice) tax() (tax int64) {
+	for _, t := range in.Taxes {
+		tax += t.Tax
+	}
+	return tax
 }
 
 // Items are the lines of an invoice, or of the claim where it has none of its own.
@@ -108,6 +135,10 @@ func (c *checker) invoiceTaxes(in *Invoice, cl *Claim) {
 		if l.TaxRate != 0 {
 			sums[l.TaxRate] += l.Amount
 		}
+	}
+	if want := cl.taxOnTop(); len(in.Taxes) > 0 && len(in.Lines) == 0 && want > 0 && in.tax() != want {
+		c.add(Problem{Field: "page.invoice.taxes", Code: "mismatch", Limit: want, Got: in.tax(), Detail: "the tax of the claim, whose lines are without it"})
+		return
 	}
 	for i, t := range in.Taxes {
 		field := fmt.Sprintf("page.invoice.taxes[%d]", i)

@@ -24,9 +24,12 @@ const (
 	Ceiling                 // 切上げ
 )
 
-// tax is what is contained in yen at a rate.
-func (r Rounding) tax(yen, rate int64) int64 {
+// tax is what is contained in yen at a rate, or, where yen is without tax, what comes on top.
+func (r Rounding) tax(yen, rate int64, without bool) int64 {
 	whole := 100 + rate
+	if without {
+		whole = 100
+	}
 	switch r {
 	case Nearest:
 		return (2*yen*rate + whole) / (2 * whole)
@@ -36,8 +39,20 @@ func (r Rounding) tax(yen, rate int64) int64 {
 	return yen * rate / whole
 }
 
-// RateTotals adds up lines by their rate, the highest first. Nil: none of them states a rate.
-func RateTotals(lines []Line, r Rounding) []RateTotal {
+// SumOf is what lines add up to.
+func SumOf(lines []Line) (sum int64) {
+	for i := range lines {
+		sum += lines[i].Amount
+	}
+	return sum
+}
+
+// WithoutTax reports whether the lines of a claim are without tax (税抜): with its tax they add up to its amount. Else they contain
+// it (税込), and add up to the amount themselves.
+func (cl *Claim) WithoutTax() bool { return len(cl.Lines) > 0 && SumOf(cl.Lines) < cl.Amount }
+
+// RateTotals adds up lines by their rate, the highest first; without: they are without tax. Nil: none of them states a rate.
+func RateTotals(lines []Line, r Rounding, without bool) []RateTotal {
 	if !slices.ContainsFunc(lines, func(l Line) bool { return l.TaxRate != 0 }) {
 		return nil
 	}
@@ -50,7 +65,9 @@ func RateTotals(lines []Line, r Rounding) []RateTotal {
 			}
 		}
 		if found {
-			t.Tax = r.tax(t.Yen, rate)
+			if t.Tax = r.tax(t.Yen, rate, without); without {
+				t.Yen += t.Tax
+			}
 			totals = append(totals, t)
 		}
 	}
@@ -65,11 +82,17 @@ func SumTax(totals []RateTotal) (tax int64) {
 	return tax
 }
 
-// TaxesOf is what lines come to by their rate, rounded as whoever stated the tax must have rounded. A negative tax is none
-// stated: rounded down. Nil: no line states a rate. False: no rounding gives the tax.
-func TaxesOf(lines []Line, tax int64) ([]RateTotal, bool) {
+// TaxesOf is what lines of an amount come to by their rate, rounded as whoever stated the tax must have rounded. A negative tax is
+// none stated: rounded down. Nil: no line states a rate. False: no rounding gives the tax, or the lines are without tax and do
+// not add up to the amount with this one.
+func TaxesOf(lines []Line, amount, tax int64) ([]RateTotal, bool) {
+	sum := SumOf(lines)
+	without := len(lines) > 0 && sum < amount
+	if without && sum+tax != amount {
+		return nil, false
+	}
 	for _, r := range []Rounding{Floor, Nearest, Ceiling} {
-		if totals := RateTotals(lines, r); totals == nil || tax < 0 || SumTax(totals) == tax {
+		if totals := RateTotals(lines, r, without); totals == nil || tax < 0 || SumTax(totals) == tax {
 			return totals, true
 		}
 	}
@@ -81,8 +104,16 @@ func (cl *Claim) TaxYen() int64 {
 	if cl.Tax != nil {
 		return *cl.Tax
 	}
-	if totals := RateTotals(cl.Lines, Floor); totals != nil {
+	if totals := RateTotals(cl.Lines, Floor, false); totals != nil {
 		return SumTax(totals)
 	}
 	return -1
+}
+
+// taxOnTop is the tax that the lines of a claim are without; 0: they contain it, or there is no claim.
+func (cl *Claim) taxOnTop() int64 {
+	if cl == nil || !cl.WithoutTax() {
+		return 0
+	}
+	return cl.Amount - SumOf(cl.Lines)
 }

@@ -143,7 +143,7 @@ func ClaimOf(c *message.Claim) *proto.Claim {
 	if due, err := c.DueTime(); err == nil {
 		out.Due = timestamppb.New(due)
 	}
-	out.Lines, out.Taxes = payment.LineItems(c.Lines), payment.RateTotals(c.Lines, out.TaxYen)
+	out.Lines, out.Taxes = payment.LineItems(c.Lines), payment.RateTotals(c.Lines, c.Amount, out.TaxYen)
 	return out
 }
 

@@ -36,6 +36,9 @@ func Invoice(t *tenant.Tenant, p *message.Page, cl *message.Claim, lang string, 
 		sums[l.TaxRate] += l.Amount
 	}
 	for _, tax := range in.Taxes {
+		if in.WithoutTax(cl) {
+			sums[tax.Rate] += tax.Tax
+		}
 		out.Taxes = append(out.Taxes, &proto.InvoiceTax{Rate: uint32(tax.Rate), Yen: sums[tax.Rate], TaxYen: tax.Tax})
 	}
 	title := in.Subject

@@ -150,9 +150,9 @@ func LineItems(lines []message.Line) (items []*proto.LineItem) {
 	return items
 }
 
-// RateTotals are what lines come to by their rate, as renderers take them; tax is what the claim shows, -1: none.
-func RateTotals(lines []message.Line, tax int64) (totals []*proto.RateTotal) {
-	of, _ := message.TaxesOf(lines, tax)
+// RateTotals are what lines of an amount come to by their rate, as renderers take them; tax is what the claim shows, -1: none.
+func RateTotals(lines []message.Line, amount, tax int64) (totals []*proto.RateTotal) {
+	of, _ := message.TaxesOf(lines, amount, tax)
 	for _, t := range of {
 		totals = append(totals, &proto.RateTotal{Rate: uint32(t.Rate), Yen: t.Yen, TaxYen: t.Tax})
 	}
@@ -351,7 +351,7 @@ func (p *Payments) Patch(ctx context.Context, t *tenant.Tenant, number string, p
 			if err := s.Reveal(p.s); err != nil {
 				return nil, err
 			}
-			if _, ok := message.TaxesOf(s.Content.Lines, t.Tax); !ok {
+			if _, ok := message.TaxesOf(s.Content.Lines, t.Amount, t.Tax); !ok {
 				return nil, message.Problems{{Field: "tax", Code: "mismatch", Got: t.Tax, Detail: "the tax of the claim's lines, rounded once for each rate"}}
 			}
 		}

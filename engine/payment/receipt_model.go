@@ -48,7 +48,7 @@ func (p *Payments) receiptModel(t *tenant.Tenant, s *State, r *Receipt) *modules
 		},
 		Claim: &modules.Claim{
 			Number: s.Number, Yen: s.Amount, TaxYen: s.Tax, Due: timestamppb.New(s.Due), PaidAt: timestamppb.New(a.paidAt()), ReceiptNumber: r.Number,
-			Lines: LineItems(s.Content.Lines), Taxes: RateTotals(s.Content.Lines, s.Tax),
+			Lines: LineItems(s.Content.Lines), Taxes: RateTotals(s.Content.Lines, s.Amount, s.Tax),
 		},
 		Receipt: &modules.Receipt{
 			Number: r.Number, Issued: issued, Paid: timestamppb.New(a.paidAt()), PayerName: s.Content.Payer,
@@ -74,13 +74,13 @@ func (s *State) refundModel(r *Receipt) *modules.ReceiptRefund {
 	if before := s.paper(r.Corrects); before != nil {
 		out.Corrects, out.CorrectsIssued = before.Number, timestamppb.New(before.Issued)
 	}
-	totals := RateTotals(s.Content.Lines, s.Tax)
+	totals := RateTotals(s.Content.Lines, s.Amount, s.Tax)
 	switch {
 	case r.Refunded == s.Amount:
 		out.Taxes = totals
 	case len(totals) == 1:
 		rate := int64(totals[0].Rate)
-		out.Taxes = RateTotals([]message.Line{{Amount: r.Refunded, TaxRate: rate}}, -1)
+		out.Taxes = RateTotals([]message.Line{{Amount: r.Refunded, TaxRate: rate}}, r.Refunded, -1)
 	}
 	return out
 }

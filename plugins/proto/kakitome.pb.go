@@ -2584,7 +2584,7 @@ type CreateRequest struct {
 	TaxYen      int64                  `protobuf:"varint,6,opt,name=tax_yen,json=taxYen,proto3" json:"tax_yen,omitempty"` // included in yen; -1: not shown separately
 	Due         *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=due,proto3" json:"due,omitempty"`                      // the last moment to pay
 	Description string                 `protobuf:"bytes,8,opt,name=description,proto3" json:"description,omitempty"`
-	Lines       []*LineItem            `protobuf:"bytes,9,rep,name=lines,proto3" json:"lines,omitempty"`
+	Lines       []*LineItem            `protobuf:"bytes,9,rep,name=lines,proto3" json:"lines,omitempty"` // they add up to yen, or, where they are without tax (税抜), to yen less tax_yen
 	Store       string                 `protobuf:"bytes,10,opt,name=store,proto3" json:"store,omitempty"`
 	ReturnUrl   string                 `protobuf:"bytes,11,opt,name=return_url,json=returnUrl,proto3" json:"return_url,omitempty"`    // where the agent sends the browser back; GET, shows a button
 	WebhookUrl  string                 `protobuf:"bytes,12,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"` // where the agent tells the host
@@ -4769,7 +4769,7 @@ type Claim struct {
 	Yen           int64                  `protobuf:"varint,2,opt,name=yen,proto3" json:"yen,omitempty"`
 	TaxYen        int64                  `protobuf:"varint,3,opt,name=tax_yen,json=taxYen,proto3" json:"tax_yen,omitempty"` // -1: not shown separately
 	Due           *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=due,proto3" json:"due,omitempty"`
-	Lines         []*LineItem            `protobuf:"bytes,5,rep,name=lines,proto3" json:"lines,omitempty"`
+	Lines         []*LineItem            `protobuf:"bytes,5,rep,name=lines,proto3" json:"lines,omitempty"` // they add up to yen, or, where they are without tax (税抜), to yen less tax_yen
 	PaidAtStore   string                 `protobuf:"bytes,6,opt,name=paid_at_store,json=paidAtStore,proto3" json:"paid_at_store,omitempty"`
 	PaidAt        *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=paid_at,json=paidAt,proto3" json:"paid_at,omitempty"`
 	ReceiptNumber string                 `protobuf:"bytes,8,opt,name=receipt_number,json=receiptNumber,proto3" json:"receipt_number,omitempty"`
@@ -4994,7 +4994,9 @@ type Page struct {
 	Entries         []*Entry               `protobuf:"bytes,46,rep,name=entries,proto3" json:"entries,omitempty"`                                           // MENU: the latest first
 	UntilMark       bool                   `protobuf:"varint,47,opt,name=until_mark,json=untilMark,proto3" json:"until_mark,omitempty"`                     // LANDING: __UNTIL__ belongs where link_expires would be written, so that one page serves all links
 	No              string                 `protobuf:"bytes,48,opt,name=no,proto3" json:"no,omitempty"`                                                     // INFO and after it: the message's number, 17 digits, to be named to the contact
-	Code            bool                   `protobuf:"varint,60,opt,name=code,proto3" json:"code,omitempty"`                                                // LANDING: a code by SMS is asked for before the notice is shown
+	Addressee       string                 `protobuf:"bytes,49,opt,name=addressee,proto3" json:"addressee,omitempty"`                                       // INFO and after it: to whom the page is addressed, as the sender wrote it; empty: nobody by name
+	Period          string                 `protobuf:"bytes,50,opt,name=period,proto3" json:"period,omitempty"`                                             // INFO and after it: 対象期間, what time the notice is about; empty: not said
+	Code            bool                   `protobuf:"varint,51,opt,name=code,proto3" json:"code,omitempty"`                                                // LANDING: a code by SMS is asked for before the notice is shown
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -5291,6 +5293,20 @@ func (x *Page) GetUntilMark() bool {
 func (x *Page) GetNo() string {
 	if x != nil {
 		return x.No
+	}
+	return ""
+}
+
+func (x *Page) GetAddressee() string {
+	if x != nil {
+		return x.Addressee
+	}
+	return ""
+}
+
+func (x *Page) GetPeriod() string {
+	if x != nil {
+		return x.Period
 	}
 	return ""
 }
@@ -6088,8 +6104,8 @@ type Invoice struct {
 	Issued        *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=issued,proto3" json:"issued,omitempty"`
 	Addressee     string                 `protobuf:"bytes,3,opt,name=addressee,proto3" json:"addressee,omitempty"`
 	Period        string                 `protobuf:"bytes,4,opt,name=period,proto3" json:"period,omitempty"`
-	Due           *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=due,proto3" json:"due,omitempty"` // none: not said
-	Lines         []*InvoiceLine         `protobuf:"bytes,6,rep,name=lines,proto3" json:"lines,omitempty"`
+	Due           *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=due,proto3" json:"due,omitempty"`     // none: not said
+	Lines         []*InvoiceLine         `protobuf:"bytes,6,rep,name=lines,proto3" json:"lines,omitempty"` // they add up to yen, or, where they are without tax (税抜), to less: the rest is the tax
 	Taxes         []*InvoiceTax          `protobuf:"bytes,7,rep,name=taxes,proto3" json:"taxes,omitempty"` // with the issuer's registration number: a qualified invoice
 	Yen           int64                  `protobuf:"varint,8,opt,name=yen,proto3" json:"yen,omitempty"`
 	PayTo         string                 `protobuf:"bytes,9,opt,name=pay_to,json=payTo,proto3" json:"pay_to,omitempty"` // where a transfer goes; may have several lines
@@ -6633,10 +6649,11 @@ type Document struct {
 	Created       *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=created,proto3" json:"created,omitempty"` // the PDF's date: the same model gives the same bytes
 	Certificate   *Certificate           `protobuf:"bytes,11,opt,name=certificate,proto3" json:"certificate,omitempty"`
 	Voucher       *Voucher               `protobuf:"bytes,12,opt,name=voucher,proto3" json:"voucher,omitempty"`
-	PayerName     string                 `protobuf:"bytes,13,opt,name=payer_name,json=payerName,proto3" json:"payer_name,omitempty"` // PAYMENT_SHEET: to whom it is addressed; empty: nobody by name
+	PayerName     string                 `protobuf:"bytes,13,opt,name=payer_name,json=payerName,proto3" json:"payer_name,omitempty"` // NOTICE, PAYMENT_SHEET: to whom it is addressed; empty: nobody by name
 	Invoice       *Invoice               `protobuf:"bytes,14,opt,name=invoice,proto3" json:"invoice,omitempty"`
 	MeterReading  *MeterReading          `protobuf:"bytes,15,opt,name=meter_reading,json=meterReading,proto3" json:"meter_reading,omitempty"`
-	Logo          []byte                 `protobuf:"bytes,16,opt,name=logo,proto3" json:"logo,omitempty"` // PNG of 8 bits, the issuer's; empty: none
+	Logo          []byte                 `protobuf:"bytes,16,opt,name=logo,proto3" json:"logo,omitempty"`     // PNG of 8 bits, the issuer's; empty: none
+	Period        string                 `protobuf:"bytes,17,opt,name=period,proto3" json:"period,omitempty"` // NOTICE: 対象期間; empty: not said
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6781,6 +6798,13 @@ func (x *Document) GetLogo() []byte {
 		return x.Logo
 	}
 	return nil
+}
+
+func (x *Document) GetPeriod() string {
+	if x != nil {
+		return x.Period
+	}
+	return ""
 }
 
 type RenderDocumentRequest struct {
@@ -7514,7 +7538,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\tRateTotal\x12\x12\n" +
 	"\x04rate\x18\x01 \x01(\rR\x04rate\x12\x10\n" +
 	"\x03yen\x18\x02 \x01(\x03R\x03yen\x12\x17\n" +
-	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\xd5\v\n" +
+	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\x8b\f\n" +
 	"\x04Page\x12,\n" +
 	"\x04view\x18\x01 \x01(\x0e2\x18.kakitome.plugin.v0.ViewR\x04view\x12\x12\n" +
 	"\x04lang\x18\x02 \x01(\tR\x04lang\x12/\n" +
@@ -7560,8 +7584,10 @@ const file_kakitome_proto_rawDesc = "" +
 	"\aentries\x18. \x03(\v2\x19.kakitome.plugin.v0.EntryR\aentries\x12\x1d\n" +
 	"\n" +
 	"until_mark\x18/ \x01(\bR\tuntilMark\x12\x0e\n" +
-	"\x02no\x180 \x01(\tR\x02no\x12\x12\n" +
-	"\x04code\x18< \x01(\bR\x04code\"a\n" +
+	"\x02no\x180 \x01(\tR\x02no\x12\x1c\n" +
+	"\taddressee\x181 \x01(\tR\taddressee\x12\x16\n" +
+	"\x06period\x182 \x01(\tR\x06period\x12\x12\n" +
+	"\x04code\x183 \x01(\bR\x04code\"a\n" +
 	"\x05Entry\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12.\n" +
@@ -7673,7 +7699,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\n" +
 	"MeterMonth\x12\x14\n" +
 	"\x05label\x18\x01 \x01(\tR\x05label\x12\x14\n" +
-	"\x05usage\x18\x02 \x01(\tR\x05usage\"\xc2\x05\n" +
+	"\x05usage\x18\x02 \x01(\tR\x05usage\"\xda\x05\n" +
 	"\bDocument\x124\n" +
 	"\x04kind\x18\x01 \x01(\x0e2 .kakitome.plugin.v0.DocumentKindR\x04kind\x12\x12\n" +
 	"\x04lang\x18\x02 \x01(\tR\x04lang\x122\n" +
@@ -7692,7 +7718,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"payer_name\x18\r \x01(\tR\tpayerName\x125\n" +
 	"\ainvoice\x18\x0e \x01(\v2\x1b.kakitome.plugin.v0.InvoiceR\ainvoice\x12E\n" +
 	"\rmeter_reading\x18\x0f \x01(\v2 .kakitome.plugin.v0.MeterReadingR\fmeterReading\x12\x12\n" +
-	"\x04logo\x18\x10 \x01(\fR\x04logo\"\xb5\x01\n" +
+	"\x04logo\x18\x10 \x01(\fR\x04logo\x12\x16\n" +
+	"\x06period\x18\x11 \x01(\tR\x06period\"\xb5\x01\n" +
 	"\x15RenderDocumentRequest\x12,\n" +
 	"\x04call\x18\x01 \x01(\v2\x18.kakitome.plugin.v0.CallR\x04call\x128\n" +
 	"\bdocument\x18\x02 \x01(\v2\x1c.kakitome.plugin.v0.DocumentR\bdocument\x124\n" +

@@ -200,11 +200,17 @@ func (s *sheet) lines(lang wording.Lang, c *proto.Claim) {
 		}
 		items = append(items, []string{name, quantity, unit, lang.Yen(l.Yen)})
 	}
+	amount := lang.Say("金額", "Amount")
+	sum, without := wording.WithoutTax(c)
+	if without {
+		amount = lang.Say("金額（税抜）", "Without tax")
+		items = append(items, []string{lang.Say("小計（税抜）", "Subtotal without tax"), "", "", lang.Yen(sum)}, []string{lang.Say("消費税額", "Consumption tax"), "", "", lang.Yen(c.TaxYen)})
+	}
 	items = append(items, []string{lang.Say("合計", "Total"), "", "", lang.Yen(c.Yen)})
-	if c.TaxYen >= 0 {
+	if c.TaxYen >= 0 && !without {
 		items = append(items, []string{lang.Say("（うち消費税等相当額）", "(including consumption tax)"), "", "", lang.Yen(c.TaxYen)})
 	}
-	s.table(columns, []string{lang.Say("品名", "Item"), lang.Say("数量", "Quantity"), lang.Say("単価", "Unit price"), lang.Say("金額", "Amount")}, items)
+	s.table(columns, []string{lang.Say("品名", "Item"), lang.Say("数量", "Quantity"), lang.Say("単価", "Unit price"), amount}, items)
 	s.taxes(lang, c)
 	s.space(3)
 }

@@ -50,6 +50,9 @@ func invoice(d *proto.Document) *sheet {
 	for _, t := range in.Taxes {
 		tax = max(tax, 0) + t.TaxYen
 	}
+	if onTop := taxOnTop(in); onTop > 0 {
+		tax = onTop
+	}
 	s.total(lang, lang.Say("ご請求金額", "To pay"), in.Yen, tax)
 
 	var facts [][]string
@@ -65,6 +68,15 @@ func invoice(d *proto.Document) *sheet {
 		s.paragraph(body, in.Remarks)
 	}
 	return s
+}
+
+// taxOnTop is the tax that the lines are without; 0: they contain it.
+func taxOnTop(in *proto.Invoice) int64 {
+	rest := in.Yen
+	for _, l := range in.Lines {
+		rest -= l.Yen
+	}
+	return max(rest, 0)
 }
 
 func (s *sheet) invoiceLines(lang wording.Lang, in *proto.Invoice) {
@@ -90,6 +102,11 @@ func (s *sheet) invoiceLines(lang wording.Lang, in *proto.Invoice) {
 	}
 	for _, l := range in.Lines {
 		row(l.Date, l.Name, wording.Number(l.Quantity), lang.Yen(l.UnitYen), lang.Yen(l.Yen), rate(lang, l.Rate))
+	}
+	if tax := taxOnTop(in); tax > 0 {
+		header[len(header)-2] = lang.Say("金額（税抜）", "Without tax")
+		row(nil, lang.Say("小計（税抜）", "Subtotal without tax"), "", "", lang.Yen(in.Yen-tax), "")
+		row(nil, lang.Say("消費税額", "Consumption tax"), "", "", lang.Yen(tax), "")
 	}
 	row(nil, lang.Say("合計（税込）", "Total, tax included"), "", "", lang.Yen(in.Yen), "")
 	s.table(columns, header, items)

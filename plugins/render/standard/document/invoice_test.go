@@ -132,3 +132,11 @@ func TestInvoiceAndReadingNeedWhatTheySay(t *testing.T) {
 		require.Equal(t, field, refused.Field)
 	}
 }
+
+// TestInvoiceOfLinesWithoutTax shows what they add up to, the tax and the total.
+func TestInvoiceOfLinesWithoutTax(t *testing.T) {
+	in := &proto.Invoice{Yen: 11_000, Lines: []*proto.InvoiceLine{{Name: "空室管理費", Quantity: 1, UnitYen: 10_000, Yen: 10_000, Rate: 10}}}
+	require.Equal(t, int64(1_000), taxOnTop(in))
+	in.Yen = 10_000
+	require.Zero(t, taxOnTop(in))
+}

@@ -162,6 +162,10 @@ func (m *model) Hidden() bool {
 // ByBarcode reports whether the one method is paid with a barcode.
 func (m *model) ByBarcode() bool { return m.MethodKind() == proto.MethodKind_KONBINI_BARCODE.String() }
 
+// WithoutTax reports whether the claim's lines are without tax; Sum is what they add up to then, in yen.
+func (m *model) WithoutTax() bool { _, ok := wording.WithoutTax(m.Claim); return ok }
+func (m *model) Sum() int64       { sum, _ := wording.WithoutTax(m.Claim); return sum }
+
 // Rest is what is still to pay, Over what was paid too much, in yen.
 func (m *model) Rest() int64 { return m.Claim.GetYen() - m.Claim.GetReceivedYen() }
 func (m *model) Over() int64 { return -m.Rest() }

@@ -492,3 +492,21 @@ func TestEachPageLeadsToItsOtherLanguage(t *testing.T) {
 		require.NotContains(t, en, "?lang=en", name)
 	}
 }
+
+// TestLinesWithoutTaxAreAddedUp: FEATURES E11.
+func TestLinesWithoutTaxAreAddedUp(t *testing.T) {
+	claim := func(yen, tax int64) string {
+		p := &proto.Page{View: proto.View_CONFIRMED_VIEW, Lang: "ja", Brand: &proto.Brand{Name: "〇〇管理"}, Claim: &proto.Claim{
+			Number: "20210826016022339", Yen: yen, TaxYen: tax, Lines: []*proto.LineItem{{Name: "空室管理費", Quantity: 1, UnitYen: 10_000, Yen: 10_000, TaxRate: 10}},
+			Taxes: []*proto.RateTotal{{Rate: 10, Yen: yen, TaxYen: tax}},
+		}}
+		html, refused := Render(p)
+		require.Nil(t, refused)
+		return string(html)
+	}
+	without := claim(11_000, 1_000)
+	for _, part := range []string{"金額（税抜）", `小計（税抜）</th><td class="yen">10,000円`, `消費税額</th><td class="yen">1,000円`, `合計金額</th><td class="yen">11,000円`, "単価 10,000円 × 1"} {
+		require.Contains(t, without, part)
+	}
+	require.NotContains(t, claim(10_000, 909), "税抜")
+}
