@@ -219,6 +219,8 @@ func (s *Server) again(r *http.Request, v *visit, from string) (url.Values, erro
 		f.Set("title", content.Page.Title)
 		f.Set("lead", content.Page.Lead)
 		f.Set("closing", content.Page.Closing)
+		f.Set("addressee", content.Page.Addressee)
+		f.Set("period", content.Page.Period)
 		f.Set("sheet_message", content.Page.SheetMessage)
 		if c := content.Page.Contact; c != nil {
 			f.Set("contact_name", c.Name)
@@ -393,7 +395,7 @@ func readDraft(f url.Values) *formReader {
 }
 
 func (fr *formReader) page() *message.Page {
-	p := &message.Page{Title: fr.text("title", "page.title"), Lead: fr.text("lead", "page.lead"), Closing: fr.text("closing", "page.closing"), SheetMessage: fr.text("sheet_message", "page.sheet_message"), NoticePDF: fr.f.Get("notice_pdf") != ""}
+	p := &message.Page{Title: fr.text("title", "page.title"), Lead: fr.text("lead", "page.lead"), Closing: fr.text("closing", "page.closing"), Addressee: fr.text("addressee", "page.addressee"), Period: fr.text("period", "page.period"), SheetMessage: fr.text("sheet_message", "page.sheet_message"), NoticePDF: fr.f.Get("notice_pdf") != ""}
 	contact := message.Contact{Name: fr.text("contact_name", "page.contact.name"), Phone: fr.text("contact_phone", "page.contact.phone"), Hours: fr.text("contact_hours", "page.contact.hours")}
 	if contact != (message.Contact{}) {
 		p.Contact = &contact

@@ -40,6 +40,8 @@ var known = []struct {
 	{"identity.code_digits", []string{"認証番号の桁数", "code_digits"}, func(r *row, v string) { n := r.integer("identity.code_digits", v); r.identity().CodeDigits = &n }},
 	{"page.title", []string{"タイトル", "title"}, func(r *row, v string) { r.page().Title = v }},
 	{"page.lead", []string{"文頭", "lead"}, func(r *row, v string) { r.page().Lead = v }},
+	{"page.addressee", []string{"ページ:お客様名", "page_addressee"}, func(r *row, v string) { r.page().Addressee = v }},
+	{"page.period", []string{"ページ:対象期間", "page_period"}, func(r *row, v string) { r.page().Period = v }},
 	{"page.closing", []string{"文末", "closing"}, func(r *row, v string) { r.page().Closing = v }},
 	{"page.sheet_message", []string{"シートのお知らせ", "sheet_message"}, func(r *row, v string) { r.page().SheetMessage = v }},
 	{"page.contact.name", []string{"問い合わせ先", "お問い合わせ先", "contact_name"}, func(r *row, v string) { r.contact().Name = v }},

@@ -47,3 +47,15 @@ func TestPagesAskWhatTheirTenantsPolicySays(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, results[0].Accepted(), "another tenant's policy is its own")
 }
+
+// TestNameNeedsAnIdentityCheck: page.addressee is shown to nobody who only has the link.
+func TestNameNeedsAnIdentityCheck(t *testing.T) {
+	r := openRoom(t)
+	d := message.Draft{To: "090-0001-0001", Class: "notice", Text: "{url}", Page: &message.Page{Title: "お知らせ", Addressee: "書留 太郎", Period: "31年2～3月分"}}
+	res := r.accept(t, d)[0]
+	require.False(t, res.Accepted())
+	require.Equal(t, "page.addressee", res.Problems[0].Field)
+	require.Contains(t, res.Problems[0].Text("ja"), "本人認証")
+	d.Identity = &message.Identity{Code: true}
+	require.True(t, r.accept(t, d)[0].Accepted())
+}

@@ -128,6 +128,9 @@ func checkChain(t *tenant.Tenant, p *plan) {
 			p.bad(message.Problem{Field: "identity.items", Code: "required", Value: f, Detail: "every page of this tenant asks for it"})
 		}
 	}
+	if d.Page != nil && d.Page.Addressee != "" && (d.Identity == nil || len(d.Identity.Items) == 0) && !p.asksCode(t) {
+		p.bad(message.Problem{Field: "page.addressee", Code: "mismatch", Detail: "a name is shown only behind an identity check: ask something, or a one-time code"})
+	}
 }
 
 // asksCode reports whether a one-time code is asked for: the message or the tenant's policy wants it.

@@ -296,6 +296,8 @@ func (c *checker) page(p *Page) {
 	c.text("page.title", p.Title, MaxTitle, true)
 	c.text("page.lead", p.Lead, MaxLead, false)
 	c.text("page.closing", p.Closing, MaxClosing, false)
+	c.text("page.addressee", p.Addressee, MaxAddressee, false)
+	c.text("page.period", p.Period, MaxPeriod, false)
 	c.text("page.sheet_message", p.SheetMessage, MaxSheetMessage, false)
 	c.count("page.rows", len(p.Rows), MaxRows)
 	for i, r := range p.Rows {

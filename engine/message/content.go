@@ -16,7 +16,8 @@ import (
 //	SMS:     1 number · 2 text · 3 reference · 4 registered · 5 blind
 //	Content: 1 page · 2 method … · 3 promises · 4 e-mail
 //	Page:    1 title · 2 lead · 3 row … (1 item · 2 value) · 4 closing · 5 contact (1 name · 2 phone · 3 hours) ·
-//	         6 document … · 7 notice pdf · 8 survey (1 lead · 2 item …) · 9 invoice · 10 reading: of few messages, as JSON
+//	         6 document … · 7 notice pdf · 8 survey (1 lead · 2 item …) · 9 invoice · 10 reading: of few messages, as JSON ·
+//	         11 title of a document … · 12 sheet message · 13 addressee · 14 period
 //	Item:    1 title · 2 type · 3 choice … · 4 required
 
 func (s *SMS) appendFields(dst []byte) []byte {
@@ -80,6 +81,7 @@ func (p *Page) appendFields(dst []byte) []byte {
 	}
 	dst = appendTruth(dst, 7, p.NoticePDF)
 	dst = appendText(dst, 12, p.SheetMessage)
+	dst = appendText(appendText(dst, 13, p.Addressee), 14, p.Period)
 	if p.Survey != nil {
 		dst = appendNested(dst, 8, p.Survey)
 	}
@@ -128,6 +130,10 @@ func (p *Page) set(num protowire.Number, f field) error {
 		return json.Unmarshal(f.b, &p.Reading)
 	case 12:
 		p.SheetMessage = f.text()
+	case 13:
+		p.Addressee = f.text()
+	case 14:
+		p.Period = f.text()
 	case 11:
 		if title := f.text(); title != "" && int(title[0]) < len(p.Documents) {
 			p.Documents[title[0]].Title = title[1:]

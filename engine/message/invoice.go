@@ -10,9 +10,9 @@ import (
 type Invoice struct {
 	Number  string        `json:"number"`            // 1 to 40 characters
 	Date    string        `json:"date"`              // YYYY-MM-DD, 発行日
-	To      string        `json:"to,omitempty"`      // 宛名, 60; default the claim's payer
+	To      string        `json:"to,omitempty"`      // 宛名, 60; default the claim's payer, else the page's addressee
 	Subject string        `json:"subject,omitempty"` // 件名, 50; default the page's title
-	Period  string        `json:"period,omitempty"`  // 対象期間, 40
+	Period  string        `json:"period,omitempty"`  // 対象期間, 40; default the page's
 	Due     string        `json:"due,omitempty"`     // YYYY-MM-DD; default the claim's
 	Lines   []InvoiceLine `json:"lines,omitempty"`   // at most 60; none: those of the claim
 	Taxes   []InvoiceTax  `json:"taxes,omitempty"`   // by rate; none: not shown

@@ -61,6 +61,8 @@ func TestLimitsOfDocuments(t *testing.T) {
 		// The page and its survey (FEATURES E02–E06, F02–F04).
 		"page.title":                      {50, func(d *Draft, v string) { d.Page.Title = v }},
 		"page.lead":                       {800, func(d *Draft, v string) { d.Page.Lead = v }},
+		"page.addressee":                  {60, func(d *Draft, v string) { d.Page.Addressee = v }},
+		"page.period":                     {40, func(d *Draft, v string) { d.Page.Period = v }},
 		"page.closing":                    {600, func(d *Draft, v string) { d.Page.Closing = v }},
 		"page.rows[0].item":               {50, func(d *Draft, v string) { d.Page.Rows[0].Item = v }},
 		"page.rows[0].value":              {256, func(d *Draft, v string) { d.Page.Rows[0].Value = v }},

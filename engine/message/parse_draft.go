@@ -171,6 +171,10 @@ func (p *parser) page(g *Page) bool {
 			return o.first(9) && p.reading(g.Reading)
 		case "sheet_message":
 			return o.first(10) && p.str(&g.SheetMessage)
+		case "addressee":
+			return o.first(11) && p.str(&g.Addressee)
+		case "period":
+			return o.first(12) && p.str(&g.Period)
 		}
 		return false
 	})

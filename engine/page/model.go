@@ -74,6 +74,7 @@ const yesterday = "{yesterday}"
 func SetContent(p *proto.Page, c *message.Content) {
 	p.Title, p.Lead, p.Closing = valid(c.Page.Title), valid(c.Page.Lead), valid(c.Page.Closing)
 	p.Rows = rows(c.Page.Rows)
+	p.Addressee, p.Period = valid(c.Page.Addressee), valid(c.Page.Period)
 	if contact := c.Page.Contact; contact != nil {
 		if contact.Name != "" {
 			p.Brand.Name = valid(contact.Name)
@@ -152,7 +153,7 @@ func Notice(t *tenant.Tenant, c *message.Content, claim *proto.Claim, lang strin
 	return &proto.Document{
 		Kind: proto.DocumentKind_NOTICE, Lang: lang, Issuer: Issuer(t), Logo: logo(t),
 		Title: valid(c.Page.Title), Lead: valid(c.Page.Lead), Rows: rows(c.Page.Rows), Closing: valid(c.Page.Closing),
-		Claim: claim, Created: timestamppb.New(created),
+		Claim: claim, Created: timestamppb.New(created), PayerName: valid(c.Page.Addressee), Period: valid(c.Page.Period),
 	}
 }
 

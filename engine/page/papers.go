@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -19,17 +20,16 @@ func Invoice(t *tenant.Tenant, p *message.Page, cl *message.Claim, lang string, 
 		return nil, false
 	}
 	out := &proto.Invoice{
-		Number: valid(in.Number), Issued: dayOf(in.Date), Addressee: valid(in.To), Period: valid(in.Period), Due: endOf(in.Due), Yen: total,
+		Number: valid(in.Number), Issued: dayOf(in.Date), Addressee: valid(in.To), Period: valid(cmp.Or(in.Period, p.Period)), Due: endOf(in.Due), Yen: total,
 		PayTo: valid(in.PayTo), Remarks: valid(in.Remarks),
 	}
 	if cl != nil {
-		if out.Addressee == "" {
-			out.Addressee = valid(cl.Payer)
-		}
+		out.Addressee = cmp.Or(out.Addressee, valid(cl.Payer))
 		if out.Due == nil {
 			out.Due = endOf(cl.Due)
 		}
 	}
+	out.Addressee = cmp.Or(out.Addressee, valid(p.Addressee))
 	sums := map[int64]int64{}
 	for _, l := range items {
 		out.Lines = append(out.Lines, &proto.InvoiceLine{Date: dayOf(l.Date), Name: valid(l.Name), Quantity: l.Quantity, UnitYen: l.Unit, Yen: l.Amount, Rate: uint32(l.TaxRate)})

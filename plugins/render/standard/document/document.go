@@ -112,11 +112,19 @@ func notice(d *proto.Document) *sheet {
 		})
 		s.space(4)
 	}
+	if d.PayerName != "" {
+		s.size(15)
+		for _, l := range s.wrap(addressed(lang, d.PayerName), width*0.75) {
+			s.write(margin, s.y, l)
+			s.y += s.line()
+		}
+		s.space(3)
+	}
 	if d.Lead != "" {
 		s.paragraph(body, wording.Spelled(d.Lead))
 		s.space(3)
 	}
-	s.facts(rows(d.Rows))
+	s.facts(append(add(nil, lang.Say("対象期間", "Period"), d.Period), rows(d.Rows)...))
 	if c := d.Claim; c != nil {
 		s.heading(lang.Say("お支払い内容", "Amount to pay"))
 		s.amount(lang, c)

@@ -187,11 +187,5 @@ func spaced(lang wording.Lang, title string) string {
 	return strings.Join(strings.Split(title, ""), "　")
 }
 
-// addressed adds 様 to a name that has no form of address yet.
-func addressed(lang wording.Lang, name string) string {
-	name = strings.TrimSpace(font.Shown(name))
-	if lang == wording.English || strings.HasSuffix(name, "様") || strings.HasSuffix(name, "御中") {
-		return name
-	}
-	return name + " 様"
-}
+// addressed is a name with its form of address, as it can be drawn.
+func addressed(lang wording.Lang, name string) string { return lang.Addressed(font.Shown(name)) }

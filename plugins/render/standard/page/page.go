@@ -162,6 +162,9 @@ func (m *model) Hidden() bool {
 // ByBarcode reports whether the one method is paid with a barcode.
 func (m *model) ByBarcode() bool { return m.MethodKind() == proto.MethodKind_KONBINI_BARCODE.String() }
 
+// To is to whom the page is, with 様.
+func (m *model) To() string { return m.Language.Addressed(m.Addressee) }
+
 // WithoutTax reports whether the claim's lines are without tax; Sum is what they add up to then, in yen.
 func (m *model) WithoutTax() bool { _, ok := wording.WithoutTax(m.Claim); return ok }
 func (m *model) Sum() int64       { sum, _ := wording.WithoutTax(m.Claim); return sum }

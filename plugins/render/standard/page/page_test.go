@@ -510,3 +510,17 @@ func TestLinesWithoutTaxAreAddedUp(t *testing.T) {
 	}
 	require.NotContains(t, claim(10_000, 909), "税抜")
 }
+
+// TestPageNamesToWhomAndWhen: FEATURES E10, on the bill and after it was paid; never before somebody was identified.
+func TestPageNamesToWhomAndWhen(t *testing.T) {
+	for _, view := range []proto.View{proto.View_INFO, proto.View_CONFIRMED_VIEW, proto.View_LANDING} {
+		html, refused := Render(&proto.Page{View: view, Lang: "ja", Brand: &proto.Brand{Name: "〇〇県水道局"}, Addressee: "水道 太郎", Period: "31年2～3月分", Claim: &proto.Claim{Number: "1", Yen: 7440, TaxYen: 551}})
+		require.Nil(t, refused)
+		if view == proto.View_LANDING {
+			require.NotContains(t, string(html), "水道 太郎")
+			continue
+		}
+		require.Contains(t, string(html), "<bdi>水道 太郎 様</bdi>")
+		require.Contains(t, string(html), `対象期間：</span><span aria-hidden="true">◆</span>31年2～3月分<`)
+	}
+}
