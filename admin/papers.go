@@ -133,18 +133,14 @@ func (fr *formReader) invoice() *message.Invoice {
 // reading reads 検針票 of the form; nil where it is not filled in.
 func (fr *formReader) reading() *message.Reading {
 	const at = "page.reading"
-	value := message.ReadingValue{
-		Name: fr.text("read_name", at+".values[0].name"), Meter: fr.text("read_meter", at+".values[0].meter"), Unit: fr.text("read_unit", at+".values[0].unit"),
-		Previous: fr.text("read_previous", at+".values[0].previous"), Current: fr.text("read_current", at+".values[0].current"), Usage: fr.text("read_usage", at+".values[0].usage"),
-	}
 	r := message.Reading{
 		Customer: fr.text("read_customer", at+".customer"), Name: fr.text("read_to", at+".name"), Place: fr.text("read_place", at+".place"), From: fr.text("read_from", at+".from"),
 		To: fr.text("read_until", at+".to"), ReadOn: fr.text("read_on", at+".read_on"), NextOn: fr.text("read_next", at+".next_on"), Remarks: fr.text("read_remarks", at+".remarks"),
-		Values: []message.ReadingValue{value},
 	}
-	if r.ReadOn == "" && value.Usage == "" && r.Customer == "" {
+	if r.Values = fr.meters(at); r.ReadOn == "" && r.Customer == "" && (len(r.Values) == 0 || r.Values[0].Usage == "") {
 		return nil
 	}
+	fr.names[at+".values"] = "read_usage0"
 	if fr.f.Get("read_amount") != "" {
 		amount := fr.yen("read_amount", at+".amount")
 		r.Amount = &amount
@@ -159,7 +155,29 @@ func (fr *formReader) reading() *message.Reading {
 			r.Months = append(r.Months, message.ReadingMonth{Label: strings.TrimSpace(label), Usage: strings.TrimSpace(usage)})
 		}
 	}
+	for line := range strings.Lines(fr.text("read_lines", at+".lines")) {
+		parts := cells(line)
+		if len(parts) == 0 {
+			continue
+		}
+		r.Lines = append(r.Lines, message.ReadingLine{Name: parts[0], Amount: fr.whole(parts, 1, 0, at+".lines")})
+	}
 	return &r
+}
+
+// meters reads the rows of 検針票 that say something.
+func (fr *formReader) meters(of string) (all []message.ReadingValue) {
+	for i := range message.MaxReadingValues {
+		n, at := strconv.Itoa(i), fmt.Sprintf("%s.values[%d]", of, len(all))
+		m := message.ReadingValue{
+			Name: fr.text("read_name"+n, at+".name"), Meter: fr.text("read_meter"+n, at+".meter"), Unit: fr.text("read_unit"+n, at+".unit"),
+			Previous: fr.text("read_previous"+n, at+".previous"), Current: fr.text("read_current"+n, at+".current"), Usage: fr.text("read_usage"+n, at+".usage"),
+		}
+		if m != (message.ReadingValue{}) {
+			all = append(all, m)
+		}
+	}
+	return all
 }
 
 // setPapers fills the form from the documents of an earlier message.
@@ -188,16 +206,20 @@ func setPapers(f url.Values, p *message.Page) {
 	for name, value := range map[string]string{"read_customer": r.Customer, "read_to": r.Name, "read_place": r.Place, "read_from": r.From, "read_until": r.To, "read_on": r.ReadOn, "read_next": r.NextOn, "read_remarks": r.Remarks} {
 		f.Set(name, value)
 	}
-	if len(r.Values) > 0 {
-		v := r.Values[0]
+	for i, v := range r.Values {
 		for name, value := range map[string]string{"read_name": v.Name, "read_meter": v.Meter, "read_unit": v.Unit, "read_previous": v.Previous, "read_current": v.Current, "read_usage": v.Usage} {
-			f.Set(name, value)
+			f.Set(name+strconv.Itoa(i), value)
 		}
 	}
 	var months []string
 	for _, m := range r.Months {
 		months = append(months, m.Label+"="+m.Usage)
 	}
+	var lines []string
+	for _, l := range r.Lines {
+		lines = append(lines, l.Name+","+strconv.FormatInt(l.Amount, 10))
+	}
+	f.Set("read_lines", strings.Join(lines, "\n"))
 	f.Set("read_months", strings.Join(months, "\n"))
 	if r.Amount != nil {
 		f.Set("read_amount", strconv.FormatInt(*r.Amount, 10))

@@ -63,7 +63,7 @@ func TestInvoiceAndReadingFromTheForm(t *testing.T) {
 	key = key[:strings.IndexByte(key, '"')]
 	form := []string{"key", key, "to", "090-0001-0001", "text", "〇〇県水道局です。{url}", "link", "1", "title", "お知らせ",
 		"inv_number", "S-1", "inv_date", "2026-11-30", "inv_to", "山田", "inv_lines", "水道使用料,1,4440,10,2026/11/01\n飲料水、10、108、8", "inv_tax10", "403", "inv_tax8", "80",
-		"read_on", "2026-11-24", "read_usage", "44", "read_unit", "m3", "read_months", "10月分=41\n9月分=38.5"}
+		"read_on", "2026-11-24", "read_usage0", "44", "read_unit0", "m3", "read_name3", "下水道", "read_usage3", "40", "read_lines", "基本料金,1200\n従量料金,6240円", "read_months", "10月分=41\n9月分=38.5"}
 	a := b.post("/send", append(form, "do", "preview")...)
 	require.Equal(t, http.StatusOK, a.status, a.body)
 	_, frame, _ := strings.Cut(a.body, `iframe src="`)
@@ -84,15 +84,15 @@ func TestInvoiceAndReadingFromTheForm(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, b.get(at+"/papers/x").status)
 	require.Equal(t, http.StatusNotFound, r.enter("sender@gasu").get(at+"/papers/invoice").status)
 	again := b.get("/send?from=" + strings.TrimPrefix(at, "/messages/")).body
-	for _, want := range []string{"水道使用料,1,4440,10,2026-11-01", "飲料水,10,108,8", "10月分=41", `value="403"`} {
+	for _, want := range []string{"水道使用料,1,4440,10,2026-11-01", "飲料水,10,108,8", "10月分=41", `value="403"`, `name="read_usage1" value="40"`, "従量料金,6240"} {
 		require.Contains(t, again, want)
 	}
 
 	bad := b.post("/send", "do", "preview", "key", "k9", "to", "090-0001-0001", "text", "x{url}", "link", "1", "title", "x",
-		"inv_number", strings.Repeat("1", 41), "inv_date", "", "inv_lines", "水道,一,100", "read_on", "2026-11-24", "read_usage", "多い", "read_months", "10月分=x")
+		"inv_number", strings.Repeat("1", 41), "inv_date", "", "inv_lines", "水道,一,100", "read_on", "2026-11-24", "read_usage0", "44", "read_usage5", "多い", "read_lines", "基本料金,無料", "read_months", "10月分=x")
 	require.Equal(t, http.StatusUnprocessableEntity, bad.status)
 	require.Contains(t, bad.body, "40文字以内で入力してください（現在 41文字）")
-	for _, field := range []string{"inv_number", "inv_date", "inv_lines", "read_usage", "read_months"} {
+	for _, field := range []string{"inv_number", "inv_date", "inv_lines", "read_usage5", "read_lines", "read_months"} {
 		require.Regexp(t, `name="`+field+`"[^>]*aria-invalid="true"`, bad.body)
 	}
 }

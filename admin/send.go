@@ -74,6 +74,7 @@ type sendPage struct {
 	Methods   []field
 	Rows      int
 	Lines     int
+	Meters    int
 	Questions int
 	Segments  int
 	LinkUnits int
@@ -124,7 +125,7 @@ func (p *sendPage) HasAny(names ...string) bool {
 }
 
 func (s *Server) sendPage(ctx context.Context, v *visit, f url.Values) (*sendPage, error) {
-	p := &sendPage{F: f, Fault: map[string]string{}, Senders: v.Tenant.Senders, Templates: v.Tenant.Templates, Occasions: message.Occasions, Rows: message.MaxRows, Lines: message.MaxLines, Questions: message.MaxSurveyItems,
+	p := &sendPage{F: f, Fault: map[string]string{}, Senders: v.Tenant.Senders, Templates: v.Tenant.Templates, Occasions: message.Occasions, Rows: message.MaxRows, Lines: message.MaxLines, Meters: message.MaxReadingValues, Questions: message.MaxSurveyItems,
 		Segments: v.Tenant.Policy.Segments(), LinkUnits: linkUnits, HasPhone: len(v.User.Phone) > 0, Key: f.Get("key")}
 	for _, c := range message.Classes {
 		if c != message.OTP {
@@ -440,7 +441,7 @@ func (fr *formReader) page() *message.Page {
 var (
 	pathIndex = regexp.MustCompile(`\.choices\[\d+\]$|\.methods\[\d+\]$`)
 	// paperLine is in a list that the form has as lines of one field.
-	paperLine = regexp.MustCompile(`^(page\.(?:invoice\.lines|reading\.months))\[\d+\].*$`)
+	paperLine = regexp.MustCompile(`^(page\.(?:invoice\.lines|reading\.months|reading\.lines))\[\d+\].*$`)
 )
 
 // place puts faults beside the fields of the form that they are about.

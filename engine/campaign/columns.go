@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -12,13 +13,15 @@ import (
 	"github.com/kakitome/kakitome/engine/message"
 )
 
-// known are the columns that stand for one field of a draft. A header is folded before it is compared: width, case, spaces
-// and "_" do not matter. The first name is the one that faults give where a file has no such column.
-var known = []struct {
+type knownColumn struct {
 	path  string // of message.Problem
 	names []string
 	set   func(r *row, cell string)
-}{
+}
+
+// known are the columns that stand for one field of a draft. A header is folded before it is compared: width, case, spaces
+// and "_" do not matter. The first name is the one that faults give where a file has no such column.
+var known = []knownColumn{
 	{"to", []string{"電話番号", "携帯電話番号", "携帯番号", "phone", "to", "mobile"}, (*row).phone},
 	{"recipient.registered_on", []string{"電話番号登録日", "番号登録日", "registered_on"}, func(r *row, v string) {
 		r.recipient().RegisteredOn = r.day("recipient.registered_on", v)
@@ -75,12 +78,7 @@ var known = []struct {
 	{"page.reading.customer", []string{"検針票:お客様番号", "reading_customer"}, func(r *row, v string) { r.reading().Customer = r.identifier("page.reading.customer", v) }},
 	{"page.reading.name", []string{"検針票:契約者", "reading_name"}, func(r *row, v string) { r.reading().Name = v }},
 	{"page.reading.place", []string{"検針票:使用場所", "reading_place"}, func(r *row, v string) { r.reading().Place = v }},
-	{"page.reading.values[0].name", []string{"検針票:計量名称", "reading_meter_name"}, func(r *row, v string) { r.meter().Name = v }},
-	{"page.reading.values[0].meter", []string{"検針票:メーター番号", "reading_meter"}, func(r *row, v string) { r.meter().Meter = r.identifier("page.reading.values[0].meter", v) }},
-	{"page.reading.values[0].unit", []string{"検針票:単位", "reading_unit"}, func(r *row, v string) { r.meter().Unit = v }},
-	{"page.reading.values[0].previous", []string{"検針票:前回指針", "reading_previous"}, func(r *row, v string) { r.meter().Previous = decimal(v) }},
-	{"page.reading.values[0].current", []string{"検針票:今回指針", "reading_current"}, func(r *row, v string) { r.meter().Current = decimal(v) }},
-	{"page.reading.values[0].usage", []string{"検針票:使用量", "reading_usage"}, func(r *row, v string) { r.meter().Usage = decimal(v) }},
+	{"page.reading.lines", []string{"検針票:料金内訳", "reading_lines"}, (*row).readingLines},
 	{"page.reading.months", []string{"検針票:過去の使用量", "reading_months"}, (*row).months},
 	{"page.reading.amount", []string{"検針票:請求予定金額", "reading_amount"}, func(r *row, v string) { yen := r.integer("page.reading.amount", v); r.reading().Amount = &yen }},
 	{"page.reading.tax", []string{"検針票:税額", "reading_tax"}, func(r *row, v string) { yen := r.integer("page.reading.tax", v); r.reading().Tax = &yen }},
@@ -184,7 +182,32 @@ var (
 	varKey   = fold("変数:")
 )
 
+// meterColumns are those of each meter of 検針票: 検針票:使用量 of the first, 検針票:使用量2 of the second.
+var meterColumns = []struct {
+	field string
+	names []string
+	set   func(r *row, path string, m *message.ReadingValue, cell string)
+}{
+	{"name", []string{"検針票:計量名称", "reading_meter_name"}, func(_ *row, _ string, m *message.ReadingValue, v string) { m.Name = v }},
+	{"meter", []string{"検針票:メーター番号", "reading_meter"}, func(r *row, path string, m *message.ReadingValue, v string) { m.Meter = r.identifier(path, v) }},
+	{"unit", []string{"検針票:単位", "reading_unit"}, func(_ *row, _ string, m *message.ReadingValue, v string) { m.Unit = v }},
+	{"previous", []string{"検針票:前回指針", "reading_previous"}, func(_ *row, _ string, m *message.ReadingValue, v string) { m.Previous = decimal(v) }},
+	{"current", []string{"検針票:今回指針", "reading_current"}, func(_ *row, _ string, m *message.ReadingValue, v string) { m.Current = decimal(v) }},
+	{"usage", []string{"検針票:使用量", "reading_usage"}, func(_ *row, _ string, m *message.ReadingValue, v string) { m.Usage = decimal(v) }},
+}
+
 func init() {
+	for i := range message.MaxReadingValues {
+		for _, c := range meterColumns {
+			path, set, names := fmt.Sprintf("page.reading.values[%d].%s", i, c.field), c.set, slices.Clone(c.names)
+			for k := range names {
+				if i > 0 {
+					names[k] += strconv.Itoa(i + 1)
+				}
+			}
+			known = append(known, knownColumn{path, names, func(r *row, v string) { set(r, path, r.meter(i), v) }})
+		}
+	}
 	for i, k := range known {
 		usual[k.path] = k.names[0]
 		for _, name := range k.names {

@@ -110,3 +110,21 @@ func TestSurveyAndContactOfARow(t *testing.T) {
 		"page.survey.items[1].title": "設問2 required", "page.survey.items[1].choices[1]": "選択肢2 too_long", "page.survey.items[3].type": "question_type4 unknown",
 	}, where)
 }
+
+// TestReadingOfSeveralMeters: the columns of the second meter on end in its number, and a fault names its column.
+func TestReadingOfSeveralMeters(t *testing.T) {
+	header := []string{"電話番号", "タイトル", "検針票:検針日", "検針票:計量名称", "検針票:使用量", "検針票:計量名称2", "reading_usage2", "検針票:料金内訳"}
+	r := one(t, header, []string{"09000010001", "電気", "2026/11/24", "昼間", "120", "夜間", "80.5", "基本料金=1,200；従量料金＝3240円"})
+	require.Empty(t, r.faults)
+	require.Equal(t, []message.ReadingValue{{Name: "昼間", Usage: "120"}, {Name: "夜間", Usage: "80.5"}}, r.draft.Page.Reading.Values)
+	require.Equal(t, []message.ReadingLine{{Name: "基本料金", Amount: 1200}, {Name: "従量料金", Amount: 3240}}, r.draft.Page.Reading.Lines)
+	r.draft.Text = "x"
+	require.Empty(t, r.draft.Check())
+	bad := one(t, header, []string{"09000010001", "電気", "2026/11/24", "昼間", "120", "夜間", "", "基本料金=無料"})
+	bad.draft.Text = "x"
+	columns := map[string]bool{}
+	for _, f := range append(bad.faults, bad.found(bad.draft.Check())...) {
+		columns[f.Column] = true
+	}
+	require.Equal(t, map[string]bool{"reading_usage2": true, "検針票:料金内訳": true}, columns)
+}

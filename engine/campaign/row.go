@@ -247,20 +247,33 @@ func (r *row) reading() *message.Reading {
 		m := message.Reading{}
 		if p.Reading != nil {
 			m = *p.Reading
-			m.Values, m.Months = slices.Clone(m.Values), slices.Clone(m.Months)
+			m.Values, m.Months, m.Lines = slices.Clone(m.Values), slices.Clone(m.Months), slices.Clone(m.Lines)
 		}
 		p.Reading = &m
 	}
 	return p.Reading
 }
 
-// meter is the one meter that a file can tell of.
-func (r *row) meter() *message.ReadingValue {
+// meter is the meter at a place; those before it are there too, and lack what their columns do not say.
+func (r *row) meter(i int) *message.ReadingValue {
 	m := r.reading()
-	if len(m.Values) == 0 {
-		m.Values = []message.ReadingValue{{}}
+	for len(m.Values) <= i {
+		m.Values = append(m.Values, message.ReadingValue{})
 	}
-	return &m.Values[0]
+	return &m.Values[i]
+}
+
+// readingLines reads 基本料金=1,200;従量料金=3240.
+func (r *row) readingLines(v string) {
+	m := r.reading()
+	m.Lines = nil
+	for part := range strings.FieldsFuncSeq(v, func(c rune) bool { return c == ';' || c == '；' || c == '\n' }) {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		name, yen, _ := strings.Cut(strings.ReplaceAll(part, "＝", "="), "=")
+		m.Lines = append(m.Lines, message.ReadingLine{Name: strings.TrimSpace(name), Amount: r.integer("page.reading.lines", yen)})
+	}
 }
 
 // months reads 2026年9月分=41;2026年8月分=40.
