@@ -115,6 +115,7 @@ func (in *Intake) check(t *tenant.Tenant, p *plan) {
 		in.checkMethods(t, p)
 	}
 	checkChain(t, p)
+	checkProducts(t, p)
 }
 
 // checkChain holds a page or claim to what the tenant's policy has all of them ask. One that follows another up asks what that asked.

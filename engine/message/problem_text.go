@@ -11,6 +11,9 @@ const CodeGuessable = "guessable"
 // CodeOpenPayment as the Code of a problem: something is out that the payer could pay beside what would be made next.
 const CodeOpenPayment = "open_payment"
 
+// CodeExcluded as the Code of a problem: it names a product, Value, of which the tenant sends nothing.
+const CodeExcluded = "excluded"
+
 // CodeUnpayable as the Code of a warning: no payment method that is offered takes Got yen; Limit is the most that one takes.
 const CodeUnpayable = "unpayable"
 
@@ -40,6 +43,8 @@ func (p Problem) Text(lang string) string {
 			b.WriteString("内容が一致しません")
 		case "past":
 			b.WriteString("過去の日時は指定できません")
+		case CodeExcluded:
+			b.WriteString("対象外に設定された商品が含まれています")
 		case CodeUnpayable:
 			fmt.Fprintf(&b, "この金額（%d円）を支払える決済方法が選ばれていません（1件の上限 %d円）。ページからはお支払いいただけません", p.Got, p.Limit)
 		case CodeGuessable:
@@ -70,6 +75,8 @@ func (p Problem) Text(lang string) string {
 			b.WriteString("does not agree")
 		case "past":
 			b.WriteString("is in the past")
+		case CodeExcluded:
+			b.WriteString("names a product that is not sent")
 		case CodeUnpayable:
 			fmt.Fprintf(&b, "no payment method that is offered takes %d yen (the most is %d): it cannot be paid on the page", p.Got, p.Limit)
 		case CodeGuessable:

@@ -140,6 +140,9 @@ type Policy struct {
 	// StopWords put the number of whoever sends one of them on the do-not-send list, besides those that always do: STOP, 停止,
 	// 配信停止, 解除, ストップ.
 	StopWords []string `json:"stop_words,omitempty" toml:"stop_words,omitempty"`
+	// ExcludedProducts are the tenant's products of which nothing may be sent: a message whose page or claim names one is refused.
+	// At most 50, of 40 characters.
+	ExcludedProducts []string `json:"excluded_products,omitempty" toml:"excluded_products,omitempty"`
 	// CanaryMinutes is how long a campaign waits for its seeds to be delivered, 1 to 1,440. Default 10.
 	CanaryMinutes int `json:"canary_minutes,omitempty" toml:"canary_minutes,omitempty"`
 	// Retention keeps content of a class longer or shorter than the operator does.
@@ -363,6 +366,14 @@ func (t *Tenant) Validate() []error {
 	for i, w := range p.StopWords {
 		if n := len([]rune(w)); n == 0 || n > 20 {
 			bad(fmt.Sprintf("policy.stop_words[%d]", i), "has %d characters, 1 to 20 are allowed", n)
+		}
+	}
+	if n := len(p.ExcludedProducts); n > 50 {
+		bad("policy.excluded_products", "has %d entries, %d are allowed", n, 50)
+	}
+	for i, w := range p.ExcludedProducts {
+		if n := len([]rune(w)); strings.TrimSpace(w) == "" || n > 40 {
+			bad(fmt.Sprintf("policy.excluded_products[%d]", i), "has %d characters, 1 to 40 are allowed", n)
 		}
 	}
 	for i, q := range p.Quiet {
