@@ -370,7 +370,7 @@ func BenchmarkKeptLandingPage(b *testing.B) {
 	m := View(water, proto.View_LANDING, "ja")
 	kept, err := plain(m)
 	require.NoError(b, err)
-	p.cache.put(p.key(renderOf, p.o.Module, "water", marshal(m)), kept, kept.Len(), time.Now().Add(time.Hour))
+	p.cache.put(p.key(renderOf, p.o.Module, "water", NewModel(m).sum), kept, kept.Len(), time.Now().Add(time.Hour))
 	var dst []byte
 	b.ReportAllocs()
 	for b.Loop() {

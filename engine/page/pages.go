@@ -107,15 +107,35 @@ func (p *Pages) module(id tenant.ID) string {
 	return p.o.Module
 }
 
-// Page draws the page for the tenant (empty: nobody's). It always gives one: the plain page where no renderer does.
-func (p *Pages) Page(ctx context.Context, id tenant.ID, m *proto.Page) *HTML {
-	model := marshal(m)
-	if marked(model) {
-		m = inert(m)
-		model = marshal(m)
+// Model is a page as a renderer is asked for it: what many ask for is made once. Neither it nor its page is changed. Safe for
+// concurrent use.
+type Model struct {
+	Page  *proto.Page
+	inert *proto.Page // Page, without the host's placeholders in its texts
+	sum   digest
+}
+
+// NewModel makes one of a page.
+func NewModel(m *proto.Page) *Model {
+	model := Model{Page: m, inert: m}
+	b := marshal(m)
+	if marked(b) {
+		model.inert = inert(m)
+		b = marshal(model.inert)
 	}
-	module := p.module(id)
-	key := p.key(renderOf, module, id, model)
+	model.sum = sha256.Sum256(b)
+	return &model
+}
+
+// Page draws the page as Draw does.
+func (p *Pages) Page(ctx context.Context, id tenant.ID, m *proto.Page) *HTML {
+	return p.Draw(ctx, id, NewModel(m))
+}
+
+// Draw draws the page for the tenant (empty: nobody's). It always gives one: the plain page where no renderer does.
+func (p *Pages) Draw(ctx context.Context, id tenant.ID, model *Model) *HTML {
+	m, module := model.inert, p.module(id)
+	key := p.key(renderOf, module, id, model.sum)
 	if v, ok, stale := p.cache.get(key, p.o.Now()); ok {
 		p.metrics.hits.Inc()
 		if stale { // whoever asks never waits for what was there already
@@ -224,7 +244,7 @@ func (p *Pages) paper(ctx context.Context, id tenant.ID, d *proto.Document, form
 		kind = imageOf
 	}
 	module := p.module(id)
-	key := p.key(kind, module, id, marshal(d))
+	key := p.key(kind, module, id, sha256.Sum256(marshal(d)))
 	had, ok, stale := p.cache.get(key, p.o.Now())
 	if ok && !stale {
 		p.metrics.hits.Inc()
@@ -325,10 +345,13 @@ func (p *Pages) call(id tenant.ID) *proto.Call {
 	return &proto.Call{Tenant: string(id), Now: timestamppb.New(p.o.Now())}
 }
 
-// key is the digest of everything that the renderer is asked, the time aside.
-func (p *Pages) key(kind, module string, id tenant.ID, model []byte) digest {
-	head := kind + "\x00" + module + "\x00" + string(id) + "\x00"
-	return sha256.Sum256(append([]byte(head), model...))
+// key is the digest of everything that the renderer is asked, the time aside: of whom, for whom, and of the digest of the model.
+func (p *Pages) key(kind, module string, id tenant.ID, model digest) digest {
+	b := make([]byte, 0, 128)
+	for _, s := range []string{kind, module, string(id)} {
+		b = append(append(b, s...), 0)
+	}
+	return sha256.Sum256(append(b, model[:]...))
 }
 
 func marshal(m pb.Message) []byte {

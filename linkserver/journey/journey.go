@@ -78,12 +78,13 @@ type Options struct {
 // Journey is safe for concurrent use.
 type Journey struct {
 	Options
-	titles  titles
-	presses presses
-	states  states
+	titles   titles
+	presses  presses
+	states   states
+	landings landings
 }
 
-// New keeps no state but the titles of documents, what was pressed a moment ago, and the last states.
+// New keeps no state but the titles of documents, what was pressed a moment ago, the last states, and landing pages.
 func New(o Options) *Journey {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -25,6 +25,7 @@ import (
 type Screen struct {
 	Tenant tenant.ID // empty: nobody's (GONE)
 	Page   *proto.Page
+	Model  *page.Model // of Page, which then is not changed; nil: it is made when Page is drawn
 	// Agent is the origin ("https://pay.example.jp") that the forms of this screen may lead to besides the link.
 	Agent string
 	// Reload is after how long the page is asked for again by itself. 0: never.
@@ -141,9 +142,17 @@ func (j *Journey) skipsLanding(v *Visit) bool {
 
 // landing is the page before the questions. in is the message, where it is known.
 func (j *Journey) landing(v *Visit, in *visit) *Screen {
+	snapshot := j.Directory()
+	until := message.Moment(v.Link.Expires, v.Lang)
+	key := landingOf{v.Link.Tenant, v.Lang, v.Link.Identity, v.Link.Code, mayDisown(v)}
+	if in == nil {
+		if m := j.landings.get(snapshot, key); m != nil {
+			return &Screen{Tenant: v.Link.Tenant, Page: m.Page, Model: m, Until: until}
+		}
+	}
 	s := j.view(v, proto.View_LANDING)
 	s.Page.Identify, s.Page.Code = v.Link.Identity, v.Link.Code
-	s.Page.LinkExpires, s.Page.UntilMark, s.Until = nil, true, message.Moment(v.Link.Expires, v.Lang) // one page for all links
+	s.Page.LinkExpires, s.Page.UntilMark, s.Until = nil, true, until // one page for all links
 	var sent time.Time
 	if in != nil {
 		sent = in.state.AcceptedAt
@@ -153,7 +162,12 @@ func (j *Journey) landing(v *Visit, in *visit) *Screen {
 			}
 		}
 	}
-	page.SetNotice(s.Page, j.Directory().Tenants[v.Link.Tenant], sent)
+	t := snapshot.Tenants[v.Link.Tenant]
+	page.SetNotice(s.Page, t, sent)
+	if !page.NoticeHasDay(t) {
+		s.Model = page.NewModel(s.Page)
+		j.landings.put(snapshot, key, s.Model)
+	}
 	return s
 }
 

@@ -38,9 +38,9 @@ func (j *Journey) warm(ctx context.Context) {
 			if id == tenant.OperatorID || ctx.Err() != nil {
 				continue
 			}
-			for _, asks := range []bool{true, false} {
-				v := &Visit{Link: link.Link{Tenant: id, Identity: asks}, Standing: Open, Session: &Session{}, Lang: lang}
-				j.Pages.Page(ctx, id, j.landing(v, nil).Page)
+			for _, l := range []link.Link{{Identity: true, Code: true}, {Identity: true}, {}} {
+				l.Tenant = id
+				j.Pages.Page(ctx, id, j.landing(&Visit{Link: l, Standing: Open, Session: &Session{}, Lang: lang}, nil).Page)
 			}
 			if t := j.entryOf(id); t != nil {
 				j.Pages.Page(ctx, id, j.entryLanding(t, lang).Page)

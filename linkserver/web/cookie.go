@@ -12,6 +12,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash"
+	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -26,7 +28,7 @@ import (
 //	form    base64url( first 16 bytes of HMAC-SHA256 of session id and link token )
 type seal struct {
 	box  cipher.AEAD
-	form []byte
+	macs sync.Pool // of hash.Hash, HMACs for form tokens
 }
 
 // maxCookie bounds what is tried to be opened.
@@ -53,7 +55,8 @@ func newSeal(key []byte) (*seal, error) {
 	if err != nil {
 		panic("BUG: session cipher: " + err.Error())
 	}
-	return &seal{box: box, form: derive("form")}, nil
+	form := derive("form")
+	return &seal{box: box, macs: sync.Pool{New: func() any { return hmac.New(sha256.New, form) }}}, nil
 }
 
 // cookieName is that of a link's session. Browsers keep a name that begins with __Host- only from a TLS connection, for
@@ -94,10 +97,12 @@ func (s *seal) read(name string, value []byte) (*journey.Session, bool) {
 }
 
 func (s *seal) formToken(session *journey.Session) string {
-	mac := hmac.New(sha256.New, s.form)
+	mac := s.macs.Get().(hash.Hash)
+	defer s.macs.Put(mac)
+	mac.Reset()
 	mac.Write(session.ID[:])
 	mac.Write([]byte(session.Token))
-	return b64.EncodeToString(mac.Sum(nil)[:16])
+	return b64.EncodeToString(mac.Sum(make([]byte, 0, sha256.Size))[:16])
 }
 
 func (s *seal) formHolds(session *journey.Session, given []byte) bool {

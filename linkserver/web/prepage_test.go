@@ -20,6 +20,11 @@ func TestTenantsNoticeStandsBeforeTheQuestions(t *testing.T) {
 	b.says("昨日現在でご入金の確認が取れておりません。", "認証画面へ")
 	b.get(w.path(m) + "?lang=en")
 	b.says("We have not seen your payment yet.", "Continue")
+
+	water.PrePage.Notice = "行き違いの際はご容赦ください。"
+	w.must(w.tenants.Apply(t.Context(), water))
+	b.get(w.path(m) + "?lang=ja")
+	b.says("行き違いの際はご容赦ください。")
 }
 
 func TestQuestionsComeAtOnceWhereTheTenantWantsNoPageBefore(t *testing.T) {

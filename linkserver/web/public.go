@@ -6,6 +6,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/linkserver/journey"
 )
@@ -46,7 +47,11 @@ func (s *Server) public(ctx *fasthttp.RequestCtx, path string) bool {
 
 // draw draws a screen. link fills the page's own addresses, form its forms.
 func (s *Server) draw(ctx *fasthttp.RequestCtx, screen *journey.Screen, status int, link, form string) {
-	html := s.o.Pages.Page(context.Background(), screen.Tenant, screen.Page)
+	model := screen.Model
+	if model == nil {
+		model = page.NewModel(screen.Page)
+	}
+	html := s.o.Pages.Draw(context.Background(), screen.Tenant, model)
 	style, action := "'none'", "'self'"
 	if html.Style != "" {
 		style = "'" + html.Style + "'"

@@ -132,7 +132,7 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 // Serve answers on the listener until ctx ends, then lets requests end, for at most ten seconds. TLS is the listener's.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	ended := make(chan error, 1)
-	go func() { ended <- s.http.Serve(l) }()
+	go func() { ended <- s.http.Serve(idling{l}) }()
 	select {
 	case err := <-ended:
 		return err

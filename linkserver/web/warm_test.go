@@ -16,7 +16,7 @@ func TestLandingPagesAreThereBeforeTheirLinks(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.server.o.Journey.KeepWarm(ctx) }()
-	pages := int64(4*len(w.tenants.Now().IDs()) + 2) // in two languages, with questions behind them and without; and of the shared entry
+	pages := int64(6*len(w.tenants.Now().IDs()) + 2) // in two languages, with questions behind them, with a code besides, and without; and of the shared entry
 	require.Eventually(t, func() bool { return w.modules.drawn.Load() == pages }, 30*time.Second, time.Millisecond)
 	cancel()
 	require.ErrorIs(t, <-ended, context.Canceled)

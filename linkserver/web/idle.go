@@ -1,0 +1,89 @@
+package web
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// idling gives connections that wait for their next request without a buffer and without a read of its own. With
+// fasthttp.Server.ReduceMemoryUsage the server reads one byte of a request, and takes a buffer for the rest then; here all that
+// has come is read at once, into memory that is taken when there is something to read.
+type idling struct{ net.Listener }
+
+func (l idling) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	tcp, ok := c.(*net.TCPConn)
+	if err != nil || !ok { // TLS reads whole records
+		return c, err
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return c, nil // Read as ever
+	}
+	return &idleConn{TCPConn: tcp, raw: raw}, nil
+}
+
+// idleConn reads for one goroutine, as the server does.
+type idleConn struct {
+	*net.TCPConn
+	raw   syscall.RawConn
+	ahead *[arrival]byte // nil: nothing was read ahead
+	left  []byte         // of ahead
+}
+
+// arrival is how much is read ahead: a request of a browser fits.
+const arrival = 4 << 10
+
+var arrivals = sync.Pool{New: func() any { return new([arrival]byte) }}
+
+// Read gives what was read ahead, and reads ahead when it is asked for one byte.
+func (c *idleConn) Read(b []byte) (int, error) {
+	if c.ahead == nil {
+		if len(b) != 1 {
+			return c.TCPConn.Read(b)
+		}
+		if err := c.arrive(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(b, c.left)
+	if c.left = c.left[n:]; len(c.left) == 0 {
+		arrivals.Put(c.ahead)
+		c.ahead = nil
+	}
+	return n, nil
+}
+
+// arrive waits until something has come and reads it. The deadline is that of the connection.
+func (c *idleConn) arrive() error {
+	var n int
+	var failed error
+	err := c.raw.Read(func(fd uintptr) bool {
+		buf := arrivals.Get().(*[arrival]byte)
+		for {
+			n, failed = syscall.Read(int(fd), buf[:])
+			if !errors.Is(failed, syscall.EINTR) {
+				break
+			}
+		}
+		if n > 0 {
+			c.ahead, c.left = buf, buf[:n]
+		} else {
+			arrivals.Put(buf)
+		}
+		return !errors.Is(failed, syscall.EAGAIN)
+	})
+	switch {
+	case err != nil:
+		return err
+	case failed != nil:
+		return &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError("read", failed)}
+	case n == 0:
+		return io.EOF
+	}
+	return nil
+}
