@@ -38,9 +38,10 @@ type Screen struct {
 	Touch         bool
 }
 
-// Phone and Desk are the screens that pages are made for.
+// Phone and Desk are the screens that pages are made for. Layout does not change with the density: one pixel for each is drawn in a
+// fraction of the time.
 var (
-	Phone = Screen{390, 844, 2, true}
+	Phone = Screen{390, 844, 1, true}
 	Desk  = Screen{1280, 900, 1, false}
 )
 
@@ -69,7 +70,7 @@ var axe = sync.OnceValue(func() string {
 	return ""
 })
 
-// Window is a browser with an empty profile. It is for one goroutine, and ends with its test.
+// Window is a window of the browser with a profile of its own, empty at first. It is for one goroutine, and ends with its test.
 type Window struct {
 	t        testing.TB
 	Scripted bool // JavaScript is on
@@ -85,16 +86,51 @@ type Window struct {
 // agent is that of a person's browser: headless ones say so, and are taken for machines.
 const agent = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36"
 
-// Open starts a browser that may ask the programs at the addresses (URLs).
+// browser is the one of all windows that are open: to start one takes longer than most of what is done with it. It begins with the
+// first window and ends with the last.
+var browser struct {
+	mu      sync.Mutex // guards what follows
+	windows int
+	context context.Context
+	end     func()
+}
+
+// hold gives the browser's context until the test ends.
+func hold(t testing.TB) context.Context {
+	t.Helper()
+	path := Chromium(t)
+	browser.mu.Lock()
+	defer browser.mu.Unlock()
+	if browser.windows == 0 {
+		dir, err := os.MkdirTemp("", "look")
+		require.NoError(t, err)
+		options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(dir),
+			chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("headless", true), chromedp.Flag("disable-quic", true),
+			chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+			chromedp.Flag("user-agent", agent), chromedp.Flag("lang", "ja"), chromedp.Flag("accept-lang", "ja"))
+		alloc, stop := chromedp.NewExecAllocator(context.Background(), options...)
+		ctx, cancel := chromedp.NewContext(alloc)
+		browser.context, browser.end = ctx, func() { cancel(); stop(); _ = os.RemoveAll(dir) }
+		if err := chromedp.Do(ctx); err != nil {
+			browser.end()
+			require.NoError(t, err)
+		}
+	}
+	browser.windows++
+	t.Cleanup(func() {
+		browser.mu.Lock()
+		defer browser.mu.Unlock()
+		if browser.windows--; browser.windows == 0 {
+			browser.end()
+		}
+	})
+	return browser.context
+}
+
+// Open opens a window that may ask the programs at the addresses (URLs).
 func Open(t testing.TB, screen Screen, scripted bool, addresses ...string) *Window {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(Chromium(t)), chromedp.UserDataDir(t.TempDir()),
-		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("headless", true), chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.Flag("user-agent", agent), chromedp.Flag("lang", "ja"), chromedp.Flag("accept-lang", "ja"))
-	alloc, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(stop)
-	ctx, cancel := chromedp.NewContext(alloc)
+	ctx, cancel := chromedp.NewContext(hold(t), chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	w := &Window{t: t, Scripted: scripted, Context: ctx, hosts: map[string]bool{}}
 	for _, a := range addresses {
@@ -163,7 +199,7 @@ func (w *Window) hear(event any) {
 // Do takes steps.
 func (w *Window) Do(steps ...chromedp.Action[chromedp.Void]) {
 	w.t.Helper()
-	// The browser lives as long as the context of the first call, which therefore must have no limit.
+	// The window lives as long as the context of the first call, which therefore must have no limit.
 	if !w.began {
 		w.began = true
 		require.NoError(w.t, chromedp.Do(w.Context, steps...))

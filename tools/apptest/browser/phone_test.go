@@ -99,6 +99,10 @@ func (p *phone) openUntil(address, text, shot string) {
 // scan reads the barcode in an element from the pixels of the screen, as a scanner would.
 func (p *phone) scan(selector string) string {
 	p.t.Helper()
+	sharp := look.Phone
+	sharp.Density = 2 // as phones have at least
+	p.Resize(sharp)
+	defer p.Resize(look.Phone)
 	screen, err := png.Decode(bytes.NewReader(p.Picture()))
 	require.NoError(p.t, err)
 	at := look.Value[[]int](p.Window, fmt.Sprintf(`(r => [r.left, r.top + scrollY, r.right, r.bottom + scrollY].map(v => Math.round(v * devicePixelRatio)))(document.querySelector(%q).getBoundingClientRect())`, selector))
