@@ -2,6 +2,7 @@ package intake
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -14,15 +15,18 @@ import (
 // checkProducts refuses what names a product that the tenant keeps from pages (Policy.ExcludedProducts): in the title or the
 // table of the page, in its invoice, or in a line of the claim. A lead or notice may name them: it says what is not shown.
 func checkProducts(t *tenant.Tenant, p *plan) {
-	if len(t.Policy.ExcludedProducts) == 0 {
+	products := t.Policy.ExcludedProducts
+	if len(products) == 0 {
 		return
 	}
+	plain := make([]string, len(products))
+	for i, product := range products {
+		plain[i] = productWord(product)
+	}
 	look := func(field, text string) {
-		for _, product := range t.Policy.ExcludedProducts {
-			if strings.Contains(productWord(text), productWord(product)) {
-				p.bad(message.Problem{Field: field, Code: message.CodeExcluded, Value: product})
-				return
-			}
+		text = productWord(text)
+		if i := slices.IndexFunc(plain, func(w string) bool { return strings.Contains(text, w) }); i >= 0 {
+			p.bad(message.Problem{Field: field, Code: message.CodeExcluded, Value: products[i]})
 		}
 	}
 	d := p.draft
