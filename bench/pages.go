@@ -24,6 +24,7 @@ import (
 	"github.com/kakitome/kakitome/plugins/host"
 	"github.com/kakitome/kakitome/plugins/proto"
 	"github.com/kakitome/kakitome/tools/apptest"
+	"github.com/kakitome/kakitome/tools/built"
 	"github.com/kakitome/kakitome/tools/recipient"
 )
 
@@ -43,12 +44,10 @@ func pages(ctx context.Context, s settings) (figures []figure, err error) {
 			err = e
 		}
 	}()
-	bare := filepath.Join(st.dir, "bare")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", bare, "./bench/bare")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build bare: %w\n%s", err, out)
+	if err := built.Into(ctx, st.dir, "", "bench/bare"); err != nil {
+		return nil, err
 	}
+	bare := filepath.Join(st.dir, "bare")
 	t, err := st.send(ctx, load{name: "links", draft: whole(), batch: 1, conns: 8, long: time.Second})
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 	"github.com/kakitome/kakitome/smpp/pdu"
 	"github.com/kakitome/kakitome/smpp/session"
 	"github.com/kakitome/kakitome/tools/apptest"
+	"github.com/kakitome/kakitome/tools/built"
 )
 
 // sessionAlone measures smpp/session by itself over loopback against the carrier of tools/smsc, which is a process of its
@@ -33,10 +34,8 @@ func sessionAlone(ctx context.Context, s settings) (figures []figure, err error)
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(dir, "smsc"), "./tools/smsc")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build smsc: %w\n%s", err, out)
+	if err := built.Into(ctx, dir, "", "tools/smsc"); err != nil {
+		return nil, err
 	}
 	add := func(name string, value float64, unit string) {
 		figures = append(figures, figure{name, value, unit, sessionReach[name]})

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -24,6 +23,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/plugins/host"
+	"github.com/kakitome/kakitome/tools/built"
 	"github.com/kakitome/kakitome/tools/till/company"
 )
 
@@ -100,9 +100,7 @@ func startModules(t *testing.T) *host.Host {
 	o := host.Options{StoreDir: filepath.Join(dir, "store"), RunDir: run}
 	require.NoError(t, os.Mkdir(o.StoreDir, 0o755))
 	for _, name := range []string{"payment/sandbox", "render/standard"} {
-		program := filepath.Join(dir, filepath.Base(name))
-		out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../plugins/"+name).CombinedOutput()
-		require.NoError(t, err, string(out))
+		program := built.Program(t, "plugins/"+name)
 		sum, err := host.Checksum(program)
 		require.NoError(t, err)
 		o.Modules = append(o.Modules, host.Module{Name: name, Path: program, SHA256: sum})

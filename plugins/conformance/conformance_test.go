@@ -3,20 +3,13 @@ package conformance
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/plugins/proto"
+	"github.com/kakitome/kakitome/tools/built"
 )
-
-func build(t *testing.T, pkg string) string {
-	path := filepath.Join(t.TempDir(), "module")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/kakitome/kakitome/plugins/"+pkg).CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return path
-}
 
 func TestModulesInTheBox(t *testing.T) {
 	for name, kind := range map[string]proto.Kind{
@@ -29,7 +22,7 @@ func TestModulesInTheBox(t *testing.T) {
 		"payment/stripe":       proto.Kind_PAYMENT,
 		"render/standard":      proto.Kind_RENDER,
 	} {
-		t.Run(name, func(t *testing.T) { Run(t, build(t, name), kind) })
+		t.Run(name, func(t *testing.T) { Run(t, built.Program(t, "plugins/"+name), kind) })
 	}
 }
 
@@ -40,7 +33,7 @@ func TestModuleThatDoesNotConformFails(t *testing.T) {
 		return
 	}
 	cmd := exec.Command(os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), "NOT_CONFORMING="+build(t, "host/testdata/faulty"))
+	cmd.Env = append(os.Environ(), "NOT_CONFORMING="+built.Program(t, "plugins/host/testdata/faulty"))
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err)
 	for _, check := range []string{"it_describes_itself,_always_the_same", "a_wrong_configuration_is_refused"} {

@@ -23,6 +23,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/kakitome/kakitome/plugins/proto"
+	"github.com/kakitome/kakitome/tools/built"
 )
 
 // program is the faulty module, built once.
@@ -36,10 +37,10 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	program = filepath.Join(dir, "faulty")
-	if out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", program, "./testdata/faulty").CombinedOutput(); err != nil {
-		panic(fmt.Sprintf("build the faulty module: %v\n%s", err, out))
+	if err := built.Into(context.Background(), dir, "", "plugins/host/testdata/faulty"); err != nil {
+		panic(err)
 	}
+	program = filepath.Join(dir, "faulty")
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/certificate/proof"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/tools/built"
 )
 
 // TestCertificateVerifiesElsewhere makes a certificate of a delivered message before and behind the end of its day (the
@@ -24,7 +25,7 @@ func TestCertificateVerifiesElsewhere(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute) // the build included
 	defer cancel()
 	stepped, clock := t.TempDir(), filepath.Join(t.TempDir(), "clock.seconds")
-	require.NoError(t, BuildEngine(ctx, stepped, "chaosclock"))
+	require.NoError(t, built.Into(ctx, stepped, "chaosclock", "."))
 	require.NoError(t, os.WriteFile(clock, []byte("0\n"), 0o600))
 	c := newCountry(t, Options{Engine: filepath.Join(stepped, "kakitome"), Env: []string{"KAKITOME_CLOCK=" + clock}})
 	config, key := c.File("kakitome.toml"), c.File("certificate.key")

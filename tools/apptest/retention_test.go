@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/tools/built"
 )
 
 // TestContentEndsWithItsTermInOlderBackupsToo sets the engine's clock on (build tag chaosclock) behind the term of a
@@ -22,7 +23,7 @@ func TestContentEndsWithItsTermInOlderBackupsToo(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute) // the build included
 	defer cancel()
 	stepped, clock := t.TempDir(), filepath.Join(t.TempDir(), "clock.seconds")
-	require.NoError(t, BuildEngine(ctx, stepped, "chaosclock"))
+	require.NoError(t, built.Into(ctx, stepped, "chaosclock", "."))
 	began := time.Now()
 	require.NoError(t, os.WriteFile(clock, []byte("0\n"), 0o600))
 	c := newCountry(t, Options{Engine: filepath.Join(stepped, "kakitome"), Env: []string{"KAKITOME_CLOCK=" + clock}})

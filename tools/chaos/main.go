@@ -34,7 +34,10 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/kakitome/kakitome/tools/apptest"
+	"github.com/kakitome/kakitome/tools/built"
 )
 
 // settings of a run.
@@ -64,7 +67,7 @@ type scenario struct {
 	run  func(ctx context.Context, g *rig) error
 }
 
-// scenarios in the order in which they run.
+// scenarios in the order in which they begin: one after the other, in the short form three at a time.
 var scenarios = []scenario{
 	{"trace", "each 202, each 200 to a batch and each deliver_sm_resp follows the sync of what it acknowledges", traced},
 	{"kill", "SIGKILL of the engine at random times, also while it starts", killEngine},
@@ -80,7 +83,7 @@ var scenarios = []scenario{
 func main() {
 	s := &settings{Window: 50, Every: 25 * time.Millisecond}
 	flag.Uint64Var(&s.Seed, "seed", 0, "of the faults and their times; 0: a new one, which is printed")
-	flag.BoolVar(&s.Short, "short", false, "few faults of each kind, a minute or two")
+	flag.BoolVar(&s.Short, "short", false, "few faults of each kind, about a minute")
 	only := flag.String("only", "", "scenarios to run, with commas; empty: all")
 	out := flag.String("out", "bench/results", "directory of the report; empty: none")
 	keep := flag.String("keep", "", "directory for the countries, which stay; empty: a temporary one")
@@ -129,20 +132,29 @@ func run(ctx context.Context, s *settings, only, keep string) (rep *report, err 
 	}
 	fmt.Printf("chaos: seed %d; building\n", s.Seed)
 	s.programs, s.stepped = filepath.Join(s.dir, "programs"), filepath.Join(s.dir, "stepped")
-	if err := errors.Join(apptest.Build(ctx, s.programs), apptest.BuildEngine(ctx, s.stepped, "chaosclock")); err != nil {
+	if err := errors.Join(apptest.Build(ctx, s.programs), built.Into(ctx, s.stepped, "chaosclock", ".")); err != nil {
 		return nil, err
 	}
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, s.Limit)
 	defer cancel()
 	rep = newReport(s)
-	for _, sc := range chosen {
-		r, err := s.scenario(ctx, sc)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", sc.name, err)
-		}
-		rep.Results = append(rep.Results, r)
-		fmt.Printf("chaos: %-8s %s\n", sc.name, r.line())
+	rep.Results = make([]*result, len(chosen))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(s.times(1, 3)) // most of a scenario is waiting; times are measured of the whole form alone
+	for i, sc := range chosen {
+		group.Go(func() error {
+			r, err := s.scenario(ctx, sc)
+			if err != nil {
+				return fmt.Errorf("%s: %w", sc.name, err)
+			}
+			rep.Results[i] = r
+			fmt.Printf("chaos: %-8s %s\n", sc.name, r.line())
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
 	}
 	rep.finish(time.Since(began))
 	return rep, nil

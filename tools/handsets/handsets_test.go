@@ -21,18 +21,13 @@ import (
 	"github.com/kakitome/kakitome/smpp/coding"
 	"github.com/kakitome/kakitome/smpp/pdu"
 	"github.com/kakitome/kakitome/smpp/session"
+	"github.com/kakitome/kakitome/tools/built"
 )
 
 // carriers builds and starts tools/smsc and returns its addresses by name.
 func carriers(t *testing.T) map[string]string {
 	t.Helper()
-	dir := t.TempDir()
-	program := filepath.Join(dir, "smsc")
-	build := exec.Command("go", "build", "-o", program, "../smsc")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, string(out))
-	config := filepath.Join(dir, "smsc.toml")
+	config := filepath.Join(t.TempDir(), "smsc.toml")
 	require.NoError(t, os.WriteFile(config, []byte(`http = "127.0.0.1:0"
 [[carrier]]
 name = "docomo"
@@ -41,7 +36,7 @@ listen = "127.0.0.1:0"
   system_id = "kakitome"
   password = "secret"
 `), 0o600))
-	cmd := exec.Command(program, "-config", config)
+	cmd := exec.Command(built.Program(t, "tools/smsc"), "-config", config)
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())

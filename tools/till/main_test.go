@@ -20,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/kakitome/kakitome/tools/built"
 	"github.com/kakitome/kakitome/tools/till/company"
 )
 
@@ -74,11 +75,7 @@ type till struct {
 
 func build(t *testing.T) (program, config string) {
 	dir := t.TempDir()
-	program = filepath.Join(dir, "till")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, string(out))
+	program = built.Program(t, "tools/till")
 	require.NoError(t, exec.CommandContext(t.Context(), program, "-init", dir).Run())
 	return program, filepath.Join(dir, "till.toml")
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +10,6 @@ import (
 	"golang.org/x/text/encoding/japanese"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/kakitome/kakitome/plugins/conformance"
 	"github.com/kakitome/kakitome/plugins/proto"
 )
 
@@ -26,13 +23,6 @@ func contractOf(t testing.TB) *contract {
 	c, faults := parseConfig([]byte(goodConfig))
 	require.Empty(t, faults)
 	return c
-}
-
-func TestBuiltProgramConforms(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "banktransfer")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput()
-	require.NoError(t, err, string(out))
-	conformance.Run(t, program, proto.Kind_PAYMENT)
 }
 
 func TestConfigurationSaysEachFaultWithItsFieldAndLimit(t *testing.T) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
@@ -10,24 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 
-	"github.com/kakitome/kakitome/plugins/conformance"
 	"github.com/kakitome/kakitome/plugins/proto"
 	"github.com/kakitome/kakitome/plugins/sdk"
+	"github.com/kakitome/kakitome/tools/built"
 )
 
-func build(t *testing.T) (program string) {
-	program = filepath.Join(t.TempDir(), "sandbox")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput()
-	require.NoError(t, err, string(out))
-	return program
-}
-
-func TestBuiltProgramConforms(t *testing.T) {
-	conformance.Run(t, build(t), proto.Kind_PAYMENT)
-}
-
 func TestBuiltProgramIsAModule(t *testing.T) {
-	h, program := newHost(t), build(t)
+	h, program := newHost(t), built.Program(t, "plugins/payment/sandbox")
 	client := goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig:  sdk.Handshake,
 		Plugins:          goplugin.PluginSet{sdk.PluginName: &sdk.Plugin{}},

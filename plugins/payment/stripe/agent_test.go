@@ -1,24 +1,14 @@
 package main
 
 import (
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/kakitome/kakitome/plugins/conformance"
 	"github.com/kakitome/kakitome/plugins/proto"
 )
-
-func TestBuiltProgramConforms(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "stripe")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput()
-	require.NoError(t, err, string(out))
-	conformance.Run(t, program, proto.Kind_PAYMENT)
-}
 
 func TestCardGoesFromThePageToTheMoney(t *testing.T) {
 	e := newEdge(t)

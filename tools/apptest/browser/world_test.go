@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/tools/apptest"
+	"github.com/kakitome/kakitome/tools/built"
 	"github.com/kakitome/kakitome/tools/look"
 )
 
@@ -70,13 +71,8 @@ func (w *world) start(ctx context.Context) error {
 	}
 	w.stops = append(w.stops, func() { _ = os.RemoveAll(dir) })
 	programs := filepath.Join(dir, "programs")
-	if err := errors.Join(os.Mkdir(programs, 0o700), apptest.Build(ctx, programs)); err != nil {
+	if err := errors.Join(apptest.Build(ctx, programs), built.Into(ctx, programs, "", "tools/handsets")); err != nil {
 		return err
-	}
-	build := exec.CommandContext(ctx, "go", "build", "-o", programs, "github.com/kakitome/kakitome/tools/handsets")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the handsets: %w\n%s", err, out)
 	}
 	if w.mails, err = apptest.NewMailbox(); err != nil {
 		return err
