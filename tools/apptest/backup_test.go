@@ -28,7 +28,7 @@ func TestBackupUnderLoadIsRestoredElsewhere(t *testing.T) {
 	require.NoError(t, err)
 	config, record, keys := c.File("kakitome.toml"), c.File("record"), c.File("keys.json")
 
-	l := &Load{Sender: sender}
+	l := &Load{Sender: sender, Every: 15 * time.Millisecond}
 	loading, stop := context.WithCancel(ctx)
 	defer stop()
 	var wg sync.WaitGroup

@@ -37,12 +37,12 @@ func TestCallbacksComeAllAndInOrderWhenKilled(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, refused.Status)
 	require.NoError(t, system.Register(ctx, sender, "erp", "http://"+host+"/hook"))
 
-	l := &Load{Sender: sender}
+	l := &Load{Sender: sender, Every: 15 * time.Millisecond}
 	loading, stop := context.WithCancel(ctx)
 	defer stop()
 	var wg sync.WaitGroup
 	wg.Go(func() { l.Run(loading) })
-	const kills = 6
+	const kills = 3
 	for range kills {
 		alive := time.NewTimer(time.Duration(200+rand.IntN(500)) * time.Millisecond)
 		<-alive.C

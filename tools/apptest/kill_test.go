@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	kills  = 10
+	kills  = 4
 	window = 50
 )
 

@@ -24,7 +24,7 @@ func TestStopUnderLoadLeavesNothingOpen(t *testing.T) {
 	sender, err := c.Join(ctx)
 	require.NoError(t, err)
 
-	l := &Load{Sender: sender}
+	l := &Load{Sender: sender, Every: 15 * time.Millisecond}
 	loading, stop := context.WithCancel(ctx)
 	defer stop()
 	var wg sync.WaitGroup

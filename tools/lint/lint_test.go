@@ -207,11 +207,18 @@ func TestNoSleepInTests(t *testing.T) {
 	})
 }
 
-var forbidden = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)\bTODO\b|\bFIXME\b|\bXXX\b`),
-	regexp.MustCompile(`/(work|root|home)/[a-z]`),
-	regexp.MustCompile(`(?i)not (yet )?implemented`),
-	regexp.MustCompile(`proxy\.golang\.org|registry\.npmjs`),
+// forbidden is what may not stand in the tree, each behind a part of it in lower case, which is looked for first: it is a hundred
+// times as fast.
+var forbidden = map[string]*regexp.Regexp{
+	"todo":             regexp.MustCompile(`(?i)\bTODO\b`),
+	"fixme":            regexp.MustCompile(`(?i)\bFIXME\b`),
+	"xxx":              regexp.MustCompile(`(?i)\bXXX\b`),
+	"/work/":           regexp.MustCompile(`/work/[a-z]`),
+	"/root/":           regexp.MustCompile(`/root/[a-z]`),
+	"/home/":           regexp.MustCompile(`/home/[a-z]`),
+	"implemented":      regexp.MustCompile(`(?i)not (yet )?implemented`),
+	"proxy.golang.org": regexp.MustCompile(`proxy\.golang\.org`),
+	"registry.npmjs":   regexp.MustCompile(`registry\.npmjs`),
 }
 
 func TestNothingForeignStandsInTheTree(t *testing.T) {
@@ -219,8 +226,12 @@ func TestNothingForeignStandsInTheTree(t *testing.T) {
 		if strings.Contains(path, "tools/lint/") || strings.HasSuffix(path, ".sum") || bytes.IndexByte(data, 0) >= 0 || strings.Contains(path, "LICENSE") || strings.HasSuffix(path, ".pb.go") {
 			return
 		}
-		for i, line := range bytes.Split(data, []byte("\n")) {
-			for _, re := range forbidden {
+		small := bytes.ToLower(data)
+		for part, re := range forbidden {
+			if !bytes.Contains(small, []byte(part)) {
+				continue
+			}
+			for i, line := range bytes.Split(data, []byte("\n")) {
 				if m := re.Find(line); m != nil && !bytes.Contains(line, []byte("context.TODO")) {
 					t.Errorf("%s:%d: %q", path, i+1, m)
 				}
