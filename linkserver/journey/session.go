@@ -2,6 +2,8 @@ package journey
 
 import (
 	"crypto/rand"
+	"encoding/hex"
+	"errors"
 	"time"
 
 	"github.com/kakitome/kakitome/linkserver/link"
@@ -43,11 +45,11 @@ const (
 
 // Session is what a browser has shown of itself, for one link or at one shared entry. linkserver/web keeps it sealed in a cookie.
 type Session struct {
-	Token string   `json:"t"` // of the link
-	ID    [16]byte `json:"i"` // random; form tokens are made from it
-	Step  Step     `json:"p,omitempty"`
-	Since int64    `json:"b"` // Unix seconds
-	Seen  int64    `json:"s"`
+	Token string `json:"t"` // of the link
+	ID    ID     `json:"i"` // random; form tokens are made from it
+	Step  Step   `json:"p,omitempty"`
+	Since int64  `json:"b"` // Unix seconds
+	Seen  int64  `json:"s"`
 
 	Codes      int    `json:"c,omitempty"` // one-time codes asked for
 	Held       byte   `json:"h,omitempty"` // at Code: whether they go out. A byte long either way, for a cookie's length is seen
@@ -64,6 +66,21 @@ type Session struct {
 	Key    []byte `json:"k,omitempty"` // of the person who was asked for
 	CodeAt int64  `json:"g,omitempty"` // Unix seconds: when the last code was asked for
 	Wrong  int    `json:"w,omitempty"` // codes, since the questions were answered
+}
+
+// ID tells sessions apart. It is written as hex.
+type ID [16]byte
+
+// MarshalText implements encoding.TextMarshaler.
+func (id ID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (id *ID) UnmarshalText(text []byte) error {
+	if len(text) != hex.EncodedLen(len(id)) {
+		return errors.New("a session's id has another length")
+	}
+	_, err := hex.Decode(id[:], text)
+	return err
 }
 
 // Away is a browser that is identified at another page.

@@ -249,7 +249,7 @@ func TestFoundAndNotFoundCannotBeToldApart(t *testing.T) {
 			require.True(t, ok)
 			require.True(t, session.Key != nil && session.Held != 0)
 			// What is random, or a time; and one digit or another.
-			session.ID, session.Since, session.Seen, session.CodeAt, session.Held = [16]byte{}, 0, 0, 0, 0
+			session.ID, session.Since, session.Seen, session.CodeAt, session.Held = journey.ID{}, 0, 0, 0, 0
 			session.Key = make([]byte, len(session.Key))
 			headers.Del("Date")
 			headers.Set("Set-Cookie", name+cookie[1])

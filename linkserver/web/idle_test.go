@@ -75,3 +75,37 @@ func TestIdleConnectionWaitsWithoutABufferUntilItsDeadline(t *testing.T) {
 	_, err = ours.Read(b)
 	require.ErrorIs(t, err, io.EOF)
 }
+
+// The server sets three deadlines for each request; those that hold are what the connection has.
+func TestDeadlinesOfAConnection(t *testing.T) {
+	ours, theirs := idlePair(t)
+	one := make([]byte, 1)
+	now := time.Now()
+	require.NoError(t, ours.SetReadDeadline(now.Add(time.Minute)))
+	_, err := theirs.Write([]byte("ab"))
+	require.NoError(t, err)
+	_, err = ours.Read(one)
+	require.NoError(t, err)
+	require.Equal(t, now.Add(time.Minute), ours.reading)
+	require.NoError(t, ours.SetReadDeadline(now.Add(-time.Minute)))
+	_, err = ours.Read(one)
+	require.NoError(t, err, "what has come is read whatever the time")
+	_, err = ours.Read(one)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "an earlier one")
+	require.NoError(t, ours.SetReadDeadline(time.Time{}))
+	_, err = theirs.Write([]byte("c"))
+	require.NoError(t, err)
+	_, err = ours.Read(one)
+	require.NoError(t, err, "none")
+
+	require.NoError(t, ours.SetWriteDeadline(now.Add(time.Minute)))
+	require.NoError(t, ours.SetWriteDeadline(now.Add(time.Minute+soon-1)))
+	require.Equal(t, now.Add(time.Minute), ours.writes, "the one that is set comes less than a second too early")
+	require.NoError(t, ours.SetWriteDeadline(now.Add(time.Minute+soon)))
+	require.Equal(t, now.Add(time.Minute+soon), ours.writes)
+	require.NoError(t, ours.SetDeadline(now.Add(-time.Minute)))
+	_, err = ours.Write(one)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	_, err = ours.Read(one)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+}

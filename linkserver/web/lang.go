@@ -28,24 +28,36 @@ func (s *Server) lang(ctx *fasthttp.RequestCtx, c client) string {
 
 // preferred reads Accept-Language. RFC 9110 §12.5.4
 func preferred(header string) string {
-	best := map[string]float64{}
-	for i, part := range strings.Split(header, ",") {
-		if i == 20 {
+	var ja, en float64
+	for range 20 { // more is nobody's list
+		part, rest, more := strings.Cut(header, ",")
+		tag, params, _ := strings.Cut(part, ";")
+		lang, _, _ := strings.Cut(strings.TrimSpace(tag), "-")
+		if q := weight(strings.TrimSpace(params)); strings.EqualFold(lang, "ja") {
+			ja = max(ja, q)
+		} else if strings.EqualFold(lang, "en") {
+			en = max(en, q)
+		}
+		if !more {
 			break
 		}
-		tag, params, _ := strings.Cut(strings.TrimSpace(part), ";")
-		lang, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(tag)), "-")
-		q := 1.0
-		if v, ok := strings.CutPrefix(strings.TrimSpace(params), "q="); ok {
-			var err error
-			if q, err = strconv.ParseFloat(v, 64); err != nil || !(q >= 0 && q <= 1) {
-				continue
-			}
-		}
-		best[lang] = max(best[lang], q)
+		header = rest
 	}
-	if best["en"] > best["ja"] {
+	if en > ja {
 		return "en"
 	}
 	return "ja"
+}
+
+// weight is that of a language; 0: it is unreadable. RFC 9110 §12.4.2
+func weight(params string) float64 {
+	v, ok := strings.CutPrefix(params, "q=")
+	if !ok {
+		return 1
+	}
+	q, err := strconv.ParseFloat(v, 64)
+	if err != nil || !(q >= 0 && q <= 1) {
+		return 0
+	}
+	return q
 }

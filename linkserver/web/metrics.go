@@ -1,7 +1,6 @@
 package web
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,5 +41,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 }
 
 func (m *metrics) observe(route string, status int, took time.Duration) {
-	m.seconds.WithLabelValues(route, strconv.Itoa(status/100)+"xx").Observe(took.Seconds())
+	m.seconds.WithLabelValues(route, classes[min(max(status/100, 0), len(classes)-1)]).Observe(took.Seconds())
 }
+
+// classes of status, by their first digit.
+var classes = [...]string{"", "1xx", "2xx", "3xx", "4xx", "5xx", "other"}

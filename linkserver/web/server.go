@@ -57,6 +57,7 @@ type Server struct {
 	misses  budget
 	asks    budget // forms of shared entries
 	metrics *metrics
+	usual   fasthttp.ResponseHeader // what every answer begins with
 	http    *fasthttp.Server
 }
 
@@ -94,6 +95,10 @@ func New(o Options) (*Server, error) {
 		o: o, proxies: proxies, seal: seal, metrics: newMetrics(o.Metrics),
 		misses: budget{limit: o.Config.MissBudget, spent: map[netip.Prefix]*window{}},
 		asks:   budget{limit: o.Config.EntryBudget, spent: map[netip.Prefix]*window{}},
+	}
+	s.usual.SetNoDefaultContentType(true)
+	for _, h := range usual {
+		s.usual.Set(h[0], h[1])
 	}
 	s.http = &fasthttp.Server{
 		Handler:               s.handle,
@@ -201,7 +206,10 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 
 func (s *Server) route(ctx *fasthttp.RequestCtx) string {
 	c := s.client(ctx)
-	s.headers(ctx, c)
+	s.usual.CopyTo(&ctx.Response.Header)
+	if c.https {
+		ctx.Response.Header.Set("Strict-Transport-Security", "max-age=31536000")
+	}
 	path := string(ctx.Path())
 	if hook, ok := strings.CutPrefix(path, "/hooks/"); ok {
 		s.hook(ctx, c, hook)
@@ -540,20 +548,16 @@ func (s *Server) bare(ctx *fasthttp.RequestCtx, status int) {
 	}
 }
 
-// headers of every answer.
-func (s *Server) headers(ctx *fasthttp.RequestCtx, c client) {
-	h := &ctx.Response.Header
-	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Robots-Tag", "noindex, nofollow, noarchive")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
-	if c.https {
-		h.Set("Strict-Transport-Security", "max-age=31536000")
-	}
+// usual are the headers of every answer, unless it says otherwise.
+var usual = [][2]string{
+	{"Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
+	{"Cache-Control", "no-store"},
+	{"X-Robots-Tag", "noindex, nofollow, noarchive"},
+	{"X-Content-Type-Options", "nosniff"},
+	{"Referrer-Policy", "no-referrer"},
+	{"Cross-Origin-Opener-Policy", "same-origin"},
+	{"Cross-Origin-Resource-Policy", "same-origin"},
+	{"Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"},
 }
 
 // quiet passes on what the HTTP server says, at a level that is off by default: it is about connections, not about us.
