@@ -147,7 +147,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, v *visit, field
 // uploadDefaults is what the form says for rows that do not, and what is wrong with it whatever rows say.
 func uploadDefaults(f url.Values) (message.Draft, message.Problems) {
 	form := url.Values{"link": {"1"}}
-	for _, name := range []string{"class", "sender", "template", "text", "expires", "code", "title", "lead", "closing", "sheet_message", "send_at", "valid_until", "window_from", "window_to"} {
+	for _, name := range []string{"class", "sender", "template", "text", "expires", "code", "title", "lead", "closing", "period", "sheet_message", "send_at", "valid_until", "window_from", "window_to"} {
 		form[name] = f[name]
 	}
 	for name, values := range f {
@@ -160,7 +160,7 @@ func uploadDefaults(f url.Values) (message.Draft, message.Problems) {
 	fr := readDraft(form)
 	d := fr.d
 	d.Vars = nil
-	if p := d.Page; p.Title == "" && p.Lead == "" && p.Closing == "" && p.SheetMessage == "" && p.Contact == nil && p.Survey == nil && len(p.Documents) == 0 {
+	if p := d.Page; p.Title == "" && p.Lead == "" && p.Closing == "" && p.Period == "" && p.SheetMessage == "" && p.Contact == nil && p.Survey == nil && len(p.Documents) == 0 {
 		d.Page = nil
 	}
 	if methods, due := f["claim_method"], f.Get("claim_due"); len(methods) > 0 || due != "" {

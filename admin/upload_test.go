@@ -63,7 +63,7 @@ func TestFormSaysWhatRowsDoNot(t *testing.T) {
 	b := r.enter("sender@mizu")
 	require.Contains(t, b.get("/uploads").body, "ファイルに指定がない項目の内容")
 	b.bring("料金表.pdf", paper(t, "x"))
-	said := []string{"class", "billing", "text", "{url}", "title", "ご請求", "lead", "共通の文頭", "sheet_message", "冬のクーポン", "contact_phone", "000-000-0001", "document0", "料金表.pdf", "document_title0", "料金表",
+	said := []string{"class", "billing", "text", "{url}", "title", "ご請求", "lead", "共通の文頭", "period", "2026年2～3月分", "sheet_message", "冬のクーポン", "contact_phone", "000-000-0001", "document0", "料金表.pdf", "document_title0", "料金表",
 		"survey_lead", "お聞かせください", "q_title0", "ご都合", "q_type0", "radio", "q_choices0", "午前\n午後", "claim_method", "konbini_barcode", "claim_due", "2030-12-31", "expires", "2030-01-01T00:00", "to", "09000019999", "key", "k"}
 	a := b.hand("x", append(said, "q_title1", "一択", "q_type1", "radio", "q_choices1", "はい", "contact_hours", strings.Repeat("時", 81))...)
 	require.Equal(t, http.StatusUnprocessableEntity, a.status)
@@ -96,6 +96,7 @@ func TestFormSaysWhatRowsDoNot(t *testing.T) {
 		require.Equal(t, []message.SurveyItem{{Title: "ご都合", Type: "radio", Choices: []string{"午前", "午後"}}}, c.Page.Survey.Items)
 		require.Equal(t, "料金表", c.Page.Documents[0].Title)
 		require.Equal(t, "冬のクーポン", c.Page.SheetMessage)
+		require.Equal(t, "2026年2～3月分", c.Page.Period)
 		require.Equal(t, []string{"konbini_barcode"}, c.Methods)
 	}
 	require.Equal(t, map[string]bool{"共通の文頭": true, "この方だけ": true}, leads)

@@ -72,7 +72,7 @@ type Page struct {
 	Title     string       `json:"title"`               // at most 50 characters
 	Lead      string       `json:"lead,omitempty"`      // 文頭, 800
 	Addressee string       `json:"addressee,omitempty"` // to whom it is, shown with 様; 60; only behind an identity check
-	Period    string       `json:"period,omitempty"`    // 対象期間: 31年2～3月分; 40
+	Period    string       `json:"period,omitempty"`    // 対象期間: 2026年2～3月分; 40
 	Rows      []Row        `json:"rows,omitempty"`      // インフォメーション, 30
 	Closing   string       `json:"closing,omitempty"`   // 文末, 600
 	Contact   *Contact     `json:"contact,omitempty"`   // default the tenant's
