@@ -115,6 +115,29 @@ func TestNumbersAreTheTenantsOwn(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrNotFound)
 }
 
+// The lines of a claim may be without tax: another tax would not lead from them to the amount.
+func TestTaxOfLinesWithoutItIsNotAnother(t *testing.T) {
+	r := newRig(t)
+	tax := int64(1000)
+	c := &message.Claim{Number: "A-1", Amount: 11000, Tax: &tax, Due: "2026-12-31", Lines: []message.Line{{Name: "〇〇利用料", Quantity: 1, Unit: 10000, Amount: 10000}}}
+	planned, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), c)
+	require.NoError(t, err)
+	require.Nil(t, problem)
+	require.NoError(t, r.commit(t.Context(), planned.Changes))
+	for _, other := range []int64{0, 999, 1001} {
+		_, err := r.Patch(t.Context(), r.tenant, "A-1", Patch{Tax: &other}, "key:main")
+		var ps message.Problems
+		require.ErrorAs(t, err, &ps)
+		require.Equal(t, "tax mismatch", ps[0].Field+" "+ps[0].Code)
+		require.Equal(t, other, ps[0].Got)
+	}
+	s := r.state(planned.ID)
+	require.Equal(t, []string{"made", "joined"}, r.events(planned.ID), "nothing was written")
+	require.Equal(t, int64(1000), s.Tax)
+	_, err = r.Patch(t.Context(), r.tenant, "A-1", Patch{Tax: &tax}, "key:main")
+	require.NoError(t, err)
+}
+
 func TestSenderStatesFacts(t *testing.T) {
 	r := newRig(t)
 	id := r.claim("A-1", 7440)
