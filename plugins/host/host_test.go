@@ -232,6 +232,7 @@ func TestCrashIsOneUnknownOutcomeAndTheInstanceComesBack(t *testing.T) {
 func TestModuleThatCannotStartIsQuarantinedUntilResumed(t *testing.T) {
 	for how, why := range map[string]string{
 		"exit":      "no licence found",
+		"late":      "no disk found",
 		"noise":     "Unrecognized remote plugin message",
 		"kind":      "is of kind PAYMENT, its name says AUTH",
 		"elsewhere": "a unix socket in its own directory is needed",

@@ -214,7 +214,14 @@ func (p *process) Stderr() io.ReadCloser { return io.NopCloser(strings.NewReader
 func (p *process) Name() string { return p.path }
 func (p *process) ID() string   { return strconv.Itoa(p.number()) }
 
+// Diagnose is asked when the handshake came to nothing, often before the module has ended and said why.
 func (p *process) Diagnose(context.Context) string {
+	late := time.NewTimer(5 * lastWords)
+	defer late.Stop()
+	select {
+	case <-p.exited:
+	case <-late.C:
+	}
 	return "last words of the module: " + p.sink.last()
 }
 

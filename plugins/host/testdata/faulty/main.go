@@ -31,6 +31,11 @@ func main() {
 	case "exit":
 		fmt.Fprintln(os.Stderr, "no licence found")
 		os.Exit(4)
+	case "late": // the host knows that there is no handshake before it knows why
+		os.Stdout.Close()
+		time.Sleep(50 * time.Millisecond)
+		fmt.Fprintln(os.Stderr, "no disk found")
+		os.Exit(4)
 	case "hang":
 		forever()
 	case "noise":
