@@ -102,3 +102,12 @@ func (v *visitor) Close() error {
 	defer v.leave()
 	return v.Conn.Close()
 }
+
+// SyscallConn is for linkserver/web, which waits on a connection without a buffer. It implements syscall.Conn.
+func (v *visitor) SyscallConn() (syscall.RawConn, error) {
+	c, ok := v.Conn.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return c.SyscallConn()
+}

@@ -96,3 +96,20 @@ func TestClosedDoorEndsWhoWaitsForAPlace(t *testing.T) {
 	require.NoError(t, d.Close())
 	require.ErrorIs(t, <-ended, net.ErrClosed)
 }
+
+// The link server reads a connection by its file: through a door, too.
+func TestConnectionThroughADoorHasItsFile(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	d := newDoor(ln, "links", 1, slog.New(slog.DiscardHandler))
+	t.Cleanup(func() { _ = d.Close() })
+	theirs, err := net.Dial("tcp", ln.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = theirs.Close() })
+	c, err := d.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	raw, err := c.(syscall.Conn).SyscallConn()
+	require.NoError(t, err)
+	require.NoError(t, raw.Control(func(uintptr) {}))
+}

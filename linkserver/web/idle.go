@@ -17,20 +17,20 @@ type idling struct{ net.Listener }
 
 func (l idling) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
-	tcp, ok := c.(*net.TCPConn)
+	own, ok := c.(syscall.Conn)
 	if err != nil || !ok { // TLS reads whole records
 		return c, err
 	}
-	raw, err := tcp.SyscallConn()
+	raw, err := own.SyscallConn()
 	if err != nil {
 		return c, nil // Read as ever
 	}
-	return &idleConn{TCPConn: tcp, raw: raw}, nil
+	return &idleConn{Conn: c, raw: raw}, nil
 }
 
 // idleConn is for one goroutine, as the server uses it; others may close it.
 type idleConn struct {
-	*net.TCPConn
+	net.Conn
 	raw   syscall.RawConn
 	ahead *[arrival]byte // nil: nothing was read ahead
 	left  []byte         // of ahead
@@ -62,7 +62,7 @@ func (c *idleConn) SetWriteDeadline(t time.Time) error {
 		return nil
 	}
 	c.writes = t
-	return c.TCPConn.SetWriteDeadline(t)
+	return c.Conn.SetWriteDeadline(t)
 }
 
 func (c *idleConn) SetDeadline(t time.Time) error {
@@ -75,7 +75,7 @@ func (c *idleConn) await() error {
 		return nil
 	}
 	c.reading = c.until
-	return c.TCPConn.SetReadDeadline(c.until)
+	return c.Conn.SetReadDeadline(c.until)
 }
 
 // arrival is how much is read ahead: a request of a browser fits.
@@ -90,7 +90,7 @@ func (c *idleConn) Read(b []byte) (int, error) {
 			return 0, err
 		}
 		if len(b) != 1 {
-			return c.TCPConn.Read(b)
+			return c.Conn.Read(b)
 		}
 		if err := c.arrive(); err != nil {
 			return 0, err
