@@ -7,7 +7,7 @@ import (
 )
 
 type metrics struct {
-	seconds *prometheus.HistogramVec // route: the names of route; status: 2xx, 3xx, 4xx, 5xx
+	seconds *prometheus.HistogramVec // route: the names of route; status: classes
 	misses  prometheus.Counter
 	limited prometheus.Counter
 	refused prometheus.Counter
@@ -44,5 +44,5 @@ func (m *metrics) observe(route string, status int, took time.Duration) {
 	m.seconds.WithLabelValues(route, classes[min(max(status/100, 0), len(classes)-1)]).Observe(took.Seconds())
 }
 
-// classes of status, by their first digit.
-var classes = [...]string{"", "1xx", "2xx", "3xx", "4xx", "5xx", "other"}
+// classes of status, by their first digit; a module that answers a webhook chooses its own.
+var classes = [...]string{"other", "1xx", "2xx", "3xx", "4xx", "5xx", "other"}

@@ -93,7 +93,7 @@ func main() {
 	}
 	s.Limit = 15 * time.Minute
 	if s.Short {
-		s.Limit = 6 * time.Minute // of a machine that does other things besides; alone it takes one and a half
+		s.Limit = 6 * time.Minute // of a machine that does other things besides; alone it takes one
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	rep, err := run(ctx, s, *only, *keep)
