@@ -357,6 +357,14 @@ func TestRestoreRefuses(t *testing.T) {
 		_, _, err := Restore(t.Context(), r)
 		require.ErrorContains(t, err, want)
 	}
+	older, err := os.ReadFile(b.Keys)
+	require.NoError(t, err)
+	_, err = s.Backup(t.Context(), b)
+	require.NoError(t, err)
+	refuse("older than the record", func(r *RestoreOptions) {
+		r.Keys = filepath.Join(t.TempDir(), "keys.json")
+		require.NoError(t, os.WriteFile(r.Keys, older, 0o600))
+	})
 	refuse("is not empty", func(r *RestoreOptions) { r.Dir = o.Dir })
 	refuse("lies in", func(r *RestoreOptions) { r.Dir = filepath.Join(b.Dir, "data") })
 	refuse("no such file", func(r *RestoreOptions) { r.From += "x" })

@@ -119,7 +119,7 @@ func (b *builder) expect(c *Change) (state, error) {
 		if there {
 			return st, &ConflictError{Ref: c.Ref, Have: int(st.version)}
 		}
-		if b.full {
+		if b.full && c.makesStream() {
 			return st, ErrFull
 		}
 		return state{ref: c.Ref, lastAt: math.MinInt64}, nil

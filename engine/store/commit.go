@@ -221,12 +221,16 @@ func (s *Store) commit(urgent bool, txs []Tx, done func([]error)) error {
 
 func (tx Tx) makesStream() bool {
 	for i := range tx {
-		if tx[i].Expect == 0 {
+		if tx[i].makesStream() {
 			return true
 		}
 	}
 	return false
 }
+
+// makesStream says whether a change is refused when the disk is short. What is done then is recorded all the same: audit has a stream
+// a day.
+func (c *Change) makesStream() bool { return c.Expect == 0 && c.Ref.Kind != Audit }
 
 // builder is the state of the building goroutine.
 type builder struct {

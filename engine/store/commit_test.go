@@ -158,6 +158,7 @@ func TestShortDiskRefusesNewStreamsOnly(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorIs(t, errs[0], ErrFull)
 	require.NoError(t, errs[1])
+	require.NoError(t, commit1(t, s, Change{Ref: newRef(acme, Audit), Events: event(1, "what was done then")}))
 }
 
 func TestFullQueueAnswersBusy(t *testing.T) {

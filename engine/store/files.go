@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -117,14 +118,21 @@ type ackMark struct {
 
 const ackSlot = 20
 
+// openAckMark opens the mark of a store: one that is missing would say that nothing was acknowledged.
 func openAckMark(path string) (*ackMark, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s is missing; restore it from a backup", errDamaged, path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the mark of acknowledged groups: %w", err)
 	}
 	m := &ackMark{f: f}
 	var b [2 * ackSlot]byte
-	n, _ := f.ReadAt(b[:], 0)
+	n, err := f.ReadAt(b[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, errors.Join(fmt.Errorf("read the mark of acknowledged groups: %w", err), f.Close())
+	}
 	valid := n == 0
 	for i := range int64(2) {
 		s := b[i*ackSlot:][:ackSlot]
@@ -142,6 +150,15 @@ func openAckMark(path string) (*ackMark, error) {
 		return nil, fmt.Errorf("%w: %s; restore it from a backup", errDamaged, path)
 	}
 	return m, nil
+}
+
+// makeAckMark makes the mark of a new store.
+func makeAckMark(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("make the mark of acknowledged groups: %w", err)
+	}
+	return f.Close()
 }
 
 // write notes that group seq is on disk. It reaches the page cache only: enough for a killed process.

@@ -2,11 +2,13 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -76,8 +78,8 @@ const (
 	maxYoung     = 250_000 // lives in the young generation at which the generations change early
 )
 
-// openIndex uses Cache, Log and files of the options.
-func openIndex(dir string, store ulid.ULID, o Options, fatal func(error)) (*index, error) {
+// openIndex uses Cache, Log and files of the options. whole: it is made from the begin of the log to its end, and merged then (merge).
+func openIndex(dir string, store ulid.ULID, o Options, whole bool, fatal func(error)) (*index, error) {
 	log := o.Log
 	ix := &index{
 		store: store, young: map[ulid.ULID]*life{}, queues: map[string]string{}, stage: newStage(1),
@@ -104,6 +106,10 @@ func openIndex(dir string, store ulid.ULID, o Options, fatal func(error)) (*inde
 		opt.Levels[i].BlockSize = 16 << 10
 		opt.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
+	if whole { // else each table is merged several times on the way
+		opt.DisableAutomaticCompactions, opt.L0StopWritesThreshold = true, math.MaxInt32
+		opt.TargetFileSizes[0], opt.TargetFileSizes[1] = int64(opt.MemTableSize), 4<<20 // one table for each time the memory is full
+	}
 	var err error
 	if ix.db, err = pebble.Open(dir, opt); err != nil {
 		return nil, fmt.Errorf("open index in %s (it is derived: move it away and it is rebuilt): %w", dir, err)
@@ -115,6 +121,14 @@ func openIndex(dir string, store ulid.ULID, o Options, fatal func(error)) (*inde
 		return nil, errors.Join(err, ix.db.Close())
 	}
 	return ix, nil
+}
+
+// merge merges all tables of an index that was made as a whole, and syncs it.
+func (ix *index) merge(ctx context.Context) error {
+	if err := ix.db.Flush(); err != nil {
+		return err
+	}
+	return ix.db.Compact(ctx, []byte{0}, []byte{0xff}, true)
 }
 
 func (ix *index) readMark() (uint64, error) {
@@ -167,6 +181,11 @@ func (ix *index) readNewest() error {
 func (ix *index) fresh(ref Ref) bool {
 	ix.mu.RLock()
 	defer ix.mu.RUnlock()
+	return ix.freshLocked(ref)
+}
+
+// freshLocked is fresh for whoever holds mu.
+func (ix *index) freshLocked(ref Ref) bool {
 	return ref.Kind != File && ref.ID.Compare(ix.newest) > 0 && ref.ID.Compare(horizon) < 0 && ix.young[ref.ID] == nil && ix.old[ref.ID] == nil
 }
 
@@ -307,7 +326,7 @@ func (ix *index) touch(kind Kind, id ulid.ULID, t []byte, head bool) (*life, err
 		next.tail = append(make([]place, 0, len(l.tail)+2), l.tail...)
 		l = &next
 	}
-	if l == nil && !(head && ix.live) {
+	if l == nil && !(head && (ix.live || ix.freshLocked(Ref{Kind: kind, ID: id}))) {
 		var err error
 		if l, err = ix.stored(id); err != nil {
 			return nil, err

@@ -128,15 +128,27 @@ func (s *Store) GroupAt(at time.Time) (uint64, error) {
 		if failed != nil {
 			return true
 		}
-		made := int64(0)
-		failed = s.log.Read(uint64(i)+1, func(group []byte) error {
-			h, err := parseGroupHeader(group)
-			made = h.time
-			return err
-		})
-		return made >= at.UnixNano()
+		var made time.Time
+		made, failed = s.log.(*badgerLog).made(uint64(i) + 1)
+		return !made.Before(at)
 	})
 	return uint64(n) + 1, failed
+}
+
+// Newest is when the newest group was made that was there when the store was opened; zero: there was none.
+func (s *Store) Newest() time.Time { return s.newest }
+
+// made is when a group was made; zero for group 0.
+func (b *badgerLog) made(seq uint64) (at time.Time, err error) {
+	if seq == 0 {
+		return at, nil
+	}
+	err = b.Read(seq, func(group []byte) error {
+		h, err := parseGroupHeader(group)
+		at = unnano(h.time)
+		return err
+	})
+	return at, err
 }
 
 // unnano is the time that nanos stored.

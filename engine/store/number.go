@@ -34,8 +34,11 @@ func (s *Store) NextNo(now time.Time) string {
 	defer s.numbers.mu.Unlock()
 	n, known := s.numbers.days[day]
 	if !known {
-		var err error
-		if n, err = s.index.highestNo(day); err != nil {
+		err := s.index.publish() // after a crash the highest may have been replayed into memory alone
+		if err == nil {
+			n, err = s.index.highestNo(day)
+		}
+		if err != nil {
 			s.opt.Log.Error("highest message number unknown", "err", err)
 			return ""
 		}

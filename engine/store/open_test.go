@@ -100,9 +100,14 @@ func TestOpenRefuses(t *testing.T) {
 	refuse("log lost", "the log ends at group 0, but group 3 was acknowledged", func(t *testing.T, o *Options) {
 		require.NoError(t, os.RemoveAll(filepath.Join(o.Dir, logDir)))
 	})
+	refuse("mark lost", "ACKED is missing", func(t *testing.T, o *Options) { require.NoError(t, os.Remove(filepath.Join(o.Dir, ackedFile))) })
+	refuse("mark that cannot be read", "read the mark", func(t *testing.T, o *Options) {
+		require.NoError(t, os.Remove(filepath.Join(o.Dir, ackedFile)))
+		require.NoError(t, os.Symlink("/proc/self/mem", filepath.Join(o.Dir, ackedFile))) // reading it at 0 is an error
+	})
 	refuse("log lost with its mark", "the index knows group 3, the log ends at 0", func(t *testing.T, o *Options) {
 		require.NoError(t, os.RemoveAll(filepath.Join(o.Dir, logDir)))
-		require.NoError(t, os.Remove(filepath.Join(o.Dir, ackedFile)))
+		require.NoError(t, os.WriteFile(filepath.Join(o.Dir, ackedFile), nil, 0o600))
 	})
 	refuse("log damaged in its newest file", "breaks off behind group 1, but group 3 was acknowledged", func(t *testing.T, o *Options) {
 		edit(t, vlog(t, *o), func(b []byte) []byte {
@@ -129,6 +134,49 @@ func TestOpenRefuses(t *testing.T) {
 		require.NoError(t, os.RemoveAll(filepath.Join(o.Dir, indexDir)))
 		require.NoError(t, os.Rename(filepath.Join(o2.Dir, indexDir), filepath.Join(o.Dir, indexDir)))
 	})
+}
+
+// TestLostHashKeyIsNotReplaced: another would find no order, and no number that nothing is to be sent to.
+func TestLostHashKeyIsNotReplaced(t *testing.T) {
+	o := testOptions(t)
+	filled(t, o, 3)
+	require.NoError(t, os.Remove(filepath.Join(o.Dir, keysDir, string(acme), "hash.json")))
+	s := open(t, o)
+	_, err := s.Keyed(acme, "number", "080")
+	require.ErrorContains(t, err, "hash.json is missing")
+	_, err = s.Keyed("other", "number", "080")
+	require.NoError(t, err, "of another tenant")
+}
+
+// TestCopiesOfKeysGoWithTheNextStart: a verify or backup that was killed leaves some beside the store.
+func TestCopiesOfKeysGoWithTheNextStart(t *testing.T) {
+	o := testOptions(t)
+	filled(t, o, 3)
+	v, err := makeView(o, true)
+	require.NoError(t, err)
+	require.NoError(t, v.lock.Close())
+	copies := filepath.Join(v.dir, keysDir, string(acme))
+	require.FileExists(t, filepath.Join(copies, "class-bulk.json"))
+	open(t, o)
+	require.NoFileExists(t, filepath.Join(copies, "class-bulk.json"))
+	require.NoFileExists(t, filepath.Join(copies, "hash.json"))
+}
+
+// TestNumbersGoOnBehindACrash: names of the last seconds are then in memory alone.
+func TestNumbersGoOnBehindACrash(t *testing.T) {
+	o := testOptions(t)
+	o.Flush = time.Hour
+	s := open(t, o)
+	now := time.Now()
+	last := ""
+	for range 3 {
+		last = s.NextNo(now)
+		require.NoError(t, commit1(t, s, Change{Ref: newRef(acme, Message), Events: event(1, "head"), Names: []Name{{Space: ByNo, Key: last}}}))
+	}
+	crashed := o
+	crashed.Dir = filepath.Join(t.TempDir(), "data")
+	require.NoError(t, os.CopyFS(crashed.Dir, os.DirFS(o.Dir)))
+	require.Greater(t, open(t, crashed).NextNo(now), last)
 }
 
 func TestRefusalLeavesTheLogAsItIs(t *testing.T) {

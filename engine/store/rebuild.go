@@ -89,18 +89,19 @@ func buildIndex(ctx context.Context, dir string, f *format, log groupLog, o Opti
 	if err := ix.writeOut(); err != nil {
 		return err
 	}
-	return ix.db.Flush()
+	return ix.merge(ctx)
 }
 
 // tellGroups is after how many groups progress is told.
 const tellGroups = 256
 
+// newIndex opens an index that is made as a whole.
 func newIndex(dir string, f *format, o Options) (*index, error) {
 	store, err := ulid.ParseStrict(f.Store)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: store id: %w", errDamaged, formatFile, err)
 	}
-	return openIndex(dir, store, o, func(err error) { o.Log.Error("index", "err", err) })
+	return openIndex(dir, store, o, true, func(err error) { o.Log.Error("index", "err", err) })
 }
 
 // makeRoom writes out what is more than should be in memory.

@@ -67,13 +67,16 @@ func (b *badgerLog) Reclaim(rest, alive func() error) (files int, err error) {
 	for _, t := range b.db.Tables() {
 		tables += int64(t.OnDiskSize)
 	}
+	if err := b.roomToReclaim(); err != nil {
+		return 0, err
+	}
 	if tables < maxTables { // else they are merged as they come
 		if err := errors.Join(b.fill(rest), b.awaitMerge(alive)); err != nil {
 			return 0, err
 		}
 	}
 	for {
-		if err := rest(); err != nil {
+		if err := errors.Join(rest(), b.roomToReclaim()); err != nil {
 			return files, err
 		}
 		switch err := b.db.RunValueLogGC(reclaimFrom); {
@@ -84,6 +87,12 @@ func (b *badgerLog) Reclaim(rest, alive func() error) (files int, err error) {
 		}
 		files++
 	}
+}
+
+// roomToReclaim: what lives in a file is written to the log's end before the file goes.
+func (b *badgerLog) roomToReclaim() error {
+	opt := b.db.Opts()
+	return checkFloor(b.space.dir, b.space.floor+opt.ValueLogFileSize+opt.MemTableSize)
 }
 
 // awaitMerge waits until there is no memory but what is written to, and no table that has not been merged. What is late is found by the next Reclaim.

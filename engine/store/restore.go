@@ -89,6 +89,10 @@ func (r *restore) read() error {
 	if r.keys.Store != r.record.Store {
 		return fmt.Errorf("the record is of store %s, the keys are of %s", r.record.Store, r.keys.Store)
 	}
+	if r.keys.At.Before(r.record.At) && !r.Anyway {
+		return fmt.Errorf("the keys are of %s, older than the record: what was erased in between would be readable again, and what was sealed in between is not; with -anyway they are taken all the same",
+			r.keys.At.Format(time.RFC3339))
+	}
 	if r.store, err = ulid.ParseStrict(r.record.Store); err != nil {
 		return fmt.Errorf("%w: store id: %w", errDamaged, err)
 	}
@@ -141,7 +145,11 @@ func (r *restore) write(ctx context.Context) error {
 	if err := errors.Join(err, log.Close()); err != nil {
 		return err
 	}
-	acked, err := openAckMark(filepath.Join(r.dir, ackedFile))
+	mark := filepath.Join(r.dir, ackedFile)
+	if err := makeAckMark(mark); err != nil {
+		return err
+	}
+	acked, err := openAckMark(mark)
 	if err != nil {
 		return err
 	}

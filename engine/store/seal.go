@@ -75,6 +75,7 @@ type storedKey struct {
 	Master string `json:"master,omitempty"`
 	Key    []byte `json:"key,omitempty"` // wrapped; empty once erased
 	Erased bool   `json:"erased,omitempty"`
+	Hashed bool   `json:"hashed,omitempty"` // the tenant had a hash key when this one was made; always, since this is noted
 	// ErasedAt is zero for one that was destroyed before this was noted.
 	ErasedAt time.Time `json:"erased_at,omitzero"`
 }
@@ -218,6 +219,9 @@ func (k *keyring) current(slot keySlot) (*dataKey, cipher.AEAD, error) {
 }
 
 func (k *keyring) add(slot keySlot) (*dataKey, error) {
+	if _, err := k.hashKey(slot.tenant); err != nil {
+		return nil, err
+	}
 	k.files.Lock()
 	defer k.files.Unlock()
 	k.mu.RLock()
@@ -230,7 +234,7 @@ func (k *keyring) add(slot keySlot) (*dataKey, error) {
 	rand.Read(key[:])
 	d = &dataKey{slot: slot}
 	rand.Read(d.id[:])
-	d.stored = storedKey{ID: hex.EncodeToString(d.id[:]), Day: slot.day}
+	d.stored = storedKey{ID: hex.EncodeToString(d.id[:]), Day: slot.day, Hashed: true}
 	class := classDir + slot.class
 	d.stored.Master, d.stored.Key = k.master.wrap(key[:], wrapAAD(slot.tenant, class, d.stored))
 	var all []storedKey
@@ -356,7 +360,7 @@ func (s *Store) erase(id tenant.ID, class string, which func(day string) bool) (
 	defer k.files.Unlock()
 	now := clock.Now().UTC().Truncate(time.Millisecond)
 	rest := func(d *dataKey) storedKey {
-		return storedKey{ID: d.stored.ID, Day: d.stored.Day, Erased: true, ErasedAt: now}
+		return storedKey{ID: d.stored.ID, Day: d.stored.Day, Erased: true, ErasedAt: now, Hashed: d.stored.Hashed}
 	}
 	var all []storedKey
 	var gone []*dataKey
@@ -463,6 +467,20 @@ func (k *hashKey) sum(purpose, value string) [16]byte {
 	return [16]byte(text[:16])
 }
 
+// hadHash reports whether a tenant is known to have had a hash key.
+func (k *keyring) hadHash(id tenant.ID) bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	for slot, d := range k.bySlot {
+		if slot.tenant == id && d.stored.Hashed {
+			return true
+		}
+	}
+	return false
+}
+
+// hashKey returns the tenant's hash key, making it when the tenant is new. Another in place of one that was lost would find nothing again:
+// no order, no number on the do-not-send list, no answer of anybody.
 func (k *keyring) hashKey(id tenant.ID) (*hashKey, error) {
 	k.mu.RLock()
 	key := k.hash[id]
@@ -480,6 +498,9 @@ func (k *keyring) hashKey(id tenant.ID) (*hashKey, error) {
 	k.mu.RUnlock()
 	if key != nil {
 		return key, nil
+	}
+	if k.hadHash(id) {
+		return nil, fmt.Errorf("%w: %s is missing; restore it from a backup", errDamaged, k.path(id, hashClass))
 	}
 	secret := make([]byte, 32)
 	rand.Read(secret)

@@ -74,6 +74,7 @@ type Store struct {
 	log     groupLog
 	index   *index
 	acked   *ackMark
+	newest  time.Time // see Newest
 	keys    *keyring
 
 	rotating  sync.Mutex   // held by a rotation of the master key
@@ -140,6 +141,9 @@ func Open(o Options) (_ *Store, err error) {
 	}
 	undo = append(undo, s.lock.Close)
 
+	if err := shredKeys(filepath.Join(o.Dir+viewSuffix, keysDir)); err != nil { // of a verify or backup that was killed
+		return nil, fmt.Errorf("shred copies of the keys: %w", err)
+	}
 	if err := finishShred(o.MasterKey); err != nil {
 		o.Log.Warn("an old master key is left, which is to be removed by hand", "file", o.MasterKey+oldSuffix, "err", err)
 	}
@@ -192,7 +196,7 @@ func Open(o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: store id: %w", errDamaged, formatFile, err)
 	}
-	if s.index, err = openIndex(filepath.Join(o.Dir, indexDir), store, o, s.fail); err != nil {
+	if s.index, err = openIndex(filepath.Join(o.Dir, indexDir), store, o, false, s.fail); err != nil {
 		return nil, err
 	}
 	undo = append(undo, s.index.db.Close)
@@ -204,6 +208,9 @@ func Open(o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	if err := s.readers.load(filepath.Join(o.Dir, readersFile), last); err != nil {
+		return nil, err
+	}
+	if s.newest, err = s.log.(*badgerLog).made(last); err != nil {
 		return nil, err
 	}
 	s.index.live = true
@@ -229,6 +236,9 @@ func (s *Store) create() (*format, error) {
 	f.Master, f.Check = s.master.wrap([]byte(f.Store), "format")
 	b, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
+		return nil, err
+	}
+	if err := makeAckMark(filepath.Join(s.opt.Dir, ackedFile)); err != nil { // before FORMAT, which says that it is there
 		return nil, err
 	}
 	if err := replaceFile(filepath.Join(s.opt.Dir, formatFile), append(b, '\n')); err != nil {

@@ -196,7 +196,10 @@ func (v *verifier) groups() (err error) {
 			return err
 		}
 	}
-	return v.fresh.writeOut()
+	if err := v.fresh.writeOut(); err != nil {
+		return err
+	}
+	return v.fresh.merge(v.ctx)
 }
 
 // group looks at one group and applies to the second index what fits. An error is of the group as a whole.

@@ -14,6 +14,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/kakitome/kakitome/engine/tenant"
 )
 
 // files looks at what lies in the store's directory, as it lies there.
@@ -48,7 +50,12 @@ func (v *verifier) keyFiles() {
 		v.find(keysDir, "%v", err)
 		return
 	}
+	lost := map[tenant.ID]bool{}
 	for _, d := range k.byID {
+		if t := d.slot.tenant; d.stored.Hashed && k.hash[t] == nil && !lost[t] {
+			lost[t] = true
+			v.find(keysDir, "the hash key of tenant %s is missing", t)
+		}
 		if _, err := k.unwrap(d); err != nil && !errors.Is(err, ErrErased) {
 			v.find(keysDir, "key of tenant %s, class %s, %s: %v", d.slot.tenant, d.slot.class, d.slot.day, err)
 		}

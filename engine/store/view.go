@@ -23,6 +23,8 @@ type view struct {
 	master *masterKeys
 }
 
+const viewSuffix = ".view"
+
 // makeView makes the view of a store that nobody has open; without index, it has none.
 func makeView(o Options, index bool) (_ *view, err error) {
 	f, err := readFormat(o.Dir)
@@ -32,7 +34,7 @@ func makeView(o Options, index bool) (_ *view, err error) {
 	if f == nil {
 		return nil, fmt.Errorf("there is no store in %s", o.Dir)
 	}
-	v := &view{of: f, dir: o.Dir + ".view"}
+	v := &view{of: f, dir: o.Dir + viewSuffix}
 	if v.master, err = readMasterKeys(o.MasterKey, o.Dir); err != nil {
 		return nil, err
 	}
