@@ -39,6 +39,7 @@ import (
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/certificate"
+	"github.com/kakitome/kakitome/engine/certificate/proof"
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dispatch"
 	"github.com/kakitome/kakitome/engine/document"
@@ -330,6 +331,7 @@ func startRetention(_ context.Context, r *running, cfg *conf.Config, rm *rooms) 
 	rm.retention, err = retention.New(retention.Options{
 		Config: cfg.Retention, Store: rm.store, Directory: rm.directory.Now, Claims: rm.payments, Links: rm.links, Audit: rm.audit,
 		State: filepath.Join(cfg.Data.Dir, "retention.json"), Log: r.log, Registry: rm.registry,
+		Synchronised: func() bool { return certificate.KernelClock("", clock.Now()).State == proof.Synchronised },
 	})
 	if err != nil {
 		return err

@@ -10,14 +10,15 @@
 //	keep     messages of the day that live are sealed anew, in an event of their own, under the key of the later day whose
 //	         term ends when their life does
 //	note     the groups of that day, to be swept, are written to the state file, synced
-//	destroy  the key is overwritten and removed, synced
-//	audit    an entry of the tenant says what was destroyed and what was kept
+//	audit    an entry of the tenant says what is destroyed and what was kept
+//	destroy  the key is overwritten and removed, synced; messages that count as kept under it no longer do
 //	sweep    groups are written anew without what cannot be read; links, search terms and names that lead to it go; files of
 //	         the log that hold little else are given back. At its own pace, a share of one core that is
 //	         larger while the engine has little else to do (pace.go).
 //
 // Each step may be done again: a message that was kept is found to be under another key, a group that was swept has nothing
-// more to give. A crash anywhere leaves a day that is still due, or groups that are noted.
+// more to give. A crash anywhere leaves a day that is still due, groups that are noted, or messages that count as kept under a key that is
+// gone, which the next sweep finds. The hourly sweep believes the clock only within reason (doubt).
 //
 // # What lives
 //

@@ -42,6 +42,8 @@ type Options struct {
 	Now       func() time.Time
 	Log       *slog.Logger
 	Registry  prometheus.Registerer
+
+	Synchronised func() bool // whether the machine's clock is known to be right; nil: it is not known
 }
 
 // Retention ends content. Its methods may be called concurrently; one sweep runs at a time.
@@ -49,6 +51,7 @@ type Retention struct {
 	o       Options
 	metrics *metrics
 	turn    chan struct{} // size 1: who holds it sweeps
+	began   time.Time
 }
 
 // lateAfter is how long a day may be due before that is an alarm: a sweep that was held up, a day that waits.
@@ -68,7 +71,7 @@ func New(o Options) (*Retention, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	r := &Retention{o: o, metrics: newMetrics(o.Registry), turn: make(chan struct{}, 1)}
+	r := &Retention{o: o, metrics: newMetrics(o.Registry), turn: make(chan struct{}, 1), began: clock.Now()}
 	_, err := r.load()
 	return r, err
 }
@@ -103,12 +106,32 @@ func (r *Retention) Run(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		}
-		if _, err := r.Sweep(ctx, false); err != nil && ctx.Err() == nil {
+		err := r.doubt()
+		if err == nil {
+			_, err = r.Sweep(ctx, false)
+		}
+		if err != nil && ctx.Err() == nil {
 			r.o.Log.Error("retention", "err", err)
 			r.metrics.failures.Inc()
 		}
 		timer.Reset(every)
 	}
+}
+
+// farAhead is how much later than the record the clock may be and be believed by itself: less than the shortest term by far, more than
+// most stops take.
+const farAhead = 48 * time.Hour
+
+// doubt says why the clock is not believed: a key that was destroyed too early cannot be had back. Where the clock is far ahead of what was last
+// recorded before the start, and of the time that has passed since, the kernel must say that it is synchronised. An operator's own word
+// (Sweep by the command) does as well.
+func (r *Retention) doubt() error {
+	newest := r.o.Store.Newest()
+	ahead := r.o.Now().Sub(newest.Add(time.Since(r.began)))
+	if newest.IsZero() || ahead < farAhead || r.o.Synchronised != nil && r.o.Synchronised() {
+		return nil
+	}
+	return fmt.Errorf("the clock is %d days ahead of the record and not synchronised: no content is ended by it; where it is right, `kakitome retention` says so", int(ahead.Hours()/24))
 }
 
 // Sweep ends what is due. A dry one only says what it would end.
@@ -120,6 +143,11 @@ func (r *Retention) Sweep(ctx context.Context, dry bool) (*Report, error) {
 		return nil, ctx.Err()
 	}
 	report := &Report{}
+	if !dry {
+		if err := r.letGo(ctx); err != nil {
+			return report, err
+		}
+	}
 	p := &pace{share: r.o.Config.Share, quiet: r.o.Config.QuietShare}
 	due := r.due()
 	var errs []error
@@ -202,21 +230,59 @@ func (r *Retention) end(ctx context.Context, p *pace, d *Day, dry bool) error {
 	if err := r.note(append(groups, span{from, to - 1})); err != nil {
 		return err
 	}
+	detail := fmt.Sprintf("%d messages without content, %d kept that live", d.Over, d.Kept) // said before it is done: afterwards a crash would leave it unsaid
+	if err := r.o.Audit.Record(ctx, d.Tenant, audit.Entry{At: r.o.Now(), By: "engine", Action: "retention.end", Target: d.Class + " " + d.Day, Detail: detail}); err != nil {
+		return err
+	}
 	if _, err := r.o.Store.EraseKey(d.Tenant, d.Class, d.Day); err != nil {
 		return err
 	}
 	r.metrics.days.Inc()
 	r.metrics.messages.Add(float64(d.Over))
 	r.o.Log.Info("content ended", "tenant", d.Tenant, "class", d.Class, "day", d.Day, "messages", d.Over, "kept", d.Kept)
-	detail := fmt.Sprintf("%d messages without content, %d kept that live", d.Over, d.Kept)
-	if err := r.o.Audit.Record(ctx, d.Tenant, audit.Entry{At: r.o.Now(), By: "engine", Action: "retention.end", Target: d.Class + " " + d.Day, Detail: detail}); err != nil {
-		return err
-	}
 	kept, _, err = r.keptUnder(ctx, d) // without those that were kept once more
 	if err != nil {
 		return err
 	}
 	return r.o.Store.Unkeep(kept)
+}
+
+// letGo ends what an end that was cut off behind the destruction of the key has left: messages that count as kept under it.
+func (r *Retention) letGo(ctx context.Context) error {
+	erased := map[tenant.ID]map[[2]string]bool{}
+	for _, k := range r.o.Store.DataKeys() {
+		if k.Erased {
+			if erased[k.Tenant] == nil {
+				erased[k.Tenant] = map[[2]string]bool{}
+			}
+			erased[k.Tenant][[2]string{k.Class, k.Day}] = true
+		}
+	}
+	for id, days := range erased {
+		var refs []store.Ref
+		var groups []span
+		err := r.o.Store.EachKept(ctx, id, func(k store.Kept) error {
+			if !days[[2]string{k.Class, k.Day}] {
+				return nil
+			}
+			in, err := r.o.Store.GroupsOf(k.Ref)
+			for _, g := range in {
+				groups = append(groups, span{g, g})
+			}
+			refs = append(refs, k.Ref)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if len(refs) == 0 {
+			continue
+		}
+		if err := errors.Join(r.note(groups), r.o.Store.Unkeep(refs)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // margin is how long after the end of its day something that was sealed under the day may be committed.
@@ -267,8 +333,14 @@ func (r *Retention) sweep(ctx context.Context, p *pace, report *Report) error {
 			return err
 		}
 	}
-	if report.Swept.Rewritten == 0 {
-		return nil
+	st, err := r.load()
+	if err != nil || !st.Reclaim && report.Swept.Rewritten == 0 {
+		return err
+	}
+	if st.Reclaim = true; report.Swept.Rewritten > 0 {
+		if err := r.save(st); err != nil { // owed until it is done
+			return err
+		}
 	}
 	began := clock.Now()
 	files, err := r.o.Store.Reclaim(ctx, func() error {
@@ -278,5 +350,9 @@ func (r *Retention) sweep(ctx context.Context, p *pace, report *Report) error {
 	})
 	report.Files = files
 	r.metrics.files.Add(float64(files))
-	return err
+	if err != nil {
+		return err
+	}
+	st.Reclaim = false
+	return r.save(st)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"codeberg.org/go-pdf/fpdf"
@@ -330,6 +332,45 @@ func TestSweepWhileMessagesAreTaken(t *testing.T) {
 	for _, ref := range living {
 		r.lives(ref, true)
 	}
+}
+
+// TestKeptMessageIsLetGoAfterACrash: the process ended between the destruction of the key and the word that nothing is kept under it.
+func TestKeptMessageIsLetGoAfterACrash(t *testing.T) {
+	r := newRoom(t)
+	start := r.clock()
+	ref := r.accept(message.Billing, func(h *message.Head) { h.LinkExpires = start.AddDate(0, 0, 200) })
+	r.pass(95 * 24 * time.Hour)
+	r.sweep()
+	r.lives(ref, true)
+	under := message.Day(r.state(ref).ContentAt)
+	_, err := r.store.EraseKey(mizu, string(message.Billing), under)
+	require.NoError(t, err)
+	r.sweep()
+	r.lives(ref, false)
+	require.NoError(t, r.store.EachKept(t.Context(), mizu, func(k store.Kept) error { return errors.New("kept") }))
+}
+
+// TestWrongClockEndsNothingByItself: whoever starts a machine whose clock is years ahead loses nothing.
+func TestWrongClockEndsNothingByItself(t *testing.T) {
+	r := newRoom(t)
+	ref := r.accept(message.Notice, nil)
+	require.NoError(t, r.store.Close())
+	r.open()
+	require.NoError(t, r.ret.doubt())
+	r.pass(100 * 24 * time.Hour)
+	require.ErrorContains(t, r.ret.doubt(), "days ahead of the record")
+	r.ret.o.Synchronised = func() bool { return false }
+	require.Error(t, r.ret.doubt())
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Hour)
+		defer cancel()
+		require.NoError(t, r.ret.Run(ctx))
+	})
+	r.lives(ref, true)
+	r.ret.o.Synchronised = func() bool { return true }
+	require.NoError(t, r.ret.doubt())
+	r.sweep()
+	r.lives(ref, false)
 }
 
 func TestInterruptedSweepGoesOn(t *testing.T) {

@@ -20,6 +20,7 @@ type span struct {
 type state struct {
 	Version int    `json:"version"`
 	Spans   []span `json:"spans"`
+	Reclaim bool   `json:"reclaim,omitempty"` // the log's space is still to be given back
 }
 
 func (s *state) groups() (n uint64) {
