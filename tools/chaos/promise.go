@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -22,25 +23,30 @@ type answer struct {
 	kind            string
 	conn            string
 	asked, answered time.Duration
-	synced          string        // file whose sync began behind the question and came back before the answer; "": the promise is broken
-	over            time.Duration // of that sync, the last of them
+	synced          string        // files whose syncs began behind the question and came back before the answer; "": the promise is broken
+	over            time.Duration // of those syncs, the last of them
 }
 
-// answers pairs what was asked with what was answered, and finds the sync of a file of the log that began after the one and
-// was over before the other. Asked is the last read of a request, or of a deliver_sm, before its answer. carriers are the
+// answers pairs what was asked with what was answered, and finds the syncs that began after the one and were over before the other: of a
+// file of the log's values, and of the memory table that leads to them after lost power (Badger reads no value that none leads to). Asked is the last read of a request, or of a deliver_sm, before its answer. carriers are the
 // addresses to which binds go.
 func answers(calls []call, maps []mapping, carriers []string) []answer {
 	all := slices.Concat(requests(calls), deliveries(calls, carriers))
 	for i := range all {
 		a := &all[i]
+		synced := map[string]string{} // by extension
 		for j := range calls {
 			s := &calls[j]
 			if s.name != "msync" && s.name != "fsync" && s.name != "fdatasync" {
 				continue
 			}
-			if file := s.file(maps); s.ok() && s.begun >= a.asked && s.over <= a.answered && strings.HasSuffix(file, ".vlog") {
-				a.synced, a.over = file, max(a.over, s.over)
+			file := s.file(maps)
+			if ext := filepath.Ext(file); s.ok() && s.begun >= a.asked && s.over <= a.answered && (ext == ".vlog" || ext == ".mem") {
+				synced[ext], a.over = file, max(a.over, s.over)
 			}
+		}
+		if len(synced) == 2 {
+			a.synced = synced[".vlog"] + ", " + filepath.Base(synced[".mem"])
 		}
 	}
 	return all

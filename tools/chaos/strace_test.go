@@ -14,23 +14,29 @@ const straced = `7 100.000000 read(12<TCP:[127.0.0.1:80->127.0.0.1:4000]>, "POST
 8 100.001000 msync(0x7f0000001000, 4096, MS_SYNC <unfinished ...>
 7 100.001500 --- SIGURG {si_signo=SIGURG, si_code=SI_TKILL} ---
 8 100.003000 <... msync resumed>) = 0 <0.002000>
+8 100.003100 msync(0x7f0000011000, 4096, MS_SYNC) = 0 <0.000100>
 7 100.004000 write(12<TCP:[127.0.0.1:80->127.0.0.1:4000]>, "HTTP/1.1 202 Accepted\r\n"..., 300) = 300 <0.000020>
 `
 
-var vlog = []mapping{{from: 0x7f0000000000, to: 0x7f0000010000, file: "/d/store/log/000001.vlog"}}
+var mapped = []mapping{
+	{from: 0x7f0000000000, to: 0x7f0000010000, file: "/d/store/log/000001.vlog"}, {from: 0x7f0000010000, to: 0x7f0000020000, file: "/d/store/log/00002.mem"},
+}
+
+const both = "/d/store/log/000001.vlog, 00002.mem"
 
 func TestAnswerBehindItsSyncIsFound(t *testing.T) {
 	for name, c := range map[string]struct{ from, to, synced string }{
-		"kept":              {"", "", vlog[0].file},
+		"kept":              {"", "", both},
 		"failed":            {") = 0 <0.002000>", ") = -1 EIO (Input/output error) (INJECTED) <0.002000>", ""},
 		"over too late":     {"8 100.003000", "8 100.005000", ""},
 		"begun too early":   {"8 100.001000", "8 099.001000", ""},
 		"of another file":   {"0x7f0000001000", "0x7e0000001000", ""},
 		"it never returned": {"<... msync resumed>", "<... futex resumed>", ""},
+		"values alone":      {"0x7f0000011000", "0x7e0000011000", ""},
 	} {
 		calls, err := readCalls(strings.NewReader(strings.Replace(straced, c.from, c.to, 1)))
 		require.NoError(t, err, name)
-		found := answers(calls, vlog, nil)
+		found := answers(calls, mapped, nil)
 		require.Len(t, found, 1, name)
 		require.Equal(t, c.synced, found[0].synced, name)
 	}
@@ -51,19 +57,20 @@ func TestEachKindOfAnswerIsPaired(t *testing.T) {
 9 100.002000 read(14<TCP:[127.0.0.1:5000->` + carrier + `]>,  <unfinished ...>
 8 100.002100 msync(0x7f0000001000, 4096, MS_SYNC) = 0 <0.000100>
 9 100.003000 <... read resumed>"` + deliver + `", 4096) = 36 <0.001000>
-8 100.004000 msync(0x7f0000002000, 4096, MS_SYNC) = 0 <0.000100>
+8 100.003500 msync(0x7f0000002000, 4096, MS_SYNC) = 0 <0.000100>
+8 100.004000 msync(0x7f0000012000, 4096, MS_SYNC) = 0 <0.000100>
 9 100.005000 write(14<TCP:[127.0.0.1:5000->` + carrier + `]>, "` + resp + `", 34 <unfinished ...>
 9 100.006000 <... write resumed>) = 34 <0.001000>
 `
 	calls, err := readCalls(strings.NewReader(traced))
 	require.NoError(t, err)
-	found := answers(calls, vlog, []string{carrier})
+	found := answers(calls, mapped, []string{carrier})
 	require.Len(t, found, 3)
 	require.Equal(t, batches, found[0].kind)
 	require.Empty(t, found[0].synced, "the sync came before the last of the body")
 	for _, a := range found[1:] {
 		require.Equal(t, taken, a.kind)
-		require.Equal(t, vlog[0].file, a.synced)
+		require.Equal(t, both, a.synced)
 		require.Equal(t, 100004100*time.Microsecond, a.over)
 		require.Equal(t, 100005*time.Millisecond, a.answered)
 	}

@@ -66,7 +66,7 @@ func traced(ctx context.Context, g *rig) error {
 		}
 		wait, longest := spread(waits)
 		behind, _ := spread(slack)
-		g.note("%s: %d of %d answers had a sync of the value log that began after the question was read and was over before the answer was written; from question to answer, slowed by the trace, %s in the median and %s at most; the answer follows its sync by %s in the median",
+		g.note("%s: %d of %d answers had syncs of the value log and of the memory table that lead to it, which began after the question was read and were over before the answer was written; from question to answer, slowed by the trace, %s in the median and %s at most; the answer follows its sync by %s in the median",
 			kind, len(waits), n, wait, longest, behind)
 	}
 	return nil
