@@ -37,7 +37,8 @@ type index struct {
 }
 
 func openIndex(dir string, log *slog.Logger) (*index, error) {
-	db, err := pebble.Open(dir, &pebble.Options{FormatMajorVersion: pebble.FormatNewest, Logger: quiet{log}})
+	// Two keys a message, one of which goes soon: in a small memory each table would span all lists, and be merged with all of them.
+	db, err := pebble.Open(dir, &pebble.Options{FormatMajorVersion: pebble.FormatNewest, Logger: quiet{log}, MemTableSize: 32 << 20, L0CompactionThreshold: 8, LBaseMaxBytes: 256 << 20})
 	if err != nil {
 		return nil, fmt.Errorf("open the lists in %s (the directory can be deleted: it fills again from the store): %w", dir, err)
 	}
@@ -126,7 +127,10 @@ func (ix *index) event(b *pebble.Batch, e *store.Event) error {
 	ev := message.Event{Type: message.Type(e.Type), At: e.At, Data: e.Data}
 	switch ev.Type {
 	case message.Accepted:
-		put(Undelivered, Unopened)
+		put(Undelivered)
+		if message.HasLink(e.Data) {
+			put(Unopened)
+		}
 	case message.Delivered:
 		drop(Undelivered)
 	case message.Undelivered, message.Refused, message.Lapsed: // it stays when another segment is delivered after it

@@ -189,6 +189,31 @@ func (h *Head) appendFields(dst []byte) []byte {
 	return appendNumber(dst, 32, h.CodeDigits)
 }
 
+// HasLink reports whether a message has a link, from its Accepted event, of which it reads no more than it must. What cannot be read may
+// have one.
+func HasLink(accepted []byte) bool {
+	const token = 17
+	if len(accepted) == 0 || accepted[0] != recordVersion {
+		var h Head
+		return Decode(accepted, &h) != nil || h.Token != ""
+	}
+	for rest := accepted[1:]; len(rest) > 0; {
+		num, typ, n := protowire.ConsumeTag(rest)
+		if n < 0 || num == token {
+			return true
+		}
+		if num > token { // they are in order
+			return false
+		}
+		size := protowire.ConsumeFieldValue(num, typ, rest[n:])
+		if size < 0 {
+			return true
+		}
+		rest = rest[n+size:]
+	}
+	return false
+}
+
 func (h *Head) set(num protowire.Number, f field) error {
 	switch num {
 	case 1:

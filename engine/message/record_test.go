@@ -168,3 +168,16 @@ func leaves(v reflect.Value) (all []reflect.Value) {
 	}
 	return append(all, v)
 }
+
+// TestHasLinkReadsTheHead: it agrees with the whole head, in the compact form and in JSON, and takes what it cannot read for a link.
+func TestHasLinkReadsTheHead(t *testing.T) {
+	for _, token := range []string{"", "a/SQND01gr"} {
+		h := Head{V: 1, No: "20261122000000001", Class: Notice, Masked: "080-****-0000", Token: token, SMS: []byte("sealed")}
+		require.Equal(t, token != "", HasLink(Encode(&h)))
+		plain, err := json.Marshal(h)
+		require.NoError(t, err)
+		require.Equal(t, token != "", HasLink(plain))
+		short := Encode(&h)[:8]
+		require.True(t, HasLink(short))
+	}
+}

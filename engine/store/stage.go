@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"hash/maphash"
 	"slices"
@@ -34,8 +35,16 @@ type stage struct {
 
 // keyed is where a key lies, and its value behind it. A key that is there twice counts as it was put in last.
 type keyed struct {
+	front      [2]uint64 // the first bytes of the key, with which most of its order is known without going there
 	piece, off uint32
 	key, value uint32 // bytes
+}
+
+// frontOf is the first 16 bytes of a key, in its order; one that is shorter is filled up with zeros.
+func frontOf(key []byte) [2]uint64 {
+	var b [16]byte
+	copy(b[:], key)
+	return [2]uint64{binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(b[8:])}
 }
 
 // Memory is taken in pieces that do not grow, which would copy them.
@@ -82,7 +91,7 @@ func (st *stage) put(key, value []byte) {
 		st.items = append(st.items, make([]keyed, 0, itemRow))
 	}
 	row := &st.items[st.count/itemRow]
-	*row = append(*row, keyed{uint32(n), uint32(off), uint32(len(key)), uint32(len(value))})
+	*row = append(*row, keyed{frontOf(key), uint32(n), uint32(off), uint32(len(key)), uint32(len(value))})
 	st.count++
 }
 
@@ -239,7 +248,15 @@ func (st *stage) write(db *pebble.DB, commit func(*pebble.Batch) error) error {
 func (st *stage) sorted() []keyed {
 	order := slices.Concat(st.items...)
 	slices.SortFunc(order, func(a, b keyed) int {
-		return cmp.Or(bytes.Compare(st.key(a), st.key(b)), cmp.Compare(a.piece, b.piece), cmp.Compare(a.off, b.off))
+		for i := range a.front {
+			if c := cmp.Compare(a.front[i], b.front[i]); c != 0 {
+				return c
+			}
+		}
+		if c := bytes.Compare(st.key(a), st.key(b)); c != 0 {
+			return c
+		}
+		return cmp.Or(cmp.Compare(a.piece, b.piece), cmp.Compare(a.off, b.off))
 	})
 	return order
 }

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -142,5 +144,27 @@ func TestStageNames(t *testing.T) {
 	order := st.sorted()
 	for i := 1; i < len(order); i++ {
 		require.LessOrEqual(t, string(st.key(order[i-1])), string(st.key(order[i])))
+	}
+}
+
+// TestStageIsInTheOrderOfItsKeys: keys that are the begin of others, that differ late, or by zeros alone.
+func TestStageIsInTheOrderOfItsKeys(t *testing.T) {
+	st := newStage(1)
+	for n := range 2000 {
+		key := bytes.Repeat([]byte{byte(rand.IntN(3))}, rand.IntN(20))
+		for range rand.IntN(4) {
+			key = append(key, byte(rand.IntN(2)*255))
+		}
+		st.put(key, fmt.Append(nil, n))
+	}
+	order := st.sorted()
+	for i := 1; i < len(order); i++ {
+		a, b := order[i-1], order[i]
+		switch c := bytes.Compare(st.key(a), st.key(b)); {
+		case c > 0:
+			require.FailNow(t, "not in order", "%x before %x", st.key(a), st.key(b))
+		case c == 0:
+			require.Less(t, uint64(a.piece)<<32|uint64(a.off), uint64(b.piece)<<32|uint64(b.off), "the later one counts")
+		}
 	}
 }

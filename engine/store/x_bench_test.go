@@ -221,3 +221,31 @@ func stored(dir string) (size int64) {
 	})
 	return size
 }
+
+// BenchmarkStageInOrder is the sorting of what a full stage holds: of each message its head, six terms and three names.
+func BenchmarkStageInOrder(b *testing.B) {
+	st := newStage(1)
+	var key []byte
+	for at := int64(0); !st.full(); at++ {
+		id := newRef(acme, Message).ID
+		key = appendHeadKey(key[:0], acme, Message, at, id)
+		st.put(key, nil)
+		for field := range byte(6) {
+			value := id[:]
+			if field < 3 {
+				value = []byte("notice")
+			}
+			key = appendTermPrefix(key[:0], acme, Message, field, value)
+			st.put(appendNewest(key, at, id), nil)
+		}
+		for _, space := range []Space{ByNo, ByToken, BySMSCID} {
+			key = appendNameKey(key[:0], space, acme, fmt.Sprintf("%017d", at))
+			st.putName(key, id[:])
+		}
+	}
+	b.ResetTimer()
+	for b.Loop() {
+		st.sorted()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(st.count/10), "ns/message")
+}
