@@ -244,19 +244,28 @@ func (st *stage) write(db *pebble.DB, commit func(*pebble.Batch) error) error {
 	return step(1)
 }
 
-// sorted is the items in the order of their keys, those of one key in the order in which they were put in.
+// sorted is the items in the order of their keys, those of one key in the order in which they were put in. Those whose keys begin alike, as
+// the heads do and the terms of one value, came nearly in order.
 func (st *stage) sorted() []keyed {
 	order := slices.Concat(st.items...)
 	slices.SortFunc(order, func(a, b keyed) int {
-		for i := range a.front {
-			if c := cmp.Compare(a.front[i], b.front[i]); c != 0 {
-				return c
-			}
+		switch {
+		case a.front != b.front:
+			return cmp.Or(cmp.Compare(a.front[0], b.front[0]), cmp.Compare(a.front[1], b.front[1]))
+		case a.piece != b.piece:
+			return cmp.Compare(a.piece, b.piece)
 		}
-		if c := bytes.Compare(st.key(a), st.key(b)); c != 0 {
-			return c
-		}
-		return cmp.Or(cmp.Compare(a.piece, b.piece), cmp.Compare(a.off, b.off))
+		return cmp.Compare(a.off, b.off)
 	})
+	for rest := order; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].front == rest[0].front {
+			n++
+		}
+		slices.SortFunc(rest[:n], func(a, b keyed) int {
+			return cmp.Or(bytes.Compare(st.key(a), st.key(b)), cmp.Compare(a.piece, b.piece), cmp.Compare(a.off, b.off))
+		})
+		rest = rest[n:]
+	}
 	return order
 }
