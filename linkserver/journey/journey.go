@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"sync"
@@ -462,7 +463,8 @@ func agentPage(raw string) (*url.URL, bool) {
 	if !agentHost.MatchString(u.Host) {
 		return nil, false
 	}
-	local := u.Hostname() == "127.0.0.1" || u.Hostname() == "::1" || u.Hostname() == "localhost"
+	addr, err := netip.ParseAddr(u.Hostname())
+	local := err == nil && addr.IsLoopback() || u.Hostname() == "localhost"
 	return u, u.Scheme == "https" || (u.Scheme == "http" && local)
 }
 

@@ -71,7 +71,7 @@ func TestRecipientIsIdentifiedByAProvider(t *testing.T) {
 	require.NoError(t, err)
 	provider := oidctest.New(t, key, c.LinksURL()+journey.ReturnPath)
 	require.NoError(t, os.WriteFile(c.File("oidc.json"), provider.Config(), 0o600))
-	require.NoError(t, c.AddModule(oidcModule))
+	require.NoError(t, c.AddModule(OIDCModule))
 	require.NoError(t, c.StartCarriers(ctx))
 	require.NoError(t, c.StartEngine(ctx))
 	sender, err := c.Join(ctx)
@@ -80,7 +80,7 @@ func TestRecipientIsIdentifiedByAProvider(t *testing.T) {
 		Identity: &message.Identity{Items: []message.IdentityItem{{Field: "oidc", Level: "name_birthdate", Value: "Ｔｅｓｔ　Ｕｓｅｒ;1998-01-01"}}}}
 	// The module runs; what it needs for this tenant comes by a reload.
 	c.edit(t, "kakitome.toml", func(s string) string {
-		return s + fmt.Sprintf("[[identity]]\nmodule = %q\ntenant = %q\nconfig_file = %q\n", oidcModule, Tenant, c.File("oidc.json"))
+		return s + fmt.Sprintf("[[identity]]\nmodule = %q\ntenant = %q\nconfig_file = %q\n", OIDCModule, Tenant, c.File("oidc.json"))
 	})
 	told, err := c.Command(ctx, "reload", "-config", c.File("kakitome.toml"))
 	require.NoError(t, err)

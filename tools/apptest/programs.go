@@ -16,14 +16,14 @@ const lookupModule = "number/simulated"
 
 // Modules that run where a test says so, by Country.AddModule.
 const (
-	oidcModule = "auth/oidc"
+	OIDCModule = "auth/oidc"
 	BankModule = "payment/banktransfer"
 )
 
 // Build builds the programs and puts them into dir: kakitome, smsc and till, and modules/*.
 func Build(ctx context.Context, dir string) error {
 	var plugins []string
-	for _, m := range append(modules[:len(modules):len(modules)], lookupModule, oidcModule, BankModule) {
+	for _, m := range append(modules[:len(modules):len(modules)], lookupModule, OIDCModule, BankModule) {
 		plugins = append(plugins, "plugins/"+m)
 	}
 	return errors.Join(

@@ -111,14 +111,20 @@ func (p *phone) scan(selector string) string {
 	return gs1128test.Scan(p.t, cut, false)
 }
 
-// tap touches what the selector finds and waits for the page that follows.
+// tap touches what the selector finds, waits for the page that follows, and looks at it.
 func (p *phone) tap(selector, shot string) {
+	p.t.Helper()
+	p.touch(selector)
+	p.look(shot)
+}
+
+// touch is tap for a page of somebody else's, which is not looked at.
+func (p *phone) touch(selector string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.Context, look.StepLimit)
 	defer cancel()
 	_, err := chromedp.RunResponse(ctx, chromedp.Tap(selector))
 	require.NoError(p.t, err, "tap %s at %s:\n%s", selector, p.Place(), p.text())
-	p.look(shot)
 }
 
 // submit touches the button of the form that goes to a step of the link.

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -50,6 +51,7 @@ const (
 
 	Person, PersonID   = "test-user@127.0.0.1", "id1" // Test User, 1998-01-01
 	Another, AnotherID = "test-user2", "id2"          // Test User2, 1977-07-07
+	Password           = "verysecure"                 // of both
 )
 
 var birthdates = map[string]string{PersonID: "1998-01-01", AnotherID: "1977-07-07"}
@@ -83,10 +85,16 @@ func (p *Provider) SetUserinfoFromToken(ctx context.Context, info *oidc.UserInfo
 // New starts a provider that knows the client by the public half of its key (RSA or P-256) and leads back to one URL.
 func New(t testing.TB, key crypto.Signer, returnURL string) *Provider {
 	t.Helper()
+	return NewAt(t, "127.0.0.1", key, returnURL)
+}
+
+// NewAt is New at another loopback address, which browsers take for another site than 127.0.0.1.
+func NewAt(t testing.TB, address string, key crypto.Signer, returnURL string) *Provider {
+	t.Helper()
 	p := &Provider{t: t, key: key, Public: key.Public(), returnURL: returnURL}
 	p.http = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	var handler http.Handler
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/oauth/token" || p.Tamper == nil && p.Forge == nil {
 			handler.ServeHTTP(w, r)
 			return
@@ -97,10 +105,15 @@ func New(t testing.TB, key crypto.Signer, returnURL string) *Provider {
 		w.WriteHeader(answer.Code)
 		_, _ = w.Write(p.changed(answer.Body.Bytes()))
 	}))
+	listener, err := net.Listen("tcp4", net.JoinHostPort(address, "0"))
+	require.NoError(t, err)
+	_ = s.Listener.Close()
+	s.Listener = listener
+	s.Start()
 	t.Cleanup(s.Close)
 	p.Issuer = s.URL
 	storage.RegisterClients(storage.WebClient(ClientID, "", returnURL))
-	p.Storage = storage.NewStorage(storage.NewUserStore(p.Issuer))
+	p.Storage = storage.NewStorage(storage.NewUserStore("http://127.0.0.1")) // for the names of its users
 	handler = exampleop.SetupServer(p.Issuer, p, slog.New(slog.DiscardHandler), false)
 	return p
 }
@@ -155,7 +168,7 @@ func (p *Provider) Login(address, user string) string {
 	at := p.follow(http.MethodGet, address, nil)
 	id := at.Query().Get("authRequestID")
 	require.NotEmpty(t, id, "%s", at)
-	at = p.follow(http.MethodPost, p.Issuer+"/login/username", url.Values{"id": {id}, "username": {user}, "password": {"verysecure"}})
+	at = p.follow(http.MethodPost, p.Issuer+"/login/username", url.Values{"id": {id}, "username": {user}, "password": {Password}})
 	at = p.follow(http.MethodGet, at.String(), nil)
 	require.Equal(t, p.returnURL, at.Scheme+"://"+at.Host+at.Path)
 	return at.RawQuery
