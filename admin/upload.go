@@ -63,7 +63,8 @@ func (s *Server) uploads(w http.ResponseWriter, r *http.Request, v *visit) error
 }
 
 // upload receives a file as it comes: the form's small fields stand before it. Nothing of it is kept in memory or on a
-// temporary disk; what the engine has taken before a line broke is gone on with when the same file comes again.
+// temporary disk. Where the line breaks the upload stays one that is being received, to be dropped: without a digest nobody
+// knows the file again, so that it comes anew as another upload.
 func (s *Server) upload(w http.ResponseWriter, r *http.Request, v *visit) error {
 	_ = http.NewResponseController(w).SetReadDeadline(clock.Now().Add(uploadTime)) // not all connections can
 	form, err := r.MultipartReader()
@@ -137,6 +138,9 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, v *visit, field
 	}
 	if errors.As(err, &ps) && len(ps) > 0 {
 		return s.refuseUpload(w, r, v, fields, ps[0].Text(v.Lang))
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return &fail{http.StatusBadRequest, "ファイルの送信が途中で切れました。もう一度アップロードしてください。", "The file broke off on its way. Please upload it again."}
 	}
 	if err != nil {
 		return err

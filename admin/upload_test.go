@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"context"
+	"io"
 	"mime/multipart"
 	"net/http"
 	"strings"
@@ -21,6 +22,13 @@ import (
 // hand uploads a CSV file by the form, with fields in turn.
 func (b *browser) hand(csv string, kv ...string) answered {
 	b.t.Helper()
+	form, kind := b.form(csv, kv...)
+	return b.sendForm(form, kind)
+}
+
+// form is the body of the form for an upload, and its content type.
+func (b *browser) form(csv string, kv ...string) (*bytes.Buffer, string) {
+	b.t.Helper()
 	var form bytes.Buffer
 	w := multipart.NewWriter(&form)
 	require.NoError(b.t, w.WriteField("csrf", b.csrf))
@@ -32,9 +40,14 @@ func (b *browser) hand(csv string, kv ...string) answered {
 	_, err = f.Write([]byte(csv))
 	require.NoError(b.t, err)
 	require.NoError(b.t, w.Close())
-	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, b.base+"/uploads", &form)
+	return &form, w.FormDataContentType()
+}
+
+func (b *browser) sendForm(form io.Reader, kind string) answered {
+	b.t.Helper()
+	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, b.base+"/uploads", form)
 	require.NoError(b.t, err)
-	req.Header.Set("Content-Type", w.FormDataContentType())
+	req.Header.Set("Content-Type", kind)
 	return b.do(req)
 }
 
@@ -56,6 +69,21 @@ func (r *room) reach(id tenant.ID, upload string, phase campaign.Phase) *campaig
 			r.t.Fatalf("upload is still %s", st.Phase)
 		}
 	}
+}
+
+// TestUploadThatBreaksOffIsNotWhole: half a file, its last row cut in a cell, is neither checked nor staged.
+func TestUploadThatBreaksOffIsNotWhole(t *testing.T) {
+	r := openRoom(t)
+	b := r.enter("sender@mizu")
+	b.get("/uploads")
+	form, kind := b.form("電話番号,請求番号,請求金額\n" + strings.Repeat("09000010001,A-1,12000\n", 120_000))
+	a := b.sendForm(io.LimitReader(form, int64(form.Len())*6/10), kind)
+	require.Equal(t, http.StatusBadRequest, a.status)
+	require.Contains(t, a.body, "途中で切れました")
+	all, err := r.Campaigns.List(t.Context(), tenant.Only("mizu"), ulid.ULID{}, 10)
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	require.Equal(t, campaign.Receiving, all[0].Phase)
 }
 
 func TestFormSaysWhatRowsDoNot(t *testing.T) {

@@ -232,7 +232,7 @@ func (c *Campaigns) Append(ctx context.Context, scope tenant.Scope, id ulid.ULID
 		if st.Offset != offset {
 			return st, &OffsetError{st.Offset}
 		}
-		n, readErr := io.ReadFull(r, buf)
+		n, readErr := fill(r, buf)
 		if n > 0 {
 			limit := c.Config.MaxBytes
 			if st.Size >= 0 {
@@ -268,12 +268,23 @@ func (c *Campaigns) Append(ctx context.Context, scope tenant.Scope, id ulid.ULID
 			c.metrics.bytes.Add(float64(n))
 		}
 		switch {
-		case errors.Is(readErr, io.EOF), errors.Is(readErr, io.ErrUnexpectedEOF):
+		case errors.Is(readErr, io.EOF):
 			return c.State(ctx, scope, id)
 		case readErr != nil:
 			return st, fmt.Errorf("read the body: %w", readErr)
 		}
 	}
+}
+
+// fill reads until buf is full. Its error is that of r: unlike io.ReadFull's it tells a body that ended, io.EOF, from one that
+// broke off, which multipart and net/http call io.ErrUnexpectedEOF.
+func fill(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var more int
+		more, err = r.Read(buf[n:])
+		n += more
+	}
+	return n, err
 }
 
 // Finish says that a file is whole, with its digest in hex where it is known only now. Done twice it changes nothing.
