@@ -129,6 +129,7 @@ func functions(lang string) template.FuncMap {
 		"uploadword":  func(p string) string { return uploadWords[campaign.Phase(p)].in(lang) },
 		"refusal":     func(code string) string { return refusalWord(code, lang) },
 		"reason":      func(code string) string { return reasonWord(code, lang) },
+		"waitword":    func(why string) string { return waitWords[why].in(lang) },
 		"failword":    func(r string) string { return failWords[campaign.Reason(r)].in(lang) },
 		"stopreason":  func(r donotsend.Reason) string { return stopWords[r].in(lang) },
 		"notaken":     func(why string) string { return notTakenWord(why, lang) },

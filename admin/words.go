@@ -283,6 +283,14 @@ var failWords = map[campaign.Reason]words{
 	campaign.ReasonTenant:  {"テナントが見つかりません。", "The tenant is gone."},
 }
 
+// waitWords say why an upload does not get on.
+var waitWords = map[string]words{
+	"busy":        {"システムが混み合っているため、処理を待っています。", "Waiting: the system is busy."},
+	"full":        {"サーバーの空き容量が不足しているため、処理を待っています。運用担当者にご連絡ください。", "Waiting: the server is short of disk space. Please tell the operator."},
+	"limit":       {"送信件数の上限（1日または1秒あたり）に達したため、残りの行の受付を待っています。上限の範囲で自動的に続行します。", "Waiting: the limit of messages a day or a second is reached. The remaining rows follow by themselves."},
+	"unavailable": {"一時的に処理できないため、しばらくしてから自動的に再試行します。", "Waiting: something does not answer. It is tried again."},
+}
+
 // stopWords name why a number is on the do-not-send list.
 var stopWords = map[donotsend.Reason]words{
 	donotsend.Stop: {"停止の返信", "stop word"}, donotsend.Request: {"本人の申し出", "asked for"},

@@ -524,7 +524,7 @@ type step struct {
 
 // commit appends to the upload in the version of st.
 func (c *Campaigns) commit(ctx context.Context, st *State, s step) error {
-	if s.Due != nil && s.Due.Queue != "" {
+	if s.Due != nil && s.Due.Queue != "" && s.Due.At.IsZero() {
 		s.Due.At = clock.Now()
 	}
 	tx := append(store.Tx{{Ref: st.ref, Expect: st.version, Events: s.Events, Names: s.Names, Due: s.Due, Final: s.Final}}, s.With...)
@@ -580,7 +580,9 @@ func (c *Campaigns) load(ctx context.Context, scope tenant.Scope, id ulid.ULID) 
 			c.cache[id] = &keep
 		}
 	}
-	st.Waiting = c.waiting[id]
+	if st.Waiting = c.waiting[id]; st.limited() {
+		st.Waiting = waitLimit
+	}
 	return &st, nil
 }
 

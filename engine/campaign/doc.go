@@ -28,6 +28,13 @@
 // Intake keeps keys for three days; a release that was interrupted for longer first looks by campaign and number which
 // rows of that batch are in already (release.go).
 //
+// # Limits
+//
+// Rows that the tenant's limit of a day holds back keep no worker: what was answered is put on record (advanced.Ahead has the
+// rows behind the first that was not), and the upload waits in its queue until the day is over, or a quarter of an hour, as
+// the limit may be raised. Rows that wait otherwise, for a second's limit or a busy store, are asked again in place, as long
+// as nobody paused or canceled the upload.
+//
 // # What is said of a released upload
 //
 // Pause, resume, cancel and the drop of a carrier are events of the upload; dispatch heeds them from a small set in memory

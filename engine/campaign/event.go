@@ -114,6 +114,10 @@ type advanced struct {
 	Repeated int64  `json:"repeated"`
 	Refused  int64  `json:"refused"`
 	Refusals uint32 `json:"refusals,omitempty"`
+	// Ahead has the rows beyond Row that are dealt with, where others before them are not.
+	Ahead []int64 `json:"ahead,omitempty"`
+	// Until is when a limit of the tenant is asked again; zero: none holds the rows back.
+	Until time.Time `json:"until,omitzero"`
 }
 
 type act struct {
@@ -145,7 +149,7 @@ type State struct {
 	Name    string        `json:"name"` // empty once the content is erased
 	Phase   Phase         `json:"phase"`
 	Reason  Reason        `json:"reason,omitempty"`  // of Failed
-	Waiting string        `json:"waiting,omitempty"` // why the worker does not get on: busy, full, unavailable
+	Waiting string        `json:"waiting,omitempty"` // why the worker does not get on: busy, full, limit, unavailable
 	Class   message.Class `json:"class"`
 	By      string        `json:"by"`
 	Via     string        `json:"via"`
@@ -197,6 +201,8 @@ type State struct {
 	parts     int
 	lists     [3][]uint32 // lengths of the pages of each List
 	rowsAt    time.Time   // the last event that began or advanced the release
+	ahead     []int64     // rows beyond Row that are dealt with
+	until     time.Time   // of a limit that holds the rows back
 	resumedBy string
 	settled   bool // evSettled: nothing is left of what was said but the record
 }
@@ -279,6 +285,7 @@ func (s *State) apply(e store.Event) error {
 		}
 		s.rowsAt = e.At
 		s.Row, s.Accepted, s.Repeated, s.Refused = a.Row, a.Accepted, a.Repeated, a.Refused
+		s.ahead, s.until = a.Ahead, a.Until
 		s.grow(ListRefusals, a.Refusals)
 	case evDone:
 		s.Phase, s.EndedAt = Done, e.At

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
@@ -38,10 +40,11 @@ func (c *Campaigns) release(ctx context.Context, st *State) error {
 			return nil
 		}
 		var all []*row
+		var dealt []int64 // rows of this batch: what is left of them is taken out at its end
 		var refusals []Finding
 		last := now.Row
 		accepted, refused := now.Accepted, now.Refused
-		for len(all) < batch && last < st.Rows {
+		for len(dealt) < batch && last < st.Rows {
 			r, err := rs.next(rs.n >= now.Row)
 			if errors.Is(err, io.EOF) || errors.Is(err, errNotCSV) {
 				return fmt.Errorf("upload %s ends after row %d, not %d", st.ID, last, st.Rows)
@@ -58,6 +61,9 @@ func (c *Campaigns) release(ctx context.Context, st *State) error {
 			}
 			last = r.number
 			if bad || r.columns == nil {
+				continue
+			}
+			if dealt = append(dealt, r.number); slices.Contains(st.ahead, r.number) {
 				continue
 			}
 			if len(r.faults) > 0 { // good when it was checked, by an earlier version of this program
@@ -80,7 +86,7 @@ func (c *Campaigns) release(ctx context.Context, st *State) error {
 		}
 		var repeated []*intake.Result
 		made := map[ulid.ULID]bool{} // by this batch
-		err := c.ask(ctx, st, all, c.Intake.Accept, func(r *row, res *intake.Result) {
+		left, held, err := c.ask(ctx, st, all, c.Intake.Accept, func(r *row, res *intake.Result) {
 			switch {
 			case len(res.Problems) > 0:
 				now.Refused++
@@ -103,16 +109,29 @@ func (c *Campaigns) release(ctx context.Context, st *State) error {
 		now.Accepted += ours
 		now.Repeated += int64(len(repeated)) - ours
 		now.Row, now.Refusals = last, uint32(len(refusals))
-		s := step{Events: []store.NewEvent{{Type: evAdvanced, Data: encode(now)}}}
-		if s.With, err = c.pages(st, page{ListRefusals, refusals}); err != nil {
+		if len(left) > 0 {
+			now.Row = left[0].number - 1
+			now.Ahead = slices.DeleteFunc(dealt, func(n int64) bool {
+				return n <= now.Row || slices.ContainsFunc(left, func(r *row) bool { return r.number == n })
+			})
+		}
+		if held > 0 {
+			now.Until = clock.Now().Add(min(held, limitAgain)).UTC()
+			c.Log.Info("upload waits for a limit of its tenant", "tenant", st.ref.Tenant, "campaign", st.ID, "row", now.Row, "until", now.Until)
+		}
+		pages, err := c.pages(st, page{ListRefusals, refusals})
+		if err != nil {
 			return err
 		}
-		if err := c.advance(ctx, st, s); err != nil {
+		if err := c.advance(ctx, st, now, pages); err != nil {
 			return err
 		}
 		c.metrics.rows.WithLabelValues("accepted").Add(float64(now.Accepted - accepted))
 		c.metrics.rows.WithLabelValues("refused").Add(float64(now.Refused - refused))
 		c.metrics.rows.WithLabelValues("repeated").Add(float64(int64(len(repeated)) - ours))
+		if len(left) > 0 {
+			return nil
+		}
 		if st, err = c.load(ctx, scope, st.ID); err != nil {
 			return err
 		}
@@ -130,13 +149,19 @@ func (c *Campaigns) release(ctx context.Context, st *State) error {
 }
 
 // advance puts a batch that intake has on record, also when the upload was paused or canceled meanwhile: else its rows would be
-// given to intake again after the pause, and by then their keys may be forgotten. Nobody else advances an upload.
-func (c *Campaigns) advance(ctx context.Context, st *State, s step) error {
+// given to intake again after the pause, and by then their keys may be forgotten. Nobody else advances an upload. One that a
+// limit holds back leaves its worker until then, unless somebody said meanwhile where it is to wait.
+func (c *Campaigns) advance(ctx context.Context, st *State, now advanced, pages []store.Change) error {
 	for {
+		s := step{Events: []store.NewEvent{{Type: evAdvanced, Data: encode(now)}}, With: pages}
+		if !now.Until.IsZero() {
+			s.Due = &store.Due{Queue: queue, At: now.Until}
+		}
 		err := c.commit(ctx, st, s)
 		if conflict := (*store.ConflictError)(nil); !errors.As(err, &conflict) {
 			return err
 		}
+		now.Until = time.Time{}
 		var failed error
 		if st, failed = c.load(ctx, tenant.Only(st.ref.Tenant), st.ID); failed != nil {
 			return failed

@@ -8,6 +8,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 )
@@ -155,7 +156,7 @@ func (s *State) applySaid(e store.Event, decode func(any) error) error {
 	case evResumed:
 		var a act
 		err = decode(&a)
-		s.Paused, s.resumedBy = nil, a.By
+		s.Paused, s.resumedBy, s.until = nil, a.By, time.Time{}
 	case evCanceled:
 		s.Canceled, err = said()
 		s.Phase, s.Paused, s.Sweep, s.settled = Canceling, nil, nil, false
@@ -207,6 +208,11 @@ func (s *State) place() string {
 		return heldQueue
 	}
 	return ""
+}
+
+// limited reports whether a limit of the tenant holds the rows back for now.
+func (s *State) limited() bool {
+	return s.Phase == Releasing && s.Paused == nil && clock.Now().Before(s.until)
 }
 
 // ordered reports whether dispatch has to heed something of the upload.

@@ -25,6 +25,12 @@ const (
 	batch = 1024
 	// perTenant is how many uploads of a tenant are worked on at a time.
 	perTenant = 2
+	// inPlace is how long a limit of the tenant may hold rows back without the upload leaving its worker.
+	inPlace = time.Minute
+	// limitAgain is when a limit that holds rows back until midnight is asked again at the latest: it may have been raised.
+	limitAgain = 15 * time.Minute
+	// lookAgain is how often uploads are looked for that a limit held back: nothing tells that their time has come.
+	lookAgain = time.Minute
 	// giveUp is how many rows in a row that cannot be read as CSV make a file none.
 	giveUp = 1000
 )
@@ -40,6 +46,8 @@ func (c *Campaigns) Run(ctx context.Context) error {
 	done := make(chan ended, c.Config.Workers) // each sends once; this loop takes until all have
 	active := map[ulid.ULID]bool{}
 	of, slots := map[tenant.ID]int{}, 0
+	again := time.NewTicker(lookAgain)
+	defer again.Stop()
 	for {
 		ending := ctx.Err() != nil // asked once: it may change at any moment
 		for _, q := range []string{queue, watchQueue} {
@@ -83,6 +91,7 @@ func (c *Campaigns) Run(ctx context.Context) error {
 			}
 		case <-wake:
 		case <-wakeWatch:
+		case <-again.C:
 		case <-stop:
 		}
 	}
@@ -96,7 +105,7 @@ func (c *Campaigns) work(ctx context.Context, ref store.Ref, from string) {
 		st, err := c.load(ctx, scope, ref.ID)
 		if err == nil {
 			switch {
-			case st.place() != from || ctx.Err() != nil:
+			case st.place() != from || st.limited() || ctx.Err() != nil:
 				return
 			case st.Phase == Checking:
 				err = c.check(ctx, st)
@@ -133,10 +142,23 @@ func (c *Campaigns) work(ctx context.Context, ref store.Ref, from string) {
 	}
 }
 
+// waitLimit is why an upload waits that a limit of its tenant holds back.
+const waitLimit = "limit"
+
+// heldFor is how long a limit of the tenant holds a row back; 0: the error is another one.
+func heldFor(err error) time.Duration {
+	if limit := (*intake.LimitError)(nil); errors.As(err, &limit) {
+		return limit.RetryAfter
+	}
+	return 0
+}
+
 // pause waits for d, and lets the upload's state say why.
 func (c *Campaigns) pause(ctx context.Context, id ulid.ULID, err error, d time.Duration) bool {
 	why := "unavailable"
 	switch {
+	case heldFor(err) > 0:
+		why = waitLimit
 	case errors.Is(err, store.ErrBusy):
 		why = "busy"
 	case errors.Is(err, store.ErrFull):
@@ -381,7 +403,8 @@ func (c *Campaigns) check(ctx context.Context, st *State) error {
 		if len(all) == 0 {
 			continue
 		}
-		if err := c.validate(ctx, st, all); err != nil {
+		left, err := c.validate(ctx, st, all)
+		if err != nil || len(left) > 0 {
 			return err
 		}
 		var faults, warnings []Finding
@@ -448,8 +471,8 @@ func (c *Campaigns) pages(st *State, add ...page) ([]store.Change, error) {
 }
 
 // validate shows rows to intake and adds what it finds, until each row has an answer. That the identity is easily guessed, which is
-// the same for most rows of a file, is said of one of them.
-func (c *Campaigns) validate(ctx context.Context, st *State, all []*row) error {
+// the same for most rows of a file, is said of one of them. Rows are left as by ask.
+func (c *Campaigns) validate(ctx context.Context, st *State, all []*row) (left []*row, err error) {
 	open := slices.DeleteFunc(slices.Clone(all), func(r *row) bool { return r.columns == nil })
 	said := false
 	again := func(p message.Problem) bool {
@@ -457,17 +480,21 @@ func (c *Campaigns) validate(ctx context.Context, st *State, all []*row) error {
 		said = said || p.Code == message.CodeGuessable
 		return before && p.Code == message.CodeGuessable
 	}
-	return c.ask(ctx, st, open, c.Intake.Validate, func(r *row, res *intake.Result) {
+	left, _, err = c.ask(ctx, st, open, c.Intake.Validate, func(r *row, res *intake.Result) {
 		r.faults = append(r.faults, r.found(res.Problems)...)
 		r.warnings = append(r.warnings, r.found(slices.DeleteFunc(res.Warnings, again))...)
 		if res.Preview != nil && res.Preview.Length.Parts > 0 {
 			r.carrier = res.Preview.Carrier
 		}
 	})
+	return left, err
 }
 
-// ask gives rows to intake, again those that failed for a time, and calls answered once with each row's result.
-func (c *Campaigns) ask(ctx context.Context, st *State, open []*row, do func(context.Context, intake.Request) ([]intake.Result, error), answered func(*row, *intake.Result)) error {
+// ask gives rows to intake, again those that failed for a time, and calls answered once with each row's result. Rows are left
+// where somebody decided meanwhile that the upload does not go on, or where a limit of the tenant holds them back for longer:
+// then held says how long.
+func (c *Campaigns) ask(ctx context.Context, st *State, open []*row, do func(context.Context, intake.Request) ([]intake.Result, error), answered func(*row, *intake.Result)) (left []*row, held time.Duration, err error) {
+	defer c.wait(st.ID, "")
 	for pause := 100 * time.Millisecond; len(open) > 0; pause = min(2*pause, 30*time.Second) {
 		req := intake.Request{Tenant: st.ref.Tenant, Via: message.ViaFile, By: st.By, Campaign: st.ID, Batch: true, Drafts: make([]message.Draft, len(open))}
 		for i, r := range open {
@@ -475,13 +502,15 @@ func (c *Campaigns) ask(ctx context.Context, st *State, open []*row, do func(con
 		}
 		results, err := do(ctx, req)
 		if err != nil {
-			return err
+			return nil, 0, err
 		}
 		var again []*row
-		var why error
+		var why error // of the row that can go on first
 		for i, r := range open {
-			if results[i].Err != nil {
-				again, why = append(again, r), results[i].Err
+			if err := results[i].Err; err != nil {
+				if again = append(again, r); why == nil || heldFor(err) < heldFor(why) {
+					why = err
+				}
 				continue
 			}
 			answered(r, &results[i])
@@ -490,15 +519,26 @@ func (c *Campaigns) ask(ctx context.Context, st *State, open []*row, do func(con
 			break
 		}
 		if ctx.Err() != nil || errors.Is(why, store.ErrClosed) {
-			return why
+			return nil, 0, why
+		}
+		if held := heldFor(why); held > inPlace {
+			return open, held, nil
+		} else if held > 0 {
+			pause = held
 		}
 		if pause >= 10*time.Second {
 			c.Log.Error("rows of an upload wait", "tenant", st.ref.Tenant, "campaign", st.ID, "rows", len(open), "err", why)
 		}
 		if !c.pause(ctx, st.ID, why, pause) {
-			return ctx.Err()
+			return nil, 0, ctx.Err()
+		}
+		now, err := c.load(ctx, tenant.Only(st.ref.Tenant), st.ID)
+		if err != nil {
+			return nil, 0, err
+		}
+		if now.Phase != st.Phase || now.Paused != nil {
+			return open, 0, nil
 		}
 	}
-	c.wait(st.ID, "")
-	return nil
+	return nil, 0, nil
 }
