@@ -13,7 +13,7 @@ import (
 )
 
 // Resend sends one message again, as a run does with each: with its link, or with one of its own where that has ended, and
-// for the same claim. Order's List and Filter are not looked at. A known key gives the first answer. What speaks against it
+// for the same claim. Order's List and Filter are not looked at. A known key gives the first answer to the same order. What speaks against it
 // is in the result, with the code "conflict" where it is how the message or its claim stands. Errors: store.ErrNotFound,
 // message.Problems of the order, and those of intake.
 func (f *FollowUps) Resend(ctx context.Context, t *tenant.Tenant, id ulid.ULID, o Order) (intake.Result, error) {
@@ -37,7 +37,7 @@ func (f *FollowUps) Resend(ctx context.Context, t *tenant.Tenant, id ulid.ULID, 
 	if err != nil {
 		return intake.Result{}, err
 	}
-	d.Key = o.Key
+	d.Key, r.Due = o.Key, o.Due
 	results, err := f.Intake.Accept(ctx, intake.Request{Tenant: t.ID, Via: message.ViaResend, By: o.By, Drafts: []message.Draft{d}, Resends: []*intake.Resend{r}})
 	if err != nil {
 		return intake.Result{}, err

@@ -36,6 +36,31 @@ func TestRunLeavesOutWhoWasAskedOftenOrJustNow(t *testing.T) {
 	require.Equal(t, "filter.max_resent", ps[0].Field)
 }
 
+// TestKeyOfAResendStandsForItsMessageAndDue: two messages to one phone with one text differ by nothing else.
+func TestKeyOfAResendStandsForItsMessageAndDue(t *testing.T) {
+	r := open(t)
+	same := func(d *message.Draft) {
+		d.To, d.Reference, d.Text = "090-0001-9999", "C-9", "〇〇水道局です。{url}"
+	}
+	a, b := r.bill(same), r.bill(func(d *message.Draft) { same(d); d.Page.Title = "別のご請求" })
+	resend := func(id ulid.ULID, due string) intake.Result {
+		t.Helper()
+		res, err := r.Resend(t.Context(), r.tenants.Now().Tenants[mizu], id, Order{Key: "k", Due: due, By: "key:erp"})
+		require.NoError(t, err)
+		require.NoError(t, res.Err)
+		return res
+	}
+	r.happen(a, submitted, delivered)
+	r.happen(b, submitted, delivered)
+	first := resend(a, "")
+	require.True(t, first.Accepted(), first.Problems)
+	require.Equal(t, first.ID, resend(a, "").ID)
+	for _, other := range []intake.Result{resend(b, ""), resend(a, message.Day(time.Now().AddDate(0, 0, 10)))} {
+		require.Len(t, other.Problems, 1)
+		require.Equal(t, "key", other.Problems[0].Field)
+	}
+}
+
 func TestOneMessageIsSentAgain(t *testing.T) {
 	r := open(t)
 	tenant := r.tenants.Now().Tenants[mizu]

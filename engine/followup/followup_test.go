@@ -330,12 +330,21 @@ func TestRunIsOneActionHoweverOftenItIsAskedFor(t *testing.T) {
 	require.EqualValues(t, walkBatch+10, first.Looked)
 	require.Equal(t, first.Candidates, first.Looked)
 	require.Equal(t, first.ID, r.order(Order{List: Unopened, Key: "monday"}).ID)
+	for _, other := range []Order{{List: Unpaid}, {List: Unopened, Filter: Filter{NotSince: time.Now()}}, {List: Unopened, Text: "{url}"}, {List: Unopened, Due: message.Day(time.Now().AddDate(0, 0, 25))}} {
+		other.Key = "monday"
+		_, err := r.Start(t.Context(), r.tenants.Now().Tenants[mizu], other)
+		var ps message.Problems
+		require.ErrorAs(t, err, &ps)
+		require.Equal(t, "conflict", ps[0].Code)
+	}
+	whole := Order{List: Unpaid, Key: "whole", Text: "{url}", Class: message.Notice, Due: message.Day(time.Now().AddDate(0, 0, 25)), Filter: Filter{From: time.Now().Add(-time.Hour), MaxResent: 1}}
+	require.Equal(t, r.order(whole).ID, r.order(whole).ID)
 	n, err := r.Store.Count(t.Context(), tenant.Only(mizu), store.Query{Kind: store.Message}, 10_000)
 	require.NoError(t, err)
 	require.Equal(t, 2*(walkBatch+10), n)
 	runs, err := r.Runs(t.Context(), mizu, ulid.ULID{}, 10)
 	require.NoError(t, err)
-	require.Len(t, runs, 1)
+	require.Len(t, runs, 2)
 }
 
 // TestBatchThatComesAgainSendsNothingTwice: the process ends between intake's answer and the run's record.

@@ -55,6 +55,10 @@ type Filter struct {
 // MaxResents is the most that MaxResent can be.
 const MaxResents = 100
 
+func (f *Filter) equal(g *Filter) bool {
+	return f.Class == g.Class && f.Campaign == g.Campaign && f.MaxResent == g.MaxResent && f.From.Equal(g.From) && f.To.Equal(g.To) && f.NotSince.Equal(g.NotSince)
+}
+
 func (f *Filter) takes(s *subject) bool {
 	n, at := s.resent()
 	switch h := &s.st.Head; {

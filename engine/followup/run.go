@@ -190,7 +190,8 @@ func dueTime(day string) (time.Time, error) {
 	return (&message.Claim{Due: day}).DueTime()
 }
 
-// Start begins a run. A known key gives the run that it began. The error is message.Problems for what is wrong with the order.
+// Start begins a run. A known key gives the run that it began, or the code "conflict" where it began another. The error is
+// message.Problems for what is wrong with the order.
 func (f *FollowUps) Start(ctx context.Context, t *tenant.Tenant, o Order) (State, error) {
 	now := f.now().UTC()
 	ps := o.check(t, now)
@@ -229,12 +230,40 @@ func (f *FollowUps) Start(ctx context.Context, t *tenant.Tenant, o Order) (State
 	if err = errors.Join(err, errors.Join(errs...)); err != nil {
 		var taken *store.TakenError
 		if errors.As(err, &taken) && taken.Holder.Kind == store.FollowUp {
-			return f.State(ctx, t.ID, taken.Holder.ID)
+			return f.begunBy(ctx, t.ID, taken.Holder.ID, &o)
 		}
 		return State{}, fmt.Errorf("begin a run: %w", err)
 	}
 	f.Log.Info("follow-up begun", "tenant", t.ID, "run", id, "list", o.List, "by", o.By)
 	return f.State(ctx, t.ID, id)
+}
+
+// begunBy is the run of a known key, if the order is the one that began it.
+func (f *FollowUps) begunBy(ctx context.Context, of tenant.ID, id ulid.ULID, o *Order) (State, error) {
+	s, err := f.State(ctx, of, id)
+	if err != nil {
+		return State{}, err
+	}
+	text, err := f.text(of, &s)
+	if err != nil {
+		return State{}, err
+	}
+	if s.List != o.List || !s.Filter.equal(&o.Filter) || s.Class != o.Class || s.Template != o.Template || s.Sender != o.Sender || s.Due != o.Due || text != o.Text {
+		return State{}, message.Problems{{Field: "key", Code: "conflict", Value: o.Key, Detail: "the key was used for another order"}}
+	}
+	return s, nil
+}
+
+// text is what a run sends; empty: each message's own.
+func (f *FollowUps) text(of tenant.ID, s *State) (string, error) {
+	if len(s.text) == 0 {
+		return "", nil
+	}
+	plain, err := f.Store.Open(of, s.ID.String()+"/text", s.text)
+	if err != nil {
+		return "", fmt.Errorf("open the text of run %s: %w", s.ID, err)
+	}
+	return string(plain), nil
 }
 
 // State is a tenant's run as it is now, or store.ErrNotFound.

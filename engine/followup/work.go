@@ -95,13 +95,9 @@ func (f *FollowUps) batch(ctx context.Context, t *tenant.Tenant, s *State, ids [
 	if err != nil {
 		return next, err
 	}
-	text := ""
-	if len(s.text) > 0 {
-		plain, err := f.Store.Open(t.ID, s.ID.String()+"/text", s.text)
-		if err != nil {
-			return next, fmt.Errorf("open the text of run %s: %w", s.ID, err)
-		}
-		text = string(plain)
+	text, err := f.text(t.ID, s)
+	if err != nil {
+		return next, err
 	}
 	req := intake.Request{Tenant: t.ID, Via: message.ViaResend, By: s.By, Campaign: s.ID, Batch: true}
 	now := f.now()

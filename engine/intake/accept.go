@@ -171,7 +171,7 @@ func (in *Intake) name(t *tenant.Tenant, r *Request, p *plan) error {
 	}
 	var err error
 	if p.key, err = KeyName(in.Store, t.ID, p.draft.Key); err == nil {
-		p.digest, err = in.digest(t.ID, r.Via, p.draft)
+		p.digest, err = in.digest(t.ID, r.Via, p.draft, p.resend)
 	}
 	return err
 }

@@ -349,6 +349,12 @@ func TestKeysOfAnOlderProgramHold(t *testing.T) {
 	require.Equal(t, first.ID, again.ID)
 	d.Reference = "C-0002"
 	require.Equal(t, "conflict", r.accept(t, d)[0].Problems[0].Code)
+
+	old, err := r.digest("mizu", message.ViaResend, &d, nil) // of a resend, before it had one of its own
+	require.NoError(t, err)
+	same, err := r.sameBody("mizu", message.ViaResend, &plan{draft: &d, resend: &Resend{Of: first.ID, Due: "2030-01-01"}}, old)
+	require.NoError(t, err)
+	require.True(t, same)
 }
 
 func TestTokenThatExistsIsMintedAgain(t *testing.T) {

@@ -23,6 +23,8 @@ type Resend struct {
 	Answering  ulid.ULID        // the message for which they were made
 	Code       bool
 	CodeDigits int // as in message.Head
+	// Due is the order's, until when the claim can be paid from then on: part of what the draft's key stands for.
+	Due string
 	// With is asked right before each commit: changes that are committed together with the message (id), or why it may no
 	// longer be sent. When the commit loses to somebody else it is asked again.
 	With func(ctx context.Context, id ulid.ULID, now time.Time) ([]store.Change, *message.Problem, error)

@@ -263,6 +263,7 @@ var detailJA = map[string]string{
 	"the document's retention is over: upload it again":                    "このファイルは保存期間を過ぎています。もう一度アップロードしてください",
 	"the message has left its list":                                        "このメッセージは再送の対象ではなくなりました",
 	"the key was used for another message":                                 "同じキーが別の内容で使用されています",
+	"the key was used for another order":                                   "同じキーが別の内容で使用されています",
 	"a code is not sent with a page or a claim":                            "認証コードにページや請求を付けることはできません",
 	// engine/payment
 	"a number is out that may still be paid":                 "まだ支払える番号が発行されています",

@@ -103,6 +103,8 @@ func (r *request) record(action, target, detail string) bool {
 func (r *request) refuse(err error) {
 	var ps message.Problems
 	switch {
+	case errors.As(err, &ps) && ps[0].Code == "conflict":
+		r.caller.Refuse(r.RequestCtx, api.Conflict, ps...)
 	case errors.As(err, &ps):
 		r.caller.Refuse(r.RequestCtx, api.Invalid, ps...)
 	case errors.Is(err, store.ErrNotFound):

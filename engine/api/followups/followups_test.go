@@ -100,6 +100,7 @@ func TestFollowUpsByAPI(t *testing.T) {
 	ask("mizu", 202, "POST", Path, Path, `{"key":"k","list":"unopened","filter":{"class":"notice"}}`, &run)
 	ask("mizu", 202, "POST", Path, Path, `{"key":"k","list":"unopened","filter":{"class":"notice"}}`, &same)
 	require.Equal(t, run.ID, same.ID)
+	ask("mizu", 409, "POST", Path, Path, `{"key":"k","list":"unpaid","filter":{"class":"notice"}}`, nil)
 	require.Eventually(t, func() bool {
 		ask("mizu", 200, "GET", one, Path+"/"+run.ID, "", &run)
 		return run.Status == "done"
