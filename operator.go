@@ -178,7 +178,8 @@ func (d *operatorDoor) applyTenant(ctx context.Context, in applyRequest) (applie
 		if in.DryRun {
 			continue
 		}
-		if err := d.modules.Configure(ctx, a.Module, payment.Instance(t.ID, a.Name), string(t.ID), plain); err != nil && !errors.Is(err, host.ErrNotSent) {
+		var refused *host.ConfigError // a module that does not answer gets it when it does
+		if err := d.modules.Configure(ctx, a.Module, payment.Instance(t.ID, a.Name), string(t.ID), plain); errors.As(err, &refused) {
 			return applied{}, fmt.Errorf("agent[%d]: %w", i, err)
 		}
 		box, err := d.store.Seal(t.ID, agentClass, clock.Now(), "agent/"+a.Name, plain)
@@ -234,7 +235,7 @@ func (d *operatorDoor) seedDiff(old *tenant.Tenant, id tenant.ID, next map[strin
 	return lines, nil
 }
 
-// configureAgents gives every agent's sealed configuration to its module. A module that does not run gets it when it does.
+// configureAgents gives every agent's sealed configuration to its module. A module that does not answer gets it when it does.
 func (d *operatorDoor) configureAgents(ctx context.Context) error {
 	var errs []error
 	snap := d.directory.Now()
@@ -249,7 +250,7 @@ func (d *operatorDoor) configureAgents(ctx context.Context) error {
 			if err == nil {
 				err = d.modules.Configure(ctx, a.Module, payment.Instance(id, a.Name), string(id), plain)
 			}
-			if err != nil && !errors.Is(err, host.ErrNotSent) {
+			if err != nil {
 				errs = append(errs, fmt.Errorf("agent %s of tenant %s: %w", a.Name, id, err))
 			}
 		}

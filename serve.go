@@ -223,7 +223,7 @@ func startModules(ctx context.Context, r *running, cfg *conf.Config, rm *rooms) 
 	}
 	rm.lookups = carrier.NewChain(carrier.ChainOptions{Table: rm.carriers, Modules: rm.modules, Log: r.log, Registerer: rm.registry})
 	if err := door.configureAgents(ctx); err != nil {
-		r.log.Error("agents cannot be used", "err", err) // the others can; the operator corrects it while the engine runs
+		r.log.Error("agents cannot be used", "err", err) // the others can; the operator corrects it, or their module answers again
 	}
 	return nil
 }

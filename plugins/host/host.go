@@ -316,7 +316,8 @@ func (h *Host) Describe(module string) (*proto.DescribeResponse, bool) {
 
 // Configure validates an instance's configuration, gives it to the module and remembers it: it is sent again at each
 // start of the module. A configuration that is refused is a *ConfigError and changes nothing. When the module does not
-// run, the configuration is remembered all the same, takes effect at the next start, and the error is ErrNotSent.
+// run or does not answer, the configuration is remembered all the same and takes effect at the next start, or once the module
+// passes a health check; the error is a *CallError.
 func (h *Host) Configure(ctx context.Context, module, instance, tenant string, config []byte) error {
 	m := h.modules[module]
 	if m == nil {
@@ -331,6 +332,7 @@ func (h *Host) Forget(module, instance string) {
 		m.configuring.Lock()
 		defer m.configuring.Unlock()
 		delete(m.instances, instance)
+		delete(m.unsent, instance)
 	}
 }
 

@@ -398,6 +398,32 @@ func TestConfigurationGivenWhileTheModuleIsDownIsUsedAtItsNextStart(t *testing.T
 	require.NoError(t, err)
 }
 
+// TestConfigurationThatABusyModuleDidNotTakeIsSentAgain: it hangs over the first, and the breaker keeps the second from it.
+func TestConfigurationThatABusyModuleDidNotTakeIsSentAgain(t *testing.T) {
+	f := started(t, "auth/a")
+	busy := filepath.Join(f.dir, "busy")
+	require.NoError(t, os.WriteFile(busy, nil, 0o600))
+	config, err := json.Marshal(map[string]string{"while": busy})
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, f.Configure(ctx, "auth/a", "j", "t", config), context.DeadlineExceeded)
+	gates := f.modules["auth/a"].live.Load().gates
+	g := gates.enter("")
+	gates.mu.Lock()
+	g.openUntil = time.Now().Add(time.Hour)
+	gates.mu.Unlock()
+	require.ErrorIs(t, f.Configure(t.Context(), "auth/a", "k", "t", nil), errBreakerOpen)
+	require.NoError(t, os.Remove(busy))
+	for _, instance := range []string{"j", "k"} {
+		require.Eventually(t, func() bool {
+			_, err := f.Auth("auth/a").Canonical(t.Context(), &proto.CanonicalRequest{Call: &proto.Call{Instance: instance, Tenant: "t"}, Items: []*proto.CanonicalItem{{Value: "echo:x"}}})
+			return err == nil
+		}, 20*time.Second, 20*time.Millisecond, instance)
+	}
+	require.Zero(t, f.status("auth/a").Restarts)
+}
+
 func TestUnknownModuleAnswersWithAnError(t *testing.T) {
 	f := started(t, "auth/a")
 	_, err := f.Payment("payment/none").Create(t.Context(), &proto.CreateRequest{})

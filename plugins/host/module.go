@@ -57,8 +57,9 @@ type module struct {
 
 	live atomic.Pointer[live] // nil: no call is let in
 
-	configuring sync.Mutex // held while configurations are validated or sent; guards instances
+	configuring sync.Mutex // held while configurations are validated or sent; guards what follows
 	instances   map[string]*proto.ConfigureRequest
+	unsent      map[string]bool // instances that the process that is live may not know
 
 	mu        sync.Mutex // guards what follows
 	status    Status
@@ -94,6 +95,7 @@ func newModule(config Module, o *Options, s *store, x *metrics) *module {
 		resume:    make(chan struct{}, 1),
 		poke:      make(chan struct{}, 1),
 		instances: map[string]*proto.ConfigureRequest{},
+		unsent:    map[string]bool{},
 
 		replacements: make(chan replacement),
 		stopped:      make(chan struct{}),
@@ -312,22 +314,49 @@ func (m *module) admit(ctx, startCtx context.Context, l *live) error {
 
 	m.configuring.Lock()
 	defer m.configuring.Unlock()
-	for instance, config := range m.instances {
-		callCtx, cancel := context.WithTimeout(ctx, deadlines["Configure"])
-		out, err := client.Configure(callCtx, config)
-		cancel()
-		if err != nil {
-			return fmt.Errorf("configure instance %s again: %.300s", instance, err.Error())
-		}
-		if out.Error != nil {
-			m.log.Error("instance refused", "instance", instance, "tenant", config.Tenant, "err", &ConfigError{m.name, []*proto.Error{out.Error}})
+	for _, config := range m.instances {
+		if err := m.send(ctx, l, config); err != nil {
+			return err
 		}
 	}
+	clear(m.unsent)
 	m.mu.Lock()
 	m.describe, m.status.Version = d, d.Version
 	m.mu.Unlock()
 	m.live.Store(l)
 	return nil
+}
+
+// send gives the process a configuration that is remembered. The caller holds configuring.
+func (m *module) send(ctx context.Context, l *live, config *proto.ConfigureRequest) error {
+	ctx, cancel := context.WithTimeout(ctx, deadlines["Configure"])
+	defer cancel()
+	out, err := proto.NewModuleClient(l.conn).Configure(ctx, config)
+	if err != nil {
+		return fmt.Errorf("configure instance %s again: %.300s", config.Instance, err.Error())
+	}
+	if out.Error != nil {
+		m.log.Error("instance refused", "instance", config.Instance, "tenant", config.Tenant, "err", &ConfigError{m.name, []*proto.Error{out.Error}})
+	}
+	return nil
+}
+
+// sendUnsent gives a process that has shown that it answers what it did not take when it was given, for a while: what is left
+// then waits for the next health check.
+func (m *module) sendUnsent(ctx context.Context, l *live) {
+	if !m.configuring.TryLock() { // one is being given
+		return
+	}
+	defer m.configuring.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, m.timing.start)
+	defer cancel()
+	for instance := range m.unsent {
+		if err := m.send(ctx, l, m.instances[instance]); err != nil {
+			m.log.Warn("configurations wait for the module", "instances", len(m.unsent), "err", err)
+			return
+		}
+		delete(m.unsent, instance)
+	}
 }
 
 // watch returns when the process has ended or answers no health check any more, with a nil error when ctx ends. It
@@ -361,6 +390,7 @@ func (m *module) watch(ctx context.Context, l *live) (*live, error) {
 			return l, nil
 		case err == nil:
 			failed = 0
+			m.sendUnsent(ctx, l)
 		default:
 			if failed++; failed == 2 {
 				return l, fmt.Errorf("two health checks failed: %.300s", err.Error())
@@ -435,27 +465,27 @@ func (m *module) hurry() {
 	}
 }
 
-// configure validates and sends one configuration and remembers it.
+// configure validates and sends one configuration. It is remembered unless the module refuses it, also where nothing, or
+// nobody knows what, came of it: then it is sent again.
 func (m *module) configure(ctx context.Context, in *proto.ConfigureRequest) error {
 	m.configuring.Lock()
 	defer m.configuring.Unlock()
 	out := &proto.ValidateConfigResponse{}
 	err := m.call(ctx, proto.Module_ValidateConfig_FullMethodName, &proto.ValidateConfigRequest{ConfigJson: in.ConfigJson}, out)
-	if errors.Is(err, ErrNotSent) && m.live.Load() == nil {
-		m.instances[in.Instance] = in
-		return err
-	}
-	if err != nil {
-		return err
-	}
-	if len(out.Errors) > 0 {
+	if err == nil && len(out.Errors) > 0 {
 		return &ConfigError{m.name, out.Errors}
 	}
 	answer := &proto.ConfigureResponse{}
-	err = m.call(ctx, proto.Module_Configure_FullMethodName, in, answer)
+	if err == nil {
+		err = m.call(ctx, proto.Module_Configure_FullMethodName, in, answer)
+	}
 	if err == nil && answer.Error != nil {
 		return &ConfigError{m.name, []*proto.Error{answer.Error}}
 	}
-	m.instances[in.Instance] = in // also when the outcome is unknown: the next start settles it
+	m.instances[in.Instance] = in
+	delete(m.unsent, in.Instance)
+	if err != nil {
+		m.unsent[in.Instance] = true
+	}
 	return err
 }

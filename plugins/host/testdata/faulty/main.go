@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/big"
@@ -57,6 +58,13 @@ func main() {
 		ValidateConfig: func(config []byte) []*proto.Error {
 			if strings.Contains(string(config), "bad") {
 				return []*proto.Error{{Class: proto.ErrorClass_CONFIG, Code: "bad", Field: "bad", Message: "this is bad"}}
+			}
+			var c struct{ While string } // a file exists, it does not answer
+			for json.Unmarshal(config, &c) == nil && c.While != "" {
+				if _, err := os.Stat(c.While); err != nil {
+					break
+				}
+				time.Sleep(5 * time.Millisecond)
 			}
 			return nil
 		},
