@@ -4,10 +4,12 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/campaign"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -47,4 +49,28 @@ func TestAnswersAreTotalledAndTheSilentListed(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, gas.get(at).status)
 	require.NotContains(t, gas.get("/answers").body, "ご希望の時間帯")
 	require.Equal(t, http.StatusForbidden, r.enter("viewer@mizu").get(at).status)
+}
+
+// TestAnswersExportHeedsTheStatusOfTheList: who answered and paid is among those who paid, there as in the list.
+func TestAnswersExportHeedsTheStatusOfTheList(t *testing.T) {
+	r := openRoom(t)
+	asked := claimed("S-1")
+	asked.Page.Survey = &message.Survey{Items: []message.SurveyItem{{Title: "ご意見", Type: "text"}}}
+	paid := r.accept("mizu", message.ViaAPI, asked)[0]
+	asked.To, asked.Claim = "090-0001-4322", nil
+	open := r.accept("mizu", message.ViaAPI, asked)[0]
+	for _, id := range []ulid.ULID{paid.ID, open.ID} {
+		box, err := r.Store.Seal("mizu", "billing", r.state("mizu", id.String()).AcceptedAt, id.String()+"/answer", []byte(`{"0":["はい"]}`))
+		require.NoError(t, err)
+		r.happen("mizu", id, event(message.Answered, message.SurveyAnswer{Sealed: box}))
+	}
+	a, err := r.Payments.Start(t.Context(), r.tenant("mizu"), paid.Claim.ID, payment.StartOptions{Method: "card", MessageID: paid.ID, ReturnURL: "https://s.example.jp/r"})
+	require.NoError(t, err)
+	r.paid("mizu", paid.ID.String(), a, 7440)
+	b := r.enter("sender@mizu")
+	for status, no := range map[string]string{statusPaid: paid.No, statusAnswered: open.No} {
+		lines := linesOf(t, b.post("/messages/answers", "status", status).body)
+		require.Len(t, lines, 1, status)
+		require.Equal(t, "はい", lines[no]["回答"], status)
+	}
 }

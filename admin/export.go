@@ -281,22 +281,16 @@ func (s *Server) exportAnswers(w http.ResponseWriter, r *http.Request, v *visit)
 	}
 	_ = sh.write("No.", v.T("会員情報", "Reference"), v.T("回答日時", "Answered"), v.T("設問番号", "Item"), v.T("設問", "Question"), v.T("回答", "Answer"))
 	err = s.walk(r.Context(), v, &p, func(refs []store.Ref) error {
-		streams, err := s.Store.LoadMany(r.Context(), v.scope, refs)
+		states, claims, err := s.states(r.Context(), v, refs)
 		if err != nil {
 			return err
 		}
-		for i, events := range streams {
-			st, err := stored.State(events)
-			if err != nil || len(st.Survey) == 0 {
-				if err != nil && len(events) > 0 {
-					return err
-				}
+		for i := range states {
+			st := &states[i]
+			if len(st.Survey) == 0 || p.Status != "" && statusOf(st, claims[i], v.now) != p.Status {
 				continue
 			}
-			if p.Status != "" && statusOf(&st, nil, v.now) != p.Status {
-				continue
-			}
-			answers, err := s.answers(v, refs[i].ID, &st)
+			answers, err := s.answers(v, refs[i].ID, st)
 			if errors.Is(err, store.ErrErased) {
 				continue
 			}

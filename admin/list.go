@@ -85,55 +85,14 @@ type listPage struct {
 
 // rows makes rows of streams, in order. Those that are gone are left out.
 func (s *Server) rows(ctx context.Context, v *visit, refs []store.Ref, keep func(*message.State, *payment.State) bool) ([]row, error) {
-	streams, err := s.Store.LoadMany(ctx, v.scope, refs)
+	states, claims, err := s.states(ctx, v, refs)
 	if err != nil {
 		return nil, err
 	}
-	states := make([]message.State, len(streams))
-	var claims []store.Ref
-	at := map[ulid.ULID]int{}
-	for i, events := range streams {
-		if len(events) == 0 {
-			continue
-		}
-		if states[i], err = stored.State(events); err != nil {
-			return nil, fmt.Errorf("message %s: %w", refs[i].ID, err)
-		}
-		if c := states[i].Head.Claim; !c.IsZero() {
-			if _, ok := at[c]; !ok {
-				at[c] = len(claims)
-				claims = append(claims, store.Ref{Tenant: v.Tenant.ID, Kind: store.Claim, ID: c})
-			}
-		}
-	}
-	money := make([]*payment.State, len(claims))
-	if len(claims) > 0 {
-		found, err := s.Store.LoadMany(ctx, v.scope, claims)
-		if err != nil {
-			return nil, err
-		}
-		for i, events := range found {
-			if len(events) == 0 {
-				continue
-			}
-			c, err := payment.Fold(events)
-			if err != nil {
-				return nil, fmt.Errorf("claim %s: %w", claims[i].ID, err)
-			}
-			money[i] = &c
-		}
-	}
 	out := make([]row, 0, len(refs))
 	for i := range states {
-		st := &states[i]
-		if st.Version == 0 {
-			continue
-		}
-		var claim *payment.State
-		if j, ok := at[st.Head.Claim]; ok {
-			claim = money[j]
-		}
-		if keep != nil && !keep(st, claim) {
+		st, claim := &states[i], claims[i]
+		if st.Version == 0 || keep != nil && !keep(st, claim) {
 			continue
 		}
 		r, err := s.row(v, refs[i].ID, st, claim)
@@ -143,6 +102,51 @@ func (s *Server) rows(ctx context.Context, v *visit, refs []store.Ref, keep func
 		out = append(out, r)
 	}
 	return out, nil
+}
+
+// states are messages and the claim of each, nil where it has none. One that is not there is of version 0.
+func (s *Server) states(ctx context.Context, v *visit, refs []store.Ref) ([]message.State, []*payment.State, error) {
+	streams, err := s.Store.LoadMany(ctx, v.scope, refs)
+	if err != nil {
+		return nil, nil, err
+	}
+	states, money := make([]message.State, len(streams)), make([]*payment.State, len(streams))
+	var claims []store.Ref
+	of := map[ulid.ULID][]int{} // messages by claim
+	for i, events := range streams {
+		if len(events) == 0 {
+			continue
+		}
+		if states[i], err = stored.State(events); err != nil {
+			return nil, nil, fmt.Errorf("message %s: %w", refs[i].ID, err)
+		}
+		if c := states[i].Head.Claim; !c.IsZero() {
+			if of[c] == nil {
+				claims = append(claims, store.Ref{Tenant: v.Tenant.ID, Kind: store.Claim, ID: c})
+			}
+			of[c] = append(of[c], i)
+		}
+	}
+	if len(claims) == 0 {
+		return states, money, nil
+	}
+	found, err := s.Store.LoadMany(ctx, v.scope, claims)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, events := range found {
+		if len(events) == 0 {
+			continue
+		}
+		c, err := payment.Fold(events)
+		if err != nil {
+			return nil, nil, fmt.Errorf("claim %s: %w", claims[i].ID, err)
+		}
+		for _, j := range of[claims[i].ID] {
+			money[j] = &c
+		}
+	}
+	return states, money, nil
 }
 
 func (s *Server) row(v *visit, id ulid.ULID, st *message.State, claim *payment.State) (row, error) {
