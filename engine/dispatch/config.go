@@ -13,7 +13,8 @@ import (
 // Config is the policy of submissions. All of it may be reloaded.
 type Config struct {
 	// Doubt is what follows a submission that was written and got no answer: resend, wait or fail. Empty: wait for a
-	// delivery receipt, then resend once. One-time codes fail, and the recipient asks again; see class.
+	// delivery receipt, then resend once. One-time codes fail, and the recipient asks again; see class. Resend repeats it at
+	// once and, while that gets no answer either, up to twice more after the wait.
 	Doubt string `toml:"doubt"`
 	// DoubtWait is how many seconds a delivery receipt is awaited before such a submission is repeated, 1 to 86400.
 	// Default 600.

@@ -245,6 +245,51 @@ func TestNoAnswerIsInDoubtAndFollowsThePolicy(t *testing.T) {
 	})
 }
 
+// TestLateAcceptanceEndsTheRepeating: the carrier answers after the response timeout, the first submission while the second waits.
+func TestLateAcceptanceEndsTheRepeating(t *testing.T) {
+	for name, second := range map[string]smsc.Fault{
+		"in doubt":  {Latency: smsc.Duration(time.Minute)},
+		"throttled": {Latency: smsc.Duration(500 * time.Millisecond), Status: "ESME_RTHROTTLED"},
+		"refused":   {Latency: smsc.Duration(500 * time.Millisecond), Status: "ESME_RINVDSTADR"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			second.Suffix, second.Times, second.Receipt = "9510", 1, "never"
+			r := newRig(t, smsc.Config{Faults: []smsc.Fault{{Suffix: "9510", Times: 1, Latency: smsc.Duration(1200 * time.Millisecond), Receipt: "never"}, second}})
+			r.config.Doubt, r.config.DoubtWait = string(message.DoubtResend), 1
+			r.start()
+			ref := r.accept("+819000019510", "お知らせです。", nil)
+			require.Eventually(t, func() bool {
+				events, err := r.store.Load(t.Context(), tenant.Only("suido"), ref)
+				require.NoError(t, err)
+				return len(events) == 7 // accepted, looked up, submitting, in doubt, submitting, submitted, and the second's end
+			}, 10*time.Second, 10*time.Millisecond)
+			require.Equal(t, message.Confirming, r.state(ref).Phase)
+			require.Eventually(t, func() bool {
+				queues, err := r.store.Queues()
+				require.NoError(t, err)
+				return len(queues) == 0
+			}, 10*time.Second, 10*time.Millisecond, "nothing is to be sent any more")
+			require.Equal(t, 2, r.state(ref).Parts[0].Attempt)
+		})
+	}
+}
+
+func TestResendingHasAnEnd(t *testing.T) {
+	r := newRig(t, smsc.Config{})
+	p := r.pump(nil)
+	p.set.Store(&settings{config: Config{Doubt: string(message.DoubtResend), DoubtWait: 60}})
+	now := time.Now()
+	for doubts, want := range map[int]struct {
+		policy message.Doubt
+		until  time.Time
+	}{0: {message.DoubtResend, now}, 1: {message.DoubtWait, now.Add(time.Minute)}, 2: {message.DoubtWait, now.Add(time.Minute)}, 3: {message.DoubtFail, time.Time{}}, 9: {message.DoubtFail, time.Time{}}} {
+		policy, until := p.doubt(message.Notice, doubts, now)
+		require.Equal(t, want.policy, policy, doubts)
+		require.Equal(t, want.until, until, doubts)
+	}
+}
+
 func TestStateDecidesNotTheQueue(t *testing.T) {
 	r := newRig(t, smsc.Config{})
 	canceled := r.accept("+819000010001", "お知らせです。", nil)

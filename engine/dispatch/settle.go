@@ -132,16 +132,20 @@ func (p *pump) judge(own *part, status pdu.Status, now time.Time) (typ message.T
 	return message.Refused, "permanent", time.Time{}
 }
 
+// repeats is how often a segment in doubt is sent anew under the policy resend.
+const repeats = 3
+
 // doubt is the policy for a submission without an answer; doubts is how often that happened to the segment before. Under
-// the policy wait a second doubt ends it: it was repeated once already.
+// the policy wait a second doubt ends it: it was repeated once already. Under resend further doubts wait, and the last ends
+// it: a carrier that takes messages and never answers would get the same one until its validity ends.
 func (p *pump) doubt(class message.Class, doubts int, now time.Time) (message.Doubt, time.Time) {
 	config := &p.set.Load().config
 	policy := config.doubt(class)
 	switch {
-	case policy == message.DoubtResend:
+	case policy == message.DoubtResend && doubts == 0:
 		return policy, now
-	case policy == message.DoubtWait && doubts == 0:
-		return policy, now.Add(time.Duration(config.DoubtWait) * time.Second)
+	case policy == message.DoubtResend && doubts < repeats, policy == message.DoubtWait && doubts == 0:
+		return message.DoubtWait, now.Add(time.Duration(config.DoubtWait) * time.Second)
 	}
 	return message.DoubtFail, time.Time{}
 }

@@ -75,7 +75,7 @@ func LaneOf(c Class, v Via, batch bool) Lane {
 type Doubt string
 
 const (
-	DoubtResend Doubt = "resend" // at once, on any bind
+	DoubtResend Doubt = "resend" // at once, on any bind; when that gets no answer either, a few times more after a wait
 	DoubtWait   Doubt = "wait"   // wait for a dlr for a time, then resend once
 	DoubtFail   Doubt = "fail"   // never resend
 )

@@ -112,8 +112,8 @@ func (s *State) Borrow() {
 	*s = State{borrows: true, Parts: s.Parts[:0], Head: Head{Answers: s.Head.Answers[:0]}}
 }
 
-// Apply folds one more event. An event that does not fit (a dlr after the final dlr, a resubmission after delivery) is
-// counted but does not move the state backwards.
+// Apply folds one more event. An event that does not fit (a dlr after the final dlr, a resubmission after delivery, a
+// refusal of one attempt after another was accepted) is counted but does not move the state backwards.
 func (s *State) Apply(e Event) error {
 	s.Version++
 	switch e.Type {
@@ -278,6 +278,9 @@ func (s *State) submission(e Event) error {
 	p := s.part(d.Part)
 	if p == nil || p.Phase == Arrived || p.Phase == NotDelivered {
 		return nil
+	}
+	if p.Phase == Confirming && (e.Type == Retrying || e.Type == InDoubt || e.Type == Refused) {
+		return nil // of another attempt: the carrier took one, and its late word for that one stands
 	}
 	switch e.Type {
 	case Submitting:

@@ -69,6 +69,34 @@ func TestADeliveredPartStaysDelivered(t *testing.T) {
 	})
 }
 
+// TestALateAcceptanceStands: whatever the other attempts come to, and in whatever order, what the carrier took is not sent again.
+func TestALateAcceptanceStands(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		events := []Event{head(1)}
+		attempts := rapid.IntRange(2, 5).Draw(t, "attempts")
+		for n := 1; n <= attempts; n++ {
+			events = append(events, Event{Submitting, epoch, Encode(Submission{Part: 1, Attempt: n})})
+			if n < attempts {
+				events = append(events, Event{InDoubt, epoch, Encode(Submission{Part: 1, Attempt: n, Policy: DoubtResend, Until: epoch})})
+			}
+		}
+		taken := rapid.IntRange(1, attempts-1).Draw(t, "taken")
+		events = append(events, Event{Submitted, epoch.Add(1), Encode(Submission{Part: 1, Attempt: taken, SMSCID: "a"})})
+		typ := rapid.SampledFrom([]Type{Retrying, InDoubt, Refused}).Draw(t, "type")
+		policy := rapid.SampledFrom([]Doubt{DoubtResend, DoubtFail}).Draw(t, "policy")
+		events = append(events, Event{typ, epoch.Add(2), Encode(Submission{Part: 1, Attempt: attempts, Status: 0x0b, Reason: "permanent", Policy: policy})})
+		s, err := Fold(events)
+		require.NoError(t, err)
+		require.Equal(t, Confirming, s.Phase)
+		require.Equal(t, "a", s.Parts[0].SMSCID)
+		require.False(t, s.MaySubmit(1, epoch.Add(24*time.Hour)))
+		require.Empty(t, s.Reason)
+		require.True(t, s.EndedAt.IsZero())
+		require.NoError(t, s.Apply(Event{Delivered, epoch.Add(3), Encode(Report{Part: 1})}))
+		require.Equal(t, Arrived, s.Phase)
+	})
+}
+
 func TestAWithdrawnMessageIsNeverSubmitted(t *testing.T) {
 	for _, end := range []Type{Canceled, Lapsed} {
 		s, err := Fold([]Event{head(1), {end, epoch, nil}})

@@ -24,6 +24,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/kakitome/kakitome/engine/message"
 )
 
 // Tenant is the tenant of the country.
@@ -173,6 +175,9 @@ func (c *Country) engineConfig() ([]byte, error) {
 	fmt.Fprintf(&s, "[links]\nbase_url = %q\ntrusted_proxies = [\"127.0.0.1\"]\n", c.LinksURL())
 	if c.o.Doubt != "" {
 		fmt.Fprintf(&s, "[dispatch]\ndoubt = %q\n", c.o.Doubt)
+		if c.o.Doubt == string(message.DoubtResend) { // faults on faults: what is in doubt again must not wait ten minutes
+			s.WriteString("doubt_wait_seconds = 5\n")
+		}
 	}
 	if len(c.o.Egress) > 0 {
 		fmt.Fprintf(&s, "[egress]\nallow = [\"%s\"]\n", strings.Join(c.o.Egress, `", "`))
