@@ -101,6 +101,7 @@ type Dispatcher struct {
 	mu      sync.Mutex // guards what follows
 	pumps   map[string]*pump
 	lines   []*line  // in the order of the configuration
+	leaving []*line  // taken out, or changed: they drain and unbind; some have ended since
 	running *running // nil before and after Run
 	ended   bool     // Run has
 }

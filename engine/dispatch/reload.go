@@ -74,9 +74,24 @@ func (r *running) startPump(p *pump) {
 type line struct {
 	bind   *bind.Bind
 	config bind.Config
-	before *line              // had this name: it ends before this one dials, because a carrier counts its binds
+	before []*line            // end before this one dials, because a carrier counts its binds: see follows
 	cancel context.CancelFunc // drains and unbinds; nil while it does not run
 	ended  chan struct{}      // closed when it has
+}
+
+// follows reports whether the line must not dial before another has ended: it has its name (the metrics'), or its account.
+func (l *line) follows(other *line) bool {
+	a, b := &l.config, &other.config
+	return a.Name == b.Name || a.Address == b.Address && a.SystemID == b.SystemID
+}
+
+func (l *line) hasEnded() bool {
+	select {
+	case <-l.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 func (r *running) startLine(l *line) {
@@ -84,10 +99,10 @@ func (r *running) startLine(l *line) {
 	ctx, l.cancel = context.WithCancel(r.ctxBinds)
 	r.binds.Go(func() {
 		defer close(l.ended)
-		if l.before != nil {
-			<-l.before.ended
-			l.before = nil
+		for _, old := range l.before {
+			<-old.ended
 		}
+		l.before = nil
 		_ = l.bind.Run(ctx) // returns nil
 	})
 }
@@ -149,33 +164,38 @@ func (d *Dispatcher) Reload(config Config, binds []bind.Config) error {
 
 // exchange makes the lines those of binds. The caller holds mu.
 func (d *Dispatcher) exchange(binds []bind.Config) {
-	old := d.lines
+	old := slices.Clone(d.lines)
 	d.lines = make([]*line, 0, len(binds))
 	for _, cfg := range binds {
-		i := slices.IndexFunc(old, func(l *line) bool { return l.config.Name == cfg.Name })
-		if i >= 0 && old[i].config == cfg {
-			old[i].bind.Resume()
-			d.lines = append(d.lines, old[i])
-			old = slices.Delete(slices.Clone(old), i, i+1)
+		i := slices.IndexFunc(old, func(l *line) bool { return l.config == cfg })
+		if i < 0 {
+			d.lines = append(d.lines, &line{config: cfg, bind: d.newBind(cfg), ended: make(chan struct{})})
 			continue
 		}
-		l := &line{config: cfg, bind: d.newBind(cfg), ended: make(chan struct{})}
-		if i >= 0 && old[i].cancel != nil {
-			l.before = old[i]
-		}
-		d.lines = append(d.lines, l)
+		old[i].bind.Resume()
+		d.lines = append(d.lines, old[i])
+		old = slices.Delete(old, i, i+1)
 	}
+	d.leaving = slices.DeleteFunc(d.leaving, (*line).hasEnded)
 	for _, l := range old {
 		if l.cancel != nil {
 			l.cancel()
+			d.leaving = append(d.leaving, l)
 		}
 	}
-	if d.running != nil {
-		for _, l := range d.lines {
-			if l.cancel == nil {
-				d.running.startLine(l)
+	if d.running == nil {
+		return
+	}
+	for _, l := range d.lines {
+		if l.cancel != nil {
+			continue
+		}
+		for _, other := range d.leaving {
+			if l.follows(other) {
+				l.before = append(l.before, other)
 			}
 		}
+		d.running.startLine(l)
 	}
 }
 

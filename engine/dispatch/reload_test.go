@@ -112,6 +112,36 @@ func TestReloadChangesBindsCarriersAndRules(t *testing.T) {
 	require.Equal(t, "rakuten", s.Carrier)
 }
 
+// TestBindThatIsPutBackWaitsUntilTheOldOneHasUnbound: reloads follow each other while a submission is still unanswered.
+func TestBindThatIsPutBackWaitsUntilTheOldOneHasUnbound(t *testing.T) {
+	for name, change := range map[string]func(*bind.Config){
+		"the same": func(*bind.Config) {},
+		"renamed":  func(c *bind.Config) { c.Name = "docomo-9" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, smsc.Config{Latency: smsc.Duration(800 * time.Millisecond)})
+			r.start()
+			c := r.bind("docomo-1")
+			r.reach(map[string]bind.State{"docomo-1": bind.Bound})
+			ref := r.accept("+819000012345", "お知らせです。", nil)
+			r.eventually(ref, message.Sending)
+			old := r.sends.lines[0]
+			require.NoError(t, r.sends.Reload(r.config, nil))
+			require.NoError(t, r.sends.Reload(r.config, nil))
+			change(&c)
+			require.NoError(t, r.sends.Reload(r.config, []bind.Config{c}))
+			require.Eventually(t, func() bool {
+				st := r.sends.Status()[0]
+				return st.State == bind.Bound || st.State != bind.Stopped && !old.hasEnded()
+			}, 10*time.Second, time.Millisecond)
+			require.True(t, old.hasEnded(), "two binds to one account at a time")
+			r.eventually(ref, message.Arrived)
+			r.eventually(r.accept("+819000012346", "お知らせです。", nil), message.Arrived)
+		})
+	}
+}
+
 func TestWhatWaitsForACarrierIsCounted(t *testing.T) {
 	r := newRig(t, smsc.Config{})
 	require.NoError(t, r.directory.Hold(t.Context(), "docomo", tenant.Paused, "operator"))
