@@ -94,8 +94,8 @@ func AlreadyBound(err error) bool {
 }
 
 // Try binds once, submits, and waits for the delivery receipt. It returns the id rules that fit the pair of ids, the
-// strictest first. What else the carrier sends on this bind is refused for now, so that the engine gets it; and the engine
-// may get the receipt, so its own binds are best drained. Nothing is recorded.
+// strictest first. What else the carrier sends on this bind, receipts of the engine's submissions too, is refused for now, so
+// that the engine gets it; and the engine may get the receipt, so its own binds are best drained. Nothing is recorded.
 func Try(ctx context.Context, t Trial) (rules []string, err error) {
 	segments, err := coding.Split(t.Text, coding.Options{MaxParts: 1})
 	if err != nil {
@@ -105,7 +105,7 @@ func Try(ctx context.Context, t Trial) (rules []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	results, receipts := make(chan session.Result, 1), make(chan dlr.Receipt, 64)
+	results, receipts := make(chan session.Result, 1), make(chan offered, 64)
 	o.Settings.OnResults = func(_ *session.Session, batch []session.Result) {
 		r := batch[0]
 		r.MessageID = []byte(string(r.MessageID)) // borrowed
@@ -126,7 +126,12 @@ func Try(ctx context.Context, t Trial) (rules []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = sess.Unbind(context.WithoutCancel(ctx)) }() // within its own limit
+	defer func() {
+		for len(receipts) > 0 {
+			(<-receipts).refuse()
+		}
+		_ = sess.Unbind(context.WithoutCancel(ctx)) // within its own limit
+	}()
 	t.Tell(Step{Deed: TrialBound, Peer: sess.PeerSystemID(), Took: time.Since(began)})
 	sub := submission{source: t.From, number: t.Number, now: clock.Now()}
 	var body pdu.SubmitSM
@@ -146,24 +151,37 @@ func Try(ctx context.Context, t Trial) (rules []string, err error) {
 	}
 }
 
+// offered is a receipt that is not answered yet.
+type offered struct {
+	dlr.Receipt
+	reply session.Reply
+}
+
+// refuse has the carrier send the receipt again, to the engine's binds.
+func (o offered) refuse() { _ = o.reply.Respond(pdu.StatusReceiverTemporaryError) } // an ended session has told its end already
+
 // offer takes a receipt; everything else, and what is too much, comes again.
-func offer(receipts chan<- dlr.Receipt, in *session.Incoming) {
-	status := pdu.StatusReceiverTemporaryError
+func offer(receipts chan<- offered, in *session.Incoming) {
+	o := offered{reply: in.Reply}
 	if in.Command == pdu.CmdDeliverSM && dlr.IsReceipt(&in.SM) {
-		if r, err := dlr.Parse(&in.SM, message.Tokyo); err == nil {
+		var err error
+		if o.Receipt, err = dlr.Parse(&in.SM, message.Tokyo); err == nil {
 			select {
-			case receipts <- r:
-				status = pdu.StatusOK
+			case receipts <- o:
+				return
 			default:
 			}
 		}
 	}
-	_ = in.Reply.Respond(status) // an ended session has told its end already
+	o.refuse()
 }
 
+// foreignMax is how many receipts of something else are told of.
+const foreignMax = 20
+
 // pair waits for the receipt whose id is the response's by some rule.
-func (t *Trial) pair(ctx context.Context, id string, receipts <-chan dlr.Receipt) ([]string, error) {
-	began := clock.Now()
+func (t *Trial) pair(ctx context.Context, id string, receipts <-chan offered) ([]string, error) {
+	began, told := clock.Now(), map[string]bool{}
 	timer := time.NewTimer(t.Wait)
 	defer timer.Stop()
 	for {
@@ -171,9 +189,14 @@ func (t *Trial) pair(ctx context.Context, id string, receipts <-chan dlr.Receipt
 		case r := <-receipts:
 			rules := dlr.Propose([]dlr.Pair{{Response: id, Receipt: r.ID}})
 			if len(rules) == 0 {
-				t.Tell(Step{Deed: TrialForeign, ID: r.ID, State: fmt.Sprint(r.State)})
+				r.refuse() // and may come here again
+				if !told[r.ID] && len(told) < foreignMax {
+					told[r.ID] = true
+					t.Tell(Step{Deed: TrialForeign, ID: r.ID, State: fmt.Sprint(r.State)})
+				}
 				continue
 			}
+			_ = r.reply.Respond(pdu.StatusOK)
 			t.Tell(Step{Deed: TrialReceived, ID: r.ID, State: fmt.Sprint(r.State), Err: r.Err, Took: time.Since(began)})
 			return rules, nil
 		case <-timer.C:
