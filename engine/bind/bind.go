@@ -3,7 +3,8 @@
 // A Bind is a state machine (Run): Dialing ─► Bound ─► Waiting ─► Dialing …, and Refused when the carrier says that it will
 // never let us in (wrong system_id or password): that needs a person, so it is not tried again before Resume. Waiting
 // backs off with jitter, from one second to a minute, and starts over after a session that lasted. Hold drains and unbinds
-// it, and keeps it in Held.
+// it, and keeps it in Held; Leave drains, unbinds and ends it. Both wait for responses as long as one may take; when the
+// program stops, fifteen seconds at the most. What is not answered by then is in doubt.
 //
 // It submits nothing by itself: engine/dispatch asks Credit, then TrySubmit. An eighth of the window, and of the burst that the
 // rate allows, is kept for what is urgent. Results and the carrier's own requests go to
@@ -76,6 +77,8 @@ type Bind struct {
 	metrics *metrics
 	limiter *rate.Limiter
 	poke    chan struct{} // size 1: Resume or Hold was called
+	left    chan struct{} // closed by Leave
+	leave   func()
 	began   time.Time
 
 	mu      sync.Mutex // guards what follows
@@ -102,12 +105,14 @@ func New(o Options) *Bind {
 		// A burst of a tenth of a second keeps the rate smooth without a timer per PDU.
 		limiter: rate.NewLimiter(limit, max(o.Config.Rate/10, 1)),
 		poke:    make(chan struct{}, 1),
+		left:    make(chan struct{}),
 		state:   Stopped,
 		began:   clock.Now(),
 		since:   clock.Now(),
 		down:    clock.Now(),
 		count:   tally{errors: map[pdu.Status]uint64{}},
 	}
+	b.leave = sync.OnceFunc(func() { close(b.left) })
 	b.metrics = newMetrics(b)
 	return b
 }
@@ -149,6 +154,9 @@ func (b *Bind) Hold(held bool) {
 		b.Resume()
 	}
 }
+
+// Leave lets the bind drain and unbind; then Run returns.
+func (b *Bind) Leave() { b.leave() }
 
 func (b *Bind) isHeld() bool {
 	b.mu.Lock()
@@ -216,12 +224,23 @@ func (b *Bind) Slow(d time.Duration) {
 	b.count.slowed++
 }
 
-// Run keeps the bind up until ctx ends, then unbinds within the drain time. It returns nil. Then the bind is of no more use.
+// Run keeps the bind up until ctx ends or Leave is called, then drains it and unbinds. It returns nil. Then the bind is of no
+// more use.
 func (b *Bind) Run(ctx context.Context) error {
 	if b.o.Registerer != nil { // not before: the bind that had this name may still be draining
 		b.o.Registerer.MustRegister(b.metrics)
 		defer b.o.Registerer.Unregister(b.metrics)
 	}
+	stop := ctx
+	ctx, cancel := context.WithCancel(stop)
+	defer cancel()
+	go func() {
+		select {
+		case <-b.left:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	var back session.Backoff
 	for ctx.Err() == nil {
 		if b.isHeld() {
@@ -240,7 +259,7 @@ func (b *Bind) Run(ctx context.Context) error {
 		}
 		began := clock.Now()
 		b.bound(sess)
-		b.stay(ctx, sess)
+		b.stay(ctx, stop, sess)
 		<-sess.Done()
 		b.unbound(sess)
 		if time.Since(began) > lasting {
@@ -251,32 +270,46 @@ func (b *Bind) Run(ctx context.Context) error {
 			b.wait(ctx, wait, sess.Err())
 		}
 	}
-	b.enter(Stopped, "the program stops")
+	b.enter(Stopped, b.ending(stop))
 	return nil
 }
 
+// ending says why the bind ends.
+func (b *Bind) ending(stop context.Context) string {
+	if stop.Err() == nil {
+		return "changed, or taken out of the configuration"
+	}
+	return "the program stops"
+}
+
 // stay is over when the session ends by itself, or has been unbound.
-func (b *Bind) stay(ctx context.Context, sess *session.Session) {
-	why := "the program stops"
-	for up := true; up; {
+func (b *Bind) stay(ctx, stop context.Context, sess *session.Session) {
+	var why string
+	for why == "" {
 		select {
 		case <-sess.Ended():
 			return
 		case <-ctx.Done():
-			up = false
+			why = b.ending(stop)
 		case <-b.poke:
 			if b.isHeld() {
-				up, why = false, "by the operator"
+				why = "by the operator"
 			}
 		}
 	}
 	b.enter(Unbinding, why)
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if err := sess.Unbind(limit); err != nil {
+	defer context.AfterFunc(stop, func() {
+		limit, cancel := context.WithTimeout(context.WithoutCancel(stop), stopDrain+5*time.Second)
+		defer cancel()
+		_ = sess.UnbindWithin(limit, stopDrain) // what it says, the other one says too
+	})()
+	if err := sess.UnbindWithin(context.WithoutCancel(stop), b.o.Config.response()); err != nil {
 		b.log.Warn("unbind failed", "err", err)
 	}
 }
+
+// stopDrain is how long responses are awaited at most when the program stops, which has thirty seconds for all.
+const stopDrain = 15 * time.Second
 
 // lasting is how long a session must have been up for the back-off to start over.
 const lasting = time.Minute

@@ -96,6 +96,8 @@ func (c Config) Validate() []error {
 	return errs
 }
 
+func (c Config) response() time.Duration { return time.Duration(c.Response) * time.Second }
+
 // SessionOptions are those of a session of this bind, without handlers. It reads the password.
 func (c Config) SessionOptions() (session.Options, error) {
 	password, err := c.password()
@@ -107,7 +109,7 @@ func (c Config) SessionOptions() (session.Options, error) {
 		Bind: pdu.Bind{SystemID: c.SystemID, Password: password, SystemType: c.SystemType},
 		Settings: session.Settings{
 			Window:          c.Window,
-			ResponseTimeout: time.Duration(c.Response) * time.Second,
+			ResponseTimeout: c.response(),
 			EnquireInterval: time.Duration(c.EnquireLink) * time.Second,
 		},
 	}

@@ -58,12 +58,8 @@ func TestFiguresGoOnOverSessions(t *testing.T) {
 	b := run(t, c, "secret", 0o600)
 	reaches(t, b, Bound)
 	submit := func(n int) {
-		batch := make([]session.Request, n)
-		for i := range batch {
-			batch[i].Body = &pdu.SubmitSM{SM: pdu.SM{Dest: pdu.Address{Addr: []byte("819000010001")}, Source: pdu.Address{Addr: []byte("0312345678")}, ShortMessage: []byte("x")}}
-		}
 		before := b.Figures().Answered
-		require.Equal(t, n, b.TrySubmit(batch, true))
+		require.Equal(t, n, b.TrySubmit(submissions(n), true))
 		require.Eventually(t, func() bool { return b.Figures().Answered == before+uint64(n) }, 10*time.Second, 5*time.Millisecond)
 	}
 	submit(3)

@@ -72,11 +72,11 @@ func (r *running) startPump(p *pump) {
 
 // line is one bind of the configuration.
 type line struct {
-	bind   *bind.Bind
-	config bind.Config
-	before []*line            // end before this one dials, because a carrier counts its binds: see follows
-	cancel context.CancelFunc // drains and unbinds; nil while it does not run
-	ended  chan struct{}      // closed when it has
+	bind    *bind.Bind
+	config  bind.Config
+	before  []*line       // end before this one dials, because a carrier counts its binds: see follows
+	started bool          // it runs, or has
+	ended   chan struct{} // closed when it has
 }
 
 // follows reports whether the line must not dial before another has ended: it has its name (the metrics'), or its account.
@@ -95,15 +95,14 @@ func (l *line) hasEnded() bool {
 }
 
 func (r *running) startLine(l *line) {
-	var ctx context.Context
-	ctx, l.cancel = context.WithCancel(r.ctxBinds)
+	l.started = true
 	r.binds.Go(func() {
 		defer close(l.ended)
 		for _, old := range l.before {
 			<-old.ended
 		}
 		l.before = nil
-		_ = l.bind.Run(ctx) // returns nil
+		_ = l.bind.Run(r.ctxBinds) // returns nil
 	})
 }
 
@@ -178,8 +177,8 @@ func (d *Dispatcher) exchange(binds []bind.Config) {
 	}
 	d.leaving = slices.DeleteFunc(d.leaving, (*line).hasEnded)
 	for _, l := range old {
-		if l.cancel != nil {
-			l.cancel()
+		if l.started {
+			l.bind.Leave()
 			d.leaving = append(d.leaving, l)
 		}
 	}
@@ -187,7 +186,7 @@ func (d *Dispatcher) exchange(binds []bind.Config) {
 		return
 	}
 	for _, l := range d.lines {
-		if l.cancel != nil {
+		if l.started {
 			continue
 		}
 		for _, other := range d.leaving {

@@ -60,7 +60,7 @@ func (s *Session) handleAll(b []byte) (used int, ok bool) {
 		if err != nil {
 			s.control = pdu.AppendHeader(s.control, pdu.CmdGenericNack, pdu.StatusInvalidCommandLength, h.Sequence)
 			s.lastWrite = fmt.Errorf("read: %w", err)
-			s.drain(now)
+			s.drain(now.Add(s.set.DrainTimeout))
 			return used, false
 		}
 		if n == 0 {
@@ -154,5 +154,5 @@ func (s *Session) handleUnbind(seq uint32, now time.Time) {
 		}
 	}
 	s.batch, s.requests = s.batch[:0], s.requests[:0]
-	s.drain(now)
+	s.drain(now.Add(s.set.DrainTimeout))
 }

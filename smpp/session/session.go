@@ -178,9 +178,17 @@ func (s *Session) Stats() Stats {
 // connection is closed at once. Unbind returns when Done is closed; nil if
 // either side's unbind was answered. SMPP 3.4 §4.2.1
 func (s *Session) Unbind(ctx context.Context) error {
+	return s.UnbindWithin(ctx, s.set.DrainTimeout)
+}
+
+// UnbindWithin is Unbind, but awaits responses for at most so long. Once all
+// are there, what we have not answered is waited for no longer than
+// DrainTimeout. Of several calls, and the peer's unbind, the shortest wait
+// counts.
+func (s *Session) UnbindWithin(ctx context.Context, limit time.Duration) error {
 	s.mu.Lock()
-	if s.err == nil && !s.draining {
-		s.drain(time.Now())
+	if s.err == nil {
+		s.drain(time.Now().Add(limit))
 	}
 	s.mu.Unlock()
 	select {
@@ -211,10 +219,13 @@ func (s *Session) Abort(cause error) {
 	s.end(cause)
 }
 
-// drain begins the way to unbind. The lock is held.
-func (s *Session) drain(now time.Time) {
+// drain begins the way to unbind, which is sent by then, or sooner. The lock
+// is held.
+func (s *Session) drain(by time.Time) {
+	if !s.draining || by.Before(s.drainBy) {
+		s.drainBy = by
+	}
 	s.draining = true
-	s.drainBy = now.Add(s.set.DrainTimeout)
 	notify(s.wake)
 	notify(s.room)
 }

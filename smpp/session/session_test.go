@@ -499,6 +499,44 @@ func TestUnbindDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
+// TestUnbindWaitsLongForAnswersButNotForOurOwn: a receipt stays unanswered all the time.
+func TestUnbindWaitsLongForAnswersButNotForOurOwn(t *testing.T) {
+	for name, c := range map[string]struct {
+		answered, shorter, want time.Duration
+	}{
+		"answered late":          {answered: 20 * time.Second, want: 22 * time.Second},
+		"never answered":         {want: 40 * time.Second},
+		"cut short in between":   {shorter: 5 * time.Second, want: 15 * time.Second},
+		"nothing is outstanding": {answered: time.Nanosecond, want: 2 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var got record
+				s, p := dialPeer(t, Settings{DrainTimeout: 2 * time.Second, EnquireInterval: -1, OnResults: got.take, OnRequests: func(*Session, []Incoming) {}})
+				_, err := s.TrySubmit(submitOf(1))
+				require.NoError(t, err)
+				first, _ := p.expect(pdu.CmdSubmitSM)
+				p.send(9, pdu.StatusOK, &pdu.DeliverSM{})
+				synctest.Wait()
+				began := time.Now()
+				if c.answered > 0 {
+					time.AfterFunc(c.answered, func() { p.answer(first.Sequence, "1") })
+				}
+				if c.shorter > 0 {
+					time.AfterFunc(10*time.Second, func() { _ = s.UnbindWithin(context.Background(), c.shorter) })
+				}
+				unbound := make(chan error)
+				go func() { unbound <- s.UnbindWithin(t.Context(), 40*time.Second) }()
+				h, _ := p.expect(pdu.CmdUnbind)
+				require.Equal(t, c.want, time.Since(began).Round(time.Millisecond))
+				p.bare(pdu.CmdUnbindResp, pdu.StatusOK, h.Sequence)
+				require.NoError(t, <-unbound)
+				require.Equal(t, c.answered > 0, got.results()[0].Outcome == Answered)
+			})
+		})
+	}
+}
+
 func TestUnbindOfThePeerIsAnsweredAfterTheDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got record

@@ -35,7 +35,7 @@ type Settings struct {
 	// enquire_link. Default 10 s.
 	EnquireTimeout time.Duration
 	// DrainTimeout is the longest wait for what is outstanding before unbind
-	// is sent or answered. Default 3 s.
+	// is sent or answered; see UnbindWithin. Default 3 s.
 	DrainTimeout time.Duration
 	// UnbindTimeout is the longest wait for unbind_resp. Default 3 s.
 	UnbindTimeout time.Duration

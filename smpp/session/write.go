@@ -148,6 +148,9 @@ func (s *Session) checkUnbind(now time.Time) {
 	if !s.draining || s.err != nil || s.lastWrite != nil {
 		return
 	}
+	if by := now.Add(s.set.DrainTimeout); s.window.count == 0 && by.Before(s.drainBy) {
+		s.drainBy = by // what is left is ours to answer
+	}
 	idle := s.window.count == 0 && s.unanswered <= 0
 	switch {
 	case s.unbindSeq != 0 && !s.peerUnbind:
