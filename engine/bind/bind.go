@@ -169,7 +169,11 @@ func (b *Bind) isHeld() bool {
 func (b *Bind) Credit(urgent bool) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.sess == nil || b.held || clock.Now().Before(b.slowed) {
+	return b.credit(clock.Now(), urgent)
+}
+
+func (b *Bind) credit(now time.Time, urgent bool) int {
+	if b.sess == nil || b.held || now.Before(b.slowed) {
 		return 0
 	}
 	room := b.sess.Room()
@@ -177,7 +181,7 @@ func (b *Bind) Credit(urgent bool) int {
 		room -= b.Reserve()
 	}
 	if b.o.Config.Rate > 0 {
-		tokens := int(b.limiter.Tokens())
+		tokens := int(b.limiter.TokensAt(now))
 		if !urgent {
 			tokens -= b.limiter.Burst() / reserved
 		}
@@ -196,17 +200,7 @@ func (b *Bind) Reserve() int { return b.o.Config.Window / reserved }
 // gets one result; the rest are the caller's still. One that cannot be encoded gets its own, NotSent with a
 // *pdu.FieldError, before TrySubmit returns.
 func (b *Bind) TrySubmit(batch []session.Request, urgent bool) int {
-	batch = batch[:min(len(batch), b.Credit(urgent))]
-	b.mu.Lock()
-	sess := b.sess
-	b.mu.Unlock()
-	if sess == nil || len(batch) == 0 {
-		return 0
-	}
-	n, err := sess.TrySubmit(batch)
-	if b.o.Config.Rate > 0 && n > 0 {
-		b.limiter.AllowN(clock.Now(), n)
-	}
+	n, err := b.submit(batch, urgent)
 	var field *pdu.FieldError
 	if errors.As(err, &field) { // it would be the first of every batch to come
 		b.log.Error("submission cannot be encoded", "err", err)
@@ -214,6 +208,20 @@ func (b *Bind) TrySubmit(batch []session.Request, urgent bool) int {
 		n++
 	}
 	return n
+}
+
+// submit takes and spends the credit in one go: several feeds ask for it.
+func (b *Bind) submit(batch []session.Request, urgent bool) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := clock.Now()
+	batch = batch[:min(len(batch), b.credit(now, urgent))]
+	if len(batch) == 0 {
+		return 0, nil
+	}
+	n, err := b.sess.TrySubmit(batch)
+	b.limiter.AllowN(now, n)
+	return n, err
 }
 
 // Slow stops submissions for a while: the carrier said that we are too fast.

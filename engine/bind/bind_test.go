@@ -30,12 +30,15 @@ func carrier(t *testing.T) *smsc.Carrier {
 }
 
 // run starts a bind with the password in the file.
-func run(t *testing.T, c *smsc.Carrier, file string, mode os.FileMode) *Bind {
+func run(t *testing.T, c *smsc.Carrier, file string, mode os.FileMode, change ...func(*Config)) *Bind {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "password")
 	require.NoError(t, os.WriteFile(path, []byte(file), mode))
 	cfg := Default()
 	cfg.Name, cfg.Carrier, cfg.Address, cfg.SystemID, cfg.PasswordFile = "docomo-1", "docomo", c.Addr(), "kakitome", path
+	for _, fn := range change {
+		fn(&cfg)
+	}
 	b := New(Options{Config: cfg, Log: slog.New(slog.DiscardHandler), Handlers: Handlers{
 		OnResults: func(*Bind, []session.Result) {}, OnRequests: func(*Bind, []session.Incoming) {}, OnBound: func(*Bind) {}}})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -156,4 +159,26 @@ func TestSlowedBindGivesNoCredit(t *testing.T) {
 	b.Slow(time.Hour)
 	require.Zero(t, b.Credit(true))
 	require.Zero(t, b.TrySubmit(make([]session.Request, 1), true))
+}
+
+// TestRateHoldsWhoeverSubmits: several feeds ask for the same credit at the same moment.
+func TestRateHoldsWhoeverSubmits(t *testing.T) {
+	const perSecond = 200
+	c := carrier(t)
+	b := run(t, c, "secret", 0o600, func(c *Config) { c.Rate = perSecond })
+	reaches(t, b, Bound)
+	began := time.Now()
+	var wg sync.WaitGroup
+	for feed := range 8 {
+		wg.Go(func() {
+			for time.Since(began) < time.Second {
+				b.TrySubmit(submissions(20), feed%2 == 0)
+			}
+		})
+	}
+	wg.Wait()
+	most := perSecond*time.Since(began).Seconds() + perSecond/10
+	n := float64(b.Figures().Submitted)
+	require.LessOrEqual(t, n, most+1)
+	require.Greater(t, n, most/2)
 }

@@ -42,6 +42,7 @@ type rig struct {
 	said      Campaigns
 	claims    Claims
 	window    int
+	rate      int
 	sends     *Dispatcher // of the last start
 	metrics   *prometheus.Registry
 	stop      func()
@@ -91,7 +92,7 @@ func (r *rig) open() {
 func (r *rig) bind(name string) bind.Config {
 	b := bind.Default()
 	b.Name, b.Carrier, b.Address, b.SystemID, b.PasswordFile, b.Response = name, "docomo", r.smsc.Addr(), "kakitome", filepath.Join(r.dir, "password"), 1
-	b.Window = r.window
+	b.Window, b.Rate = r.window, r.rate
 	return b
 }
 
@@ -208,6 +209,29 @@ func TestThrottledMessageComesAgainWithoutUsingUpItsTries(t *testing.T) {
 	s := r.eventually(r.accept("+819000019458", "お知らせです。", nil), message.Arrived)
 	require.Equal(t, 3, s.Parts[0].Attempt)
 	require.Zero(t, s.Parts[0].Refusals)
+}
+
+// TestRateOfABindHoldsForCodesAndBulkTogether counts what the carrier received, in each second.
+func TestRateOfABindHoldsForCodesAndBulkTogether(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsc.Config{})
+	r.rate = 100
+	bulk, codes := r.acceptMany(150, message.LaneBulk), r.acceptMany(100, message.LaneCode)
+	r.start()
+	for _, ref := range append(bulk, codes...) {
+		r.eventually(ref, message.Arrived)
+	}
+	got := r.smsc.Ledger(0)
+	require.Len(t, got, 250)
+	for i := range got {
+		n := 0
+		for _, m := range got[i:] {
+			if m.Received.Sub(got[i].Received) < time.Second {
+				n++
+			}
+		}
+		require.LessOrEqual(t, n, 100+10+5, "a second, a burst, and what came a little late")
+	}
 }
 
 func TestTemporaryRefusalWaitsForItsStep(t *testing.T) {
