@@ -122,21 +122,32 @@ func carrierStatusCommand(ctx context.Context, args []string) error {
 		return err
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "CARRIER\tHOLD\tBIND\tSTATE\tSINCE\tOUTSTANDING\tSUBMITTED\tIN DOUBT\tRECEIVED\tWHY")
+	fmt.Fprintln(w, "CARRIER\tHOLD\tBIND\tSTATE\tSINCE\tOUTSTANDING\tPACE\tSUBMITTED\tIN DOUBT\tRECEIVED\tWHY")
 	for _, c := range all {
 		hold := string(c.Hold.Mode)
 		if hold == "" {
 			hold = "-"
 		}
 		if len(c.Binds) == 0 {
-			fmt.Fprintf(w, "%s\t%s\t-\t\t\t\t\t\t\tno bind: messages wait\n", c.Carrier, hold)
+			fmt.Fprintf(w, "%s\t%s\t-\t\t\t\t\t\t\t\tno bind: messages wait\n", c.Carrier, hold)
 		}
 		for _, b := range c.Binds {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\n", c.Carrier, hold, b.Name, b.State, b.Since.Format(time.TimeOnly),
-				b.Stats.Outstanding, b.Stats.Submitted, b.Stats.InDoubt, b.Stats.Received, b.Why)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%s\n", c.Carrier, hold, b.Name, b.State, b.Since.Format(time.TimeOnly),
+				b.Stats.Outstanding, paceWord(b), b.Stats.Submitted, b.Stats.InDoubt, b.Stats.Received, b.Why)
 		}
 	}
 	return w.Flush()
+}
+
+// paceWord is how many PDUs a second a bind may submit.
+func paceWord(b bind.Status) string {
+	switch {
+	case b.Pace > 0:
+		return fmt.Sprintf("%d/s (slowed)", b.Pace)
+	case b.Rate > 0:
+		return fmt.Sprintf("%d/s", b.Rate)
+	}
+	return "-"
 }
 
 // carrierTryCommand binds once, beside the engine or without it, sends one SMS, and shows how the carrier writes its ids.

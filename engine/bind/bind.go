@@ -7,7 +7,7 @@
 // program stops, fifteen seconds at the most. What is not answered by then is in doubt.
 //
 // It submits nothing by itself: engine/dispatch asks Credit, then TrySubmit. An eighth of the window, and of the burst that the
-// rate allows, is kept for what is urgent. Results and the carrier's own requests go to
+// rate allows, is kept for what is urgent. A carrier that says that we are too fast slows the bind: see pace. Results and the carrier's own requests go to
 // the Handlers in batches, from the session's two handler goroutines; a handler may block for a commit. Nothing here
 // survives a restart, and nothing has to: what was submitted is recorded before it is submitted.
 package bind
@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/time/rate"
 
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/smpp/pdu"
@@ -68,6 +67,7 @@ type Status struct {
 	DownSince     time.Time     // since when it has not been bound; zero while it is
 	Stats         session.Stats // of the present session
 	Window, Rate  int           // as configured: PDUs outstanding at most, and a second (0: no limit)
+	Pace          int           // PDUs a second at most since the carrier said that we are too fast; 0: Rate
 }
 
 // Bind is one supervised bind. Safe for concurrent use.
@@ -75,7 +75,6 @@ type Bind struct {
 	o       Options
 	log     *slog.Logger
 	metrics *metrics
-	limiter *rate.Limiter
 	poke    chan struct{} // size 1: Resume or Hold was called
 	left    chan struct{} // closed by Leave
 	leave   func()
@@ -88,29 +87,24 @@ type Bind struct {
 	why     string
 	since   time.Time
 	down    time.Time // when the last session ended, or the bind was made
-	slowed  time.Time // no submission before
+	pace    pace
 	held    bool
 	count   tally
 }
 
 // New makes a bind that Run brings up. The configuration must be valid.
 func New(o Options) *Bind {
-	limit := rate.Inf
-	if o.Config.Rate > 0 {
-		limit = rate.Limit(o.Config.Rate)
-	}
 	b := &Bind{
-		o:   o,
-		log: o.Log.With("carrier", o.Config.Carrier, "bind", o.Config.Name),
-		// A burst of a tenth of a second keeps the rate smooth without a timer per PDU.
-		limiter: rate.NewLimiter(limit, max(o.Config.Rate/10, 1)),
-		poke:    make(chan struct{}, 1),
-		left:    make(chan struct{}),
-		state:   Stopped,
-		began:   clock.Now(),
-		since:   clock.Now(),
-		down:    clock.Now(),
-		count:   tally{errors: map[pdu.Status]uint64{}},
+		o:     o,
+		log:   o.Log.With("carrier", o.Config.Carrier, "bind", o.Config.Name),
+		pace:  newPace(o.Config.Rate),
+		poke:  make(chan struct{}, 1),
+		left:  make(chan struct{}),
+		state: Stopped,
+		began: clock.Now(),
+		since: clock.Now(),
+		down:  clock.Now(),
+		count: tally{errors: map[pdu.Status]uint64{}},
 	}
 	b.leave = sync.OnceFunc(func() { close(b.left) })
 	b.metrics = newMetrics(b)
@@ -127,7 +121,7 @@ func (b *Bind) Carrier() string { return b.o.Config.Carrier }
 func (b *Bind) Status() Status {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	st := Status{Name: b.o.Config.Name, Carrier: b.o.Config.Carrier, State: b.state, Why: b.why, Since: b.since, Window: b.o.Config.Window, Rate: b.o.Config.Rate}
+	st := Status{Name: b.o.Config.Name, Carrier: b.o.Config.Carrier, State: b.state, Why: b.why, Since: b.since, Window: b.o.Config.Window, Rate: b.o.Config.Rate, Pace: int(b.pace.now)}
 	if b.sess != nil {
 		st.Stats = b.sess.Stats()
 	} else {
@@ -164,8 +158,8 @@ func (b *Bind) isHeld() bool {
 	return b.held
 }
 
-// Credit is how many PDUs may be submitted now: the window's room, within the rate, without what is kept for urgent ones unless
-// they are. Zero while the bind is not bound, held, or slowed by the carrier.
+// Credit is how many PDUs may be submitted now: the window's room, within the pace, without what is kept for urgent ones unless
+// they are. Zero while the bind is not bound, or held.
 func (b *Bind) Credit(urgent bool) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -173,21 +167,14 @@ func (b *Bind) Credit(urgent bool) int {
 }
 
 func (b *Bind) credit(now time.Time, urgent bool) int {
-	if b.sess == nil || b.held || now.Before(b.slowed) {
+	if b.sess == nil || b.held {
 		return 0
 	}
 	room := b.sess.Room()
 	if !urgent {
 		room -= b.Reserve()
 	}
-	if b.o.Config.Rate > 0 {
-		tokens := int(b.limiter.TokensAt(now))
-		if !urgent {
-			tokens -= b.limiter.Burst() / reserved
-		}
-		room = min(room, tokens)
-	}
-	return max(room, 0)
+	return max(min(room, b.pace.room(now, urgent)), 0)
 }
 
 // reserved is the part of a window that is kept for what is urgent: one in so many. A window below that keeps nothing.
@@ -220,16 +207,17 @@ func (b *Bind) submit(batch []session.Request, urgent bool) (int, error) {
 		return 0, nil
 	}
 	n, err := b.sess.TrySubmit(batch)
-	b.limiter.AllowN(now, n)
+	b.pace.submit(now, n)
 	return n, err
 }
 
-// Slow stops submissions for a while: the carrier said that we are too fast.
-func (b *Bind) Slow(d time.Duration) {
+// Slow is told that the carrier refused a PDU because we are too fast, and when it was written.
+func (b *Bind) Slow(written time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.slowed = clock.Now().Add(d)
-	b.count.slowed++
+	if b.pace.tooFast(clock.Now(), written) {
+		b.count.slowed++
+	}
 }
 
 // Run keeps the bind up until ctx ends or Leave is called, then drains it and unbinds. It returns nil. Then the bind is of no

@@ -153,14 +153,6 @@ func submissions(n int) []session.Request {
 	return batch
 }
 
-func TestSlowedBindGivesNoCredit(t *testing.T) {
-	b := run(t, carrier(t), "secret", 0o600)
-	reaches(t, b, Bound)
-	b.Slow(time.Hour)
-	require.Zero(t, b.Credit(true))
-	require.Zero(t, b.TrySubmit(make([]session.Request, 1), true))
-}
-
 // TestRateHoldsWhoeverSubmits: several feeds ask for the same credit at the same moment.
 func TestRateHoldsWhoeverSubmits(t *testing.T) {
 	const perSecond = 200

@@ -40,7 +40,7 @@ type Config struct {
 	TLSKey  string `toml:"tls_key"`
 	// Window is how many PDUs may be outstanding at once, 1 to 10000, as the carrier's contract says. Default 100.
 	Window int `toml:"window"`
-	// Rate is how many PDUs a second may be submitted; 0: no limit.
+	// Rate is how many PDUs a second may be submitted; 0: no limit, but what the carrier says of too many.
 	Rate int `toml:"rate"`
 	// EnquireLink is the silence in seconds after which the link is checked, 1 to 3600. Default 30.
 	EnquireLink int `toml:"enquire_link_seconds"`

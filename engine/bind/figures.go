@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"time"
 
+	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/smpp/pdu"
 	"github.com/kakitome/kakitome/smpp/session"
 )
@@ -22,7 +23,7 @@ type Figures struct {
 	Received  uint64                // requests of the carrier
 	Receipts  uint64                // of these, delivery receipts
 	Errors    map[pdu.Status]uint64 // responses other than ESME_ROK; OtherErrors holds those that found no room
-	Slowed    uint64                // times that submissions were stopped for a while because of that
+	Slowed    uint64                // times that submissions were slowed because of that
 	Waited    time.Duration         // for all responses together
 	Latency   Latency               // from the write to the response, of all answered
 }
@@ -134,20 +135,24 @@ func (b *Bind) CountReceipts(n int) {
 func (b *Bind) countResults(batch []session.Result) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	took := 0
 	for i := range batch {
 		r := &batch[i]
 		if r.Outcome != session.Answered {
 			continue
 		}
-		took := r.Received.Sub(r.Written)
-		b.count.latency.Add(took)
-		b.count.waited += max(took, 0)
-		if r.Status != pdu.StatusOK {
-			status := r.Status
-			if _, known := b.count.errors[status]; !known && len(b.count.errors) >= errorsMax {
-				status = OtherErrors
-			}
-			b.count.errors[status]++
+		waited := r.Received.Sub(r.Written)
+		b.count.latency.Add(waited)
+		b.count.waited += max(waited, 0)
+		if r.Status == pdu.StatusOK {
+			took++
+			continue
 		}
+		status := r.Status
+		if _, known := b.count.errors[status]; !known && len(b.count.errors) >= errorsMax {
+			status = OtherErrors
+		}
+		b.count.errors[status]++
 	}
+	b.pace.accepted(clock.Now(), took)
 }

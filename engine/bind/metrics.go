@@ -5,7 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // metrics tells Prometheus the bind's Figures when it asks; nothing is counted twice.
 type metrics struct {
 	bind *Bind
-	up, throttled, submitted, answered, inDoubt, receipts, connects, refusals,
+	up, throttled, submitted, answered, inDoubt, receipts, connects, refusals, pace,
 	response *prometheus.Desc
 }
 
@@ -18,7 +18,8 @@ func newMetrics(b *Bind) *metrics {
 	return &metrics{
 		bind:      b,
 		up:        desc("up", "1 while the bind is bound."),
-		throttled: desc("throttled_total", "Times that the carrier said we are too fast."),
+		throttled: desc("throttled_total", "Times that the bind was slowed because the carrier said we are too fast."),
+		pace:      desc("pace", "PDUs a second at most since the carrier said we are too fast; 0: as configured."),
 		submitted: desc("submitted_total", "PDUs that a session accepted."),
 		answered:  desc("answered_total", "Responses, late ones too."),
 		inDoubt:   desc("in_doubt_total", "Submissions without a response in time."),
@@ -31,7 +32,7 @@ func newMetrics(b *Bind) *metrics {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.up, m.throttled, m.submitted, m.answered, m.inDoubt, m.receipts, m.connects, m.refusals, m.response} {
+	for _, d := range []*prometheus.Desc{m.up, m.throttled, m.submitted, m.answered, m.inDoubt, m.receipts, m.connects, m.refusals, m.pace, m.response} {
 		ch <- d
 	}
 }
@@ -44,6 +45,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		up = 1
 	}
 	ch <- prometheus.MustNewConstMetric(m.up, prometheus.GaugeValue, up)
+	ch <- prometheus.MustNewConstMetric(m.pace, prometheus.GaugeValue, float64(st.Pace))
 	for _, c := range []struct {
 		desc *prometheus.Desc
 		n    uint64

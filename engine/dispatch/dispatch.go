@@ -258,8 +258,7 @@ func (p *pump) results(b *bind.Bind, batch []session.Result) {
 	config := &p.set.Load().config
 	for i := range batch {
 		if v, _ := config.meaning(p.name, batch[i].Status); v == throttle {
-			b.Slow(throttleWait)
-			break
+			b.Slow(batch[i].Written)
 		}
 	}
 	p.settle(b.Name(), batch)

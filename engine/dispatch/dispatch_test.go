@@ -234,6 +234,20 @@ func TestRateOfABindHoldsForCodesAndBulkTogether(t *testing.T) {
 	}
 }
 
+// TestThrottlingCarrierIsGivenWhatItBears: without a rate the first window is nearly all refused, and little of what follows.
+func TestThrottlingCarrierIsGivenWhatItBears(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsc.Config{Rate: 60})
+	refs := r.acceptMany(200, message.LaneBulk)
+	r.start()
+	for _, ref := range refs {
+		require.Eventually(t, func() bool { return r.state(ref).Phase == message.Arrived }, 30*time.Second, 20*time.Millisecond)
+	}
+	refused := r.smsc.Counts().Refused["ESME_RTHROTTLED"]
+	require.Less(t, int(refused), r.window+40, "beyond the first window a fifth at the most")
+	require.Positive(t, r.sends.Status()[0].Pace)
+}
+
 func TestTemporaryRefusalWaitsForItsStep(t *testing.T) {
 	r := newRig(t, smsc.Config{})
 	r.start()

@@ -314,8 +314,8 @@ func (f *feed) carryOut(ctx context.Context) (again []store.Ref, err error) {
 	return again, nil
 }
 
-// send gives the requests to the binds, waiting for room. What cannot be sent because ctx ended or no bind is up is
-// settled as not sent.
+// send gives the requests to the binds, waiting for room. What cannot be sent because ctx ended or no bind took anything for
+// five seconds is settled as not sent.
 func (f *feed) send(ctx context.Context, batch []session.Request) {
 	waited := clock.Now()
 	for len(batch) > 0 {
@@ -326,6 +326,9 @@ func (f *feed) send(ctx context.Context, batch []session.Request) {
 			n := b.TrySubmit(batch, f.urgent)
 			f.metrics.written.Add(float64(n))
 			batch = batch[n:]
+			if n > 0 {
+				waited = clock.Now()
+			}
 		}
 		if len(batch) == 0 {
 			return
