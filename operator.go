@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -260,15 +261,19 @@ func (d *operatorDoor) configureAgents(ctx context.Context) error {
 
 func (d *operatorDoor) setUser(ctx context.Context, in userRequest) (secret, error) {
 	password := tenant.NewPassword()
+	hash := tenant.HashPassword(password)
+	set := func(u *tenant.User) error {
+		u.Role, u.Password, u.Name = in.Role, hash, cmp.Or(in.Name, u.Name)
+		return nil
+	}
 	u := tenant.User{Login: in.Login, Tenant: in.Tenant}
+	var err error
 	if old := d.directory.Now().Users[in.Login]; old != nil && old.Tenant == in.Tenant {
-		u = *old // the second factor, language and a lock stay
+		_, err = d.directory.ChangeUser(ctx, in.Login, set) // the second factor, language and a lock stay
+	} else if err = set(&u); err == nil {
+		err = d.directory.AddUser(ctx, u)
 	}
-	u.Role, u.Password = in.Role, tenant.HashPassword(password)
-	if in.Name != "" {
-		u.Name = in.Name
-	}
-	if err := d.directory.SetUser(ctx, u); err != nil {
+	if err != nil {
 		return secret{}, err
 	}
 	return secret{password}, d.audit.Record(ctx, in.Tenant, audit.Entry{By: "operator", Action: "user.set", Target: in.Login, Detail: string(in.Role)})

@@ -179,7 +179,8 @@ func TestNothingThatPeopleTypeBecomesMarkup(t *testing.T) {
 	shop := *r.tenant("mizu")
 	shop.Name = `〇〇<script>alert(1)</script>`
 	require.NoError(t, r.Directory.Apply(t.Context(), shop))
-	require.NoError(t, r.Directory.SetUser(t.Context(), tenant.User{Login: "admin@mizu", Tenant: "mizu", Name: evil[:38], Role: tenant.RoleAdmin, Password: testHash()}))
+	_, err := r.Directory.ChangeUser(t.Context(), "admin@mizu", func(u *tenant.User) error { u.Name = evil[:38]; return nil })
+	require.NoError(t, err)
 	d := message.Draft{To: "090-0001-0001", Text: "〇〇" + evil[:20] + "{url}", Reference: evil[:60], Page: &message.Page{Title: evil[:40], Lead: evil, Rows: []message.Row{{Item: evil[:40], Value: evil}},
 		Survey: &message.Survey{Lead: evil, Items: []message.SurveyItem{{Title: evil[:40], Type: "radio", Choices: []string{evil[:40], "b"}}}}}}
 	res := r.accept("mizu", message.ViaConsole, d)[0]

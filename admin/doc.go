@@ -5,8 +5,8 @@
 //
 // The way of a request (server.go):
 //
-//	headers ─► route (route.go: who may do what, the only place) ─► session (admin/signin) ─► role ─► for POST: origin and
-//	CSRF token ─► handler ─► template | redirect | stream
+//	headers ─► route (route.go: who may do what, the only place) ─► session (admin/signin) ─► role ─► for POST: origin, form,
+//	session again, CSRF token ─► handler ─► template | redirect | stream
 //
 // A handler gets a visit (visit.go): who asks, for which tenant, in which language. All reads are under the visit's
 // tenant scope, so that another tenant's id is not found, like one that does not exist. What must be audited is on record

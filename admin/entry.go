@@ -240,8 +240,7 @@ func (s *Server) ownNumber(u *tenant.User) (carrier.Number, error) {
 }
 
 func (s *Server) setPhone(w http.ResponseWriter, r *http.Request, v *visit) error {
-	next := *v.User
-	next.Phone = nil
+	var phone []byte // sealed; empty: none
 	if text := r.PostForm.Get("phone"); text != "" {
 		n, err := carrier.ParseNumber(text)
 		if err != nil {
@@ -250,14 +249,15 @@ func (s *Server) setPhone(w http.ResponseWriter, r *http.Request, v *visit) erro
 			s.render(w, v, http.StatusUnprocessableEntity, "account", p)
 			return nil
 		}
-		if next.Phone, err = s.Store.Seal(v.User.Tenant, accountClass, v.now, "phone/"+v.User.Login, []byte(n.E164())); err != nil {
+		if phone, err = s.Store.Seal(v.User.Tenant, accountClass, v.now, "phone/"+v.User.Login, []byte(n.E164())); err != nil {
 			return err
 		}
 	}
 	if err := s.record(r.Context(), v, "user.set", v.User.Login, "phone"); err != nil {
 		return err
 	}
-	if err := s.Directory.SetUser(r.Context(), next); err != nil {
+	_, err := s.Directory.ChangeUser(r.Context(), v.User.Login, func(u *tenant.User) error { u.Phone = phone; return nil })
+	if err != nil {
 		return err
 	}
 	return back(w, r, s.note(v, "/account", "テスト送信先を保存しました。", "The number for test messages is saved."))

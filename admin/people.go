@@ -60,7 +60,7 @@ func (s *Server) addUser(w http.ResponseWriter, r *http.Request, v *visit) error
 		return err
 	}
 	u := tenant.User{Login: p.Login, Tenant: v.Tenant.ID, Name: p.Name, Role: p.Role, Password: tenant.HashPassword(password)}
-	if err := s.Directory.SetUser(r.Context(), u); err != nil {
+	if err := s.Directory.AddUser(r.Context(), u); err != nil {
 		return err
 	}
 	p = s.usersPage(v)
@@ -75,35 +75,37 @@ func (s *Server) changeUser(w http.ResponseWriter, r *http.Request, v *visit) er
 	if old == nil || old.Tenant != v.Tenant.ID {
 		return errNotFound
 	}
-	next := *old
-	do, fresh := r.PostForm.Get("do"), ""
+	do, role, fresh := r.PostForm.Get("do"), old.Role, ""
 	own := old.Login == v.User.Login
+	var change func(*tenant.User)
 	switch {
 	case do == "disable" && !own:
-		next.Disabled = true
+		change = func(u *tenant.User) { u.Disabled = true }
 	case do == "enable" && !own:
-		next.Disabled = false
+		change = func(u *tenant.User) { u.Disabled = false }
 	case do == "role" && !own && slices.Contains(tenantRoles, tenant.Role(r.PostForm.Get("role"))):
-		next.Role = tenant.Role(r.PostForm.Get("role"))
+		role = tenant.Role(r.PostForm.Get("role"))
+		change = func(u *tenant.User) { u.Role = role }
 	case do == "password" && !own:
 		fresh = tenant.NewPassword()
-		next.Password = tenant.HashPassword(fresh)
+		hash := tenant.HashPassword(fresh)
+		change = func(u *tenant.User) { u.Password = hash }
 	case do == "totp" && !own:
-		next.TOTP = nil
+		change = func(u *tenant.User) { u.TOTP = nil }
 	case own:
 		return &fail{http.StatusUnprocessableEntity, "ご自身のアカウントは変更できません。別のテナント管理者に依頼してください。", "You cannot change your own account here. Ask another administrator."}
 	default:
 		return errNotFound
 	}
-	if err := s.record(r.Context(), v, "user."+do, next.Login, string(next.Role)); err != nil {
+	if err := s.record(r.Context(), v, "user."+do, old.Login, string(role)); err != nil {
 		return err
 	}
-	if err := s.Directory.SetUser(r.Context(), next); err != nil {
+	if _, err := s.Directory.ChangeUser(r.Context(), old.Login, func(u *tenant.User) error { change(u); return nil }); err != nil {
 		return err
 	}
 	if fresh != "" {
 		p := s.usersPage(v)
-		p.Shown, p.Fresh = next.Login, fresh
+		p.Shown, p.Fresh = old.Login, fresh
 		s.render(w, v, http.StatusOK, "users", p)
 		return nil
 	}

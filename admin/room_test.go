@@ -230,7 +230,7 @@ func openRoom(t testing.TB) *room {
 	directory, err := tenant.OpenDirectory(t.Context(), st.DirectoryLog())
 	require.NoError(t, err)
 	set := func(login string, id tenant.ID, role tenant.Role, name string) {
-		require.NoError(t, directory.SetUser(t.Context(), tenant.User{Login: login, Tenant: id, Name: name, Role: role, Password: testHash()}))
+		require.NoError(t, directory.AddUser(t.Context(), tenant.User{Login: login, Tenant: id, Name: name, Role: role, Password: testHash()}))
 	}
 	for id, name := range map[tenant.ID]string{"mizu": "〇〇県水道局", "gasu": "〇〇ガス株式会社"} {
 		require.NoError(t, directory.Apply(t.Context(), shop(id, name)))

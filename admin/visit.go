@@ -124,10 +124,8 @@ func (s *Server) admit(rt route, w http.ResponseWriter, r *http.Request, v *visi
 		ses, u, renew, err := s.door.Resume(r.Context(), c.Value)
 		switch {
 		case err == nil:
-			v.session, v.User, v.CSRF = ses, u, s.door.CSRF(ses)
-			if u.Tenant != tenant.OperatorID {
-				v.Tenant, v.scope = v.snap.Tenants[u.Tenant], tenant.Only(u.Tenant)
-			}
+			v.session, v.CSRF = ses, s.door.CSRF(ses)
+			v.settle(u)
 			v.Unmasked = u.Role == tenant.RoleAdmin && s.door.Unmasked(ses)
 			if renew && r.Header.Get("Accept") != "text/event-stream" {
 				s.enter(w, r, ses)
@@ -167,7 +165,22 @@ func (s *Server) admit(rt route, w http.ResponseWriter, r *http.Request, v *visi
 	if err := s.readForm(rt, w, r); err != nil {
 		return err
 	}
+	// A form takes as long as its sender likes: who it is and what he may is looked at again.
+	snap := s.Directory.Now()
+	if !s.door.Alive(v.session) {
+		return errSignin
+	}
+	v.snap = snap
+	v.settle(snap.Users[v.User.Login])
 	return s.proven(v, r.PostForm.Get("csrf"))
+}
+
+// settle says who asks, and for whom.
+func (v *visit) settle(u *tenant.User) {
+	v.User = u
+	if u.Tenant != tenant.OperatorID {
+		v.Tenant, v.scope = v.snap.Tenants[u.Tenant], tenant.Only(u.Tenant)
+	}
 }
 
 // proven checks the token of a form.
@@ -296,8 +309,12 @@ func back(w http.ResponseWriter, r *http.Request, to string) error {
 	return nil
 }
 
-// record puts what is about to be done into the audit log of the visit's tenant. What it fails for must not be done.
+// record puts what is about to be done into the audit log of the visit's tenant. What it fails for must not be done: also what
+// came in so slowly that the session ended meanwhile.
 func (s *Server) record(ctx context.Context, v *visit, action, target, detail string) error {
+	if !s.door.Alive(v.session) {
+		return errSignin
+	}
 	return s.Audit.Record(ctx, v.User.Tenant, audit.Entry{By: v.By(), From: v.from.String(), Action: action, Target: target, Detail: detail})
 }
 

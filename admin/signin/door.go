@@ -347,15 +347,11 @@ func (d *Door) Confirm(ctx context.Context, s Session, sealed, code string, from
 	}
 	d.addresses.release(network(from))
 	d.accounts.clear(s.Login)
-	next := *u
-	if next.TOTP, err = d.vault.Seal(u.Tenant, vaultClass, d.now(), "totp/"+u.Login, []byte(key.Secret())); err != nil {
+	box, err := d.vault.Seal(u.Tenant, vaultClass, d.now(), "totp/"+u.Login, []byte(key.Secret()))
+	if err != nil {
 		return Session{}, fmt.Errorf("seal second factor: %w", err)
 	}
-	if err := d.set(ctx, next, from, "totp"); err != nil {
-		return Session{}, err
-	}
-	d.end(s)
-	return d.enter(ctx, &next, from)
+	return d.set(ctx, s, u, from, "totp", func(u *tenant.User) { u.TOTP = box })
 }
 
 // ChangePassword sets the user's own password. All other sessions end. Errors: ErrRefused (the old one is wrong),
@@ -385,23 +381,27 @@ func (d *Door) ChangePassword(ctx context.Context, s Session, old, password stri
 	}
 	d.addresses.release(network(from))
 	d.accounts.clear(s.Login)
-	next := *u
-	next.Password = tenant.HashPassword(password)
-	if err := d.set(ctx, next, from, "password"); err != nil {
+	hash := tenant.HashPassword(password)
+	return d.set(ctx, s, u, from, "password", func(u *tenant.User) { u.Password = hash })
+}
+
+// set changes the session's own user, unless the session came to its end meanwhile, and gives a new one in its place.
+func (d *Door) set(ctx context.Context, s Session, u *tenant.User, from netip.Addr, what string, change func(*tenant.User)) (Session, error) {
+	if err := d.audit.Record(ctx, u.Tenant, audit.Entry{By: "user:" + u.Login, From: from.String(), Action: "user.set", Target: u.Login, Detail: what}); err != nil {
 		return Session{}, err
+	}
+	next, err := d.directory.ChangeUser(ctx, u.Login, func(u *tenant.User) error {
+		if !d.holds(s, u) {
+			return ErrNoSession
+		}
+		change(u)
+		return nil
+	})
+	if err != nil {
+		return Session{}, fmt.Errorf("set user: %w", err)
 	}
 	d.end(s)
 	return d.enter(ctx, &next, from)
-}
-
-func (d *Door) set(ctx context.Context, u tenant.User, from netip.Addr, what string) error {
-	if err := d.audit.Record(ctx, u.Tenant, audit.Entry{By: "user:" + u.Login, From: from.String(), Action: "user.set", Target: u.Login, Detail: what}); err != nil {
-		return err
-	}
-	if err := d.directory.SetUser(ctx, u); err != nil {
-		return fmt.Errorf("set user: %w", err)
-	}
-	return nil
 }
 
 // checkCode compares a code with those of now and of the 30 seconds before and after. RFC 6238 §5.2: none is taken twice.

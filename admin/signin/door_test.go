@@ -74,7 +74,7 @@ func open(t *testing.T, r *record, optional bool) *Door {
 	if len(r.events) == 0 {
 		require.NoError(t, dir.Apply(t.Context(), tenant.Tenant{ID: "mizu", Name: "〇〇", Brand: tenant.Brand{Phone: "000-000-0000"}, Senders: []tenant.SenderProfile{{Name: "default", Addresses: map[string]string{"docomo": "0312345678"}}}, Policy: tenant.Policy{OptionalTOTP: optional}}))
 		for login, role := range map[string]tenant.Role{"hanako": tenant.RoleAdmin, "taro": tenant.RoleSender} {
-			require.NoError(t, dir.SetUser(t.Context(), tenant.User{Login: login, Tenant: "mizu", Role: role, Password: hash()}))
+			require.NoError(t, dir.AddUser(t.Context(), tenant.User{Login: login, Tenant: "mizu", Role: role, Password: hash()}))
 		}
 	}
 	d, err := New(Options{Directory: dir, Audit: r, Vault: r, Key: []byte(strings.Repeat("k", 32))})
@@ -114,7 +114,7 @@ func TestAddressIsSlowedOverAllAccounts(t *testing.T) {
 		var err error
 		for i := range addressFree + 1 {
 			login := fmt.Sprintf("user%02d", i)
-			require.NoError(t, d.directory.SetUser(t.Context(), tenant.User{Login: login, Tenant: "mizu", Role: tenant.RoleSender, Password: hash()}))
+			require.NoError(t, d.directory.AddUser(t.Context(), tenant.User{Login: login, Tenant: "mizu", Role: tenant.RoleSender, Password: hash()}))
 			_, err = d.Password(t.Context(), login, "wrong", netip.MustParseAddr("2001:db8::1"))
 		}
 		require.ErrorAs(t, err, &wait)
@@ -258,6 +258,38 @@ func TestChangedPasswordEndsOtherSessions(t *testing.T) {
 	}
 	_, _, _, err = d.Resume(t.Context(), d.Cookie(c))
 	require.NoError(t, err)
+}
+
+// meddler does something at the moment at which what follows is put on record.
+type meddler struct {
+	*record
+	do func()
+}
+
+func (m *meddler) Record(ctx context.Context, id tenant.ID, e audit.Entry) error {
+	m.do()
+	return m.record.Record(ctx, id, e)
+}
+
+func TestWhoIsDisabledMeanwhileDoesNotUndoIt(t *testing.T) {
+	for _, change := range []func(*tenant.User){
+		func(u *tenant.User) { u.Disabled = true },
+		func(u *tenant.User) { u.Role = tenant.RoleViewer },
+		func(u *tenant.User) { u.Password = "another one" },
+	} {
+		d := open(t, &record{}, true)
+		s, err := d.Password(t.Context(), "taro", password, here)
+		require.NoError(t, err)
+		d.audit = &meddler{&record{}, func() {
+			_, err := d.directory.ChangeUser(t.Context(), "taro", func(u *tenant.User) error { change(u); return nil })
+			require.NoError(t, err)
+		}}
+		want := *d.users().Users["taro"]
+		change(&want)
+		_, err = d.ChangePassword(t.Context(), s, password, "another long password", here)
+		require.ErrorIs(t, err, ErrNoSession)
+		require.Equal(t, want, *d.users().Users["taro"])
+	}
 }
 
 func TestSecondFactorIsSetUpThenAskedForAndUsedOnce(t *testing.T) {

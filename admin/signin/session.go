@@ -85,6 +85,11 @@ func (d *Door) mark(u *tenant.User) []byte {
 	return h.Sum(nil)[:16]
 }
 
+// holds reports whether the user (nil: there is none) is still what it was when the session began.
+func (d *Door) holds(s Session, u *tenant.User) bool {
+	return u != nil && !u.Disabled && subtle.ConstantTimeCompare(s.Mark, d.mark(u)) == 1
+}
+
 // Cookie is the session as its browser keeps it.
 func (d *Door) Cookie(s Session) string {
 	plain, _ := json.Marshal(s) // cannot fail
@@ -100,7 +105,7 @@ func (d *Door) Resume(ctx context.Context, cookie string) (s Session, u *tenant.
 	}
 	now := d.now()
 	u = d.users().Users[s.Login]
-	if u == nil || u.Disabled || subtle.ConstantTimeCompare(s.Mark, d.mark(u)) != 1 {
+	if !d.holds(s, u) {
 		return Session{}, nil, false, ErrNoSession
 	}
 	if now.Sub(s.Since) > Life || s.Stage != Full && now.Sub(s.Since) > StepTime {
@@ -145,8 +150,7 @@ func (d *Door) Alive(s Session) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	st := d.seats[string(s.ID)]
-	return st != nil && !st.gone && now.Sub(st.seen) <= Idle && now.Sub(s.Since) <= Life &&
-		u != nil && !u.Disabled && subtle.ConstantTimeCompare(s.Mark, d.mark(u)) == 1
+	return st != nil && !st.gone && now.Sub(st.seen) <= Idle && now.Sub(s.Since) <= Life && d.holds(s, u)
 }
 
 // end makes the session's id worthless for this process.

@@ -282,8 +282,7 @@ func (t *Tenant) Configured(a *Agent) bool {
 
 var loginPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{2,63}$`)
 
-// SetUser adds or changes a user. A login never moves to another tenant.
-func (d *Directory) SetUser(ctx context.Context, u User) error {
+func (u *User) check() error {
 	if !loginPattern.MatchString(u.Login) {
 		return fmt.Errorf("login: %q must be 3 to 64 of a-z, 0-9, \".\", \"_\", \"@\" and \"-\"", u.Login)
 	}
@@ -293,20 +292,43 @@ func (d *Directory) SetUser(ctx context.Context, u User) error {
 	if (u.Role == RoleOperator) != (u.Tenant == OperatorID) {
 		return fmt.Errorf("role: %q does not belong into tenant %q", u.Role, u.Tenant)
 	}
+	return nil
+}
+
+// AddUser adds a user with a login that nobody has.
+func (d *Directory) AddUser(ctx context.Context, u User) error {
+	if err := u.check(); err != nil {
+		return err
+	}
 	return d.change(ctx, UserSet, func(s *Snapshot) (any, error) {
 		if u.Tenant != OperatorID && s.Tenants[u.Tenant] == nil {
 			return nil, fmt.Errorf("tenant: there is no tenant %q", u.Tenant)
 		}
-		if old := s.Users[u.Login]; old != nil {
-			if old.Tenant != u.Tenant {
-				return nil, fmt.Errorf("login: %q is taken", u.Login)
-			}
-			u.Since = old.Since
-		} else {
-			u.Since = clock.Now()
+		if s.Users[u.Login] != nil {
+			return nil, fmt.Errorf("login: %q is taken", u.Login)
 		}
+		u.Since = clock.Now()
 		return u, nil
 	})
+}
+
+// ChangeUser changes a user as it is now, and returns what it became: what somebody else changed meanwhile stays. A user keeps its login and
+// its tenant. An error of change is returned, and nothing is changed.
+func (d *Directory) ChangeUser(ctx context.Context, login string, change func(*User) error) (User, error) {
+	var u User
+	err := d.change(ctx, UserSet, func(s *Snapshot) (any, error) {
+		old := s.Users[login]
+		if old == nil {
+			return nil, fmt.Errorf("login: there is no user %q", login)
+		}
+		u = *old
+		if err := change(&u); err != nil {
+			return nil, err
+		}
+		u.Login, u.Tenant, u.Since = old.Login, old.Tenant, old.Since
+		return u, u.check()
+	})
+	return u, err
 }
 
 // IssueKey makes an API key and returns its text, which is not kept.

@@ -51,7 +51,7 @@ func TestDirectorySurvivesReopening(t *testing.T) {
 	log := &memoryLog{}
 	d := open(t, log)
 	require.NoError(t, d.Apply(t.Context(), water()))
-	require.NoError(t, d.SetUser(t.Context(), User{Login: "tanto", Tenant: "suido", Role: RoleSender, Password: HashPassword("x")}))
+	require.NoError(t, d.AddUser(t.Context(), User{Login: "tanto", Tenant: "suido", Role: RoleSender, Password: HashPassword("x")}))
 	text, key, err := d.IssueKey(t.Context(), "suido", "billing")
 	require.NoError(t, err)
 
@@ -102,10 +102,19 @@ func TestUserStaysInItsTenant(t *testing.T) {
 	second.ID = "gas"
 	require.NoError(t, d.Apply(t.Context(), water()))
 	require.NoError(t, d.Apply(t.Context(), second))
-	require.NoError(t, d.SetUser(t.Context(), User{Login: "tanto", Tenant: "suido", Role: RoleAdmin}))
-	require.Error(t, d.SetUser(t.Context(), User{Login: "tanto", Tenant: "gas", Role: RoleAdmin}))
-	require.Error(t, d.SetUser(t.Context(), User{Login: "root", Tenant: "suido", Role: RoleOperator}))
-	require.Error(t, d.SetUser(t.Context(), User{Login: "tanto", Tenant: OperatorID, Role: RoleAdmin}))
+	require.NoError(t, d.AddUser(t.Context(), User{Login: "tanto", Tenant: "suido", Role: RoleAdmin}))
+	require.Error(t, d.AddUser(t.Context(), User{Login: "tanto", Tenant: "gas", Role: RoleAdmin}))
+	require.Error(t, d.AddUser(t.Context(), User{Login: "tanto", Tenant: "suido", Role: RoleAdmin}), "it is taken")
+	moved, err := d.ChangeUser(t.Context(), "tanto", func(u *User) error { u.Tenant, u.Login, u.Role = "gas", "other", RoleViewer; return nil })
+	require.NoError(t, err)
+	require.Equal(t, moved, *d.Now().Users["tanto"])
+	require.Equal(t, RoleViewer, moved.Role)
+	_, err = d.ChangeUser(t.Context(), "tanto", func(u *User) error { u.Role = RoleOperator; return nil })
+	require.Error(t, err)
+	_, err = d.ChangeUser(t.Context(), "nobody", func(*User) error { return nil })
+	require.Error(t, err)
+	require.Error(t, d.AddUser(t.Context(), User{Login: "root", Tenant: "suido", Role: RoleOperator}))
+	require.Error(t, d.AddUser(t.Context(), User{Login: "tanto", Tenant: OperatorID, Role: RoleAdmin}))
 	require.Len(t, d.Now().UsersOf("suido"), 1)
 	require.Empty(t, d.Now().UsersOf("gas"))
 }
