@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -17,7 +18,47 @@ import (
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
 )
+
+// Searches by number that a user may make within an hour. A viewer sees masked numbers only: without a bound he could try all that a mask
+// stands for. Senders know numbers, and are bounded against the same.
+const (
+	viewerLookups = 30
+	memberLookups = 300
+)
+
+// lookups counts users' searches by number.
+type lookups struct {
+	mu sync.Mutex             // guards at
+	at map[string][]time.Time // by login: those of the last hour
+}
+
+// take counts one, unless most were made within the last hour.
+func (l *lookups) take(login string, most int, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := slices.DeleteFunc(l.at[login], func(t time.Time) bool { return now.Sub(t) >= time.Hour })
+	ok := len(at) < most
+	if ok {
+		at = append(at, now)
+	}
+	l.at[login] = at
+	return ok
+}
+
+// lookUp lets a search by number be made, once it is on record.
+func (s *Server) lookUp(ctx context.Context, v *visit, n carrier.Number) error {
+	most := memberLookups
+	if v.Is(tenant.RoleViewer) {
+		most = viewerLookups
+	}
+	if !s.lookups.take(v.User.Login, most, v.now) {
+		return &fail{http.StatusTooManyRequests, "電話番号での検索は1時間に" + number(most) + "回までです。時間をおいてもう一度お試しください。",
+			"Numbers can be searched for " + number(most) + " times an hour. Please try again later."}
+	}
+	return s.record(ctx, v, "messages.search", n.Masked(), "")
+}
 
 // maxClaimNumber is more than the characters of any claim's number.
 const maxClaimNumber = 64
@@ -185,6 +226,11 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request, v *visit) error 
 	}
 	if len(q.Number) > 64 || len(q.Reference) > 4*message.MaxReference {
 		return errTooBig
+	}
+	if n, err := carrier.ParseNumber(q.Number); err == nil { // else nothing is searched for: query says so
+		if err := s.lookUp(r.Context(), v, n); err != nil {
+			return err
+		}
 	}
 	to := "/messages"
 	values := s.searchValues(v, &q)

@@ -87,6 +87,7 @@ type Server struct {
 	screens   screens
 	proxies   []netip.Prefix
 	hub       hub
+	lookups   lookups
 	drafts    drafts
 	trials    trials
 	downloads chan struct{} // at most exportsAtOnce exports
@@ -122,6 +123,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{Options: o, downloads: make(chan struct{}, exportsAtOnce), met: newMetrics(o.Registry), closing: make(chan struct{})}
 	s.hub.watchers = map[*watcher]struct{}{}
+	s.lookups.at = map[string][]time.Time{}
 	s.trials.of = map[string]*trial{}
 	for i, p := range o.TrustedProxies {
 		prefix, err := netip.ParsePrefix(p)
