@@ -68,7 +68,7 @@ func (s *Server) exportReplies(w http.ResponseWriter, r *http.Request, v *visit)
 	if r.PostForm.Get("state") == string(survey.Unanswered) {
 		which, file = survey.Unanswered, "unanswered"
 	}
-	done, err := s.turn()
+	done, err := s.turn(v)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
 )
 
 const exportBatch = 500
@@ -123,14 +125,32 @@ func (sh *sheet) close() error {
 	return errors.Join(sh.csv.Error(), sh.flush())
 }
 
-// turn waits for one of the places of exports.
-func (s *Server) turn() (func(), error) {
-	select {
-	case s.downloads <- struct{}{}:
-		return func() { <-s.downloads }, nil
-	default:
+// Exports at once, in all and of one tenant: what they may take from everybody else, and from other tenants.
+const exportsAtOnce, exportsOfOne = 8, 2
+
+// places are those of exports that run.
+type places struct {
+	mu  sync.Mutex // guards all below
+	all int
+	of  map[tenant.ID]int
+}
+
+// turn takes one of the places of exports, until done.
+func (s *Server) turn(v *visit) (done func(), err error) {
+	p, id := &s.downloads, tenantOf(v)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.all >= exportsAtOnce || p.of[id] >= exportsOfOne {
 		return nil, errBusy
 	}
+	p.all++
+	p.of[id]++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.all--
+		p.of[id]--
+	}, nil
 }
 
 // walk calls fn with all messages of the search, newest first, in batches.
@@ -198,7 +218,7 @@ func described(p *search, unmasked bool) string {
 // export streams the results of a search as CSV.
 func (s *Server) export(w http.ResponseWriter, r *http.Request, v *visit) error {
 	p := s.readSearch(v, r.PostForm)
-	done, err := s.turn()
+	done, err := s.turn(v)
 	if err != nil {
 		return err
 	}
@@ -270,7 +290,7 @@ func (s *Server) finish(r *http.Request, v *visit, sh *sheet, err error) error {
 // exportAnswers streams the answers to surveys, a line for each item.
 func (s *Server) exportAnswers(w http.ResponseWriter, r *http.Request, v *visit) error {
 	p := s.readSearch(v, r.PostForm)
-	done, err := s.turn()
+	done, err := s.turn(v)
 	if err != nil {
 		return err
 	}

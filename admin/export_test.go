@@ -80,3 +80,19 @@ func TestListIsSearchedByClaim(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, b.post("/messages/export", "claim", "W-9").status)
 	require.NotContains(t, r.enter("admin@gasu").get("/messages?claim=W-1").body, first.No)
 }
+
+func TestExportsOfOneTenantLeavePlacesToOthers(t *testing.T) {
+	r := openRoom(t)
+	mizu, gasu := r.enter("sender@mizu"), r.enter("sender@gasu")
+	var done func()
+	for range exportsOfOne {
+		var err error
+		done, err = r.turn(&visit{User: r.Directory.Now().Users["sender@mizu"]})
+		require.NoError(t, err)
+	}
+	require.Equal(t, http.StatusServiceUnavailable, mizu.post("/messages/export").status)
+	require.Equal(t, http.StatusOK, gasu.post("/messages/export").status)
+	done()
+	require.Equal(t, http.StatusOK, mizu.post("/messages/export").status)
+	require.Equal(t, http.StatusOK, mizu.post("/messages/export").status, "it gave its place back")
+}

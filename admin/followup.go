@@ -205,7 +205,7 @@ func (s *Server) callList(w http.ResponseWriter, r *http.Request, v *visit) erro
 	if err != nil {
 		return err
 	}
-	done, err := s.turn()
+	done, err := s.turn(v)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ const (
 	liveEvery   = time.Second      // an open screen is drawn again at most this often
 	liveBeat    = 15 * time.Second // a comment, so that proxies keep the line and a closed browser is noticed
 	liveAtOnce  = 500              // open screens in all
+	liveOfOne   = 20               // open screens of one user
 	liveHolding = 2 * time.Minute  // then the browser asks anew: roles and sessions are looked at from the beginning
 )
 
@@ -30,7 +31,8 @@ type interest struct {
 // watcher is one open screen. wake has size 1: more than one reason to look is one reason.
 type watcher struct {
 	interest
-	wake chan struct{}
+	login string
+	wake  chan struct{}
 }
 
 type hub struct {
@@ -41,7 +43,13 @@ type hub struct {
 func (h *hub) join(w *watcher) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.watchers) >= liveAtOnce {
+	own := 0
+	for other := range h.watchers {
+		if other.login == w.login {
+			own++
+		}
+	}
+	if len(h.watchers) >= liveAtOnce || own >= liveOfOne {
 		return false
 	}
 	h.watchers[w] = struct{}{}
@@ -135,7 +143,7 @@ func (s *Server) live(rt route, w http.ResponseWriter, r *http.Request, v *visit
 		s.answer(w, r, v, err)
 		return
 	}
-	watcher := &watcher{interest: v.watch, wake: make(chan struct{}, 1)}
+	watcher := &watcher{interest: v.watch, login: v.User.Login, wake: make(chan struct{}, 1)}
 	if !s.hub.join(watcher) {
 		s.answer(w, r, v, errBusy)
 		return

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -90,15 +91,12 @@ type Server struct {
 	lookups   lookups
 	drafts    drafts
 	trials    trials
-	downloads chan struct{} // at most exportsAtOnce exports
+	downloads places
 	met       *metrics
 	mux       *http.ServeMux
 	closing   chan struct{} // closed when Serve ends: open screens let go
 	once      sync.Once
 }
-
-// exportsAtOnce bounds what exports take from everybody else.
-const exportsAtOnce = 4
 
 // New checks that all rooms are there and makes the console. Serve runs it.
 func New(o Options) (*Server, error) {
@@ -121,7 +119,7 @@ func New(o Options) (*Server, error) {
 	if o.Modules == nil {
 		o.Modules = func() []host.Status { return nil }
 	}
-	s := &Server{Options: o, downloads: make(chan struct{}, exportsAtOnce), met: newMetrics(o.Registry), closing: make(chan struct{})}
+	s := &Server{Options: o, downloads: places{of: map[tenant.ID]int{}}, met: newMetrics(o.Registry), closing: make(chan struct{})}
 	s.hub.watchers = map[*watcher]struct{}{}
 	s.lookups.at = map[string][]time.Time{}
 	s.trials.of = map[string]*trial{}
@@ -201,8 +199,27 @@ func (s *Server) Handler() http.Handler {
 		if s.secure(r) {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
-		s.mux.ServeHTTP(w, r)
+		s.mux.ServeHTTP(patient{w}, r)
 	})
+}
+
+// writeTime is how long a browser may take for a piece of an answer. What streams has no bound in all.
+const writeTime, pieceSize = 30 * time.Second, 64 << 10
+
+// patient writes for as long as the browser reads on.
+type patient struct{ http.ResponseWriter }
+
+func (w patient) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w patient) Write(p []byte) (n int, err error) {
+	for piece := range slices.Chunk(p, pieceSize) {
+		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(clock.Now().Add(writeTime)) // not all connections can
+		m, err := w.ResponseWriter.Write(piece)
+		if n += m; err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // policy lets the browser load our own files and nothing else.

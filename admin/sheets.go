@@ -35,7 +35,7 @@ func (s *Server) uploadSheets(w http.ResponseWriter, r *http.Request, v *visit) 
 	if _, err := s.Campaigns.State(r.Context(), v.scope, id); err != nil {
 		return err
 	}
-	done, err := s.turn()
+	done, err := s.turn(v)
 	if err != nil {
 		return err
 	}

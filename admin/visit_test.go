@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -123,5 +124,29 @@ func TestFormThatDoesNotComeToItsEndIsGivenUp(t *testing.T) {
 		go func() { _, _ = io.Copy(io.Discard, conn) }()
 		require.Error(t, <-read)
 		require.Equal(t, formTime, time.Since(began))
+	})
+}
+
+func TestReaderWhoStopsIsCutOffButASlowOneIsNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failed := make(chan error, 1)
+		conn := serveOne(t, func(w http.ResponseWriter, r *http.Request) {
+			for {
+				if _, err := w.Write(make([]byte, 3*pieceSize)); err != nil {
+					failed <- err
+					return
+				}
+			}
+		})
+		_, err := io.WriteString(conn, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+		require.NoError(t, err)
+		for range 20 {
+			_, err := io.ReadFull(conn, make([]byte, pieceSize))
+			require.NoError(t, err, "as slow as may be")
+			time.Sleep(writeTime - time.Second)
+		}
+		stopped := time.Now()
+		require.ErrorIs(t, <-failed, os.ErrDeadlineExceeded)
+		require.LessOrEqual(t, time.Since(stopped), writeTime)
 	})
 }

@@ -1,0 +1,32 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kakitome/kakitome/engine/message"
+)
+
+func TestOneUserHoldsNotAllLiveScreens(t *testing.T) {
+	r := openRoom(t)
+	path := "/messages/" + r.accept("mizu", message.ViaConsole, bill("090-0001-1367", "C-1"))[0].ID.String()
+	open := func(b *browser) *http.Response {
+		ctx, leave := context.WithCancel(t.Context())
+		req, err := http.NewRequestWithContext(ctx, "GET", b.base+path, nil)
+		require.NoError(t, err)
+		req.Header.Set("Accept", "text/event-stream")
+		resp, err := b.Do(req)
+		require.NoError(t, err)
+		t.Cleanup(func() { leave(); resp.Body.Close() })
+		return resp
+	}
+	for range liveOfOne / 2 {
+		require.Equal(t, http.StatusOK, open(r.enter("viewer@mizu")).StatusCode)
+		require.Equal(t, http.StatusOK, open(r.enter("viewer@mizu")).StatusCode)
+	}
+	require.Equal(t, http.StatusServiceUnavailable, open(r.enter("viewer@mizu")).StatusCode)
+	require.Equal(t, http.StatusOK, open(r.enter("sender@mizu")).StatusCode)
+}
