@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -205,13 +206,17 @@ func (s *Server) live(rt route, w http.ResponseWriter, r *http.Request, v *visit
 	}
 }
 
+// lineEnds are those of event streams, with which a page may be that shows what people typed; each is told as "\n". HTML Living
+// Standard, Server-sent events
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
 // frame is a page's part as one event: every line is a data line.
 func frame(part []byte) string {
-	var b bytes.Buffer
+	var b strings.Builder
 	b.WriteString("event: part\n")
-	for line := range bytes.Lines(part) {
+	for line := range strings.Lines(lineEnds.Replace(string(part))) {
 		b.WriteString("data: ")
-		b.Write(bytes.TrimRight(line, "\r\n"))
+		b.WriteString(strings.TrimSuffix(line, "\n"))
 		b.WriteByte('\n')
 	}
 	b.WriteByte('\n')

@@ -3,12 +3,21 @@ package admin
 import (
 	"context"
 	"net/http"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/message"
 )
+
+// The lines are read as browsers do: an end of a line is "\r\n", "\n" or "\r".
+func TestPartIsOneEventWhateverIsTyped(t *testing.T) {
+	text := frame([]byte("<p>a\r\revent: gone\rdata: x\r\n\nb</p>\n"))
+	lines := regexp.MustCompile("\r\n|\n|\r").Split(text, -1)
+	require.Equal(t, "event: part\ndata: <p>a\ndata: \ndata: event: gone\ndata: data: x\ndata: \ndata: b</p>\n\n", strings.Join(lines, "\n"))
+}
 
 func TestOneUserHoldsNotAllLiveScreens(t *testing.T) {
 	r := openRoom(t)

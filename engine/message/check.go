@@ -153,7 +153,7 @@ func (d *Draft) Check() Problems {
 	if _, err := ParseClass(d.Class); err != nil {
 		c.add(Problem{Field: "class", Code: "unknown", Value: Mask(d.Class), Detail: "one of notice, billing, collection, otp, legal_notice, ad"})
 	}
-	c.text("reference", d.Reference, MaxReference, false)
+	c.line("reference", d.Reference, MaxReference)
 	switch {
 	case !d.WantsSend() && !d.WantsLink():
 		c.add(Problem{Field: "page", Code: "required", Detail: "a message that is not sent needs a page or a claim"})
@@ -221,6 +221,15 @@ func (p place) String() string {
 // text checks length and that no control characters hide in v.
 func (c *checker) text(field, v string, limit int, required bool) {
 	c.textAt(at(field), v, limit, required)
+}
+
+// line checks what has to stand in one line.
+func (c *checker) line(field, v string, limit int) {
+	if i := strings.IndexAny(v, "\r\n\t"); i >= 0 {
+		c.add(Problem{Field: field, Code: "pattern", Detail: fmt.Sprintf("holds the character %U", v[i])})
+		return
+	}
+	c.text(field, v, limit, false)
 }
 
 func (c *checker) textAt(p place, v string, limit int, required bool) {

@@ -71,6 +71,17 @@ func TestEachFaultNamesItsField(t *testing.T) {
 	}
 }
 
+func TestReferenceIsOneLine(t *testing.T) {
+	for _, ref := range []string{"a\rb", "a\nb", "a\tb", "a\x00b", "a\u0085b"} {
+		d := valid()
+		d.Reference = ref
+		require.Len(t, d.Check(), 1, "%q", ref)
+		d = valid()
+		d.Page.Lead = ref
+		require.Equal(t, ref[1] < ' ' && ref[1] != 0, len(d.Check()) == 0, "%q, in a text", ref)
+	}
+}
+
 func TestProblemsSayLimitAndLengthAndMaskTheValue(t *testing.T) {
 	d := valid()
 	d.Page.Title = strings.Repeat("あ", 51)

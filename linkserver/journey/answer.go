@@ -62,13 +62,16 @@ func (j *Journey) Answer(ctx context.Context, v *Visit, typed map[string][]strin
 
 func answerAAD(v *Visit) string { return stored.AAD(v.Link.Message, stored.PlaceAnswer) }
 
+// lineEnds makes one kind of line's end of those that browsers and programs write.
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
 // readAnswers takes what fits the survey; complete: nothing required is missing and nothing else was given.
 func readAnswers(s *message.Survey, typed map[string][]string) (answers page.Answers, complete bool) {
 	answers, complete = page.Answers{}, true
 	for i, it := range s.Items {
 		var given []string
 		for _, v := range typed[page.ItemName(i)] {
-			v = strings.TrimSpace(strings.ToValidUTF8(strings.ReplaceAll(v, "\r\n", "\n"), ""))
+			v = strings.TrimSpace(strings.ToValidUTF8(lineEnds.Replace(v), ""))
 			if v != "" && !slices.Contains(given, v) {
 				given = append(given, v)
 			}

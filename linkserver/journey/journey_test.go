@@ -33,6 +33,12 @@ func TestAnswersMustFitTheSurvey(t *testing.T) {
 	}
 }
 
+func TestAnswerHasOneKindOfLineEnd(t *testing.T) {
+	answers, complete := readAnswers(survey, map[string][]string{"q0": {"応募する"}, "q2": {"a\r\revent: gone\r\nb\n"}})
+	require.True(t, complete)
+	require.Equal(t, []string{"a\n\nevent: gone\nb"}, answers[2])
+}
+
 func TestSessionHoldsForItsLinkAndTime(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	l := link.Link{Token: "a/SQND01gr"}
