@@ -40,7 +40,7 @@ func checkCommand(ctx context.Context, args []string) error {
 		}
 	}
 	if len(c.Certificates) == 0 && len(c.Links.TrustedProxies) == 0 {
-		fmt.Printf("%s: neither certificates nor trusted proxies: the API refuses plain HTTP\n", args[0])
+		fmt.Printf("%s: neither certificates nor trusted proxies: API and console refuse plain HTTP\n", args[0])
 	}
 	var former []formerAgent
 	if err := dialSocket(c).call(ctx, "/agents/former", nil, &former); err == nil { // where the engine runs

@@ -75,6 +75,7 @@ func (f *fail) Error() string { return f.en }
 
 var (
 	errNotFound  = &fail{http.StatusNotFound, "ページが見つかりません。削除されたか、URLが正しくない可能性があります。", "There is no such page. It may have been removed, or the address is wrong."}
+	errPlain     = &fail{http.StatusForbidden, "HTTPSで接続してください。暗号化されていない接続では利用できません。", "Please connect by HTTPS. The console is not to be had by a connection that is not encrypted."}
 	errForbidden = &fail{http.StatusForbidden, "この操作を行う権限がありません。必要な場合は、管理者または運用担当者にお問い合わせください。", "Your role does not allow this. If you need it, please ask your administrator or the operator."}
 	errForged    = &fail{http.StatusForbidden, "画面の有効期限が切れたか、別のサイトからの送信です。前の画面に戻って再読み込みし、もう一度お試しください。", "The form has expired or came from another site. Go back, reload and try again."}
 	errTooBig    = &fail{http.StatusRequestEntityTooLarge, "送信された内容が大きすぎます。", "What was sent is too large."}
@@ -119,6 +120,9 @@ func (s *Server) handle(rt route, w http.ResponseWriter, r *http.Request) {
 
 // admit decides whether the request gets to its handler.
 func (s *Server) admit(rt route, w http.ResponseWriter, r *http.Request, v *visit) error {
+	if !s.secure(r) && !v.from.IsLoopback() && !s.Simulated {
+		return errPlain
+	}
 	c, err := r.Cookie(s.cookieName(r))
 	if err == nil {
 		ses, u, renew, err := s.door.Resume(r.Context(), c.Value)

@@ -2,11 +2,14 @@ package admin
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -149,4 +152,46 @@ func TestReaderWhoStopsIsCutOffButASlowOneIsNot(t *testing.T) {
 		require.ErrorIs(t, <-failed, os.ErrDeadlineExceeded)
 		require.LessOrEqual(t, time.Since(stopped), writeTime)
 	})
+}
+
+func TestNobodySignsInOverPlainHTTP(t *testing.T) {
+	r := openRoom(t)
+	r.Simulated = false
+	r.proxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("127.0.0.1/32")}
+	for _, c := range []struct {
+		from   string
+		tls    bool
+		header map[string]string
+		in     bool
+	}{
+		{"203.0.113.9:1000", false, nil, false},
+		{"203.0.113.9:1000", false, map[string]string{"X-Forwarded-Proto": "https", "X-Forwarded-For": "127.0.0.1"}, false},
+		{"192.0.2.1:1000", false, nil, false},
+		{"127.0.0.1:1000", false, map[string]string{"X-Forwarded-Proto": "http", "X-Forwarded-For": "203.0.113.9"}, false},
+		{"203.0.113.9:1000", true, nil, true},
+		{"192.0.2.1:1000", false, map[string]string{"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}, true},
+		{"127.0.0.1:1000", false, nil, true},
+		{"[::1]:1000", false, nil, true},
+	} {
+		for _, method := range []string{"GET", "POST"} {
+			req := httptest.NewRequest(method, "/signin", strings.NewReader(url.Values{"login": {"sender@mizu"}, "password": {testPassword}}.Encode()))
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			for name, value := range c.header {
+				req.Header.Set(name, value)
+			}
+			req.RemoteAddr, req.TLS = c.from, nil
+			if c.tls {
+				req.TLS = &tls.ConnectionState{}
+			}
+			w := httptest.NewRecorder()
+			r.Handler().ServeHTTP(w, req)
+			if c.in {
+				require.Equal(t, map[string]int{"GET": http.StatusOK, "POST": http.StatusSeeOther}[method], w.Code, "%v", c)
+				continue
+			}
+			require.Equal(t, http.StatusForbidden, w.Code, "%v", c)
+			require.Contains(t, w.Body.String(), "HTTPSで接続してください。")
+			require.Empty(t, w.Result().Cookies())
+		}
+	}
 }
