@@ -13,7 +13,6 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/kakitome/kakitome/engine/campaign"
-	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/email"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
@@ -569,13 +568,4 @@ func (s *Server) readmit(w http.ResponseWriter, r *http.Request, v *visit) error
 			"It is taken back and the link opens again. The number stays on the do-not-send list for another reason."))
 	}
 	return back(w, r, s.note(v, to, "申告を取り消しました。URLは再び使え、この番号への送信停止も解除されました。", "It is taken back: the link opens again, and the number is off the do-not-send list."))
-}
-
-// national is a number as its country writes it; empty when it cannot be read.
-func national(text string) string {
-	n, err := carrier.ParseNumber(text)
-	if err != nil {
-		return ""
-	}
-	return n.National()
 }

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
@@ -200,12 +201,15 @@ func (s *Server) again(r *http.Request, v *visit, from string) (url.Values, erro
 			return nil, err
 		}
 	}
-	// the number is content: it stands in a form that only this person sees, which is on record
+	// what was sent is content, and stands in a form that only this person sees, which is on record; number and address stay masked: see whole
 	if err := s.record(r.Context(), v, "message.resend_form", h.No, ""); err != nil {
 		return nil, err
 	}
 	f := url.Values{}
-	f.Set("to", national(sms.Number))
+	f.Set("from", id.String())
+	if n, err := carrier.ParseNumber(sms.Number); err == nil {
+		f.Set("to", n.Masked())
+	}
 	f.Set("class", string(h.Class))
 	f.Set("sender", h.Sender)
 	f.Set("reference", sms.Reference)
@@ -281,7 +285,9 @@ func (s *Server) again(r *http.Request, v *visit, from string) (url.Values, erro
 		setLines(f, claim.Lines)
 		f.Set("claim_payer", claim.Payer)
 		f["claim_method"] = content.Methods
-		f.Set("email", content.Email)
+		if content.Email != "" {
+			f.Set("email", message.MaskAddress(content.Email))
+		}
 		if content.Promises {
 			f.Set("claim_promises", "1")
 		}
@@ -290,6 +296,30 @@ func (s *Server) again(r *http.Request, v *visit, from string) (url.Values, erro
 		}
 	}
 	return f, nil
+}
+
+// whole puts the number and the e-mail address of the message that a form began with into its draft, where they were left as they were shown.
+func (s *Server) whole(r *http.Request, v *visit, from string, d *message.Draft) error {
+	r.SetPathValue("id", from)
+	id, _, st, err := s.load(r, v)
+	if err != nil {
+		return err
+	}
+	sms, err := s.sms(v, id, &st.Head)
+	if err != nil {
+		return err
+	}
+	if n, err := carrier.ParseNumber(sms.Number); err == nil && d.To == n.Masked() {
+		d.To = n.E164()
+	}
+	if d.Recipient == nil || d.Recipient.Email == "" {
+		return nil
+	}
+	content, err := s.content(v, id, &st.Head)
+	if err == nil && content.Email != "" && d.Recipient.Email == message.MaskAddress(content.Email) {
+		d.Recipient.Email = content.Email
+	}
+	return err
 }
 
 // formReader makes a draft of the form and remembers which field of the form each path of the draft came from.
@@ -491,6 +521,11 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, v *visit) error {
 	fr := readDraft(f)
 	d := fr.d
 	d.Key = "console-" + p.Key
+	if from := f.Get("from"); from != "" {
+		if err := s.whole(r, v, from, &d); err != nil {
+			return err
+		}
+	}
 	if p.Test {
 		if err := s.toOneself(v, &d); err != nil {
 			return err
