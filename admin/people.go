@@ -3,7 +3,6 @@ package admin
 import (
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -36,14 +35,12 @@ func (s *Server) users(w http.ResponseWriter, r *http.Request, v *visit) error {
 	return s.show(w, r, v, "users", s.usersPage(v))
 }
 
-var loginPattern = regexp.MustCompile(`^[a-z0-9._@-]{3,64}$`)
-
 func (s *Server) addUser(w http.ResponseWriter, r *http.Request, v *visit) error {
 	p := s.usersPage(v)
 	p.Login, p.Name, p.Role = strings.ToLower(strings.TrimSpace(r.PostForm.Get("login"))), strings.TrimSpace(r.PostForm.Get("name")), tenant.Role(r.PostForm.Get("role"))
 	switch {
-	case !loginPattern.MatchString(p.Login):
-		p.Fault = v.T("ログインIDは半角の英小文字・数字と . _ @ - で、3〜64文字にしてください。", "A login has 3 to 64 of a-z, 0-9, ., _, @ and -.")
+	case !tenant.ValidLogin(p.Login):
+		p.Fault = v.T("ログインIDは半角の英小文字・数字と . _ @ - で、3〜64文字にしてください。先頭は英小文字か数字にしてください。", "A login has 3 to 64 of a-z, 0-9, ., _, @ and -, and begins with a letter or digit.")
 	case p.Name == "" || utf8.RuneCountInString(p.Name) > 40:
 		p.Fault = v.T("氏名を40文字以内で入力してください。", "A name has 1 to 40 characters.")
 	case !slices.Contains(tenantRoles, p.Role):
@@ -133,13 +130,18 @@ func (s *Server) keys(w http.ResponseWriter, r *http.Request, v *visit) error {
 	return s.show(w, r, v, "keys", s.keysPage(v))
 }
 
-var keyNamePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,31}$`)
-
 func (s *Server) issueKey(w http.ResponseWriter, r *http.Request, v *visit) error {
 	name := strings.TrimSpace(r.PostForm.Get("name"))
-	if !keyNamePattern.MatchString(name) {
+	fault := ""
+	switch {
+	case !tenant.ValidKeyName(name):
+		fault = v.T("名前は半角の英小文字・数字と _ - で、32文字以内にしてください。先頭は英小文字か数字にしてください。", "A name has up to 32 of a-z, 0-9, _ and -, and begins with a letter or digit.")
+	case v.snap.HasKey(v.Tenant.ID, name):
+		fault = v.T("この名前のAPIキーは使用中です。別の名前を指定してください。", "A key of this name is in use. Choose another name.")
+	}
+	if fault != "" {
 		p := s.keysPage(v)
-		p.Fault = v.T("名前は半角の英小文字・数字と . _ - で、32文字以内にしてください。", "A name has up to 32 of a-z, 0-9, ., _ and -.")
+		p.Fault = fault
 		s.render(w, v, http.StatusUnprocessableEntity, "keys", p)
 		return nil
 	}

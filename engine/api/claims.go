@@ -3,6 +3,9 @@ package api
 import (
 	"errors"
 	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -81,6 +84,10 @@ func (s *Server) patchClaim(ctx *fasthttp.RequestCtx, c *Caller, number string) 
 	}
 	work, cancel := s.work()
 	defer cancel()
+	if err := c.Record(work, s.audit, "claim."+change.Action, number, change.audited()); err != nil {
+		c.Fail(ctx, "change claim", err)
+		return
+	}
 	cl, problem, err := s.Claims.Change(work, c.Tenant, number, change, c.By())
 	switch {
 	case err != nil:
@@ -90,6 +97,24 @@ func (s *Server) patchClaim(ctx *fasthttp.RequestCtx, c *Caller, number string) 
 	default:
 		c.Answer(ctx, fasthttp.StatusOK, cl)
 	}
+}
+
+// audited is the change in the audit log.
+func (ch *ClaimChange) audited() string {
+	var parts []string
+	for name, yen := range map[string]*int64{"amount": ch.Amount, "tax": ch.Tax} {
+		if yen != nil {
+			parts = append(parts, name+"="+strconv.FormatInt(*yen, 10))
+		}
+	}
+	slices.Sort(parts)
+	if ch.Due != "" {
+		parts = append(parts, "due="+ch.Due)
+	}
+	if ch.Card != "" {
+		parts = append(parts, "card="+message.Mask(ch.Card))
+	}
+	return strings.TrimSpace(strings.Join(parts, " ") + " " + message.Mask(ch.Reason))
 }
 
 func (ch *ClaimChange) check() (ps message.Problems) {

@@ -42,6 +42,10 @@ func (s *Server) patchMessage(ctx *fasthttp.RequestCtx, c *Caller, id string) {
 	}
 	work, cancel := s.work()
 	defer cancel()
+	if err := c.Record(work, s.audit, "message.expiry", ref.ID.String(), change.Link.ExpiresAt.In(message.Tokyo).Format("2006/01/02 15:04")); err != nil {
+		c.Fail(ctx, "change the end of a link", err)
+		return
+	}
 	err := s.Intake.MoveExpiry(work, c.Tenant.ID, ref.ID, *change.Link.ExpiresAt, c.By())
 	var ps message.Problems
 	switch {
@@ -81,7 +85,11 @@ func (s *Server) unlockMessage(ctx *fasthttp.RequestCtx, c *Caller, id string) {
 		return
 	}
 	if st.LockedAt(clock.Now()) {
-		if err := s.Unlocks.Unlock(work, ref, c.By()); err != nil {
+		err := c.Record(work, s.audit, "message.unlock", ref.ID.String(), "")
+		if err == nil {
+			err = s.Unlocks.Unlock(work, ref, c.By())
+		}
+		if err != nil {
 			c.Fail(ctx, "unlock message", err)
 			return
 		}

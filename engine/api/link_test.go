@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +54,45 @@ func TestIdentificationIsUnlockedByAPI(t *testing.T) {
 	require.Nil(t, m.LockedUntil)
 	require.Len(t, m.Timeline, 3, "what is open stays as it is")
 	require.Equal(t, map[string]string{"by": "key:erp"}, m.Timeline[2].Detail)
+}
+
+// What the console records of a person, the log has of a key, by its id: a name may come back.
+func TestChangesByAPIAreAudited(t *testing.T) {
+	r := openRoom(t)
+	sent := r.send("mizu", `{"to":"09000010005","text":"x","page":{"title":"x"},"identity":{"items":[{"field":"birth_date","value":"19980101"}]},"claim":{"number":"INV-1","amount":100,"due":"2030-01-01"}}`)
+	bare := r.send("mizu", `{"to":"09000010001","text":"x"}`)
+	r.mails.number = ulid.MustParse(sent.ID)
+	submitted(t, r, sent.ID)
+	r.happen("mizu", sent.ID, message.Locked, message.Lock{Until: time.Now().Add(time.Hour)})
+	path := "/v1/messages/" + sent.ID
+	until := time.Now().Add(70 * 24 * time.Hour)
+	for _, c := range []struct {
+		call
+		want []string // action, target and detail; and once more
+	}{
+		{call{method: "PATCH", path: "/v1/claims/INV-1", body: `{"action":"amend","amount":90,"tax":9,"due":"2030-02-01","reason":"電話で確認"}`}, []string{"claim.amend", "INV-1", "amount=90 tax=9 due=2030-02-01 " + message.Mask("電話で確認")}},
+		{call{method: "PATCH", path: "/v1/claims/INV-1", body: `{"action":"refund","amount":40,"key":"k"}`}, []string{"claim.refund", "INV-1", "amount=40"}},
+		{call{method: "PATCH", path: "/v1/claims/INV-1", body: `{"action":"charge","card":"INV-0001","key":"k"}`}, []string{"claim.charge", "INV-1", "card=" + message.Mask("INV-0001")}},
+		{call{method: "PATCH", path: path, body: `{"link":{"expires_at":"` + until.Format(time.RFC3339) + `"}}`}, []string{"message.expiry", sent.ID, until.In(message.Tokyo).Format("2006/01/02 15:04")}},
+		{call{method: "POST", path: path + ":unlock"}, []string{"message.unlock", sent.ID, ""}},
+		{call{method: "POST", path: path + ":mail", body: `{"address":"taro@example.jp"}`}, []string{"message.mail", sent.ID, "t***@e***.jp"}},
+		{call{method: "DELETE", path: path}, []string{"message.cancel", sent.ID, "", "message.revoke", sent.ID, ""}},
+		{call{method: "DELETE", path: "/v1/messages/" + bare.ID}, []string{"message.cancel", bare.ID, ""}},
+	} {
+		before, err := r.audit.Day(t.Context(), tenant.Only("mizu"), "mizu", time.Now())
+		require.NoError(t, err)
+		a := r.do(c.call)
+		require.Less(t, a.status, 300, "%s", a.body)
+		after, err := r.audit.Day(t.Context(), tenant.Only("mizu"), "mizu", time.Now())
+		require.NoError(t, err)
+		var got []string
+		for _, e := range after[:len(after)-len(before)] {
+			require.NotEqual(t, "key:erp", e.By)
+			require.True(t, strings.HasPrefix(e.By, "key:"))
+			got = append([]string{e.Action, e.Target, e.Detail}, got...)
+		}
+		require.Equal(t, c.want, got)
+	}
 }
 
 func TestAnswersAreGivenWhenAskedForAndRecorded(t *testing.T) {

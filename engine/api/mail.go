@@ -44,6 +44,14 @@ func (s *Server) mailMessage(ctx *fasthttp.RequestCtx, c *Caller, id string) {
 	}
 	work, cancel := s.work()
 	defer cancel()
+	shown := ""
+	if parsed, ok := message.ParseAddress(o.Address); ok {
+		shown = message.MaskAddress(parsed)
+	}
+	if err := c.Record(work, s.audit, "message.mail", ref.ID.String(), shown); err != nil {
+		c.Fail(ctx, "order a mail", err)
+		return
+	}
 	err := s.Mails.Order(work, c.Tenant, email.Order{Message: ref, Address: o.Address, Lang: o.Lang, By: c.By()})
 	switch {
 	case errors.Is(err, email.ErrAddress):

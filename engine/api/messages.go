@@ -224,10 +224,17 @@ func (s *Server) deleteMessage(ctx *fasthttp.RequestCtx, c *Caller, id string) {
 	}
 	work, cancel := s.work()
 	defer cancel()
-	err := s.Intake.Cancel(work, c.Tenant.ID, ref.ID, c.By())
+	record := func(action string) error { return c.Record(work, s.audit, action, ref.ID.String(), "") }
+	err := record("message.cancel")
+	if err == nil {
+		err = s.Intake.Cancel(work, c.Tenant.ID, ref.ID, c.By())
+	}
 	var late *intake.PhaseError
 	if errors.As(err, &late) {
-		if err = s.Intake.Revoke(work, c.Tenant.ID, ref.ID, c.By()); errors.Is(err, intake.ErrNoLink) {
+		if err = record("message.revoke"); err == nil {
+			err = s.Intake.Revoke(work, c.Tenant.ID, ref.ID, c.By())
+		}
+		if errors.Is(err, intake.ErrNoLink) {
 			c.Refuse(ctx, Conflict, message.Problem{Field: "status", Code: "conflict", Value: string(late.Phase), Detail: "it was sent, and has no link to revoke"})
 			return
 		}

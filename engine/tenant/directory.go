@@ -282,9 +282,20 @@ func (t *Tenant) Configured(a *Agent) bool {
 
 var loginPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{2,63}$`)
 
+// ValidLogin reports whether a user may have the login.
+func ValidLogin(login string) bool { return loginPattern.MatchString(login) }
+
+// ValidKeyName reports whether an API key may have the name.
+func ValidKeyName(name string) bool { return namePattern.MatchString(name) }
+
+// HasKey reports whether a key of the tenant that is not revoked has the name.
+func (s *Snapshot) HasKey(id ID, name string) bool {
+	return slices.ContainsFunc(s.KeysOf(id), func(k *APIKey) bool { return k.Name == name && k.Revoked.IsZero() })
+}
+
 func (u *User) check() error {
-	if !loginPattern.MatchString(u.Login) {
-		return fmt.Errorf("login: %q must be 3 to 64 of a-z, 0-9, \".\", \"_\", \"@\" and \"-\"", u.Login)
+	if !ValidLogin(u.Login) {
+		return fmt.Errorf("login: %q must be 3 to 64 of a-z, 0-9, \".\", \"_\", \"@\" and \"-\", a letter or digit first", u.Login)
 	}
 	if !slices.Contains(Roles, u.Role) {
 		return fmt.Errorf("role: %q must be one of %v", u.Role, Roles)
@@ -331,7 +342,8 @@ func (d *Directory) ChangeUser(ctx context.Context, login string, change func(*U
 	return u, err
 }
 
-// IssueKey makes an API key and returns its text, which is not kept.
+// IssueKey makes an API key and returns its text, which is not kept. What a key does stands under its name on messages and claims: two that
+// are in use never have the same.
 func (d *Directory) IssueKey(ctx context.Context, id ID, name string) (text string, key APIKey, err error) {
 	secret := make([]byte, 32)
 	rand.Read(secret)
@@ -342,8 +354,11 @@ func (d *Directory) IssueKey(ctx context.Context, id ID, name string) (text stri
 		if s.Tenants[id] == nil {
 			return nil, fmt.Errorf("tenant: there is no tenant %q", id)
 		}
-		if !namePattern.MatchString(name) {
-			return nil, fmt.Errorf("name: %q must be 1 to 32 of a-z, 0-9, \"_\" and \"-\"", name)
+		if !ValidKeyName(name) {
+			return nil, fmt.Errorf("name: %q must be 1 to 32 of a-z, 0-9, \"_\" and \"-\", a letter or digit first", name)
+		}
+		if s.HasKey(id, name) {
+			return nil, fmt.Errorf("name: %q is that of a key which is in use", name)
 		}
 		return key, nil
 	})

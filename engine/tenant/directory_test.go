@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"strings"
 	"sync"
@@ -96,6 +97,23 @@ func TestKeyIsRefused(t *testing.T) {
 	require.False(t, ok)
 }
 
+func TestKeysInUseHaveNamesOfTheirOwn(t *testing.T) {
+	d := open(t, &memoryLog{})
+	second := water()
+	second.ID = "gas"
+	require.NoError(t, d.Apply(t.Context(), water()))
+	require.NoError(t, d.Apply(t.Context(), second))
+	_, key, err := d.IssueKey(t.Context(), "suido", "billing")
+	require.NoError(t, err)
+	_, _, err = d.IssueKey(t.Context(), "suido", "billing")
+	require.ErrorContains(t, err, "in use")
+	_, _, err = d.IssueKey(t.Context(), "gas", "billing")
+	require.NoError(t, err)
+	require.NoError(t, d.RevokeKey(t.Context(), "suido", key.ID))
+	_, _, err = d.IssueKey(t.Context(), "suido", "billing")
+	require.NoError(t, err, "the other one is over")
+}
+
 func TestUserStaysInItsTenant(t *testing.T) {
 	d := open(t, &memoryLog{})
 	second := water()
@@ -149,9 +167,9 @@ func TestConcurrentChangesAllArrive(t *testing.T) {
 	d := open(t, &memoryLog{})
 	require.NoError(t, d.Apply(t.Context(), water()))
 	var wg sync.WaitGroup
-	for range 50 {
+	for i := range 50 {
 		wg.Go(func() {
-			_, _, err := d.IssueKey(context.Background(), "suido", "k")
+			_, _, err := d.IssueKey(context.Background(), "suido", fmt.Sprintf("k%d", i))
 			require.NoError(t, err)
 		})
 	}

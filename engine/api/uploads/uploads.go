@@ -144,30 +144,35 @@ func (h *handler) serve(ctx *fasthttp.RequestCtx, caller *api.Caller) {
 func (r *request) ways(what string, below bool) map[string]func() {
 	switch {
 	case !below:
-		return map[string]func(){"GET": r.get, "PUT": r.put, "DELETE": r.drop}
+		return map[string]func(){"GET": r.get, "PUT": r.put, "DELETE": func() { r.say(fasthttp.StatusOK, "upload.drop", nil, r.campaigns.Drop) }}
 	case what == "finish":
 		return map[string]func(){"POST": r.finish}
 	case what == "release":
-		return map[string]func(){"POST": r.release}
+		var b Release
+		return map[string]func(){"POST": func() {
+			r.say(fasthttp.StatusAccepted, "upload.release", &b, func(ctx context.Context, scope tenant.Scope, id ulid.ULID, by string) (*campaign.State, error) {
+				return r.campaigns.Release(ctx, scope, id, campaign.Release{By: by, GoodOnly: b.GoodOnly, Again: b.Again, Canary: b.Canary, Minutes: b.CanaryMinutes})
+			})
+		}}
 	case what == "pause":
-		return map[string]func(){"POST": func() { r.say("upload.pause", nil, r.campaigns.Pause) }}
+		return map[string]func(){"POST": func() { r.say(fasthttp.StatusOK, "upload.pause", nil, r.campaigns.Pause) }}
 	case what == "resume":
-		return map[string]func(){"POST": func() { r.say("upload.resume", nil, r.campaigns.Resume) }}
+		return map[string]func(){"POST": func() { r.say(fasthttp.StatusOK, "upload.resume", nil, r.campaigns.Resume) }}
 	case what == "continue":
-		return map[string]func(){"POST": func() { r.say("upload.continue", nil, r.campaigns.GoOn) }}
+		return map[string]func(){"POST": func() { r.say(fasthttp.StatusOK, "upload.continue", nil, r.campaigns.GoOn) }}
 	case what == "retry-canary":
-		return map[string]func(){"POST": func() { r.say("upload.retry_canary", nil, r.campaigns.RetryCanary) }}
+		return map[string]func(){"POST": func() { r.say(fasthttp.StatusOK, "upload.retry_canary", nil, r.campaigns.RetryCanary) }}
 	case what == "cancel":
 		var b Cancel
 		return map[string]func(){"POST": func() {
-			r.say("upload.cancel", &b, func(ctx context.Context, scope tenant.Scope, id ulid.ULID, by string) (*campaign.State, error) {
+			r.say(fasthttp.StatusOK, "upload.cancel", &b, func(ctx context.Context, scope tenant.Scope, id ulid.ULID, by string) (*campaign.State, error) {
 				return r.campaigns.Cancel(ctx, scope, id, by, b.Reason)
 			})
 		}}
 	case what == "drop-carrier":
 		var b Without
 		return map[string]func(){"POST": func() {
-			r.say("upload.drop_carrier", &b, func(ctx context.Context, scope tenant.Scope, id ulid.ULID, by string) (*campaign.State, error) {
+			r.say(fasthttp.StatusOK, "upload.drop_carrier", &b, func(ctx context.Context, scope tenant.Scope, id ulid.ULID, by string) (*campaign.State, error) {
 				return r.campaigns.DropCarrier(ctx, scope, id, by, b.Carrier)
 			})
 		}}
@@ -180,14 +185,14 @@ func (r *request) ways(what string, below bool) map[string]func() {
 	return nil
 }
 
-// say does one thing to a released upload, on record in the audit log before it is done. body is nil where there is none.
-func (r *request) say(action string, body any, do func(context.Context, tenant.Scope, ulid.ULID, string) (*campaign.State, error)) {
+// say does one thing to an upload, on record in the audit log before it is done. body is nil where there is none.
+func (r *request) say(status int, action string, body any, do func(context.Context, tenant.Scope, ulid.ULID, string) (*campaign.State, error)) {
 	if !r.parameters() || body != nil && !r.json(body) {
 		return
 	}
 	st, err := r.campaigns.State(r.work, r.scope, r.id)
 	if err == nil {
-		detail := ""
+		detail := strconv.FormatInt(st.Good, 10) + " rows"
 		if b, ok := body.(*Without); ok && st.Canary != nil && slices.Contains(st.Canary.Failed, b.Carrier) {
 			detail = b.Carrier
 		}
@@ -196,7 +201,7 @@ func (r *request) say(action string, body any, do func(context.Context, tenant.S
 	if err == nil {
 		st, err = do(r.work, r.scope, r.id, r.caller.By())
 	}
-	r.state(fasthttp.StatusOK, st, err)
+	r.state(status, st, err)
 }
 
 func (r *request) begin() {
@@ -207,6 +212,10 @@ func (r *request) begin() {
 	size := int64(-1)
 	if b.Size != nil {
 		size = *b.Size
+	}
+	if err := r.caller.Record(r.work, r.audit, "upload.begin", "", ""); err != nil {
+		r.refuse(err)
+		return
 	}
 	st, resumed, err := r.campaigns.Begin(r.work, r.caller.Tenant.ID, campaign.File{
 		Name: b.Name, Size: size, SHA256: b.SHA256, Settings: b.Settings, Via: "api", By: r.caller.By(),
@@ -296,23 +305,6 @@ func (r *request) finish() {
 		return
 	}
 	st, err := r.campaigns.Finish(r.work, r.scope, r.id, b.SHA256)
-	r.state(fasthttp.StatusOK, st, err)
-}
-
-func (r *request) release() {
-	var b Release
-	if !r.parameters() || !r.json(&b) {
-		return
-	}
-	st, err := r.campaigns.Release(r.work, r.scope, r.id, campaign.Release{By: r.caller.By(), GoodOnly: b.GoodOnly, Again: b.Again, Canary: b.Canary, Minutes: b.CanaryMinutes})
-	r.state(fasthttp.StatusAccepted, st, err)
-}
-
-func (r *request) drop() {
-	if !r.parameters() {
-		return
-	}
-	st, err := r.campaigns.Drop(r.work, r.scope, r.id, r.caller.By())
 	r.state(fasthttp.StatusOK, st, err)
 }
 

@@ -51,7 +51,7 @@ func TestTenantsAreApart(t *testing.T) {
 	require.Equal(t, string(before.Body), string(after.Body))
 	entries, err := r.Audit.Day(t.Context(), tenant.Only("mizu"), "mizu", time.Now())
 	require.NoError(t, err)
-	require.Empty(t, entries)
+	require.Len(t, entries, 1, "its own beginning")
 
 	var list List
 	r.ask(200, call{method: "get", path: all, tenant: "gasu"}).Into(t, &list)
@@ -210,6 +210,21 @@ func TestBodyMayBeAbsent(t *testing.T) {
 	require.Equal(t, fmt.Sprint(len(bills)), head.Header.Get("Upload-Offset"))
 }
 
+func TestReleaseAndDropAreAudited(t *testing.T) {
+	r := openRoom(t)
+	dropped, released := r.staged(bills), r.staged(bills)
+	r.ask(200, call{method: "delete", path: one, id: dropped})
+	r.ask(202, call{method: "post", path: release, id: released, body: `{"good_only":true,"again":true}`})
+	entries, err := r.Audit.Day(t.Context(), tenant.Only("mizu"), "mizu", time.Now())
+	require.NoError(t, err)
+	var got []string
+	for _, e := range entries[:2] {
+		got = append(got, e.Action+" "+e.Target+" "+e.Detail)
+		require.True(t, strings.HasPrefix(e.By, "key:"))
+	}
+	require.Equal(t, []string{"upload.release " + released + " 2 rows", "upload.drop " + dropped + " 2 rows"}, got)
+}
+
 func TestExportIsAuditedBeforeItBegins(t *testing.T) {
 	r := openRoom(t)
 	id := r.staged(bills)
@@ -220,7 +235,8 @@ func TestExportIsAuditedBeforeItBegins(t *testing.T) {
 	r.ask(200, export)
 	entries, err := r.Audit.Day(t.Context(), tenant.Only("mizu"), "mizu", time.Now())
 	require.NoError(t, err)
-	require.Len(t, entries, 1)
+	require.Len(t, entries, 2)
+	require.Equal(t, "upload.begin", entries[1].Action)
 	require.Equal(t, "upload.findings.export", entries[0].Action)
 	require.Equal(t, id, entries[0].Target)
 	require.Equal(t, "192.0.2.10", entries[0].From)
