@@ -127,5 +127,5 @@ func TestFilesOfAgentsByAPI(t *testing.T) {
 		ask(path, method, 404, Path+"/nobody"+at, "")
 		ask(path, method, 404, Path+"/sandbox"+at, "", "Authorization", "Bearer "+site.Keys["gasu"])
 	}
-	require.Empty(t, site.Doc.Unasked(func(path string) bool { return strings.HasPrefix(path, Path) }, "503"))
+	require.Empty(t, site.Doc.Unasked(func(path string) bool { return strings.HasPrefix(path, Path) }, "429", "503", "507"))
 }

@@ -124,5 +124,5 @@ func TestAnswersByAPI(t *testing.T) {
 		site.Ask(403, edge.Call{Method: "GET", Path: path, At: at, Header: map[string]string{"X-Forwarded-For": "198.51.100.1"}})
 	}
 	get(Path, Path+"?before="+theirs.String(), 400, nil)
-	require.Empty(t, site.Doc.Unasked(func(path string) bool { return strings.HasPrefix(path, Path) }, "503"))
+	require.Empty(t, site.Doc.Unasked(func(path string) bool { return strings.HasPrefix(path, Path) }, "429", "503", "507"))
 }

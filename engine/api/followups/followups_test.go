@@ -145,5 +145,5 @@ func TestFollowUpsByAPI(t *testing.T) {
 			ask("none", 401, strings.ToUpper(method), path, strings.NewReplacer("{id}", run.ID, "{list}", "unopened").Replace(path), "", nil)
 		}
 	}
-	require.Empty(t, site.Doc.Unasked(func(path string) bool { return strings.HasPrefix(path, Path) || strings.HasPrefix(path, ListsPath) }, "503"))
+	require.Empty(t, site.Doc.Unasked(func(path string) bool { return strings.HasPrefix(path, Path) || strings.HasPrefix(path, ListsPath) }, "429", "503", "507"))
 }

@@ -210,7 +210,7 @@ func TestVerificationsByAPI(t *testing.T) {
 	require.Equal(t, "number", p.Errors[0].Field)
 	require.EqualValues(t, 5, p.Errors[0].Limit)
 	// Provoking the store's own limits would harm it; engine/api tests their status.
-	require.Empty(t, r.Doc.Unasked(func(path string) bool { return strings.HasPrefix(path, Path) }, "503", "507"))
+	require.Empty(t, r.Doc.Unasked(func(path string) bool { return strings.HasPrefix(path, Path) }, "429", "503", "507"))
 	for _, secret := range []string{"0001\"", "000002", "00010001", "login-1"} {
 		require.NotContains(t, r.log.String(), secret)
 	}
