@@ -224,6 +224,35 @@ func TestStopWordListsTheNumber(t *testing.T) {
 	}
 }
 
+// TestJapaneseStopIsHeededHoweverItIsWritten: carriers send JIS and Shift_JIS under data_coding 5.
+func TestJapaneseStopIsHeededHoweverItIsWritten(t *testing.T) {
+	const jis, sjis = "\x1b$BDd;_\x1b(B", "\x92\xe2\x8e\x7e"
+	for _, c := range []struct {
+		dc            byte
+		payload, text string
+		stops         bool
+	}{
+		{0x05, jis, "停止", true},
+		{0x0A, jis, "停止", true},
+		{0x05, sjis, "停止", true},
+		{0x05, "STOP", "STOP", true},
+		{0x0A, "STOP", "STOP", true},
+		{0x05, "\x1b$BDd;_", "停止", true},      // not back in ASCII at its end
+		{0x05, "\x1b$BDd;", "停\ufffd", false}, // damaged: shown as far as it can be read
+		{0x0A, sjis, "\ufffd\ufffd\ufffd~", false},
+	} {
+		r := openRoom(t)
+		p := sm("0312345678", "")
+		p.DataCoding, p.ShortMessage = c.dc, []byte(c.payload)
+		r.bring(pdu.StatusOK, p)
+		all, _, err := r.List(t.Context(), "mizu", Query{Limit: 1})
+		require.NoError(t, err)
+		require.Equal(t, c.text, all[0].Text, "%x %q", c.dc, c.payload)
+		require.Equal(t, c.stops, all[0].Stop, "%x %q", c.dc, c.payload)
+		require.NoError(t, r.Store.Close())
+	}
+}
+
 func TestStopWordsTwiceAtOnce(t *testing.T) {
 	r := openRoom(t)
 	one := split("0312345678", "ST"+strings.Repeat(" ", 70)+"OP", 3, '8')

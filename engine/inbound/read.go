@@ -7,8 +7,6 @@ import (
 	"strings"
 	"unicode"
 
-	"golang.org/x/text/encoding/japanese"
-
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/smpp/coding"
 	"github.com/kakitome/kakitome/smpp/pdu"
@@ -104,28 +102,16 @@ func printable(s string) string {
 	}, s)
 }
 
-// decode reads a payload by its data_coding; false when it is no text, and then it is not guessed at.
+// decode reads a payload by its data_coding, as far as it can be read; false when it is no text, and then it is not guessed at.
 func decode(dc byte, payload []byte) (string, bool) {
-	var text string
-	switch a, ok := coding.FromDataCoding(dc); {
-	case ok:
-		text = coding.Decode(a, payload)
-	case dc == 0x05 && bytes.IndexByte(payload, 0x1B) < 0: // SMPP 3.4 §5.2.19 says JIS; without escapes it is Shift_JIS
-		b, err := japanese.ShiftJIS.NewDecoder().Bytes(payload)
-		if err != nil {
-			return "", false
-		}
-		text = string(b)
-	case dc == 0x05, dc == 0x0A: // SMPP 3.4 §5.2.19: ISO-2022-JP
-		b, err := japanese.ISO2022JP.NewDecoder().Bytes(payload)
-		if err != nil {
-			return "", false
-		}
-		text = string(b)
-	default:
+	a, ok := coding.FromDataCoding(dc)
+	if !ok {
 		return "", false
 	}
-	text = strings.ReplaceAll(strings.TrimPrefix(text, "\uFEFF"), "\r\n", "\n")
+	if dc == 0x05 && bytes.IndexByte(payload, 0x1B) >= 0 { // SMPP 3.4 §5.2.19 says JIS; without escapes it is Shift_JIS
+		a = coding.ISO2022JP
+	}
+	text := strings.ReplaceAll(strings.TrimPrefix(coding.Decode(a, payload), "\uFEFF"), "\r\n", "\n")
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {
 			return -1
