@@ -165,7 +165,7 @@ func offer(receipts chan<- offered, in *session.Incoming) {
 	o := offered{reply: in.Reply}
 	if in.Command == pdu.CmdDeliverSM && dlr.IsReceipt(&in.SM) {
 		var err error
-		if o.Receipt, err = dlr.Parse(&in.SM, message.Tokyo); err == nil {
+		if o.Receipt, err = dlr.Parse(&in.SM, message.Tokyo); err == nil || errors.Is(err, dlr.ErrNoState) {
 			select {
 			case receipts <- o:
 				return

@@ -101,7 +101,7 @@ func (m *Matcher) Take(ctx context.Context, bind string, batch []session.Incomin
 		r, err := parse(&texts, &in.SM, message.Tokyo)
 		if err != nil {
 			m.metrics.unreadable.Inc()
-			m.log.Warn("unreadable delivery receipt", "bind", bind, "err", err)
+			m.log.Warn("unreadable delivery receipt", "bind", bind, "id", r.ID, "err", err)
 			at.add(in.Reply, pdu.StatusOK) // sending it again would not make it readable
 			continue
 		}
@@ -218,8 +218,8 @@ func (m *Matcher) match(ctx context.Context, batch []arrival) (unmatched []arriv
 	return unmatched
 }
 
-// final answers receipts of messages that are still on their way, because the end is what counts, and returns the others
-// with their keys.
+// final answers receipts of messages that are still on their way, or of which the carrier knows nothing, because the end is what
+// counts, and returns the others with their keys.
 func (m *Matcher) final(batch []arrival) (rest []arrival, keys []string) {
 	var at answers
 	var texts strings.Builder

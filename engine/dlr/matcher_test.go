@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/message"
@@ -60,19 +61,50 @@ func TestReceiptThatCouldNotBeRecordedIsAskedForAgain(t *testing.T) {
 	})
 }
 
-func TestLastOfSeveralSegmentsEndsTheMessageAlsoInOneBatch(t *testing.T) {
+// opened is a store, and how a message of so many segments is in it; its submissions have the ids.
+func opened(t *testing.T) (s *store.Store, submitted func(key string, ids ...string) store.Ref) {
+	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, store.NewMasterKey(filepath.Join(dir, "key")))
 	s, err := store.Open(store.Options{Dir: filepath.Join(dir, "data"), MasterKey: filepath.Join(dir, "key"), MinFree: 1})
 	require.NoError(t, err)
-	defer s.Close()
-	ref := store.Ref{Tenant: "suido", Kind: store.Message, ID: ulid.MustNew(ulid.Now(), rand.Reader)}
-	key := store.Name{Space: store.ByKey, Key: "k", Until: time.Now().Add(-time.Minute), WhileOpen: true}
-	errs, err := s.Commit(t.Context(), store.Tx{{Ref: ref, Events: []store.NewEvent{{Type: byte(message.Accepted), Data: message.Encode(message.Head{V: 1, Parts: 2})}}, Names: []store.Name{
-		key, {Space: store.BySMSCID, Key: Key("docomo", "a"), Value: Part(1, 2)}, {Space: store.BySMSCID, Key: Key("docomo", "b"), Value: Part(2, 2)}}}})
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	return s, func(key string, ids ...string) store.Ref {
+		t.Helper()
+		ref := store.Ref{Tenant: "suido", Kind: store.Message, ID: ulid.MustNew(ulid.Now(), rand.Reader)}
+		change := store.Change{Ref: ref, Events: []store.NewEvent{{Type: byte(message.Accepted), Data: message.Encode(message.Head{V: 1, Parts: len(ids)})}},
+			Names: []store.Name{{Space: store.ByKey, Key: key, Until: time.Now().Add(-time.Minute), WhileOpen: true}}}
+		for i, id := range ids {
+			change.Events = append(change.Events, store.NewEvent{Type: byte(message.Submitted), Data: message.Encode(message.Submission{Part: i + 1, Attempt: 1, SMSCID: id})})
+			change.Names = append(change.Names, store.Name{Space: store.BySMSCID, Key: Key("docomo", id), Value: Part(i+1, len(ids)), Until: time.Now().Add(time.Hour)})
+		}
+		errs, err := s.Commit(t.Context(), store.Tx{change})
+		require.NoError(t, err)
+		require.NoError(t, errs[0])
+		return ref
+	}
+}
+
+func phase(t *testing.T, s *store.Store, ref store.Ref) message.Phase {
+	t.Helper()
+	events, err := s.Load(t.Context(), tenant.Operator(), ref)
 	require.NoError(t, err)
-	require.NoError(t, errs[0])
-	_, _, err = s.Lookup(t.Context(), tenant.Only("suido"), store.ByKey, "k")
+	folded, err := message.Fold(Events(events))
+	require.NoError(t, err)
+	return folded.Phase
+}
+
+func came(texts ...string) (batch []session.Incoming) {
+	for _, text := range texts {
+		batch = append(batch, session.Incoming{Command: pdu.CmdDeliverSM, SM: *receipt(text), Received: time.Now()})
+	}
+	return batch
+}
+
+func TestLastOfSeveralSegmentsEndsTheMessageAlsoInOneBatch(t *testing.T) {
+	s, submitted := opened(t)
+	submitted("k", "a", "b")
+	_, _, err := s.Lookup(t.Context(), tenant.Only("suido"), store.ByKey, "k")
 	require.NoError(t, err, "the message is open")
 
 	m := NewMatcher("docomo", IDRule{Text, Text}, s, slog.New(slog.DiscardHandler), nil)
@@ -81,4 +113,20 @@ func TestLastOfSeveralSegmentsEndsTheMessageAlsoInOneBatch(t *testing.T) {
 	require.Equal(t, []pdu.Status{pdu.StatusOK, pdu.StatusOK}, *statuses)
 	_, _, err = s.Lookup(t.Context(), tenant.Only("suido"), store.ByKey, "k")
 	require.ErrorIs(t, err, store.ErrNotFound, "the message is final, and with it the names that it holds while it is open")
+}
+
+// TestUnknownEndsNothing: a carrier that does not know may still say DELIVRD, and nothing is free to be sent again meanwhile.
+func TestUnknownEndsNothing(t *testing.T) {
+	s, submitted := opened(t)
+	ref := submitted("k", "a")
+	m := NewMatcher("docomo", IDRule{Text, Text}, s, slog.New(slog.DiscardHandler), nil)
+	statuses := answered(m)
+	m.Take(t.Context(), "docomo-1", came("id:a stat:UNKNOWN", "id:a stat:MYSTERY"))
+	require.Equal(t, message.Confirming, phase(t, s, ref))
+	require.EqualValues(t, 1, testutil.ToFloat64(m.metrics.unreadable))
+	_, _, err := s.Lookup(t.Context(), tenant.Only("suido"), store.ByKey, "k")
+	require.NoError(t, err, "the message is open")
+	m.Take(t.Context(), "docomo-1", came("id:a stat:DELIVERED"))
+	require.Equal(t, message.Arrived, phase(t, s, ref))
+	require.Equal(t, []pdu.Status{pdu.StatusOK, pdu.StatusOK, pdu.StatusOK}, *statuses)
 }

@@ -3,7 +3,7 @@ package dlr
 import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
-	receipts                                 [Rejected + 1]prometheus.Counter // by State, those that are final
+	receipts                                 [Skipped + 1]prometheus.Counter // by State, those that are final
 	orphans, unreadable, refused, unanswered prometheus.Counter
 }
 
@@ -13,10 +13,10 @@ func newMetrics(reg prometheus.Registerer, carrier string) *metrics {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "kakitome_dlr_" + name + "_total", Help: help, ConstLabels: labels})
 	}
 	receipts := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kakitome_dlr_receipts_total", Help: "Delivery receipts recorded.", ConstLabels: labels},
-		[]string{"state"}) // DELIVRD, EXPIRED, DELETED, UNDELIV, UNKNOWN, REJECTD
+		[]string{"state"}) // DELIVRD, EXPIRED, DELETED, UNDELIV, REJECTD, SKIPPED
 	m := &metrics{
 		orphans:    counter("orphans", "Delivery receipts that named no known submission."),
-		unreadable: counter("unreadable", "Delivery receipts without a message id."),
+		unreadable: counter("unreadable", "Delivery receipts without a message id, or a state that is known."),
 		refused:    counter("refused", "Requests of the carrier that are no delivery receipt."),
 		unanswered: counter("unanswered", "Delivery receipts whose session ended before the answer."),
 	}

@@ -2,7 +2,7 @@
 //
 // A carrier sends a receipt as a deliver_sm whose esm_class says so (SMPP 3.4 §5.2.12). What it says stands in TLVs
 // (receipted_message_id, message_state), in the text ("id:… stat:DELIVRD err:000 …", SMPP 3.4 appendix B), or both; TLVs
-// win, and either may be incomplete. Parse takes what it can get and fails only without an id.
+// win, and either may be incomplete. Parse takes what it can get and fails only without an id, or without a state that it knows.
 //
 // Matching (Matcher) is by carrier, not by bind: a receipt may come on any bind of the carrier, and before the response
 // that named the id is stored. A receipt that matches nothing is kept for a while before it is given up; the deliver_sm is
@@ -12,6 +12,7 @@ package dlr
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ type Receipt struct {
 	Done  time.Time // the carrier's clock, its zone taken as Asia/Tokyo; zero: not said
 }
 
-// State is a message_state. SMPP 3.4 §5.2.28
+// State is a message_state. SMPP 3.4 §5.2.28, SMPP 5.0 §4.7.15
 type State byte
 
 const (
@@ -39,11 +40,12 @@ const (
 	Accepted      State = 6
 	UnknownState  State = 7
 	Rejected      State = 8
+	Skipped       State = 9
 )
 
 var stateWords = [...]string{
 	Enroute: "ENROUTE", Delivered: "DELIVRD", Expired: "EXPIRED", Deleted: "DELETED", Undeliverable: "UNDELIV",
-	Accepted: "ACCEPTD", UnknownState: "UNKNOWN", Rejected: "REJECTD",
+	Accepted: "ACCEPTD", UnknownState: "UNKNOWN", Rejected: "REJECTD", Skipped: "SKIPPED",
 }
 
 func (s State) String() string {
@@ -53,17 +55,21 @@ func (s State) String() string {
 	return stateWords[UnknownState]
 }
 
-// Final reports whether nothing else will come for this submission.
+// Final reports whether the state ends a submission. UNKNOWN does not, though SMPP calls it final: the carrier does not know
+// whether the phone has the message. Another receipt may still say; without one it becomes 送達不明 (message.DLRPatience).
 func (s State) Final() bool {
 	switch s {
-	case Delivered, Expired, Deleted, Undeliverable, UnknownState, Rejected:
+	case Delivered, Expired, Deleted, Undeliverable, Rejected, Skipped:
 		return true
 	}
 	return false
 }
 
-// ErrNoID: the receipt names no submission.
-var ErrNoID = errors.New("delivery receipt without a message id")
+// What is wrong with a receipt that Parse cannot take.
+var (
+	ErrNoID    = errors.New("delivery receipt without a message id")
+	ErrNoState = errors.New("delivery receipt without a state that is known")
+)
 
 // esmReceipt marks a delivery receipt in the message type bits of esm_class. SMPP 3.4 §5.2.12
 const (
@@ -93,21 +99,28 @@ func parse(texts *strings.Builder, p *pdu.SM, tokyo *time.Location) (Receipt, er
 	if i := indexFold(text, "text:"); i >= 0 {
 		text = text[:i] // the rest quotes the message and may hold anything
 	}
-	id := field(text, "id:")
-	r := Receipt{State: stateOf(field(text, "stat:")), Done: doneDate(field(text, "done date:"), tokyo)}
+	id, word := field(text, "id:"), field(text, "stat:")
+	r := Receipt{State: stateOf(word), Done: doneDate(field(text, "done date:"), tokyo)}
 	if v, ok := p.TLVs.Get(pdu.TagReceiptedMessageID); ok {
 		if v, _, _ := bytes.Cut(v, []byte{0}); len(v) > 0 {
 			id = v
 		}
 	}
-	if v, ok := p.TLVs.Get(pdu.TagMessageState); ok && len(v) == 1 {
-		r.State = State(v[0])
+	state, ok := p.TLVs.Get(pdu.TagMessageState)
+	if ok && len(state) == 1 && state[0] >= byte(Enroute) && state[0] <= byte(Skipped) {
+		r.State = State(state[0])
 	}
 	r.Err = keepText(texts, field(text, "err:"))
 	if len(id) == 0 {
 		return r, ErrNoID
 	}
 	r.ID = keepText(texts, id)
+	if r.State == Unknown {
+		if bytes.ContainsAny(word, "0123456789") {
+			word = nil // it may be a number
+		}
+		return r, fmt.Errorf("%w: stat %q, message_state %x", ErrNoState, word, state)
+	}
 	return r, nil
 }
 
@@ -120,10 +133,17 @@ func keepText(texts *strings.Builder, b []byte) string {
 
 // The fields of SMPP 3.4 appendix B are read in any order and case; what is not there stays empty.
 
-// stateOf reads a word of appendix B; some carriers cut it to five letters.
+// stateOf reads a word of appendix B by its first five letters: some carriers cut it there, others write DELIVERED, UNDELIVERABLE.
 func stateOf(word []byte) State {
+	if len(word) < 5 {
+		return Unknown
+	}
+	word = word[:5]
+	if bytes.EqualFold(word, []byte("FAILE")) { // FAILED
+		return Undeliverable
+	}
 	for st, w := range stateWords {
-		if n := len(word); n > 0 && (n == len(w) || n >= 5 && n < len(w)) && strings.EqualFold(w[:n], string(word)) {
+		if w != "" && strings.EqualFold(w[:5], string(word)) {
 			return State(st)
 		}
 	}

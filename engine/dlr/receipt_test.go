@@ -19,8 +19,15 @@ func TestReceiptsOfTheField(t *testing.T) {
 		"id:0123456789 sub:001 dlvrd:001 submit date:2607011233 done date:2607011234 stat:DELIVRD err:000 text:abc": {ID: "0123456789", State: Delivered, Err: "000", Done: done},
 		"id:00B8BE19 submit date:2607011233 done date:260701123400 stat:UNDELIV err:12":                             {ID: "00B8BE19", State: Undeliverable, Err: "12", Done: done},
 		"ID:5f0c7f7e-0000-4000-8000-000000000001 STAT:expired ERR:X1A2":                                             {ID: "5f0c7f7e-0000-4000-8000-000000000001", State: Expired, Err: "X1A2"},
-		"stat:REJECTD id:7": {ID: "7", State: Rejected},
-		"id:9 done date:2607 stat:WHAT text:id:1 stat:DELIVRD": {ID: "9"},
+		"stat:REJECTD id:7":       {ID: "7", State: Rejected},
+		"id:8 stat:DELIV":         {ID: "8", State: Delivered},
+		"id:8 stat:DELIVERED":     {ID: "8", State: Delivered},
+		"id:8 stat:Undeliverable": {ID: "8", State: Undeliverable},
+		"id:8 stat:FAILED":        {ID: "8", State: Undeliverable},
+		"id:8 stat:REJECTED":      {ID: "8", State: Rejected},
+		"id:8 stat:ACCEPTED":      {ID: "8", State: Accepted},
+		"id:8 stat:SKIPPED":       {ID: "8", State: Skipped},
+		"id:8 stat:UNKNOWN":       {ID: "8", State: UnknownState},
 	} {
 		got, err := Parse(receipt(text), tokyo)
 		require.NoError(t, err, text)
@@ -40,6 +47,23 @@ func TestTLVsWinOverText(t *testing.T) {
 	got, err := Parse(p, tokyo)
 	require.NoError(t, err)
 	require.Equal(t, Receipt{ID: "2", State: Delivered}, got)
+}
+
+// TestReceiptWithoutAStateIsSaidToBeSo: no state is read into a word that is none, nor out of the quoted text.
+func TestReceiptWithoutAStateIsSaidToBeSo(t *testing.T) {
+	for _, text := range []string{"id:9 done date:2607 stat:WHAT text:id:1 stat:DELIVRD", "id:9", "id:9 stat:DELI", "id:9 stat:09012345678"} {
+		r, err := Parse(receipt(text), tokyo)
+		require.ErrorIs(t, err, ErrNoState, text)
+		require.NotContains(t, err.Error(), "090")
+		require.Equal(t, Receipt{ID: "9"}, r, text)
+	}
+	for state, want := range map[byte]State{0: Delivered, 9: Skipped, 77: Delivered} { // what message_state does not say, the text may
+		p := receipt("id:9 stat:DELIVRD")
+		p.TLVs = p.TLVs.AppendUint8(pdu.TagMessageState, state)
+		r, err := Parse(p, tokyo)
+		require.NoError(t, err)
+		require.Equal(t, want, r.State)
+	}
 }
 
 func TestReceiptWithoutIDIsRefused(t *testing.T) {
