@@ -197,6 +197,7 @@ func TestOutcomesOfTheCarrier(t *testing.T) {
 		"+819000019601": message.NotDelivered, // UNDELIV
 		"+819000019701": message.Arrived,      // receipt ahead of the response
 		"+819000019704": message.Arrived,      // receipt twice
+		"+819000019710": message.Arrived,      // receipt as data_sm
 		"+819000019702": message.Confirming,   // no receipt
 	} {
 		r.eventually(r.accept(number, "お知らせです。", nil), phase)

@@ -12,7 +12,6 @@ import (
 	"github.com/kakitome/kakitome/engine/bind"
 	"github.com/kakitome/kakitome/engine/dlr"
 	"github.com/kakitome/kakitome/engine/tenant"
-	"github.com/kakitome/kakitome/smpp/pdu"
 	"github.com/kakitome/kakitome/smpp/session"
 )
 
@@ -212,7 +211,7 @@ func (d *Dispatcher) newBind(cfg bind.Config) *bind.Bind {
 
 func receiptsIn(batch []session.Incoming) (n int) {
 	for i := range batch {
-		if batch[i].Command == pdu.CmdDeliverSM && dlr.IsReceipt(&batch[i].SM) {
+		if dlr.IsReceipt(&batch[i].SM) {
 			n++
 		}
 	}

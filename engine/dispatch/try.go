@@ -163,7 +163,7 @@ func (o offered) refuse() { _ = o.reply.Respond(pdu.StatusReceiverTemporaryError
 // offer takes a receipt; everything else, and what is too much, comes again.
 func offer(receipts chan<- offered, in *session.Incoming) {
 	o := offered{reply: in.Reply}
-	if in.Command == pdu.CmdDeliverSM && dlr.IsReceipt(&in.SM) {
+	if dlr.IsReceipt(&in.SM) {
 		var err error
 		if o.Receipt, err = dlr.Parse(&in.SM, message.Tokyo); err == nil || errors.Is(err, dlr.ErrNoState) {
 			select {

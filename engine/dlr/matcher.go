@@ -89,11 +89,11 @@ func (m *Matcher) Take(ctx context.Context, bind string, batch []session.Incomin
 	var fromPhones []session.Incoming
 	for i := range batch {
 		in := &batch[i]
-		if m.phones != nil && in.Command == pdu.CmdDeliverSM && isFromPhone(&in.SM) {
+		if m.phones != nil && (in.Command == pdu.CmdDeliverSM || in.Command == pdu.CmdDataSM) && isFromPhone(&in.SM) {
 			fromPhones = append(fromPhones, *in)
 			continue
 		}
-		if in.Command != pdu.CmdDeliverSM || !IsReceipt(&in.SM) {
+		if !IsReceipt(&in.SM) {
 			m.metrics.refused.Inc()
 			at.add(in.Reply, pdu.StatusReceiverPermanentError)
 			continue

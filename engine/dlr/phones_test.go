@@ -29,8 +29,9 @@ func TestMessagesFromPhonesAreHandedOver(t *testing.T) {
 	sm := func(class byte) session.Incoming {
 		return session.Incoming{Command: pdu.CmdDeliverSM, SM: pdu.SM{ESMClass: class, ShortMessage: []byte("id:1 stat:ACCEPTD")}}
 	}
-	// a receipt, an intermediate notification, an acknowledgement by the handset, and what is no deliver_sm at all
-	m.Take(t.Context(), "docomo-1", []session.Incoming{sm(0x00), sm(pdu.ESMClassReceipt), sm(pdu.ESMClassUDHI), sm(0x20), sm(pdu.ESMClassAck), {Command: pdu.CmdDataSM}})
-	require.Len(t, h.taken, 2)
+	// a receipt, an intermediate notification, an acknowledgement by the handset, and what is no message at all
+	m.Take(t.Context(), "docomo-1", []session.Incoming{sm(0x00), sm(pdu.ESMClassReceipt), sm(pdu.ESMClassUDHI), sm(0x20), sm(pdu.ESMClassAck), {Command: pdu.CmdAlertNotification}, {Command: pdu.CmdDataSM}})
+	require.Len(t, h.taken, 3)
 	require.Equal(t, [2]byte{0, pdu.ESMClassUDHI}, [2]byte{h.taken[0].SM.ESMClass, h.taken[1].SM.ESMClass})
+	require.Equal(t, pdu.CmdDataSM, h.taken[2].Command)
 }

@@ -1,6 +1,6 @@
 // Package dlr reads delivery receipts and finds the submission that they speak of.
 //
-// A carrier sends a receipt as a deliver_sm whose esm_class says so (SMPP 3.4 §5.2.12). What it says stands in TLVs
+// A carrier sends a receipt as a deliver_sm, or a data_sm, whose esm_class says so (SMPP 3.4 §5.2.12). What it says stands in TLVs
 // (receipted_message_id, message_state), in the text ("id:… stat:DELIVRD err:000 …", SMPP 3.4 appendix B), or both; TLVs
 // win, and either may be incomplete. Parse takes what it can get and fails only without an id, or without a state that it knows.
 //

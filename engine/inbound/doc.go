@@ -3,7 +3,7 @@
 //
 // # The way of a message
 //
-// A carrier hands it over as deliver_sm without the bits of a receipt (SMPP 3.4 §5.2.12); engine/dlr passes it on (Take). It
+// A carrier hands it over as deliver_sm or data_sm without the bits of a receipt (SMPP 3.4 §5.2.12); engine/dlr passes it on (Take). It
 // is read (read.go: address, user data header or SAR parameters, data_coding), given to a tenant (tenant.go), committed, and
 // only then answered. A refusal of the store is answered ESME_RX_T_APPN: the carrier keeps the message and sends it again.
 //

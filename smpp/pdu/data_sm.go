@@ -15,6 +15,15 @@ type DataSM struct {
 // Command implements [Body].
 func (*DataSM) Command() Command { return CmdDataSM }
 
+// SM returns p as the submit_sm or deliver_sm that it could be; its slices are
+// those of p.
+func (p *DataSM) SM() SM {
+	return SM{
+		ServiceType: p.ServiceType, Source: p.Source, Dest: p.Dest, ESMClass: p.ESMClass, RegisteredDelivery: p.RegisteredDelivery,
+		DataCoding: p.DataCoding, TLVs: p.TLVs, Trailing: p.Trailing,
+	}
+}
+
 // AppendBody implements [Body].
 func (p *DataSM) AppendBody(dst []byte) ([]byte, error) {
 	w := writer{b: dst}

@@ -12,7 +12,8 @@ import (
 type Incoming struct {
 	Command  pdu.Command
 	Sequence uint32
-	// SM is the decoded body of submit_sm and deliver_sm, zero otherwise.
+	// SM is the decoded body of submit_sm and deliver_sm, or what data_sm
+	// would be as one of them; zero otherwise.
 	SM       pdu.SM
 	Body     []byte // encoded, of every command
 	Received time.Time
@@ -145,13 +146,20 @@ func (s *Session) accept(h pdu.Header, body []byte, now time.Time) {
 		Body: s.inBytes[start:len(s.inBytes):len(s.inBytes)],
 	})
 	in := &s.in[len(s.in)-1]
-	if h.Command == pdu.CmdSubmitSM || h.Command == pdu.CmdDeliverSM {
-		if err := in.SM.ParseBody(in.Body); err != nil {
-			s.in = s.in[:len(s.in)-1]
-			s.inBytes = s.inBytes[:start]
-			refuse(pdu.StatusInvalidCommandLength, &s.stats.Malformed)
-			return
-		}
+	var err error
+	switch h.Command {
+	case pdu.CmdSubmitSM, pdu.CmdDeliverSM:
+		err = in.SM.ParseBody(in.Body)
+	case pdu.CmdDataSM:
+		var data pdu.DataSM
+		err = data.ParseBody(in.Body)
+		in.SM = data.SM()
+	}
+	if err != nil {
+		s.in = s.in[:len(s.in)-1]
+		s.inBytes = s.inBytes[:start]
+		refuse(pdu.StatusInvalidCommandLength, &s.stats.Malformed)
+		return
 	}
 	if answers {
 		in.Reply = Reply{s: s, command: h.Command, seq: h.Sequence}

@@ -112,12 +112,13 @@ func TestRandomStreamsAreUnderstoodTheSameInAnyPieces(t *testing.T) {
 			}).Draw(rt, "command")
 			body := rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(rt, "body")
 			var sm pdu.SM
+			var data pdu.DataSM
 			if command == pdu.CmdDeliverSM && rapid.Bool().Draw(rt, "well formed") {
 				sm.ShortMessage = body
 				body, _ = sm.AppendBody(nil)
 			}
 			stream, _ = pdu.Append(stream, seq, pdu.StatusOK, &pdu.Raw{Cmd: command, Data: body})
-			if handed := command == pdu.CmdDataSM || command == pdu.CmdAlertNotification || command == pdu.CmdDeliverSM && sm.ParseBody(body) == nil; handed {
+			if handed := command == pdu.CmdAlertNotification || command == pdu.CmdDataSM && data.ParseBody(body) == nil || command == pdu.CmdDeliverSM && sm.ParseBody(body) == nil; handed {
 				want = append(want, fmt.Sprintf("%v %d %x", command, seq, body))
 			}
 			if !command.IsResponse() && command != pdu.CmdAlertNotification {

@@ -92,6 +92,7 @@ type Fault struct {
 	ReceiptForm  string   `toml:"receipt_form" json:"receipt_form,omitempty"`   // as that of the carrier; "" is the carrier's
 	ReceiptText  string   `toml:"receipt_text" json:"receipt_text,omitempty"`   // the whole text, without TLVs; {id} {stat} {err} are put in
 	ReceiptDelay Duration `toml:"receipt_delay" json:"receipt_delay,omitempty"` // added to that of the carrier
+	DataSM       bool     `toml:"data_sm" json:"data_sm,omitempty"`             // the receipt comes as data_sm, its text as message_payload
 
 	status pdu.Status
 	next   *Fault // of the same suffix
@@ -125,6 +126,7 @@ var builtinFaults = []Fault{
 	{Suffix: "9707", ReceiptForm: "tlv"},
 	{Suffix: "9708", ReceiptForm: "text"},
 	{Suffix: "9709", ReceiptText: "id:{id} stat:{stat} err:0x00{err}"},
+	{Suffix: "9710", DataSM: true},
 }
 
 // states are the words of a receipt text and their message_state.

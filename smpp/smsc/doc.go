@@ -49,6 +49,7 @@
 //	9707  receipt with TLVs and no text
 //	9708  receipt with text and no TLVs
 //	9709  receipt whose text is short, with an err of six characters
+//	9710  receipt as data_sm
 //
 // # Trouble of the whole carrier
 //

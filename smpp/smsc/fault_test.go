@@ -83,10 +83,15 @@ func TestReceiptsOfAnyForm(t *testing.T) {
 		{"818000009709", `^\|0\|id:\d+ stat:DELIVRD err:0x00000$`},
 		{"818000000071", `^\|0\|UNDELIV;\d+;12345$`},
 		{"818000000072", `^\|0\|id:\d+ stat:DELIVRD$`},
+		{"818000009710", `^\d+\|2\|id:\d+ sub:001 .* stat:DELIVRD err:000 text:$`},
 	} {
 		e.submit(t, f.dest, "x")
 		require.Regexp(t, f.want, e.waitReceipts(t, i+1)[i], f.dest)
 	}
+	e.mu.Lock()
+	require.Contains(t, e.order, "data")
+	e.mu.Unlock()
+	require.Eventually(t, func() bool { return c.Counts().Receipts == 7 }, patience, time.Millisecond)
 }
 
 func TestReceiptOnAnotherBind(t *testing.T) {

@@ -3,6 +3,7 @@ package smsc
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,8 +14,8 @@ import (
 	"github.com/kakitome/kakitome/smpp/session"
 )
 
-// receipt is one deliver_sm to an account: a delivery receipt, or a message
-// from a phone. Receipts come from and go back to receiptPool.
+// receipt is one deliver_sm (or data_sm) to an account: a delivery receipt, or a
+// message from a phone. Receipts come from and go back to receiptPool.
 type receipt struct {
 	body      pdu.DeliverSM // its slices are parts of buf; the text is written when due
 	buf       []byte
@@ -39,6 +40,19 @@ var receiptPool = sync.Pool{New: func() any { return &receipt{buf: make([]byte, 
 func (r *receipt) free() {
 	*r = receipt{buf: r.buf[:0]}
 	receiptPool.Put(r)
+}
+
+// request is how r is sent.
+func (r *receipt) request() session.Request {
+	if !r.fault.DataSM {
+		return session.Request{Body: &r.body, Owner: r}
+	}
+	p := &r.body
+	tlvs, err := pdu.AppendTLV(slices.Clone(p.TLVs), pdu.TagMessagePayload, p.ShortMessage)
+	if err != nil {
+		panic("BUG: smsc: receipt: " + err.Error()) // a short message is short
+	}
+	return session.Request{Owner: r, Body: &pdu.DataSM{Source: p.Source, Dest: p.Dest, ESMClass: p.ESMClass, DataCoding: p.DataCoding, TLVs: tlvs}}
 }
 
 // keep copies b into buf.
@@ -155,7 +169,7 @@ func (c *Carrier) enqueue(a *account, r *receipt) {
 			if s == r.not || s.Bind().Mode == pdu.CmdBindTransmitter {
 				continue
 			}
-			if n, _ := s.TrySubmit([]session.Request{{Body: &r.body, Owner: r}}); n == 1 {
+			if n, _ := s.TrySubmit([]session.Request{r.request()}); n == 1 {
 				c.counts.ReceiptsSent++
 				return
 			}
@@ -242,7 +256,7 @@ func (c *Carrier) deliver(a *account) {
 		}
 		c.batch = c.batch[:0]
 		for _, r := range a.outbox.first(s.Room()) {
-			c.batch = append(c.batch, session.Request{Body: &r.body, Owner: r})
+			c.batch = append(c.batch, r.request())
 		}
 		n, err := s.TrySubmit(c.batch)
 		var field *pdu.FieldError
@@ -256,7 +270,7 @@ func (c *Carrier) deliver(a *account) {
 	}
 }
 
-// onResults takes the answers of an ESME to deliver_sm.
+// onResults takes the answers of an ESME to deliver_sm and data_sm.
 func (c *Carrier) onResults(a *account, batch []session.Result) {
 	now := time.Now()
 	c.mu.Lock()

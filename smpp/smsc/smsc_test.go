@@ -60,7 +60,7 @@ type sender struct {
 	mu       sync.Mutex
 	results  []session.Result
 	receipts []string // "TLV id|TLV state|text"
-	order    []string // "resp" and "dlr" as they came
+	order    []string // "resp", "dlr", and "data" for a data_sm, as they came
 	ack      pdu.Status
 }
 
@@ -83,12 +83,16 @@ func (e *sender) settings() session.Settings {
 			for _, in := range batch {
 				id, _ := in.SM.TLVs.CString(pdu.TagReceiptedMessageID)
 				state, _ := in.SM.TLVs.Uint(pdu.TagMessageState)
-				text := string(in.SM.ShortMessage)
+				text := string(in.SM.Text())
 				if a, ok := coding.FromDataCoding(in.SM.DataCoding); ok {
-					text = coding.Decode(a, in.SM.ShortMessage)
+					text = coding.Decode(a, in.SM.Text())
+				}
+				what := "dlr"
+				if in.Command == pdu.CmdDataSM {
+					what = "data"
 				}
 				e.receipts = append(e.receipts, fmt.Sprintf("%s|%d|%s", id, state, text))
-				e.order = append(e.order, "dlr")
+				e.order = append(e.order, what)
 				_ = in.Reply.Respond(e.ack)
 				e.ack = pdu.StatusOK
 			}

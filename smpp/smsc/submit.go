@@ -45,7 +45,6 @@ func (c *Carrier) onRequests(conn *gatedConn, a *account, s *session.Session, ba
 	now := time.Now()
 	d := desks.Get().(*desk)
 	var last *Fault // what befalls the connection in the end
-	var data pdu.SM
 
 	c.mu.Lock()
 	open := 0
@@ -54,19 +53,12 @@ func (c *Carrier) onRequests(conn *gatedConn, a *account, s *session.Session, ba
 	}
 	for i := range batch {
 		in := &batch[i]
-		sm := &in.SM
-		if in.Command == pdu.CmdDataSM {
-			if !fromDataSM(in.Body, &data) {
-				d.answers = append(d.answers, session.Response{To: in.Reply, Status: pdu.StatusInvalidCommandLength})
-				continue
-			}
-			sm = &data
-		} else if in.Command != pdu.CmdSubmitSM {
+		if in.Command != pdu.CmdSubmitSM && in.Command != pdu.CmdDataSM {
 			d.answers = append(d.answers, c.other(in))
 			continue
 		}
 		c.counts.Submits++
-		v := c.judge(d, a, s, sm, open+i+1, now)
+		v := c.judge(d, a, s, &in.SM, open+i+1, now)
 		if v.receipt != nil {
 			if d.due == nil {
 				d.due = make([]*receipt, 0, len(batch)-i)
@@ -163,16 +155,6 @@ func (c *Carrier) befall(conn *gatedConn, s *session.Session, f *Fault) {
 	case f.Stall > 0:
 		conn.stall(time.Duration(f.Stall))
 	}
-}
-
-// fromDataSM reads a data_sm as the submit_sm that it could be.
-func fromDataSM(body []byte, sm *pdu.SM) bool {
-	var p pdu.DataSM
-	if p.ParseBody(body) != nil {
-		return false
-	}
-	*sm = pdu.SM{Source: p.Source, Dest: p.Dest, ESMClass: p.ESMClass, RegisteredDelivery: p.RegisteredDelivery, DataCoding: p.DataCoding, TLVs: p.TLVs}
-	return true
 }
 
 // judge decides about one submit_sm and enters it. The lock is held.
