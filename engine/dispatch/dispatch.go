@@ -151,10 +151,11 @@ type pump struct {
 
 // settings are what a reload changes. They are never changed themselves.
 type settings struct {
-	carrier *carrier.Carrier // nil: the table has no such carrier; all that waits moves to the carriers of today
-	rule    dlr.IDRule
-	config  Config
-	binds   []*bind.Bind
+	carrier  *carrier.Carrier // nil: the table has no such carrier; all that waits moves to the carriers of today
+	rule     dlr.IDRule
+	config   Config
+	binds    []*bind.Bind
+	response time.Duration // the longest response timeout of binds
 }
 
 func newPump(o Options, name string) *pump {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -142,6 +143,7 @@ func (d *Dispatcher) Reload(config Config, binds []bind.Config) error {
 	for _, l := range d.lines {
 		set := sets[l.config.Carrier]
 		set.binds = append(set.binds, l.bind)
+		set.response = max(set.response, time.Duration(l.config.Response)*time.Second)
 	}
 	for name, p := range d.pumps {
 		set := sets[name]
@@ -149,7 +151,7 @@ func (d *Dispatcher) Reload(config Config, binds []bind.Config) error {
 			set = &settings{config: config}
 		}
 		p.set.Store(set)
-		p.matcher.SetRule(set.rule)
+		p.matcher.Set(set.rule, set.response)
 	}
 	if d.running != nil {
 		for _, p := range fresh {

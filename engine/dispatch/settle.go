@@ -42,6 +42,10 @@ func (p *pump) settle(bindName string, batch []session.Result) {
 	for i, e := range errs {
 		if e != nil {
 			p.log.Error("result could not be recorded", "msg", m.changes[i].Ref.ID, "err", e)
+			continue
+		}
+		for j := range m.changes[i].Names {
+			p.matcher.Named(m.changes[i].Names[j].Key)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,11 +27,19 @@ func Key(carrier, id string) string { return carrier + "/" + id }
 // Part is the value kept with Key: which segment of how many.
 func Part(part, total int) []byte { return []byte{byte(part), byte(total)} }
 
-// patience is how long a receipt waits for the response that names its id.
-const patience = 10 * time.Second
+// hold is how long a receipt that names no submission keeps its answer waiting: mostly the response that names its id is just
+// being recorded. It is short, because an SMSC delivers nothing more when so many are unanswered, no other receipt and no STOP.
+const hold = time.Second
 
-// waitingMax bounds the receipts that wait; one more is answered ESME_RX_T_APPN and comes again.
+// waitingMax bounds the receipts that wait for an answer, one more is answered ESME_RX_T_APPN and comes again; and those that are
+// ahead of their response, one more is given up.
 const waitingMax = 100_000
+
+// againFor is how long a receipt whose response cannot come any more is remembered, so that it is acknowledged when it comes again.
+const againFor = time.Hour
+
+// expireEvery is how often those that are ahead, or were recorded so, are looked through.
+const expireEvery = 10 * time.Second
 
 // Store is what a Matcher needs of engine/store.
 type Store interface {
@@ -56,28 +65,45 @@ type Matcher struct {
 
 	respond func(batch []session.Response) (lost int) // session.RespondEach
 
-	mu      sync.Mutex // guards waiting
+	response atomic.Int64  // time.Duration in which a response may come
+	anyAhead atomic.Bool   // there are such in ahead or recorded
+	wake     chan struct{} // size 1: there are such in named
+
+	mu      sync.Mutex // guards what follows
 	waiting []arrival
+	ahead   map[string]arrival // by Key: refused for now, before the response that names their id
+	named   []arrival          // of ahead, whose response is recorded now
+	recheck []string           // keys of ahead whose response may have been recorded meanwhile
+
+	recorded map[string]time.Time // by Key: matched while they were ahead, so that they come again for nothing; when they first came
 }
 
+// arrival is a receipt on its way.
 type arrival struct {
 	receipt  Receipt
 	bind     string
-	reply    session.Reply
+	reply    session.Reply // zero: it was answered
 	received time.Time
+	ahead    bool // of its response; it was refused for now
 	failed   bool // the last try failed by the store, not for want of a submission
 }
 
 // NewMatcher makes the matcher of a carrier. A store that is Phones as well is handed what phones send.
 func NewMatcher(carrier string, rule IDRule, s Store, log *slog.Logger, reg prometheus.Registerer) *Matcher {
-	m := &Matcher{carrier: carrier, store: s, log: log.With("carrier", carrier), metrics: newMetrics(reg, carrier), respond: session.RespondEach}
+	m := &Matcher{
+		carrier: carrier, store: s, log: log.With("carrier", carrier), metrics: newMetrics(reg, carrier), respond: session.RespondEach,
+		wake: make(chan struct{}, 1), ahead: map[string]arrival{}, recorded: map[string]time.Time{},
+	}
 	m.phones, _ = s.(Phones)
-	m.SetRule(rule)
+	m.Set(rule, 0)
 	return m
 }
 
-// SetRule changes how the carrier's ids are read from now on.
-func (m *Matcher) SetRule(rule IDRule) { m.rule.Store(&rule) }
+// Set changes how the carrier's ids are read from now on, and how long its responses are awaited at the most.
+func (m *Matcher) Set(rule IDRule, response time.Duration) {
+	m.rule.Store(&rule)
+	m.response.Store(int64(response + session.LateFor))
+}
 
 // Take handles the carrier's requests on a bind: receipts become events and are answered after their commit, messages from
 // phones are handed to Phones. It blocks for the commits. Without Phones they are refused for good rather than lost.
@@ -114,53 +140,176 @@ func (m *Matcher) Take(ctx context.Context, bind string, batch []session.Incomin
 	}
 }
 
-// Run retries what waits until ctx ends.
+// Run retries what waits until ctx ends, and then once more what the last responses named.
 func (m *Matcher) Run(ctx context.Context) error {
-	ticker := time.NewTicker(250 * time.Millisecond)
+	ticker, expiry := time.NewTicker(250*time.Millisecond), time.NewTicker(expireEvery)
 	defer ticker.Stop()
+	defer expiry.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			m.retry(context.WithoutCancel(ctx))
+			m.take(context.WithoutCancel(ctx), &m.named)
 			return nil // unanswered receipts come again on the next bind
 		case <-ticker.C:
-		}
-		m.mu.Lock()
-		batch := m.waiting
-		m.waiting = nil
-		m.mu.Unlock()
-		if len(batch) > 0 {
-			m.keep(m.match(ctx, batch))
+			m.retry(ctx)
+		case <-expiry.C:
+			m.expire()
+		case <-m.wake:
+			m.take(ctx, &m.named)
 		}
 	}
 }
 
-// keep lets unmatched receipts wait, and gives up on those that waited long enough. What names no submission by then is
-// answered ESME_ROK and only counted: most are of another program on the same account, or of a response that never came. A
-// receipt of the latter could be told by its number alone, but so could one of another message to the same person, and then
-// a doubtful message would count as delivered that never left; it is repeated instead, which the policy of doubt bounds.
+// retry looks again at what waits.
+func (m *Matcher) retry(ctx context.Context) {
+	m.mu.Lock()
+	keys := m.recheck
+	m.recheck = nil
+	m.mu.Unlock()
+	if len(keys) > 0 {
+		m.look(ctx, keys)
+	}
+	m.take(ctx, &m.waiting)
+}
+
+// take matches what is in one of the lists.
+func (m *Matcher) take(ctx context.Context, list *[]arrival) {
+	m.mu.Lock()
+	batch := *list
+	*list = nil
+	m.mu.Unlock()
+	if len(batch) > 0 {
+		m.keep(m.match(ctx, batch))
+	}
+}
+
+// keep lets unmatched receipts wait. One that still names no submission after hold is answered ESME_RX_T_APPN and comes again,
+// until no response can name it any more: only then it is acknowledged and counted. Meanwhile it is kept in memory too (ahead), so
+// that it is matched as soon as its response comes, also where the carrier does not send it again.
 func (m *Matcher) keep(unmatched []arrival) {
 	orphans := 0
 	var at answers
 	m.mu.Lock()
 	for _, a := range unmatched {
-		switch late := time.Since(a.received) > patience; {
+		late := time.Since(a.received) > hold
+		key := ""
+		if len(m.ahead) > 0 || late {
+			key = Key(m.carrier, m.rule.Load().FromReceipt(a.receipt.ID))
+		}
+		before, again := m.ahead[key]
+		switch {
+		case a.ahead && a.failed: // named, but not recorded
+			m.waiting = append(m.waiting, a)
+		case a.ahead:
+			m.ahead[key] = a
 		case late && a.failed:
 			at.add(a.reply, pdu.StatusReceiverTemporaryError) // not recorded: it must come again
-		case late:
+		case again && m.over(before.received, 0), late && !again && len(m.ahead) >= waitingMax:
+			delete(m.ahead, key)
 			orphans++
-			m.metrics.orphans.Inc()
 			at.add(a.reply, pdu.StatusOK)
+		case again:
+			at.add(a.reply, pdu.StatusReceiverTemporaryError)
+		case late:
+			at.add(a.reply, pdu.StatusReceiverTemporaryError)
+			a.reply, a.ahead = session.Reply{}, true
+			a.receipt.ID, a.receipt.Err = strings.Clone(a.receipt.ID), strings.Clone(a.receipt.Err) // they hold those of their batch
+			m.ahead[key] = a
+			m.recheck = append(m.recheck, key)
 		case len(m.waiting) >= waitingMax:
 			at.add(a.reply, pdu.StatusReceiverTemporaryError)
 		default:
 			m.waiting = append(m.waiting, a)
 		}
 	}
+	m.counted(orphans)
 	m.mu.Unlock()
 	m.answer(at)
+}
+
+// counted tells how many are ahead, and how many were given up. The caller holds mu.
+func (m *Matcher) counted(orphans int) {
+	m.anyAhead.Store(len(m.ahead)+len(m.recorded) > 0)
+	m.metrics.ahead.Set(float64(len(m.ahead)))
 	if orphans > 0 {
+		m.metrics.orphans.Add(float64(orphans))
 		m.log.Warn("delivery receipts for unknown submissions", "count", orphans)
 	}
+}
+
+// Named tells that a response with the id of this Key is recorded: a receipt that came ahead of it is matched.
+func (m *Matcher) Named(key string) {
+	if !m.anyAhead.Load() {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.recorded, key) // the carrier uses the id again
+	if a, ok := m.ahead[key]; ok {
+		delete(m.ahead, key)
+		m.counted(0)
+		m.named = append(m.named, a)
+		select {
+		case m.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// look finds the receipts whose response was recorded while they were put ahead: after their last look-up, before Named could
+// know them.
+func (m *Matcher) look(ctx context.Context, keys []string) {
+	for i, found := range m.store.LookupMany(ctx, tenant.Operator(), store.BySMSCID, keys) {
+		switch {
+		case found.Err == nil:
+			m.Named(keys[i])
+		case !errors.Is(found.Err, store.ErrNotFound):
+			m.mu.Lock()
+			m.recheck = append(m.recheck, keys[i])
+			m.mu.Unlock()
+		}
+	}
+}
+
+// expire gives up those that the carrier does not send again either. Most are of another program on the same account, or of a
+// session that was lost. A receipt of the latter could be told by its number alone, but so could one of another message to the
+// same person, and then a doubtful message would count as delivered that never left; it is repeated instead, which the policy of
+// doubt bounds.
+func (m *Matcher) expire() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := len(m.ahead)
+	maps.DeleteFunc(m.ahead, func(_ string, a arrival) bool { return m.over(a.received, againFor) })
+	maps.DeleteFunc(m.recorded, func(_ string, received time.Time) bool { return m.over(received, againFor) })
+	m.counted(before - len(m.ahead))
+}
+
+// over reports whether no response can name the id of a receipt any more, and that for so long.
+func (m *Matcher) over(received time.Time, since time.Duration) bool {
+	return time.Since(received) > time.Duration(m.response.Load())+since
+}
+
+// record remembers a receipt that was recorded while it was ahead.
+func (m *Matcher) record(a *arrival) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.recorded) < waitingMax { // else it is recorded once more
+		m.recorded[Key(m.carrier, m.rule.Load().FromReceipt(a.receipt.ID))] = a.received
+		m.counted(0)
+	}
+}
+
+// comesAgain reports whether the receipt was recorded while it was ahead.
+func (m *Matcher) comesAgain(key []byte) bool {
+	if !m.anyAhead.Load() {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.recorded[string(key)]
+	delete(m.recorded, string(key))
+	return ok
 }
 
 // records is what a batch of receipts makes of the store: one transaction each, in memory that they share.
@@ -209,6 +358,9 @@ func (m *Matcher) match(ctx context.Context, batch []arrival) (unmatched []arriv
 		if err == nil && errs[i] == nil {
 			m.metrics.receipts[a.receipt.State].Inc()
 			at.add(a.reply, pdu.StatusOK)
+			if a.ahead {
+				m.record(&a)
+			}
 			continue
 		}
 		a.failed = err != nil || !errors.Is(errs[i], store.ErrNotFound)
@@ -219,7 +371,7 @@ func (m *Matcher) match(ctx context.Context, batch []arrival) (unmatched []arriv
 }
 
 // final answers receipts of messages that are still on their way, or of which the carrier knows nothing, because the end is what
-// counts, and returns the others with their keys.
+// counts, and those that were recorded before; it returns the others with their keys.
 func (m *Matcher) final(batch []arrival) (rest []arrival, keys []string) {
 	var at answers
 	var texts strings.Builder
@@ -233,6 +385,10 @@ func (m *Matcher) final(batch []arrival) (rest []arrival, keys []string) {
 			continue
 		}
 		key = rule.Receipt.appendKey(appendCarrier(key[:0], m.carrier), []byte(a.receipt.ID))
+		if !a.ahead && m.comesAgain(key) {
+			at.add(a.reply, pdu.StatusOK)
+			continue
+		}
 		rest, keys = append(rest, a), append(keys, keepText(&texts, key))
 	}
 	m.answer(at)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,7 +29,10 @@ func arrived(id string) arrival {
 // answered keeps what receipts are answered.
 func answered(m *Matcher) *[]pdu.Status {
 	var all []pdu.Status
+	var mu sync.Mutex // Take and Run answer
 	m.respond = func(batch []session.Response) int {
+		mu.Lock()
+		defer mu.Unlock()
 		for _, r := range batch {
 			all = append(all, r.Status)
 		}
@@ -54,7 +58,7 @@ func TestReceiptThatCouldNotBeRecordedIsAskedForAgain(t *testing.T) {
 		statuses := answered(m)
 		m.keep(m.match(t.Context(), []arrival{arrived("a")}))
 		require.Empty(t, *statuses, "it waits")
-		ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*hold)
 		defer cancel()
 		require.NoError(t, m.Run(ctx))
 		require.Equal(t, []pdu.Status{pdu.StatusReceiverTemporaryError}, *statuses)
@@ -99,6 +103,49 @@ func came(texts ...string) (batch []session.Incoming) {
 		batch = append(batch, session.Incoming{Command: pdu.CmdDeliverSM, SM: *receipt(text), Received: time.Now()})
 	}
 	return batch
+}
+
+// none is a store that knows no id.
+type none struct{ full }
+
+func (none) LookupMany(_ context.Context, _ tenant.Scope, _ store.Space, keys []string) []store.Found {
+	return slices.Repeat([]store.Found{{Err: store.ErrNotFound}}, len(keys))
+}
+
+// TestReceiptOfNobodyIsAcknowledgedWhenNoResponseCanNameIt: until then it comes again, and holds its answer back only the first time.
+func TestReceiptOfNobodyIsAcknowledgedWhenNoResponseCanNameIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMatcher("docomo", IDRule{Text, Text}, none{}, slog.New(slog.DiscardHandler), nil)
+		m.Set(IDRule{Text, Text}, time.Minute)
+		statuses := answered(m)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = m.Run(ctx) })
+		m.Take(ctx, "docomo-1", came("id:a stat:DELIVRD"))
+		time.Sleep(hold / 2)
+		synctest.Wait()
+		require.Empty(t, *statuses, "its response may just be recorded")
+		time.Sleep(hold)
+		synctest.Wait()
+		require.Equal(t, []pdu.Status{pdu.StatusReceiverTemporaryError}, *statuses)
+		time.Sleep(session.LateFor)
+		m.Take(ctx, "docomo-1", came("id:a stat:DELIVRD"))
+		require.Equal(t, pdu.StatusReceiverTemporaryError, (*statuses)[1], "at once")
+		require.Zero(t, testutil.ToFloat64(m.metrics.orphans))
+		time.Sleep(time.Minute)
+		m.Take(ctx, "docomo-1", came("id:a stat:DELIVRD", "id:b stat:DELIVRD"))
+		require.Equal(t, []pdu.Status{pdu.StatusOK}, (*statuses)[2:])
+		require.EqualValues(t, 1, testutil.ToFloat64(m.metrics.orphans))
+		time.Sleep(2 * hold)
+		synctest.Wait()
+		require.EqualValues(t, 1, testutil.ToFloat64(m.metrics.ahead), "b")
+		time.Sleep(time.Minute + session.LateFor + againFor + 2*expireEvery)
+		synctest.Wait()
+		require.Zero(t, testutil.ToFloat64(m.metrics.ahead), "it never came again")
+		require.EqualValues(t, 2, testutil.ToFloat64(m.metrics.orphans))
+		cancel()
+		wg.Wait()
+	})
 }
 
 func TestLastOfSeveralSegmentsEndsTheMessageAlsoInOneBatch(t *testing.T) {

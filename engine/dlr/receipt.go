@@ -5,8 +5,9 @@
 // win, and either may be incomplete. Parse takes what it can get and fails only without an id, or without a state that it knows.
 //
 // Matching (Matcher) is by carrier, not by bind: a receipt may come on any bind of the carrier, and before the response
-// that named the id is stored. A receipt that matches nothing is kept for a while before it is given up; the deliver_sm is
-// answered only after the event is on disk, so a crash in between makes the carrier send it again.
+// that named the id is stored. The deliver_sm is answered only after the event is on disk, so a crash in between makes the
+// carrier send it again. One that matches nothing for a second is answered ESME_RX_T_APPN, so that it holds up no other, until no
+// response can name it any more.
 package dlr
 
 import (

@@ -6,6 +6,9 @@ import (
 	"github.com/kakitome/kakitome/smpp/pdu"
 )
 
+// LateFor is the default of [Settings].LateFor.
+const LateFor = 10 * time.Minute
+
 // Settings is what both sides of a session can set. The zero value of a field
 // means the default named there.
 type Settings struct {
@@ -61,7 +64,7 @@ func (o *Settings) setDefaults() {
 	o.RequestQueue = or(o.RequestQueue, 1024)
 	o.QueueFullStatus = or(o.QueueFullStatus, pdu.StatusMessageQueueFull)
 	o.ResponseTimeout = or(o.ResponseTimeout, 60*time.Second)
-	o.LateFor = or(o.LateFor, 10*time.Minute)
+	o.LateFor = or(o.LateFor, LateFor)
 	o.WriteTimeout = or(o.WriteTimeout, 10*time.Second)
 	o.EnquireInterval = or(o.EnquireInterval, 30*time.Second)
 	o.EnquireTimeout = or(o.EnquireTimeout, 10*time.Second)

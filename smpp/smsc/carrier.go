@@ -1,6 +1,7 @@
 package smsc
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"crypto/tls"
@@ -218,7 +219,7 @@ func (c *Carrier) run(ctx context.Context, conn net.Conn, begin accept) {
 		SystemID:  c.cfg.SystemID,
 		Authorize: func(b *pdu.Bind) (status pdu.Status) { granted, status = c.authorize(b); return status },
 		Settings: session.Settings{
-			Window: 1000, RequestQueue: 1 << 16, QueueFullStatus: pdu.StatusThrottled,
+			Window: cmp.Or(c.cfg.DeliverWindow, 1000), RequestQueue: 1 << 16, QueueFullStatus: pdu.StatusThrottled,
 			ResponseTimeout: 30 * time.Second, WriteTimeout: time.Minute,
 			OnRequests: func(s *session.Session, batch []session.Incoming) { c.onRequests(gated, granted, s, batch) },
 			OnResults:  func(_ *session.Session, batch []session.Result) { c.onResults(granted, batch) },

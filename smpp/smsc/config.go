@@ -45,6 +45,7 @@ type Config struct {
 	LatencyJitter Duration `toml:"latency_jitter"` // at most so much is added by chance
 	Rate          float64  `toml:"rate"`           // submit_sm a second and carrier; over it ESME_RTHROTTLED; 0 is no limit
 	Window        int      `toml:"window"`         // unanswered submit_sm a session; over it ESME_RMSGQFUL; 0 is no limit
+	DeliverWindow int      `toml:"deliver_window"` // unanswered deliver_sm a session; 0 is 1,000
 
 	MessageID   string `toml:"message_id"`   // "decimal" (default), "padded" (20 digits), "hex" (16, capitals), "hex-short" or "uuid"
 	ReceiptID   string `toml:"receipt_id"`   // form in receipts: "" the same, one of these for the same number, or "upper" for a uuid
@@ -191,6 +192,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Window < 0 {
 		bad("window %d: below zero", c.Window)
+	}
+	if c.DeliverWindow < 0 {
+		bad("deliver_window %d: below zero", c.DeliverWindow)
 	}
 	for i := range c.Faults {
 		if err := c.Faults[i].prepare(); err != nil {
