@@ -112,6 +112,9 @@ func (f *feed) decide(ctx context.Context, ref store.Ref, stored []store.Event, 
 	if s.LookedUpAt.IsZero() || found.Carrier.Name != s.Carrier {
 		f.event(&change, message.LookedUp, now, f.lookup(message.Lookup{Carrier: found.Carrier.Name, By: found.By}))
 	}
+	if len(s.Parts) > found.Carrier.Segments() && !s.HalfSent() { // another carrier's were allowed at intake
+		return refuse("too_many_segments")
+	}
 	if found.Carrier.Name != f.name { // the number moved
 		change.Due = f.due(message.Queue(found.Carrier.Name, s.Head.Lane), now)
 		return plan{change: change}

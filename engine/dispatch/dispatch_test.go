@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -69,7 +70,7 @@ func newRig(t testing.TB, cfg smsc.Config) *rig {
 	require.NoError(t, os.WriteFile(ranges, []byte("0900,docomo\n0700,au\n"), 0o600))
 	r.carriers, err = carrier.Open(carrier.Config{Ranges: ranges, Carriers: []carrier.Carrier{
 		{Name: "docomo", Simulated: true, Senders: []carrier.AddressForm{carrier.FormPhone}, IDRule: "hex/decimal"},
-		{Name: "au", Simulated: true, Senders: []carrier.AddressForm{carrier.FormPhone}},
+		{Name: "au", Simulated: true, Senders: []carrier.AddressForm{carrier.FormPhone}, MaxSegments: 2},
 	}})
 	require.NoError(t, err)
 	r.open()
@@ -350,6 +351,22 @@ func TestStateDecidesNotTheQueue(t *testing.T) {
 	require.Equal(t, message.Withdrawn, r.state(canceled).Phase)
 	require.Equal(t, message.Waiting, r.state(later).Phase)
 	require.Len(t, r.smsc.Ledger(0), 1)
+}
+
+// TestMovedMessageIsNotLongerThanItsCarrierTakes: at intake it was another carrier's. Half of it is of no use, so what was begun goes on.
+func TestMovedMessageIsNotLongerThanItsCarrierTakes(t *testing.T) {
+	r := newRig(t, smsc.Config{})
+	text := strings.Repeat("長いお知らせです。", 20) // three segments
+	long, begun := r.accept("+817000010001", text, nil), r.accept("+817000010002", text, nil)
+	_, err := r.store.Commit(t.Context(), store.Tx{{Ref: begun, Expect: 1, Events: []store.NewEvent{{Type: byte(message.Submitted), Data: message.Encode(message.Submission{Part: 1, Attempt: 1})}}}})
+	require.NoError(t, err)
+	r.start()
+	s := r.eventually(long, message.Rejected)
+	require.Equal(t, "too_many_segments", s.Reason)
+	require.Equal(t, "au", s.Carrier)
+	require.Eventually(t, func() bool { return r.state(begun).Carrier == "au" }, 10*time.Second, 10*time.Millisecond)
+	require.Equal(t, message.Waiting, r.state(begun).Phase)
+	require.Empty(t, r.smsc.Ledger(0))
 }
 
 // TestSubmissionsUnderWayAtARestartAreInDoubt: what was recorded as being submitted, and nothing else, is given to the policy.

@@ -13,7 +13,7 @@ func newMetrics(reg prometheus.Registerer, carrier string) *metrics {
 	m := &metrics{
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kakitome_dispatch_outcomes_total", Help: "What became of submissions, by segment.", ConstLabels: labels},
 			// submitted, refused, retries_spent, retrying, throttled, not_sent, unencodable, in_doubt; by message: lapsed, no_sender,
-			// do_not_send, unknown_carrier, number_unreadable, content_unreadable, campaign_ended, paid_meanwhile
+			// do_not_send, unknown_carrier, too_many_segments, number_unreadable, content_unreadable, campaign_ended, paid_meanwhile
 			[]string{"outcome"}),
 		written: prometheus.NewCounter(prometheus.CounterOpts{Name: "kakitome_dispatch_submissions_total", Help: "Segments given to a session.", ConstLabels: labels}),
 	}
