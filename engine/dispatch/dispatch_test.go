@@ -97,11 +97,18 @@ func (r *rig) bind(name string) bind.Config {
 	return b
 }
 
-// start runs a dispatcher until the test ends or stop is called.
-func (r *rig) start() {
+// start runs a dispatcher with these binds, docomo-1 if none are given, until the test ends or stop is called.
+func (r *rig) start(names ...string) {
 	r.t.Helper()
+	if len(names) == 0 {
+		names = []string{"docomo-1"}
+	}
+	var binds []bind.Config
+	for _, name := range names {
+		binds = append(binds, r.bind(name))
+	}
 	r.metrics = prometheus.NewRegistry()
-	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: []bind.Config{r.bind("docomo-1")}, Config: r.config, DoNotSend: r.list, Lookups: r.chain(), Campaigns: r.said, Claims: r.claims, Registerer: r.metrics, Log: r.log})
+	d, err := New(Options{Store: r.store, Directory: r.directory, Carriers: r.carriers, Binds: binds, Config: r.config, DoNotSend: r.list, Lookups: r.chain(), Campaigns: r.said, Claims: r.claims, Registerer: r.metrics, Log: r.log})
 	require.NoError(r.t, err)
 	r.sends = d
 	ctx, cancel := context.WithCancel(context.Background())

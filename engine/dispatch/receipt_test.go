@@ -7,8 +7,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/kakitome/kakitome/engine/dlr"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/smpp/smsc"
 )
 
@@ -45,4 +47,20 @@ func TestForeignReceiptsHoldUpNothing(t *testing.T) {
 	answered := func() bool { return r.smsc.Counts().DeliverRefused["ESME_RX_P_APPN"] == 1 } // nobody takes it here
 	require.Eventually(t, answered, 10*time.Second, 10*time.Millisecond)
 	require.EqualValues(t, 1, r.smsc.Counts().Receipts)
+}
+
+// TestReceiptOnAnotherBindIsMatched: a carrier sends it on any bind of the account.
+func TestReceiptOnAnotherBindIsMatched(t *testing.T) {
+	r := newRig(t, smsc.Config{})
+	r.start("docomo-1", "docomo-2")
+	require.Eventually(t, func() bool { return r.smsc.Counts().Sessions == 2 }, 10*time.Second, 10*time.Millisecond)
+	ref := r.accept("+819000019705", "お知らせです。", nil)
+	r.eventually(ref, message.Arrived)
+	events, err := r.store.Load(t.Context(), tenant.Only("suido"), ref)
+	require.NoError(t, err)
+	var d message.Report
+	require.NoError(t, dlr.Events(events)[len(events)-1].Decode(&d))
+	submitted := r.events(ref, message.Submitted)
+	require.Len(t, submitted, 1)
+	require.ElementsMatch(t, []string{"docomo-1", "docomo-2"}, []string{submitted[0].Bind, d.Bind})
 }

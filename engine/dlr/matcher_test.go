@@ -162,6 +162,20 @@ func TestLastOfSeveralSegmentsEndsTheMessageAlsoInOneBatch(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrNotFound, "the message is final, and with it the names that it holds while it is open")
 }
 
+// TestRepeatedIDIsTheNewestSubmissions: carriers use ids again; a receipt is of the submission that had its id last.
+func TestRepeatedIDIsTheNewestSubmissions(t *testing.T) {
+	s, submitted := opened(t)
+	m := NewMatcher("docomo", IDRule{Text, Text}, s, slog.New(slog.DiscardHandler), nil)
+	answered(m)
+	before := submitted("k1", "a")
+	m.Take(t.Context(), "docomo-1", came("id:a stat:DELIVRD"))
+	open := submitted("k2", "b") // its own receipt never came
+	after, other := submitted("k3", "a"), submitted("k4", "b")
+	m.Take(t.Context(), "docomo-1", came("id:a stat:UNDELIV", "id:b stat:DELIVRD"))
+	require.Equal(t, [4]message.Phase{message.Arrived, message.Confirming, message.NotDelivered, message.Arrived},
+		[4]message.Phase{phase(t, s, before), phase(t, s, open), phase(t, s, after), phase(t, s, other)})
+}
+
 // TestUnknownEndsNothing: a carrier that does not know may still say DELIVRD, and nothing is free to be sent again meanwhile.
 func TestUnknownEndsNothing(t *testing.T) {
 	s, submitted := opened(t)
