@@ -53,16 +53,15 @@ const (
 	budgetTime    = 10 * time.Minute
 	networkFactor = 5
 	maxBudgets    = 100_000 // addresses and networks counted at once
-	sweepEvery    = time.Minute
 )
 
-// budget counts by address and network what is to be had so often: misses, forms of shared entries.
+// budget counts by address and network what is to be had so often: misses, forms of shared entries. Beyond maxBudgets any range is
+// forgotten: to have one forgotten takes as many others, and whoever comes new has a budget all the same.
 type budget struct {
 	limit int
 
 	mu    sync.Mutex // guards what follows
 	spent map[netip.Prefix]*window
-	swept time.Time
 }
 
 type window struct {
@@ -89,14 +88,10 @@ func (b *budget) over(a netip.Addr, now time.Time) bool {
 	return b.misses(own, now) >= b.limit || b.misses(network, now) >= b.limit*networkFactor
 }
 
-// misses is what a range has spent. Ranges that there is no room for have spent all: hits are served all the same.
+// misses is what a range has spent.
 func (b *budget) misses(p netip.Prefix, now time.Time) int {
-	w, ok := b.spent[p]
-	switch {
-	case ok && now.Sub(w.since) < budgetTime:
+	if w := b.spent[p]; w != nil && now.Sub(w.since) < budgetTime {
 		return w.misses
-	case !ok && len(b.spent) >= maxBudgets:
-		return b.limit * networkFactor
 	}
 	return 0
 }
@@ -106,21 +101,18 @@ func (b *budget) miss(a netip.Addr, now time.Time) {
 	own, network := ranges(a)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.spent) >= maxBudgets && now.Sub(b.swept) >= sweepEvery {
-		b.swept = now
-		for p, w := range b.spent {
-			if now.Sub(w.since) >= budgetTime {
-				delete(b.spent, p)
+	for _, p := range []netip.Prefix{own, network} {
+		w := b.spent[p]
+		if w != nil && now.Sub(w.since) < budgetTime {
+			w.misses++
+			continue
+		}
+		if w == nil && len(b.spent) >= maxBudgets {
+			for other := range b.spent {
+				delete(b.spent, other)
+				break
 			}
 		}
-	}
-	for _, p := range []netip.Prefix{own, network} {
-		w, ok := b.spent[p]
-		switch {
-		case ok && now.Sub(w.since) < budgetTime:
-			w.misses++
-		case ok || len(b.spent) < maxBudgets:
-			b.spent[p] = &window{since: now, misses: 1}
-		}
+		b.spent[p] = &window{since: now, misses: 1}
 	}
 }

@@ -544,10 +544,27 @@ func TestBudgetOfANetworkIsShared(t *testing.T) {
 	for i := range maxBudgets {
 		b.miss(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), now)
 	}
-	require.LessOrEqual(t, len(b.spent), maxBudgets)
-	require.True(t, b.over(netip.MustParseAddr("203.0.113.1"), now), "when there is no room nobody may miss")
-	b.miss(netip.MustParseAddr("203.0.113.1"), now.Add(budgetTime))
-	require.Less(t, len(b.spent), 10)
+	require.Len(t, b.spent, maxBudgets)
+	newcomer := netip.MustParseAddr("203.0.113.1")
+	for range 20 {
+		require.False(t, b.over(newcomer, now), "a full table is in nobody's way")
+		b.miss(newcomer, now)
+	}
+	require.True(t, b.over(newcomer, now), "and counts who comes new")
+	require.Len(t, b.spent, maxBudgets)
+}
+
+// Whoever has many addresses can fill the tables of the budgets. That closes neither the shared entry nor a link that is not kept.
+func TestFullTablesOfBudgetsCloseNothing(t *testing.T) {
+	w := newEntry(t)
+	m := w.send(forHanako("お知らせ"))
+	for i := range maxBudgets {
+		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+		w.server.asks.miss(a, w.now())
+		w.server.misses.miss(a, w.now())
+	}
+	require.Equal(t, http.StatusOK, w.newBrowser().get(w.path(m)).status)
+	w.arrived(hanako)
 }
 
 func TestHeadersOfEveryPage(t *testing.T) {
