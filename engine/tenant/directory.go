@@ -1,6 +1,7 @@
 package tenant
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -59,6 +60,7 @@ type Snapshot struct {
 	Held    map[string]Hold    // by carrier
 	hooks   map[string]hook
 	logos   map[string]*Logo // by name
+	hosts   map[string][]ID  // whose links have it, by name without port
 }
 
 type hook struct {
@@ -73,6 +75,13 @@ func (s *Snapshot) Hook(path string) (*Tenant, Agent, bool) {
 		return nil, Agent{}, false
 	}
 	return s.Tenants[h.tenant], h.agent, true
+}
+
+// Foreign reports whether a host, in lower case, is one that other tenants have for their links, and this one has not.
+func (s *Snapshot) Foreign(host []byte, id ID) bool {
+	name, _, _ := bytes.Cut(host, []byte(":"))
+	of, taken := s.hosts[string(bytes.TrimSuffix(name, []byte(".")))] // browsers take "a.jp." for a.jp
+	return taken && !slices.Contains(of, id)
 }
 
 // IDs lists the tenants in order.
@@ -102,7 +111,7 @@ func (s *Snapshot) KeysOf(id ID) []*APIKey {
 }
 
 func (s *Snapshot) apply(events []Event) (*Snapshot, error) {
-	n := &Snapshot{Version: s.Version + len(events), Tenants: maps.Clone(s.Tenants), Users: maps.Clone(s.Users), Keys: maps.Clone(s.Keys), Held: maps.Clone(s.Held), hooks: map[string]hook{}, logos: map[string]*Logo{}}
+	n := &Snapshot{Version: s.Version + len(events), Tenants: maps.Clone(s.Tenants), Users: maps.Clone(s.Users), Keys: maps.Clone(s.Keys), Held: maps.Clone(s.Held), hooks: map[string]hook{}, logos: map[string]*Logo{}, hosts: map[string][]ID{}}
 	for _, e := range events {
 		var err error
 		switch e.Type {
@@ -138,6 +147,9 @@ func (s *Snapshot) apply(events []Event) (*Snapshot, error) {
 		}
 		if t.Brand.Logo != nil {
 			n.logos[t.Brand.Logo.Name] = t.Brand.Logo
+		}
+		if host, _, _ := strings.Cut(t.LinkHost, ":"); host != "" {
+			n.hosts[host] = append(n.hosts[host], id)
 		}
 	}
 	return n, nil

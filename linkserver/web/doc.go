@@ -27,6 +27,8 @@
 // goneAfter has passed; misses (never hits: carriers put thousands behind an address) are budgeted by address and
 // network, and beyond the budget a token that is not in the serving store is 429 without asking further.
 //
+// On a host that is a tenant's own, links, entries and public pages of the others look as if they were not there.
+//
 // Nor can people be found by trying. At a shared entry name, birth date and phone are asked, and what follows looks the same whether or
 // not somebody was found, and takes alikeAfter at least; forms are budgeted by address, whoever is asked for.
 //

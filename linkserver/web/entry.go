@@ -21,7 +21,7 @@ func (s *Server) entry(ctx *fasthttp.RequestCtx, c client, path string) bool {
 	rest, ok := strings.CutPrefix(path, entryPath)
 	name, step, isStep := strings.Cut(rest, "/")
 	id := tenant.ID(name)
-	if !ok || !s.o.Journey.HasEntry(id) || isStep != ctx.IsPost() || !isStep && !ctx.IsGet() && !ctx.IsHead() {
+	if !ok || !s.o.Journey.HasEntry(id) || s.o.Journey.Foreign(ctx.Host(), id) || isStep != ctx.IsPost() || !isStep && !ctx.IsGet() && !ctx.IsHead() {
 		return false
 	}
 	if ctx.IsHead() {

@@ -57,3 +57,47 @@ func TestAnybodyCanReadHowTheMessagesAreToldFromOthers(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, public.get("/s/water").status)
 	require.NotContains(t, b.get(w.path(m)).body, "/s/water")
 }
+
+// Who is a tenant can send an address below another tenant's name. Nothing of it is there.
+func TestNothingOfATenantIsShownOnAnothersHost(t *testing.T) {
+	w := newEntry(t)
+	w.server.misses.limit = 1000
+	m := w.send(draft{items: questions})
+	gas := tenant.Tenant{ID: "gas", Name: "〇〇ガス", Brand: tenant.Brand{Phone: "000-000-0001"}, LinkHost: "gas.example.jp"}
+	w.must(w.tenants.Apply(t.Context(), gas))
+	at := func(host, method, path string) int {
+		b := w.newBrowser()
+		req, err := http.NewRequest(method, w.base+path, nil)
+		w.must(err)
+		req.Host = host
+		return b.do(req).status
+	}
+	paths := []string{w.path(m), "/e/water", "/s/water"}
+	for _, path := range paths {
+		for _, host := range []string{"gas.example.jp", "GAS.example.jp", "gas.example.jp.", "gas.example.jp:8443", "gas.example.jp.:443"} {
+			require.Equal(t, http.StatusNotFound, at(host, "GET", path), host+path)
+			require.Equal(t, http.StatusNotFound, at(host, "HEAD", path), host+path)
+		}
+		for _, host := range []string{"sms.example.jp", "former.example.jp", "s.gas.example.jp"} {
+			require.Equal(t, http.StatusOK, at(host, "GET", path), host+path)
+		}
+	}
+	require.Equal(t, http.StatusOK, at("gas.example.jp", "GET", "/s/gas"))
+	require.Equal(t, http.StatusNotFound, at("gas.example.jp", "POST", "/e/water/identify"))
+	require.Equal(t, http.StatusNotFound, at("gas.example.jp", "POST", w.path(m)+"/open"))
+
+	// A host may be that of several tenants, or of all that have none of their own.
+	water := *w.water()
+	water.LinkHost = "gas.example.jp"
+	w.must(w.tenants.Apply(t.Context(), water))
+	for _, path := range paths {
+		require.Equal(t, http.StatusOK, at("gas.example.jp", "GET", path), path)
+	}
+	gas.LinkHost = "sms.example.jp"
+	w.must(w.tenants.Apply(t.Context(), gas))
+	water.LinkHost = ""
+	w.must(w.tenants.Apply(t.Context(), water))
+	for _, path := range paths {
+		require.Equal(t, http.StatusOK, at("sms.example.jp", "GET", path), path)
+	}
+}

@@ -278,7 +278,7 @@ func (s *Server) visit(ctx *fasthttp.RequestCtx, c client, p place) {
 			return
 		}
 	}
-	if standing == journey.Gone {
+	if standing == journey.Gone || s.o.Journey.Foreign(ctx.Host(), l.Tenant) {
 		s.gone(ctx, c, lang, came, over)
 		return
 	}
