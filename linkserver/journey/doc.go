@@ -14,7 +14,7 @@
 //	Identified  back from the page of an identity provider ─► Code | In | the same screen (elsewhere.go)
 //	Code      the one-time code ─► In;  Resend
 //	Answer    the survey, once: the second of two at the same moment sees the first one's answer
-//	Checkout, Pay, Redirect, State, Cancel     the claim; engine/payment decides
+//	Checkout, Pay, Redirect, State, Cancel     the claim; engine/payment decides. Not by robots, where nothing identifies
 //	Disown    お心当たりのない方: the number is put on the do-not-send list, and the link shows nothing more (stranger.go)
 //	Promise   what the payer says of the payment;  Mail  the number that was issued, by e-mail (engine/email)
 //

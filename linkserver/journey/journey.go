@@ -361,10 +361,12 @@ func (j *Journey) Code(ctx context.Context, v *Visit, typed string) (Next, error
 	return again, nil
 }
 
-// paying loads the message of an identified session whose claim may be acted upon; ok is false when there is nothing to do.
+// paying loads the message of an identified session whose claim may be acted upon; ok is false when there is nothing to do. Behind a
+// link that asks for no identity, what programs press that name themselves is not taken.
 func (j *Journey) paying(ctx context.Context, v *Visit, least Standing) (in *visit, ok bool, err error) {
 	in, err = j.load(ctx, v)
-	return in, err == nil && v.Standing >= least && v.Session.Step == In && !in.state.Head.Claim.IsZero(), err
+	ok = err == nil && v.Standing >= least && v.Session.Step == In && !in.state.Head.Claim.IsZero() && (v.Link.Identity || !v.robot())
+	return in, ok, err
 }
 
 // Checkout chooses a method.
@@ -482,10 +484,11 @@ func (j *Journey) State(ctx context.Context, v *Visit) (Next, error) {
 	return again, err
 }
 
-// Cancel ends the attempt that lives, to choose again. The page has warned that its number must not be used any more.
+// Cancel ends the attempt that lives, to choose again. The page has warned that its number must not be used any more: behind a link
+// that asks for no identity nobody has read that who came just now.
 func (j *Journey) Cancel(ctx context.Context, v *Visit) (Next, error) {
 	in, ok, err := j.paying(ctx, v, Open)
-	if err != nil || !ok {
+	if err != nil || !ok || !v.Link.Identity && j.Now().Sub(time.Unix(v.Session.Since, 0)) < thought {
 		return again, err
 	}
 	_, err = j.Claims.Cancel(ctx, tenant.Only(in.t.ID), in.state.Head.Claim, true)

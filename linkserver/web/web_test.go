@@ -229,6 +229,7 @@ func TestMethodCanBeChanged(t *testing.T) {
 	b.submit("checkout", url.Values{"method": {"konbini_number"}})
 	b.submit("pay", url.Values{"method": {"konbini_number"}, "store": {"cvs1"}})
 	require.Contains(t, b.shown.body, "9988776655")
+	w.pass(3 * time.Second)
 	b.submit("cancel", nil)
 	require.NotContains(t, b.shown.body, "9988776655")
 	b.submit("checkout", url.Values{"method": {"card"}})

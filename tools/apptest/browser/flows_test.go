@@ -92,6 +92,7 @@ var flows = []flow{
 		p.submit("pay", "numbers")
 		require.Equal(p.t, 3, p.count(".number"), "institution, number, confirmation")
 		require.Contains(p.t, p.text(), r.says("収納機関番号", "Institution number"))
+		p.read()
 		p.submit("cancel", "other-method")
 		require.Contains(p.t, p.text(), r.says("お支払い方法をお選びください", "Choose how to pay"))
 	}},
