@@ -323,6 +323,23 @@ func TestFiveWrongTriesLockThriceForGood(t *testing.T) {
 	require.Contains(t, b.log.String(), "identity locked")
 }
 
+func TestRightAnswersGrowAMessageToABound(t *testing.T) {
+	b := setup(t)
+	ref := b.message(secrets, false)
+	for range manyEvents { // two events each
+		require.Equal(t, Passed, b.items(ref, right()))
+	}
+	require.LessOrEqual(t, b.state(ref).Version, manyEvents+1)
+	wrong := right()
+	wrong["birth_date"] = "20000101"
+	for range MaxTries - 1 {
+		require.Equal(t, Mismatch, b.items(ref, wrong))
+		require.Equal(t, Passed, b.items(ref, right()))
+	}
+	require.Equal(t, Locked, b.items(ref, wrong))
+	require.LessOrEqual(t, b.state(ref).Version, manyEvents+MaxTries+2)
+}
+
 func TestConcurrentTriesAreCountedOnceEach(t *testing.T) {
 	b := setup(t)
 	ref := b.message(secrets, false)
