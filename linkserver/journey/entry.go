@@ -59,8 +59,9 @@ func (j *Journey) ShowEntry(ctx context.Context, v *Visit) (*Screen, error) {
 		p := out.Page
 		p.Digits, p.CanAskAgain, p.ValidMinutes, p.Resent = uint32(t.Policy.Digits()), true, uint32(identity.CodeValid/time.Minute), note == NoteResent
 		p.Mismatch, p.Incomplete, p.Unreadable = note == NoteMismatch, note == NoteIncomplete, note == NoteUnreadable
+		p.Message = unsent(note, s.Codes, v.Lang)
 		return out, nil
-	case s.Codes >= identity.CodesSession:
+	case s.codes(j.Now()) >= identity.CodesSession:
 		return screen(proto.View_LOCKED), nil
 	case s.Step == Landing && !t.PrePage.Skip:
 		return j.entryLanding(t, v.Lang), nil
@@ -177,8 +178,8 @@ func (j *Journey) EntryOpen(v *Visit) {
 // EntryIdentify takes what somebody is to be found by; control gives what was typed into one question.
 func (j *Journey) EntryIdentify(ctx context.Context, v *Visit, control func(name string) string) error {
 	t, s := j.entryOf(v.Link.Tenant), v.Session
-	asked := s.Step == Identify || s.Step == Landing && t != nil && t.PrePage.Skip
-	if t == nil || !asked || s.Codes >= identity.CodesSession {
+	asked, codes := s.Step == Identify || s.Step == Landing && t != nil && t.PrePage.Skip, s.codes(j.Now())
+	if t == nil || !asked || codes >= identity.CodesSession {
 		return nil
 	}
 	who, result, unreadable, err := j.Identity.EntryPerson(ctx, t, control)
@@ -199,7 +200,7 @@ func (j *Journey) EntryIdentify(ctx context.Context, v *Visit, control func(name
 		if err != nil {
 			return 0, nil, err
 		}
-		r, err := j.Identity.EntryAsk(ctx, t, who, found, s.Codes, v.Lang)
+		r, err := j.Identity.EntryAsk(ctx, t, who, found, codes, v.Lang)
 		return r, nil, err
 	})
 	if err != nil {
@@ -207,7 +208,7 @@ func (j *Journey) EntryIdentify(ctx context.Context, v *Visit, control func(name
 	}
 	s.promote(Code)
 	s.Key, s.Held, s.Wrong = []byte(who.Key), held(result == identity.Mismatch), 0
-	s.Codes, s.CodeAt = s.Codes+1, j.Now().Unix()
+	s.asked(j.Now())
 	return nil
 }
 
@@ -221,8 +222,17 @@ func (j *Journey) EntryAgain(v *Visit) {
 // EntryResend sends another code.
 func (j *Journey) EntryResend(ctx context.Context, v *Visit) error {
 	t, s, now := j.entryOf(v.Link.Tenant), v.Session, j.Now()
-	if t == nil || s.Step != Code || s.Codes >= identity.CodesSession || v.robot() || now.Sub(time.Unix(s.CodeAt, 0)) < identity.ResendAfter(s.Codes) {
-		return nil // the same screen: the code that was sent may still come
+	if t == nil || s.Step != Code || v.robot() {
+		return nil
+	}
+	codes := s.codes(now)
+	switch {
+	case codes >= identity.CodesSession:
+		s.Note = NoteTooMany
+		return nil
+	case now.Sub(time.Unix(s.CodeAt, 0)) < identity.ResendAfter(codes):
+		s.Note = NoteTooSoon
+		return nil
 	}
 	found, err := j.entryCodes(ctx, t, s.Key)
 	if err != nil {
@@ -231,10 +241,11 @@ func (j *Journey) EntryResend(ctx context.Context, v *Visit) error {
 	if s.Held == codeHeld {
 		found = nil
 	}
-	if err := j.Identity.EntryAgain(ctx, t, found, s.Codes, v.Lang); err != nil {
+	if err := j.Identity.EntryAgain(ctx, t, found, codes, v.Lang); err != nil {
 		return err
 	}
-	s.Note, s.Codes, s.CodeAt = NoteResent, s.Codes+1, now.Unix()
+	s.Note = NoteResent
+	s.asked(now)
 	return nil
 }
 

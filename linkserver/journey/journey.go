@@ -299,16 +299,23 @@ func (j *Journey) identified(ctx context.Context, in *visit, result identity.Res
 
 // sendCode asks for a code. asked: behind the questions that were answered just now.
 func (j *Journey) sendCode(ctx context.Context, v *visit, asked bool) error {
-	result, err := j.Identity.SendCode(ctx, v.t, v.Link.Ref(), identity.Asking{Session: v.Session.Codes, Held: v.Session.Held == codeHeld, Asked: asked, Lang: v.Lang})
+	s, now := v.Session, j.Now()
+	result, err := j.Identity.SendCode(ctx, v.t, v.Link.Ref(), identity.Asking{Session: s.codes(now), Held: s.Held == codeHeld, Asked: asked, Lang: v.Lang})
 	if err != nil {
 		return err
 	}
-	if result == identity.Sent {
-		if v.Session.Codes++; v.Session.Codes > 1 {
-			v.Session.Note = NoteResent
+	switch result {
+	case identity.Sent:
+		if s.Codes > 0 {
+			s.Note = NoteResent
 		}
+		s.asked(now)
+	case identity.TooSoon:
+		s.Note = NoteTooSoon
+	case identity.TooMany:
+		s.Note = NoteTooMany
 	}
-	return nil // what is too soon or too many shows the same screen: the code that was sent may still come
+	return nil
 }
 
 // Again leads back from the code to the questions.

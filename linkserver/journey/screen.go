@@ -118,7 +118,7 @@ func (j *Journey) Show(ctx context.Context, v *Visit) (*Screen, error) {
 			s.Page.PhoneMasked = in.state.Head.Masked
 		}
 		s.Page.ValidMinutes = uint32(identity.CodeValid / time.Minute)
-		s.Page.Resent = note == NoteResent
+		s.Page.Resent, s.Page.Message = note == NoteResent, unsent(note, v.Session.Codes, v.Lang)
 	} else {
 		s.Page.Fields = j.Identity.Fields(in.t, in.state.Head.Answers, v.Lang)
 		for i, f := range s.Page.Fields {
@@ -132,6 +132,21 @@ func (j *Journey) Show(ctx context.Context, v *Visit) (*Screen, error) {
 	}
 	s.Page.Mismatch, s.Page.Incomplete, s.Page.Unreadable = note == NoteMismatch, note == NoteIncomplete, note == NoteUnreadable
 	return s, nil
+}
+
+// unsent says why no code was sent, by the session alone; empty: one was. codes is how many it has asked for.
+func unsent(note Note, codes int, lang string) string {
+	switch {
+	case note == NoteTooSoon:
+		return say(lang, "前の認証番号の送信から間もないため、再送信していません。2分ほどお待ちいただき、それでも届かないときは、もう一度「認証番号を再送信」を押してください。",
+			"No new code was sent: the last one was sent only just now. Please wait about two minutes. If it does not arrive, ask for a new code again.")
+	case note == NoteTooMany:
+		return say(lang, "認証番号を送信できる回数を超えたため、送信していません。30分以上たってから、もう一度お試しください。お急ぎのときは、お問い合わせ先までご連絡ください。",
+			"No new code was sent: there were too many. Please try again after 30 minutes or more, or contact us.")
+	case codes == 0:
+		return say(lang, "認証番号は、まだ送信していません。「認証番号を再送信」を押してください。", "No code was sent yet. Please ask for a new code below.")
+	}
+	return ""
 }
 
 // skipsLanding reports whether the tenant wants no page before the questions; whether there are any, the message says.

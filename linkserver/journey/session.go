@@ -35,7 +35,12 @@ const (
 	NotePromised    // what was said of the payment is on record
 	NoteMailed      // a mail with the number was asked for
 	NoteNoAddress   // what was typed is no e-mail address
+	NoteTooSoon     // no other code was sent: the one before may still come
+	NoteTooMany     // no other code was sent, for some time
 )
+
+// codesAgain is how long after its last code a session may ask for as many again.
+const codesAgain = 30 * time.Minute
 
 // A session ends when it was idle for so long, and in any case when it is so old.
 const (
@@ -51,7 +56,8 @@ type Session struct {
 	Since int64  `json:"b"` // Unix seconds
 	Seen  int64  `json:"s"`
 
-	Codes      int    `json:"c,omitempty"` // one-time codes asked for
+	Codes      int    `json:"c,omitempty"` // one-time codes asked for, see codes
+	CodeAt     int64  `json:"g,omitempty"` // Unix seconds: when the last one was
 	Held       byte   `json:"h,omitempty"` // at Code: whether they go out. A byte long either way, for a cookie's length is seen
 	Viewed     bool   `json:"v,omitempty"` // Viewed was recorded
 	Note       Note   `json:"n,omitempty"`
@@ -63,9 +69,8 @@ type Session struct {
 	Asked      int64  `json:"q,omitempty"` // Unix seconds: since when it has known what お心当たりのない方 does
 
 	// Of a shared entry. All of it is as long whether or not somebody was found.
-	Key    []byte `json:"k,omitempty"` // of the person who was asked for
-	CodeAt int64  `json:"g,omitempty"` // Unix seconds: when the last code was asked for
-	Wrong  int    `json:"w,omitempty"` // codes, since the questions were answered
+	Key   []byte `json:"k,omitempty"` // of the person who was asked for
+	Wrong int    `json:"w,omitempty"` // codes, since the questions were answered
 }
 
 // ID tells sessions apart. It is written as hex.
@@ -115,6 +120,17 @@ func (s *Session) Holds(l link.Link, now time.Time) bool {
 	idle, age := now.Sub(time.Unix(s.Seen, 0)), now.Sub(time.Unix(s.Since, 0))
 	return s.Token == l.Token && idle < SessionIdle && age < SessionLife && idle > -time.Minute && age > -time.Minute
 }
+
+// codes is how many one-time codes count against the session.
+func (s *Session) codes(now time.Time) int {
+	if now.Sub(time.Unix(s.CodeAt, 0)) >= codesAgain {
+		return 0
+	}
+	return s.Codes
+}
+
+// asked counts a code.
+func (s *Session) asked(now time.Time) { s.Codes, s.CodeAt = s.codes(now)+1, now.Unix() }
 
 // promote moves on and takes a new id: what was known of the session before is worth nothing after.
 func (s *Session) promote(to Step) {

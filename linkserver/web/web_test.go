@@ -508,6 +508,49 @@ func TestPaidClaimIsShownAfterTheLinkExpired(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, w.newBrowser().get(w.path(m)).status)
 }
 
+// On a slow network the third code may be lost as well: the page says that no other one goes out now, and later one does. It says the
+// same where the answers did not match.
+func TestPageSaysWhereNoCodeIsSent(t *testing.T) {
+	w := newWorld(t, DefaultConfig())
+	walk := func(answers url.Values) {
+		b := w.opened(w.send(draft{items: questions, code: true, expires: 24 * time.Hour, until: 25 * time.Hour}))
+		b.submit("identify", answers)
+		step := func(after time.Duration, says string) {
+			t.Helper()
+			w.pass(after)
+			b.submit("resend", nil)
+			b.says(says)
+		}
+		step(time.Second, "再送信していません。2分ほど")
+		require.NotContains(t, b.shown.body, "認証番号を送信しました")
+		b.get(b.shown.path)
+		b.says("認証番号を送信しました")
+		step(30*time.Second, "再送信を受け付けました")
+		step(time.Minute, "再送信を受け付けました")
+		step(4*time.Minute, "送信していません。30分以上")
+		b.says("000-000-0000")
+		require.NotContains(t, b.shown.body, "認証番号を送信しました")
+		w.pass(20 * time.Minute)
+		b.get(b.shown.path)
+		step(6*time.Minute, "再送信を受け付けました")
+	}
+	sent := len(w.out.sent)
+	walk(rightAnswers())
+	require.Len(t, w.out.sent, sent+4)
+	w.pass(24 * time.Hour)
+	walk(url.Values{"birth_date": {"19980102"}, "customer_number": {"C-778899"}})
+	require.Len(t, w.out.sent, sent+4)
+
+	// What a machine opened has no code yet.
+	b := w.newBrowser()
+	b.header.Set("User-Agent", "scanner")
+	m := w.send(draft{code: true})
+	b.get(w.path(m))
+	b.submit("open", nil)
+	b.says("まだ送信していません")
+	require.NotContains(t, b.shown.body, "認証番号を送信しました")
+}
+
 func TestMissesAreBudgetedAndHitsAreNot(t *testing.T) {
 	w := newWorld(t, DefaultConfig())
 	m := w.send(draft{})
