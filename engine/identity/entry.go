@@ -111,10 +111,11 @@ func (id *Identity) entryKey(t tenant.ID, forms []string) (string, error) {
 	return string(sum[:]), nil
 }
 
-// Asked is who was asked for, in digests.
+// Asked is who was asked for, in digests, and where from.
 type Asked struct {
 	Key    string // by which messages are found
-	number string // by which forms are counted
+	number string // by which forms are counted, and
+	Source string // from where it comes: the caller says it
 }
 
 // EntryPerson reads the form of the shared entry; control gives what was typed into one. The result is Incomplete, Unreadable (with the
@@ -150,7 +151,7 @@ func (id *Identity) EntryAsk(ctx context.Context, t *tenant.Tenant, who Asked, f
 		return 0, err
 	}
 	switch {
-	case id.asks.over(who.number, id.o.Now()):
+	case id.asks.over(who.number, who.Source, id.o.Now()):
 		id.metrics.named("entry", "held")
 		return Mismatch, nil
 	case found == nil:

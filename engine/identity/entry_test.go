@@ -159,6 +159,7 @@ func (b *bench) sent(i int) string {
 func TestNumberIsAskedForSoOften(t *testing.T) {
 	b := setup(t)
 	who, _ := b.person(water, formOf(taro))
+	who.Source = "192.0.2.1/32"
 	other, _ := b.person(water, formOf(Person{taro.Name, taro.Birth, "+818012349009"}))
 	ask := func(w Asked) Result {
 		t.Helper()
@@ -176,24 +177,35 @@ func TestNumberIsAskedForSoOften(t *testing.T) {
 	}
 	require.Equal(t, asksHour, count(asksHour+3))
 	require.Equal(t, NeedCode, ask(other))
+	owner := who
+	owner.Source = "198.51.100.7/32"
+	require.Equal(t, NeedCode, ask(owner), "whoever knows the number shuts out nobody elsewhere")
 	b.now = b.now.Add(time.Hour)
 	require.Equal(t, asksDay-asksHour, count(asksHour+3))
 	b.now = b.now.Add(time.Hour)
 	require.Zero(t, count(1))
 	b.now = b.now.Add(24 * time.Hour)
 	require.Equal(t, NeedCode, ask(who))
+
+	total := 1
+	for i := range asksTotal {
+		who.Source = fmt.Sprintf("2001:db8:0:%x::/64", i/asksHour)
+		total += count(1)
+	}
+	require.Equal(t, asksTotal, total)
 }
 
 func TestCountsOfAsksAreBounded(t *testing.T) {
 	var a asks
 	now := time.Now()
-	for i := range manyAsked + 1000 {
-		a.over(fmt.Sprint(i), now)
+	for i := range manyAsked/2 + 1000 {
+		a.over(fmt.Sprint(i), "source", now)
 	}
 	require.Len(t, a.made, manyAsked)
 	for range 5 * asksDay {
-		a.over("x", now.Add(48*time.Hour))
+		a.over("x", "source", now.Add(48*time.Hour))
 		now = now.Add(time.Hour)
 	}
-	require.LessOrEqual(t, len(a.made["x"]), asksDay)
+	require.LessOrEqual(t, len(a.made[asker{"x", "source"}]), asksDay)
+	require.LessOrEqual(t, len(a.made[asker{"x", "all"}]), asksTotal)
 }

@@ -193,6 +193,7 @@ func (j *Journey) EntryIdentify(ctx context.Context, v *Visit, control func(name
 		s.Step, s.Note, s.Unreadable = Identify, NoteUnreadable, unreadable
 		return nil
 	}
+	who.Source = v.Source
 	of := pressOf(s, "identify", map[string]string{"": who.Key})
 	result, _, err = j.presses.once(of, j.Now, func() (identity.Result, []int, error) {
 		ctx := context.WithoutCancel(ctx)

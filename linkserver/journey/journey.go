@@ -103,6 +103,7 @@ type Visit struct {
 	Session  *Session
 	Lang     string // ja, en
 	Agent    string // User-Agent
+	Source   string // at a shared entry: the range of addresses that it comes from
 }
 
 // Next is where a step leads: to Screen, to URL (the page of an agent or of who identifies), or, when both are empty, to what

@@ -36,6 +36,8 @@ func (s *Server) entry(ctx *fasthttp.RequestCtx, c client, path string) bool {
 		session = journey.NewSession(at.Token, s.o.Now())
 	}
 	v := &journey.Visit{Link: at, Standing: journey.Open, Session: session, Lang: s.lang(ctx, c), Agent: string(ctx.UserAgent())}
+	own, _ := ranges(c.addr)
+	v.Source = own.String()
 	if isStep {
 		s.entryStep(ctx, work, c, v, known, step)
 		return true
