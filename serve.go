@@ -417,6 +417,7 @@ func linksDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context, n
 	way := journey.New(journey.Options{Store: rm.store, Directory: rm.directory.Now, Links: rm.links, Identity: rm.identity, Claims: rm.payments,
 		Documents: rm.documents, DoNotSend: rm.doNotSend, Pages: rm.pages, Mails: rm.mails, LinkHost: base.Host, CarrierLabel: labelled(rm.carriers), Log: r.log})
 	r.background("landing pages", way.KeepWarm)
+	r.onStop("codes of shared entries", way.Settle)
 	server, err := web.New(web.Options{Config: c, Journey: way, Pages: rm.pages, Webhooks: rm.payments, Sheets: rm.sheets, SessionKey: key, Log: r.log, Metrics: rm.registry})
 	if err != nil {
 		return nil, err

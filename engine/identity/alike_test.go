@@ -12,18 +12,19 @@ import (
 	"github.com/kakitome/kakitome/engine/tenant"
 )
 
-// A match and a mismatch before a code cost the same: hashes, comparisons, module calls, commits of the message.
+// A match and a mismatch before a code cost the same: hashes, comparisons, module calls, commits.
 func TestMatchAndMismatchCostTheSame(t *testing.T) {
 	type cost struct {
 		results  []Result
 		compared float64
 		minted   int
 		events   int
+		commits  uint64
 	}
 	measure := func(typed map[string]string) cost {
 		b := setup(t)
 		ref := b.message(secrets, true)
-		compared, version := testutil.ToFloat64(b.metrics.compared), b.state(ref).Version
+		compared, version, commits := testutil.ToFloat64(b.metrics.compared), b.state(ref).Version, b.commits()
 		first := b.items(ref, typed)
 		require.Contains(t, []Result{NeedCode, Mismatch}, first)
 		held := first == Mismatch
@@ -41,6 +42,7 @@ func TestMatchAndMismatchCostTheSame(t *testing.T) {
 		}
 		c.results = append(c.results, b.items(ref, right()))
 		c.compared, c.minted, c.events = testutil.ToFloat64(b.metrics.compared)-compared, b.module.next, b.state(ref).Version-version
+		c.commits = b.commits() - commits
 		require.Equal(t, held, len(b.out.sent) == 0)
 		return c
 	}

@@ -18,8 +18,8 @@ import (
 //
 //	EntryKeys    at acceptance: what people are found by, in batches
 //	EntryPerson  what was typed → Incomplete | Unreadable | NeedCode, with what a person is found by
-//	EntryAsk     a fresh code to the message of who was found → NeedCode | Mismatch
-//	EntryAgain   another one
+//	EntryAsk     whether a code may go out → NeedCode | Mismatch
+//	EntrySend    it goes out, to the message of who was found; another one, after ResendAfter
 //	EntryCode    the code → Incomplete | Unreadable | Mismatch | Passed
 //
 // What somebody is found by is one keyed digest of the three canonical forms, under the tenant's key. So neither name nor birth date nor
@@ -27,8 +27,8 @@ import (
 //
 // Codes and tries are those of one of the person's messages, with all their limits and locks (SendCode, Code). Nobody learns whether
 // there is one: whatever was typed, the code's screen follows, and what it says then follows from the session of the browser alone, not
-// from what is found. Nothing is kept of who was not found but a count. What a hit costs more lies behind a least time in
-// linkserver/web.
+// from what is found. Nothing is kept of who was not found but a count. No answer waits for EntrySend; what a hit costs more with
+// EntryCode lies behind a least time in linkserver/web.
 
 // EntryFields are asked at the shared entry, in this order.
 var EntryFields = []string{"kana_name", "birth_date", "phone"}
@@ -142,53 +142,46 @@ func (id *Identity) EntryPerson(ctx context.Context, t *tenant.Tenant, control f
 	return who, NeedCode, nil, nil
 }
 
-// EntryAsk sends a code to the number of the message that was found; nil: none was. session is how many codes the session has asked for
-// before. The result is NeedCode, or Mismatch where so many asked for this number that nobody is found any more: both show the code's
-// screen, and behind Mismatch no code is right. A fault of sending is not told, for it would tell that somebody was found.
-// ErrUnavailable: no module makes codes.
-func (id *Identity) EntryAsk(ctx context.Context, t *tenant.Tenant, who Asked, found *store.Ref, session int, lang string) (Result, error) {
-	if err := id.makesCodes(ctx, t, lang); err != nil {
+// EntryAsk counts a form. The result is NeedCode, or Mismatch where so many asked for this number that nobody is found any more: both show
+// the code's screen, and behind Mismatch no code is right and none is to be sent. ErrUnavailable: no module makes codes.
+func (id *Identity) EntryAsk(ctx context.Context, t *tenant.Tenant, who Asked, lang string) (Result, error) {
+	if err := id.MakesCodes(ctx, t, lang); err != nil {
 		return 0, err
 	}
-	switch {
-	case id.asks.over(who.number, who.Source, id.o.Now()):
+	if id.asks.over(who.number, who.Source, id.o.Now()) {
 		id.metrics.named("entry", "held")
 		return Mismatch, nil
-	case found == nil:
-		id.metrics.named("entry", "not_found")
-	default:
-		id.metrics.named("entry", "found")
-		id.entrySend(ctx, t, *found, Asking{Session: session, Asked: true, Lang: lang, Digits: t.Policy.Digits()})
 	}
 	return NeedCode, nil
 }
 
-// EntryAgain sends another code, as EntryAsk. The caller has waited for ResendAfter.
-func (id *Identity) EntryAgain(ctx context.Context, t *tenant.Tenant, found *store.Ref, session int, lang string) error {
-	if err := id.makesCodes(ctx, t, lang); err != nil {
-		return err
-	}
-	if found != nil {
-		id.entrySend(ctx, t, *found, Asking{Session: session, Lang: lang, Digits: t.Policy.Digits()})
-	}
-	return nil
-}
-
-// ResendAfter is how long a session waits before it can have its next code, after so many.
-func ResendAfter(codes int) time.Duration { return firstResend << max(codes-1, 0) }
-
-// makesCodes reports whether there is a module that does: a code is made and thrown away, whoever asks.
-func (id *Identity) makesCodes(ctx context.Context, t *tenant.Tenant, lang string) error {
+// MakesCodes reports whether there is a module that does: a code is made and thrown away, whoever asks.
+func (id *Identity) MakesCodes(ctx context.Context, t *tenant.Tenant, lang string) error {
 	_, _, err := id.challenge(ctx, t, lang, t.Policy.Digits(), CodeValid, id.linkHost(t))
 	return err
 }
 
-func (id *Identity) entrySend(ctx context.Context, t *tenant.Tenant, found store.Ref, a Asking) {
-	if _, err := id.SendCode(ctx, t, found, a); err != nil {
+// EntrySend sends a code to the number of the message that was found; nil: none was. A fault is not told, for it would tell that
+// somebody was found; nor is how long it takes: the caller answers before.
+func (id *Identity) EntrySend(ctx context.Context, t *tenant.Tenant, found *store.Ref, a Asking) {
+	if found == nil {
+		if a.Asked {
+			id.metrics.named("entry", "not_found")
+		}
+		return
+	}
+	if a.Asked {
+		id.metrics.named("entry", "found")
+	}
+	a.Digits = t.Policy.Digits()
+	if _, err := id.SendCode(ctx, t, *found, a); err != nil {
 		id.metrics.unsent.Inc()
 		id.o.Log.Error("one-time code of the shared entry was not sent", "tenant", t.ID, "msg", found.ID, "err", err)
 	}
 }
+
+// ResendAfter is how long a session waits before it can have its next code, after so many.
+func ResendAfter(codes int) time.Duration { return firstResend << max(codes-1, 0) }
 
 // EntryCode compares a typed code with the live one of the message that was found, and counts that on the message; nil: none was, and
 // whatever is typed is wrong. The result is Incomplete, Unreadable, Mismatch or Passed; with Passed the message is not identified yet:
@@ -204,6 +197,7 @@ func (id *Identity) EntryCode(ctx context.Context, t *tenant.Tenant, found *stor
 
 func (id *Identity) entryCompare(ctx context.Context, found *store.Ref, form string) Result {
 	if found == nil {
+		id.alike(ctx)
 		return Mismatch
 	}
 	rec, err := id.load(ctx, *found)

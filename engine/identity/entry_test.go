@@ -59,10 +59,9 @@ func TestPersonIsFoundHoweverTheNameIsTyped(t *testing.T) {
 	b.module.down = true
 	_, err = b.EntryKeys(t.Context(), water, []Person{taro})
 	require.ErrorIs(t, err, ErrUnavailable)
-	for _, found := range []*store.Ref{nil, {Tenant: water.ID, Kind: store.Message, ID: newID()}} {
-		_, err = b.EntryAsk(t.Context(), water, who, found, 0, "ja")
-		require.ErrorIs(t, err, ErrUnavailable, "whoever is asked for")
-	}
+	_, err = b.EntryAsk(t.Context(), water, who, "ja")
+	require.ErrorIs(t, err, ErrUnavailable, "whoever is asked for")
+	require.ErrorIs(t, b.MakesCodes(t.Context(), water, "ja"), ErrUnavailable)
 }
 
 func TestMessagesAreFoundByNameAndBirthDateAlone(t *testing.T) {
@@ -94,9 +93,10 @@ func TestCodeOfTheSharedEntryIsOneOfItsMessage(t *testing.T) {
 	who, _ := b.person(water, formOf(taro))
 	ask := func(found *store.Ref, session int) {
 		t.Helper()
-		r, err := b.EntryAsk(t.Context(), water, who, found, session, "ja")
+		r, err := b.EntryAsk(t.Context(), water, who, "ja")
 		require.NoError(t, err)
 		require.Equal(t, NeedCode, r)
+		b.EntrySend(t.Context(), water, found, Asking{Session: session, Asked: true, Lang: "ja"})
 	}
 	code := func(found *store.Ref, typed string) Result {
 		t.Helper()
@@ -112,7 +112,9 @@ func TestCodeOfTheSharedEntryIsOneOfItsMessage(t *testing.T) {
 	for _, found := range []*store.Ref{nil, &ref} {
 		require.Equal(t, Incomplete, code(found, " "))
 		require.Equal(t, Unreadable, code(found, "abc"))
+		before := b.commits()
 		require.Equal(t, Mismatch, code(found, "999999"))
+		require.Equal(t, before+1, b.commits(), "a wrong code waits for the disk, whoever was found")
 	}
 	require.Equal(t, Mismatch, code(nil, b.last()), "of nobody none is right")
 	live := b.sent(0)
@@ -140,7 +142,7 @@ func TestCodeOfTheSharedEntryIsOneOfItsMessage(t *testing.T) {
 	sent := len(b.out.sent)
 	b.now = b.now.Add(time.Minute)
 	ask(&ref, 0)
-	require.NoError(t, b.EntryAgain(t.Context(), water, &ref, 1, "ja"))
+	b.EntrySend(t.Context(), water, &ref, Asking{Session: 1, Lang: "ja"})
 	require.Len(t, b.out.sent, sent)
 	require.NoError(t, b.Unlock(t.Context(), ref, "user:tanto"))
 	ask(&ref, 0)
@@ -163,7 +165,7 @@ func TestNumberIsAskedForSoOften(t *testing.T) {
 	other, _ := b.person(water, formOf(Person{taro.Name, taro.Birth, "+818012349009"}))
 	ask := func(w Asked) Result {
 		t.Helper()
-		r, err := b.EntryAsk(t.Context(), water, w, nil, 0, "ja")
+		r, err := b.EntryAsk(t.Context(), water, w, "ja")
 		require.NoError(t, err)
 		return r
 	}

@@ -196,12 +196,10 @@ func (j *Journey) EntryIdentify(ctx context.Context, v *Visit, control func(name
 	who.Source = v.Source
 	of := pressOf(s, "identify", map[string]string{"": who.Key})
 	result, _, err = j.presses.once(of, j.Now, func() (identity.Result, []int, error) {
-		ctx := context.WithoutCancel(ctx)
-		found, err := j.entryCodes(ctx, t, []byte(who.Key))
-		if err != nil {
-			return 0, nil, err
+		r, err := j.Identity.EntryAsk(context.WithoutCancel(ctx), t, who, v.Lang)
+		if err == nil && r == identity.NeedCode {
+			err = j.entrySend(ctx, t, []byte(who.Key), identity.Asking{Session: codes, Asked: true, Lang: v.Lang})
 		}
-		r, err := j.Identity.EntryAsk(ctx, t, who, found, codes, v.Lang)
 		return r, nil, err
 	})
 	if err != nil {
@@ -211,6 +209,18 @@ func (j *Journey) EntryIdentify(ctx context.Context, v *Visit, control func(name
 	s.Key, s.Held, s.Wrong = []byte(who.Key), held(result == identity.Mismatch), 0
 	s.asked(j.Now())
 	return nil
+}
+
+// entrySend looks for the person and sends a code to who is found, behind the answer: how long that takes, nobody sees.
+func (j *Journey) entrySend(ctx context.Context, t *tenant.Tenant, key []byte, a identity.Asking) error {
+	return j.behind.do(ctx, func(ctx context.Context) {
+		found, err := j.entryCodes(ctx, t, key)
+		if err != nil {
+			j.Log.Error("one-time code of the shared entry was not sent", "tenant", t.ID, "err", err)
+			return
+		}
+		j.Identity.EntrySend(ctx, t, found, a)
+	})
 }
 
 // EntryAgain leads back from the code to the questions.
@@ -235,15 +245,13 @@ func (j *Journey) EntryResend(ctx context.Context, v *Visit) error {
 		s.Note = NoteTooSoon
 		return nil
 	}
-	found, err := j.entryCodes(ctx, t, s.Key)
-	if err != nil {
+	if err := j.Identity.MakesCodes(ctx, t, v.Lang); err != nil {
 		return err
 	}
-	if s.Held == codeHeld {
-		found = nil
-	}
-	if err := j.Identity.EntryAgain(ctx, t, found, codes, v.Lang); err != nil {
-		return err
+	if s.Held != codeHeld {
+		if err := j.entrySend(ctx, t, s.Key, identity.Asking{Session: codes, Lang: v.Lang}); err != nil {
+			return err
+		}
 	}
 	s.Note = NoteResent
 	s.asked(now)

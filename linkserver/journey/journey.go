@@ -83,6 +83,7 @@ type Journey struct {
 	presses  presses
 	states   states
 	landings landings
+	behind   behind
 }
 
 // New keeps no state but the titles of documents, what was pressed a moment ago, the last states, and landing pages.
@@ -93,7 +94,7 @@ func New(o Options) *Journey {
 	if o.Now == nil {
 		o.Now = clock.Now
 	}
-	return &Journey{Options: o}
+	return &Journey{Options: o, behind: behind{log: o.Log, slots: make(chan struct{}, maxBehind)}}
 }
 
 // Visit is one request of a browser. Its steps change Session.

@@ -30,7 +30,8 @@
 // On a host that is a tenant's own, links, entries and public pages of the others look as if they were not there.
 //
 // Nor can people be found by trying. At a shared entry name, birth date and phone are asked, and what follows looks the same whether or
-// not somebody was found, and takes alikeAfter at least; forms are budgeted by address, whoever is asked for.
+// not somebody was found, and takes alikeAfter at least: a code is made and sent behind the answer. Forms are budgeted by address,
+// whoever is asked for.
 //
 // The client's address and whether its connection is TLS are the connection's, and a header's only where the connection
 // comes from a trusted proxy. Nothing of a request is kept after it, and no log line has a token, an address of a link

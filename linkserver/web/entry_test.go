@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"html"
 	"maps"
 	"net/http"
@@ -73,6 +74,7 @@ func (b *browser) pick(m *sent) bool {
 }
 
 func (o *outbox) count() int {
+	o.settle()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.sent)
@@ -502,4 +504,25 @@ func TestLockOfAMessageHoldsAtTheSharedEntry(t *testing.T) {
 	b.get("/e/water")
 	require.True(t, b.pick(locked))
 	b.says("閉じたお知らせ")
+}
+
+// However long it takes to send a code, the answer does not wait for it; nor is the code lost.
+func TestNoAnswerOfTheSharedEntryWaitsForItsCode(t *testing.T) {
+	w := newEntry(t)
+	w.send(forHanako("お知らせ"))
+	w.out.full = make(chan struct{})
+	b := w.entrance()
+	b.submit("identify", typed(hanako))
+	b.says("認証番号の入力")
+	w.pass(time.Minute)
+	b.submit("resend", nil)
+	b.says("再送信を受け付けました")
+	require.Empty(t, w.out.sent)
+	brief, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, w.server.o.Journey.Settle(brief), context.DeadlineExceeded, "whoever stops the program waits for it")
+	close(w.out.full)
+	require.Equal(t, 2, w.out.count())
+	b.submit("code", url.Values{"code": {w.out.code()}})
+	b.says("お知らせの一覧")
 }

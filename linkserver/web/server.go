@@ -66,7 +66,7 @@ type Server struct {
 const goneAfter = 20 * time.Millisecond
 
 // alikeAfter is the least time after which answers to the questions, and a wish for another code, are answered. A match
-// costs a commit more than a mismatch, the one of the SMS; behind this time it cannot be seen.
+// costs more than a mismatch, the making of an SMS; behind this time it cannot be seen.
 const alikeAfter = 150 * time.Millisecond
 
 // New checks the options.

@@ -228,11 +228,16 @@ func (m *modules) pay(w *world, state proto.PaymentState) {
 }
 
 type outbox struct {
-	mu   sync.Mutex
-	sent []identity.CodeSMS
+	settle func()        // waits for what is on its way here
+	full   chan struct{} // not nil: nothing is taken until it is closed
+	mu     sync.Mutex
+	sent   []identity.CodeSMS
 }
 
 func (o *outbox) SendCode(_ context.Context, c identity.CodeSMS) (ulid.ULID, error) {
+	if o.full != nil {
+		<-o.full
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.sent = append(o.sent, c)
@@ -241,6 +246,7 @@ func (o *outbox) SendCode(_ context.Context, c identity.CodeSMS) (ulid.ULID, err
 
 // code is the one that was sent last.
 func (o *outbox) code() string {
+	o.settle()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.sent) == 0 {
@@ -369,15 +375,15 @@ func newWorld(t testing.TB, config Config) *world {
 	w.mails, err = email.New(email.Options{Config: relay, Store: w.store, Directory: w.tenants.Now, Claims: w.payments, Sheets: pages, Log: log, Now: w.now})
 	w.must(err)
 	w.sheets = sheet.New(sheet.Options{Store: w.store, Directory: w.tenants.Now, Claims: w.payments, Pages: pages, LinkHost: "s.example.jp", Now: w.now})
+	way := journey.New(journey.Options{
+		Store: w.store, Directory: w.tenants.Now, Links: w.links, Identity: w.identity, Claims: w.payments,
+		Documents: w.docs, DoNotSend: w.stops, Pages: pages, Mails: w.mails, LinkHost: "sms.example.jp", Log: log, Now: w.now,
+	})
+	w.out.settle = func() { w.must(way.Settle(context.Background())) }
+	t.Cleanup(w.out.settle)
 	secret := make([]byte, 32)
 	rand.Read(secret)
-	w.server, err = New(Options{
-		Config: config, Pages: pages, Webhooks: w.payments, Sheets: w.sheets, SessionKey: secret, Log: log, Now: w.now,
-		Journey: journey.New(journey.Options{
-			Store: w.store, Directory: w.tenants.Now, Links: w.links, Identity: w.identity, Claims: w.payments,
-			Documents: w.docs, DoNotSend: w.stops, Pages: pages, Mails: w.mails, LinkHost: "sms.example.jp", Log: log, Now: w.now,
-		}),
-	})
+	w.server, err = New(Options{Config: config, Journey: way, Pages: pages, Webhooks: w.payments, Sheets: w.sheets, SessionKey: secret, Log: log, Now: w.now})
 	w.must(err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	w.must(err)
