@@ -51,13 +51,17 @@ var fields = []*proto.AuthField{
 		FormJa: "060・070・080・090から始まる11桁の数字でご入力ください。", FormEn: "Please enter eleven digits that begin with 060, 070, 080 or 090."},
 	{Name: "postcode", LabelJa: "郵便番号", LabelEn: "Postcode", HintJa: "例）1000001", HintEn: "e.g. 1000001", InputMode: "numeric", Autocomplete: "postal-code", MaxLength: 10, OneIn: 20,
 		FormJa: "7桁の数字でご入力ください。", FormEn: "Please enter seven digits."},
-	{Name: "passcode", LabelJa: "暗証番号", LabelEn: "Passcode", HintJa: "事前にお知らせした暗証番号をご入力ください", HintEn: "As given to you beforehand", InputMode: "text", Autocomplete: "off", MaxLength: 40, OneIn: 1_000,
+	{Name: "passcode", LabelJa: "暗証番号", LabelEn: "Passcode", HintJa: "事前にお知らせした暗証番号をご入力ください", HintEn: "As given to you beforehand", InputMode: "text", Autocomplete: "off", MaxLength: 40, Levels: []string{oneDash}, OneIn: 1_000,
 		FormJa: "お知らせしたとおりにご入力ください。", FormEn: "Please enter it as it was given to you."},
-	{Name: "free", LabelJa: "確認のための質問", LabelEn: "A question to confirm", OwnLabel: true, InputMode: "text", Autocomplete: "off", MaxLength: 64,
+	{Name: "free", LabelJa: "確認のための質問", LabelEn: "A question to confirm", OwnLabel: true, InputMode: "text", Autocomplete: "off", MaxLength: 64, Levels: []string{oneDash},
 		FormJa: "使用できない文字が含まれています。", FormEn: "There is a character that cannot be used."},
 }
 
 var kanaLevels = map[string]kana.Level{"": kana.Small, "L1": kana.Width, "L2": kana.Small, "L3": kana.Reading}
+
+// oneDash is the level of passcodes and words at which all dashes are one. Those without a level were registered before there was it,
+// and keep their form.
+const oneDash = "D1"
 
 // maxItems is the largest batch of the contract.
 const maxItems = 10_000
@@ -96,7 +100,14 @@ func canonical(item *proto.CanonicalItem, now time.Time) *proto.CanonicalForm {
 		return &proto.CanonicalForm{Error: &proto.Error{Class: proto.ErrorClass_INVALID, Code: code, Message: message, Field: item.Field}}
 	}
 	level, known := kanaLevels[item.Level]
-	if !known || item.Level != "" && item.Field != "kana_name" {
+	switch item.Field {
+	case "kana_name":
+	case "passcode", "free":
+		known = item.Level == "" || item.Level == oneDash
+	default:
+		known = item.Level == ""
+	}
+	if !known {
 		return refuse("unknown_level", "this field has no such level")
 	}
 	var form string
@@ -121,6 +132,9 @@ func canonical(item *proto.CanonicalItem, now time.Time) *proto.CanonicalForm {
 	}
 	if err != nil {
 		return refuse("not_readable", err.Error())
+	}
+	if item.Level == oneDash {
+		form = plainDashes(form)
 	}
 	return &proto.CanonicalForm{Form: form, OneIn: oneIn(item.Field, form)}
 }

@@ -126,6 +126,8 @@ func TestKanaLevelIsTheTenantsChoice(t *testing.T) {
 	}
 	require.Equal(t, "unknown_level", ask(t, &proto.CanonicalItem{Field: "kana_name", Level: "L4", Value: "ア"})[0].Error.GetCode())
 	require.Equal(t, "unknown_level", ask(t, &proto.CanonicalItem{Field: "phone", Level: "L1", Value: "09012345678"})[0].Error.GetCode())
+	require.Equal(t, "unknown_level", ask(t, &proto.CanonicalItem{Field: "kana_name", Level: oneDash, Value: "ア"})[0].Error.GetCode())
+	require.Equal(t, "unknown_level", ask(t, &proto.CanonicalItem{Field: "free", Level: "L1", Value: "ア"})[0].Error.GetCode())
 	refused(t, "kana_name", "neither kana", "山田花子")
 }
 
@@ -160,7 +162,8 @@ func TestEveryFieldThatIsDescribedIsKnown(t *testing.T) {
 		require.NotEmpty(t, f.FormEn)
 		require.Equal(t, f.Name == "free", f.OneIn == 0, f.Name)
 		for _, level := range f.Levels {
-			require.Contains(t, kanaLevels, level)
+			e := ask(t, &proto.CanonicalItem{Field: f.Name, Level: level, Value: ""})[0].Error
+			require.Equal(t, "not_readable", e.GetCode(), "%s at level %s", f.Name, level)
 		}
 	}
 	out, err := knowledge{}.Challenge(t.Context(), &proto.ChallengeRequest{Field: "phone"})

@@ -129,3 +129,16 @@ func canonicalFree(typed string) (string, error) {
 	}
 	return s, nil
 }
+
+// plainDashes makes a hyphen of whatever is typed for a dash: 1ー2, 1−2, 1‐2. A ー that lengthens a kana stays.
+func plainDashes(form string) string {
+	kana := false // what is before is one, or lengthens one
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Pd, r) || strings.ContainsRune("−─━", r) || r == 'ー' && !kana {
+			kana = false
+			return '-'
+		}
+		kana = r == 'ー' || unicode.In(r, unicode.Hiragana, unicode.Katakana)
+		return r
+	}, form)
+}
