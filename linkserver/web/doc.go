@@ -13,7 +13,7 @@
 //	GET       /robots.txt                    nothing else is for robots
 //
 // ("a" stands for any one lower-case letter.) A POST does one step of linkserver/journey and answers 303 to the link, so
-// that what is seen is always the answer to a GET and a reload repeats nothing. There is one script,
+// that what is seen is always the answer to a GET and a reload repeats nothing; a GET of a step leads to the link as well. There is one script,
 // the host's own (wait.go), on pages that wait for news of a payment: every three minutes it asks how the payment stands, as its
 // button does, and exchanges what is shown where that has changed, without moving the focus, until the session was idle for too
 // long.
@@ -25,7 +25,7 @@
 //
 // Nobody can find links by trying. Unknown, revoked and ended links give the same page and status, no sooner than
 // goneAfter has passed; misses (never hits: carriers put thousands behind an address) are budgeted by address and
-// network, and beyond the budget a token that is not in the serving store is 429 without asking further.
+// network, and beyond the budget a token that is not in the serving store is 429, with that page, without asking further.
 //
 // On a host that is a tenant's own, links, entries and public pages of the others look as if they were not there.
 //

@@ -2,12 +2,14 @@ package web
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"github.com/kakitome/kakitome/engine/clock"
+	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/linkserver/journey"
 	"github.com/kakitome/kakitome/linkserver/link"
@@ -21,7 +23,16 @@ func (s *Server) entry(ctx *fasthttp.RequestCtx, c client, path string) bool {
 	rest, ok := strings.CutPrefix(path, entryPath)
 	name, step, isStep := strings.Cut(rest, "/")
 	id := tenant.ID(name)
-	if !ok || !s.o.Journey.HasEntry(id) || s.o.Journey.Foreign(ctx.Host(), id) || isStep != ctx.IsPost() || !isStep && !ctx.IsGet() && !ctx.IsHead() {
+	if !ok || !s.o.Journey.HasEntry(id) || s.o.Journey.Foreign(ctx.Host(), id) {
+		return false
+	}
+	get := ctx.IsGet() || ctx.IsHead()
+	switch {
+	case isStep && get && slices.Contains(page.Actions, step): // see route
+		ctx.Response.Header.Set("Location", entryPath+name)
+		s.bare(ctx, fasthttp.StatusSeeOther)
+		return true
+	case isStep != ctx.IsPost(), !isStep && !get:
 		return false
 	}
 	if ctx.IsHead() {

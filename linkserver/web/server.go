@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -254,6 +255,10 @@ func (s *Server) route(ctx *fasthttp.RequestCtx) string {
 		p.route = "link"
 	case p.route == "step" && p.name == strangerStep && get:
 		p.route = "stranger" // what the step would do
+	case p.route == "step" && get && slices.Contains(page.Actions, p.name): // a form that was refused, from the history or a tab that was restored
+		ctx.Response.Header.Set("Location", "/"+p.token)
+		s.bare(ctx, fasthttp.StatusSeeOther)
+		return p.route
 	case p.route == "step" && !ctx.IsPost(), p.route != "step" && !get:
 		ctx.Response.Header.Set("Allow", map[bool]string{true: "POST", false: "GET, HEAD"}[p.route == "step"])
 		s.bare(ctx, fasthttp.StatusMethodNotAllowed)
@@ -335,7 +340,7 @@ func (s *Server) gone(ctx *fasthttp.RequestCtx, c client, lang string, came time
 	if over {
 		s.metrics.limited.Inc()
 		ctx.Response.Header.Set("Retry-After", "600")
-		s.bare(ctx, fasthttp.StatusTooManyRequests)
+		s.show(ctx, &journey.Visit{Session: &journey.Session{}}, s.o.Journey.Gone(lang), fasthttp.StatusTooManyRequests)
 		return
 	}
 	s.misses.miss(c.addr, s.o.Now())

@@ -25,6 +25,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/linkserver/journey"
@@ -562,6 +563,8 @@ func TestMissesAreBudgetedAndHitsAreNot(t *testing.T) {
 	}
 	require.Equal(t, http.StatusTooManyRequests, b.get("/a/9999999999").status)
 	require.Equal(t, http.StatusTooManyRequests, b.get("/a/zz").status)
+	b.says("URLが正しくないか")
+	require.Equal(t, "600", b.shown.header.Get("Retry-After"))
 	require.Equal(t, http.StatusOK, b.get(w.path(m)).status)
 	b.submit("open", nil)
 	require.Contains(t, b.shown.body, "水道料金のお知らせ")
@@ -611,6 +614,27 @@ func TestFullTablesOfBudgetsCloseNothing(t *testing.T) {
 	w.arrived(hanako)
 }
 
+// A page that answered a form stays in the history and in tabs that are restored at the address of its step.
+func TestAddressOfAStepLeadsToItsLink(t *testing.T) {
+	w := newEntry(t)
+	m := w.send(draft{page: message.Page{Survey: survey}})
+	b := w.opened(m)
+	require.Equal(t, http.StatusUnprocessableEntity, b.submit("answer", nil).status)
+	require.Equal(t, w.path(m)+"/answer", b.shown.path)
+	for _, step := range page.Actions {
+		if step == "stranger" { // it has a page
+			continue
+		}
+		require.Equal(t, http.StatusOK, b.get(w.path(m)+"/"+step).status)
+		require.Equal(t, w.path(m), b.shown.path)
+		b.says("水道料金のお知らせ")
+	}
+	require.Equal(t, http.StatusNotFound, b.get("/a/0123456789/answer").status, "whatever is stored")
+	b.get("/e/water/identify")
+	require.Equal(t, "/e/water", b.shown.path)
+	require.Equal(t, http.StatusOK, b.shown.status)
+}
+
 func TestHeadersOfEveryPage(t *testing.T) {
 	w := newWorld(t, DefaultConfig())
 	m := w.send(draft{})
@@ -628,7 +652,7 @@ func TestHeadersOfEveryPage(t *testing.T) {
 	require.Contains(t, cookie, "SameSite=Lax")
 	require.NotContains(t, cookie, strings.TrimPrefix(m.token, "a/"))
 	require.Equal(t, "User-agent: *\nAllow: /s/\nDisallow: /\n", w.newBrowser().get("/robots.txt").body)
-	require.Equal(t, http.StatusMethodNotAllowed, w.newBrowser().get(w.path(m)+"/open").status)
+	require.Equal(t, http.StatusMethodNotAllowed, w.newBrowser().get(w.path(m)+"/nothing").status)
 	require.Equal(t, http.StatusMethodNotAllowed, w.newBrowser().post(w.path(m), nil).status)
 	require.Equal(t, http.StatusNoContent, w.newBrowser().get("/favicon.ico").status)
 }
