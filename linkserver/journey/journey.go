@@ -462,7 +462,7 @@ func (j *Journey) Redirect(ctx context.Context, v *Visit) (Next, error) {
 }
 
 // agentHost is a plain host, with its port. url.Parse lets much more pass (";" in a name, spaces in a zone) that would have
-// another meaning in the Content-Security-Policy.
+// another meaning in a header.
 var agentHost = regexp.MustCompile(`^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?$`)
 
 // agentPage checks where an agent wants the payer to go: https, or http on this machine (rehearsals).

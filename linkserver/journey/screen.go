@@ -26,8 +26,6 @@ type Screen struct {
 	Tenant tenant.ID // empty: nobody's (GONE)
 	Page   *proto.Page
 	Model  *page.Model // of Page, which then is not changed; nil: it is made when Page is drawn
-	// Agent is the origin ("https://pay.example.jp") that the forms of this screen may lead to besides the link.
-	Agent string
 	// Reload is after how long the page is asked for again by itself. 0: never.
 	Reload time.Duration
 	// Until is when the link ends, for a page with UntilMark.
@@ -126,7 +124,7 @@ func (j *Journey) Show(ctx context.Context, v *Visit) (*Screen, error) {
 		}
 		if a := v.Session.Away; a != nil {
 			if u, ok := agentPage(a.URL); ok {
-				s.Page.RedirectHost, s.Agent = u.Host, u.Scheme+"://"+u.Host
+				s.Page.RedirectHost = u.Host
 			}
 		}
 	}
@@ -320,7 +318,6 @@ func (j *Journey) claim(v *visit, s *Screen, content *message.Content, c *paymen
 	case c.Phase == payment.InProgress && a.Phase == payment.RequiresAction && !overdue && v.Standing == Open:
 		if u, ok := agentPage(a.Redirect); ok {
 			p.View, p.RedirectHost, p.CanChangeMethod = proto.View_REDIRECT, u.Host, true
-			s.Agent = u.Scheme + "://" + u.Host
 			return
 		}
 		p.View = proto.View_WAITING

@@ -13,7 +13,8 @@
 //	GET       /robots.txt                    nothing else is for robots
 //
 // ("a" stands for any one lower-case letter.) A POST does one step of linkserver/journey and answers 303 to the link, so
-// that what is seen is always the answer to a GET and a reload repeats nothing; a GET of a step leads to the link as well. There is one script,
+// that what is seen is always the answer to a GET and a reload repeats nothing; a GET of a step leads to the link as well. What leads to
+// somebody else's page is answered with a page that goes on there (leave.go). There is one script,
 // the host's own (wait.go), on pages that wait for news of a payment: every three minutes it asks how the payment stands, as its
 // button does, and exchanges what is shown where that has changed, without moving the focus, until the session was idle for too
 // long.

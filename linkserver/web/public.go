@@ -52,18 +52,15 @@ func (s *Server) draw(ctx *fasthttp.RequestCtx, screen *journey.Screen, status i
 		model = page.NewModel(screen.Page)
 	}
 	html := s.o.Pages.Draw(context.Background(), screen.Tenant, model)
-	style, action := "'none'", "'self'"
+	style := "'none'"
 	if html.Style != "" {
 		style = "'" + html.Style + "'"
-	}
-	if screen.Agent != "" {
-		action += " " + screen.Agent
 	}
 	script := ""
 	if screen.Reload > 0 {
 		script = "; script-src '" + waitHash + "'; connect-src 'self'"
 	}
-	ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'; style-src "+style+"; img-src 'self' data:; form-action "+action+
+	ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'; style-src "+style+"; img-src 'self' data:; form-action 'self'"+
 		"; base-uri 'none'; frame-ancestors 'none'"+script)
 	ctx.SetContentType("text/html; charset=utf-8")
 	ctx.SetStatusCode(status)

@@ -396,8 +396,7 @@ func (s *Server) step(ctx *fasthttp.RequestCtx, work context.Context, c client, 
 		if next.State != "" {
 			s.remember(ctx, c, next.State, v.Link.Token)
 		}
-		ctx.Response.Header.Set("Location", next.URL)
-		s.bare(ctx, fasthttp.StatusSeeOther)
+		s.leave(ctx, v, next.URL)
 	default:
 		s.back(ctx, v)
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"html"
@@ -605,6 +607,19 @@ func (b *browser) submit(step string, values url.Values) shown {
 		all[k] = v
 	}
 	return b.post(action, all)
+}
+
+// leads is where the page that is shown goes on to by itself.
+func (b *browser) leads() string {
+	b.t.Helper()
+	require.Equal(b.t, http.StatusOK, b.shown.status)
+	to, ok := strings.CutPrefix(b.shown.header.Get("Refresh"), "0; url=")
+	require.True(b.t, ok, "it stays: %s", b.shown.body)
+	link := regexp.MustCompile(`<a href="([^"]+)">`).FindStringSubmatch(b.shown.body)
+	require.Equal(b.t, to, html.UnescapeString(link[1]), "where the browser does not go on by itself")
+	sum := sha256.Sum256([]byte(regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(b.shown.body)[1]))
+	require.Contains(b.t, b.shown.header.Get("Content-Security-Policy"), "style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'; form-action 'none';")
+	return to
 }
 
 func (b *browser) post(path string, values url.Values) shown {

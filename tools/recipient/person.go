@@ -160,6 +160,12 @@ func (p *Person) AtAgent(ctx context.Context, outcome string) error {
 	if err := p.Submit(ctx, "redirect", nil); err != nil {
 		return err
 	}
+	if len(p.Shown.Links) != 1 || p.Shown.Header.Get("Refresh") != "0; url="+p.Shown.Links[0] {
+		return fmt.Errorf("the page does not lead to the payment company: %s", clip(p.Shown.Text))
+	}
+	if err := p.Get(ctx, p.Shown.Links[0]); err != nil {
+		return err
+	}
 	if !strings.HasPrefix(p.Shown.URL.String(), p.Till+"/pay/") || len(p.Shown.Forms) != 1 {
 		return fmt.Errorf("this is not the payment company's page: %s", clip(p.Shown.Text))
 	}

@@ -133,6 +133,25 @@ func (p *phone) submit(step, shot string) {
 	p.tap(fmt.Sprintf(`form[action$="/%s"] button`, step), shot)
 }
 
+// leave touches the button of a form that leads to a page of somebody else, by one of the host's that goes on by itself.
+func (p *phone) leave(step, to, shot string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.Context, look.StepLimit)
+	defer cancel()
+	_, err := chromedp.RunResponse(ctx, chromedp.Tap(fmt.Sprintf(`form[action$="/%s"] button`, step)))
+	require.NoError(p.t, err)
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for !strings.HasPrefix(p.Place(), to) || look.Value[string](p.Window, `document.readyState`) != "complete" {
+		select {
+		case <-ctx.Done():
+			require.FailNow(p.t, "it does not go on", "from %s to %s", p.Place(), to)
+		case <-ticker.C:
+		}
+	}
+	p.look(shot)
+}
+
 // hurry lets time pass so many times as fast in the pages that follow.
 func (p *phone) hurry(times int) {
 	p.t.Helper()
