@@ -123,8 +123,9 @@ func (p *phone) touch(selector string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.Context, look.StepLimit)
 	defer cancel()
-	_, err := chromedp.RunResponse(ctx, chromedp.Tap(selector))
-	require.NoError(p.t, err, "tap %s at %s:\n%s", selector, p.Place(), p.text())
+	if _, err := chromedp.RunResponse(ctx, chromedp.Tap(selector)); err != nil {
+		require.NoError(p.t, err, "tap %s at %s:\n%s", selector, p.Place(), p.text())
+	}
 }
 
 // submit touches the button of the form that goes to a step of the link.
@@ -133,23 +134,21 @@ func (p *phone) submit(step, shot string) {
 	p.tap(fmt.Sprintf(`form[action$="/%s"] button`, step), shot)
 }
 
-// leave touches the button of a form that leads to a page of somebody else, by one of the host's that goes on by itself.
-func (p *phone) leave(step, to, shot string) {
+// leave touches the button of the form that goes to a step which leads to somebody else's page, and waits until that is there.
+func (p *phone) leave(step, to string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.Context, look.StepLimit)
-	defer cancel()
-	_, err := chromedp.RunResponse(ctx, chromedp.Tap(fmt.Sprintf(`form[action$="/%s"] button`, step)))
-	require.NoError(p.t, err)
+	p.touch(fmt.Sprintf(`form[action$="/%s"] button`, step))
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
+	limit := time.NewTimer(look.StepLimit)
+	defer limit.Stop()
 	for !strings.HasPrefix(p.Place(), to) || look.Value[string](p.Window, `document.readyState`) != "complete" {
 		select {
-		case <-ctx.Done():
+		case <-limit.C:
 			require.FailNow(p.t, "it does not go on", "from %s to %s", p.Place(), to)
 		case <-ticker.C:
 		}
 	}
-	p.look(shot)
 }
 
 // hurry lets time pass so many times as fast in the pages that follow.
