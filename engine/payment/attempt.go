@@ -336,7 +336,7 @@ func (s *State) learns(with *State, f *Fact) bool {
 	same := func(x, y *Fact) bool {
 		return x == y || x != nil && y != nil && x.View.key() == y.View.key() && (f.From == sourceGet || x.Seen.Equal(y.Seen))
 	}
-	return !same(a.registered, b.registered) || !same(a.open, b.open) || !same(a.end, b.end) || !same(a.money, b.money) || !same(a.back, b.back) ||
+	return !same(a.registered, b.registered) || !same(a.open, b.open) || !same(a.end, b.end) || !same(a.money, b.money) || !same(a.back, b.back) || !same(a.took, b.took) ||
 		!a.confirmed.Equal(b.confirmed) || !a.confirmedAt.Equal(b.confirmedAt) ||
 		f.From != sourceGet && !a.lastRevoked.Equal(b.lastRevoked) || !a.shown.until().Equal(b.shown.until()) ||
 		a.wasCanceled != b.wasCanceled || a.wasExpired != b.wasExpired || a.Phase != b.Phase

@@ -75,6 +75,7 @@ type Attempt struct {
 	money       *Fact  // greatest of levels 2 and 3
 	ids         *Fact  // greatest that names the agent's ids
 	back        *Fact  // greatest that tells of money that went back
+	took        *Fact  // greatest that tells when money was taken: a later one may leave it out
 	registered  *Fact  // greatest that tells of a registered account: nothing but money counts for more
 	shown       *Fact  // the one whose voucher may be shown longest, of those that say until when
 	deposits    map[string]Deposit
@@ -470,6 +471,9 @@ func (a *Attempt) take(f *Fact) {
 	if f.View.AgentID != "" || f.View.ReceiptNumber != "" {
 		a.ids = greater(a.ids, f)
 	}
+	if f.Type() == Provisional || f.level() == 3 && !f.View.ProvisionalAt.IsZero() {
+		a.took = greater(a.took, f)
+	}
 	if until := f.View.shownUntil(); !until.IsZero() {
 		if c := until.Compare(a.shown.until()); c > 0 || c == 0 && f.compare(a.shown) > 0 {
 			a.shown = f
@@ -545,10 +549,7 @@ func (a *Attempt) derive() {
 	}
 	if told > 0 {
 		a.PaidStore = a.money.View.Store
-		a.ProvisionalAt = a.money.View.ProvisionalAt
-		if a.ProvisionalAt.IsZero() && a.Phase == IsProvisional {
-			a.ProvisionalAt = a.money.Seen
-		}
+		a.ProvisionalAt = a.takenAt()
 	}
 	if a.ProvisionalAt.IsZero() {
 		a.ProvisionalAt = first
@@ -576,6 +577,19 @@ func (a *Attempt) derive() {
 		a.Voucher = a.shown.View.Voucher
 	}
 	a.IssuedAt = a.issued
+}
+
+// takenAt is when the agent took what its views say to stand; zero: it has not said. What it told before money was taken back is not of
+// the money that came again; a 速報取消 after 確報 takes nothing back.
+func (a *Attempt) takenAt() time.Time {
+	switch f := a.took; {
+	case f == nil, a.lastRevoked.After(f.Seen) && (a.confirmed.IsZero() || a.lastRevoked.Before(a.confirmed)):
+		return time.Time{}
+	case f.View.ProvisionalAt.IsZero():
+		return f.Seen
+	default:
+		return f.View.ProvisionalAt
+	}
 }
 
 // deposited adds the deposits to what was received, and gives the times of the first and the last of them.

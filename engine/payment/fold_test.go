@@ -84,6 +84,10 @@ func TestArrows(t *testing.T) {
 	chargedBack := refundedView(1000, 1000, 99*time.Hour)
 	chargedBack.View.ChargedBack = true
 	late := view(IsProvisional, 1000, due0.Sub(day0)+time.Hour)
+	bare := view(IsConfirmed, 1000, due0.Sub(day0)+48*time.Hour) // as a file tells it
+	bare.View.ProvisionalAt = time.Time{}
+	bareAgain := bare
+	bareAgain.Seen = bare.Seen.Add(time.Hour)
 	codes := func(alerts []Alert) (all []string) {
 		for _, a := range alerts {
 			all = append(all, a.Code)
@@ -105,6 +109,10 @@ func TestArrows(t *testing.T) {
 		{"速報", []Fact{issued, prov}, IsProvisional, Accepted, nil},
 		{"速報, 確報", []Fact{issued, prov, conf}, IsConfirmed, Paid, nil},
 		{"確報 without 速報", []Fact{issued, conf}, IsConfirmed, Paid, nil},
+		{"速報, 確報 after the end without its time", []Fact{issued, prov, bare}, IsConfirmed, Paid, nil},
+		{"速報, 確報 and the same without its time", []Fact{issued, prov, conf, bare}, IsConfirmed, Paid, nil},
+		{"速報, 速報取消, 確報 after the end without a time of its own", []Fact{issued, prov, revokedView(Awaiting, 2*time.Hour), bare}, IsConfirmed, Paid, []string{PaidAfterExpiry}},
+		{"速報, 確報 without its time, late 速報取消", []Fact{issued, prov, bare, revokedView(Awaiting, bare.Seen.Sub(day0)+time.Minute), bareAgain}, IsConfirmed, Paid, []string{RevokedAfterConfirm}},
 		{"速報取消", []Fact{issued, prov, revokedView(Awaiting, 2*time.Hour)}, Awaiting, AwaitingMoney, nil},
 		{"速報取消 past the end", []Fact{issued, prov, revokedView(HasExpired, 2*time.Hour)}, HasExpired, Unpaid, nil},
 		{"速報取消, then paid again", []Fact{issued, prov, revokedView(Awaiting, 2*time.Hour), view(IsProvisional, 1000, 3*time.Hour)}, IsProvisional, Accepted, nil},
@@ -245,6 +253,7 @@ func simulate(t *rapid.T, attempt ulid.ULID, start time.Duration) (facts []Fact,
 	ended := ""
 	at := day0.Add(start)
 	var first, firstConfirmed, refundedAt time.Time
+	bare := rapid.Bool().Draw(t, "bare") // its 確報 leaves out when money was taken
 	tell := func() {
 		v := View{State: Awaiting, Yen: 1000, AgentID: "p" + attempt.String()}
 		if ended != "" {
@@ -264,7 +273,10 @@ func simulate(t *rapid.T, attempt ulid.ULID, start time.Duration) (facts []Fact,
 			v.State = IsProvisional
 		}
 		if standing > 0 {
-			v.Paid, v.ProvisionalAt = standing, first
+			v.Paid = standing
+			if !bare || !confirmed {
+				v.ProvisionalAt = first
+			}
 		}
 		v.Revoked = len(takings) > 0 && standing == 0
 		facts = append(facts, Fact{Attempt: attempt, View: v, Seen: at, From: sourceNotice, Notice: fmt.Sprint(len(facts))})

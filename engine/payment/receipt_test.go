@@ -60,6 +60,23 @@ func TestReceiptOnlyAfterConfirmation(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrNotFound)
 }
 
+// A 確報 that comes days later, with its own time alone, does not move the day of payment.
+func TestReceiptSaysWhenMoneyWasTaken(t *testing.T) {
+	r := newRig(t)
+	claim := r.claim("A-1", 7440)
+	a := r.mustStart(claim, "konbini_barcode")
+	r.hook(r.told("n1", a, proto.PaymentState_PROVISIONAL, 7440, time.Hour))
+	r.pass(due0.Sub(day0) + 72*time.Hour)
+	r.report("kakuho.csv", ofFile(a, 7440, r.time().Sub(day0)))
+	s := r.state(claim)
+	require.Equal(t, Paid, s.Phase)
+	require.Empty(t, s.Alerts, "it was paid in time")
+	require.Equal(t, day0.Add(time.Hour), s.PaidAt())
+	_, _, err := r.Receipt(t.Context(), r.tenant, claim, ReceiptOptions{})
+	require.NoError(t, err)
+	require.Equal(t, day0.Add(time.Hour), r.pen.docs[0].Receipt.Paid.AsTime())
+}
+
 func TestCrashBetweenNumberAndCopy(t *testing.T) {
 	r := newRig(t)
 	claim := r.paid("A-1")
