@@ -3,6 +3,7 @@ package payment
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -170,8 +171,8 @@ type State struct {
 	lapsed                 time.Time // that due date
 
 	events   []store.Event
-	resolved map[string]bool
-	changed  time.Time // of the last change of terms
+	resolved map[string]int64 // alerts that somebody dealt with, and the money that each was about then
+	changed  time.Time        // of the last change of terms
 }
 
 // Fold reads a claim's events in order.
@@ -254,10 +255,12 @@ func (s *State) apply(e store.Event) error {
 			return err
 		}
 		if s.resolved == nil {
-			s.resolved = map[string]bool{}
+			s.resolved = map[string]int64{}
 		}
-		for _, k := range r.Alerts {
-			s.resolved[k] = true
+		for _, a := range s.Alerts {
+			if slices.Contains(r.Alerts, a.Key()) {
+				s.resolved[a.Key()] = s.about(a)
+			}
 		}
 	case Started:
 		a := &Attempt{StartedAt: e.At}
@@ -683,7 +686,8 @@ func (s *State) alert() {
 	s.Alerts = nil
 	raise := func(code string, attempt ulid.ULID) {
 		a := Alert{Code: code, Attempt: attempt}
-		a.Open = !s.resolved[a.Key()]
+		seen, resolved := s.resolved[a.Key()]
+		a.Open = !resolved || s.about(a) > seen
 		s.Alerts = append(s.Alerts, a)
 	}
 	payments := 0
@@ -725,6 +729,23 @@ func (s *State) alert() {
 	if payments > 1 || (payments > 0 && s.SettledBy != nil) {
 		raise(SecondPayment, ulid.ULID{})
 	}
+	maps.DeleteFunc(s.resolved, func(key string, _ int64) bool { // what is over and comes again is to be dealt with again
+		return !slices.ContainsFunc(s.Alerts, func(a Alert) bool { return a.Key() == key })
+	})
+}
+
+// about is the money that an alert is about: when there is more of it than somebody dealt with, that is another thing to deal with.
+func (s *State) about(al Alert) int64 {
+	a := s.Attempt(al.Attempt)
+	switch {
+	case al.Code == RevokedAfterConfirm:
+		return 0
+	case a == nil:
+		return s.Received
+	case al.Code == ChargedBack:
+		return a.Refunded
+	}
+	return a.Received
 }
 
 // NeedsAttention reports whether an alert is open.

@@ -239,6 +239,68 @@ func TestStatedFacts(t *testing.T) {
 	require.Equal(t, Overdue, newScript(1000).statePtr(t).PhaseAt(due0.Add(time.Second)))
 }
 
+// Somebody deals with what is there; money that comes after that is another thing to deal with.
+func TestFurtherMoneyOpensAResolvedAlertAgain(t *testing.T) {
+	open := func(s State) (keys []string) {
+		for _, a := range s.Alerts {
+			if a.Open {
+				keys = append(keys, a.Code)
+			}
+		}
+		return keys
+	}
+	deposit := func(id string, yen int64) Deposit {
+		return Deposit{Attempt: ulid.ULID{15: 1}, ID: id, Yen: yen, Paid: day0.Add(time.Hour)}
+	}
+	chargedBack := func(yen int64, after time.Duration) Fact {
+		f := refundedView(1000, yen, after)
+		f.View.ChargedBack = true
+		return f
+	}
+	second := view(IsConfirmed, 1000, 2*time.Hour)
+	second.Attempt = ulid.ULID{15: 2}
+	third := second
+	third.View.Paid, third.Seen = 2000, second.Seen.Add(time.Hour)
+	paid := view(IsConfirmed, 1000, time.Hour)
+	for _, c := range []struct {
+		name          string
+		before, after []any
+		was, want     []string
+	}{
+		{"nothing more", []any{view(IsProvisional, 2000, time.Hour)}, []any{view(IsConfirmed, 2000, 2*time.Hour)}, []string{SecondPayment}, nil},
+		{"a third time with one slip", []any{view(IsProvisional, 2000, time.Hour)}, []any{view(IsProvisional, 3000, 2*time.Hour)}, []string{SecondPayment}, []string{SecondPayment}},
+		{"again after a 速報取消", []any{view(IsProvisional, 2000, time.Hour)}, []any{view(IsProvisional, 1000, 2*time.Hour), view(IsProvisional, 2000, 3*time.Hour)}, []string{SecondPayment}, []string{SecondPayment}},
+		{"still too much", []any{deposit("s1", 1000), deposit("s2", 100)}, []any{deposit("s3", 100)}, []string{Overpaid}, []string{Overpaid}},
+		{"another attempt's", []any{paid, second}, []any{third}, []string{SecondPayment}, []string{SecondPayment, SecondPayment}},
+		{"charged back again", []any{chargedBack(400, 72*time.Hour)}, []any{chargedBack(1000, 73*time.Hour)}, []string{ChargedBack}, []string{ChargedBack}},
+		{"told again of a 速報取消", []any{paid, revokedView(Awaiting, 2*time.Hour)}, []any{revokedView(Awaiting, 3*time.Hour)}, []string{RevokedAfterConfirm}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScript(1000)
+			s.start(1)
+			s.start(2)
+			add := func(events []any) State {
+				for _, e := range events {
+					if f, ok := e.(Fact); ok {
+						s.fact(f)
+					} else {
+						s.add(Deposited, e)
+					}
+				}
+				return s.state(t)
+			}
+			st := add(c.before)
+			require.Equal(t, c.was, open(st))
+			var keys []string
+			for _, a := range st.Alerts {
+				keys = append(keys, a.Key())
+			}
+			require.Empty(t, open(s.add(Resolved, Resolution{Alerts: keys}).state(t)))
+			require.Equal(t, c.want, open(add(c.after)))
+		})
+	}
+}
+
 func (s *script) statePtr(t testing.TB) *State {
 	st := s.state(t)
 	return &st
