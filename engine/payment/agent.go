@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -37,12 +38,27 @@ type answer struct {
 	reason  string // else: the class and the agent's own code
 }
 
+// passing are the classes of refusals for a reason that passes: surely nothing was done, and it may be asked for again.
+var passing = []proto.ErrorClass{proto.ErrorClass_UNAVAILABLE, proto.ErrorClass_RATE_LIMITED, proto.ErrorClass_CONFIG}
+
+// passes reports whether surely nothing was done, for a reason that passes.
+func (r *answer) passes() bool { return r.outcome == declined && slices.Contains(passing, r.class) }
+
+// reasonNotSent is that of a call that never reached the module.
+const reasonNotSent = "not_sent"
+
+// unasked reports whether the attempt failed because its agent could not be asked, or was not ready: the agent has nothing of it.
+func (a *Attempt) unasked() bool {
+	class, _, _ := strings.Cut(a.Reason, ":")
+	return a.Phase == HasFailed && (class == reasonNotSent || slices.ContainsFunc(passing, func(c proto.ErrorClass) bool { return class == className(c) }))
+}
+
 // read turns a reply into an answer. A gRPC error after the request may have left is doubtful, and so is anything that
 // does not say surely that nothing was done.
 func (p *Payments) read(a *Attempt, from string, asked time.Time, view *proto.Payment, refusal *proto.Error, err error) answer {
 	switch {
 	case err != nil && p.opt.NotSent(err):
-		return answer{outcome: declined, class: proto.ErrorClass_UNAVAILABLE, reason: "not_sent"}
+		return answer{outcome: declined, class: proto.ErrorClass_UNAVAILABLE, reason: reasonNotSent}
 	case err != nil:
 		return answer{outcome: doubtful, class: proto.ErrorClass_UNKNOWN_OUTCOME, reason: "no_reply"}
 	case refusal != nil:

@@ -38,8 +38,12 @@ var (
 )
 
 // attemptsDay is how often a claim can be begun to be paid in 24 hours. Each is an order with the agent, and stays in the
-// claim's stream: somebody who changes the method for ever costs the tenant no more than these.
-const attemptsDay = 20
+// claim's stream: somebody who changes the method for ever costs the tenant no more than these. One that never reached its agent counts
+// for unaskedFor: who presses again while an agent is down is not shut out when it is there again.
+const (
+	attemptsDay = 20
+	unaskedFor  = 10 * time.Minute
+)
 
 // StartOptions say how the payer wants to pay.
 type StartOptions struct {
@@ -75,8 +79,8 @@ func (p *Payments) Start(ctx context.Context, t *tenant.Tenant, claim ulid.ULID,
 		if live != nil && !live.Void && live.Method == o.Method && live.Store == start.Store {
 			return *live, nil
 		}
-		if s.startedSince(now.Add(-24*time.Hour)) >= attemptsDay {
-			return Attempt{}, fmt.Errorf("%w: %d attempts in a day", ErrUnavailable, attemptsDay)
+		if s.begun(now) >= attemptsDay {
+			return Attempt{}, fmt.Errorf("%w: %d attempts in a day, or in %s in vain", ErrUnavailable, attemptsDay, unaskedFor)
 		}
 		if live != nil {
 			if err := p.replace(ctx, &s, live, o.Warned); err != nil {
@@ -85,7 +89,7 @@ func (p *Payments) Start(ctx context.Context, t *tenant.Tenant, claim ulid.ULID,
 			continue
 		}
 		names := []store.Name{{Space: store.ByAttempt, Key: start.ID.String(), Exclusive: true}}
-		lease, err := p.lease(ctx, t.ID, &start, now)
+		lease, err := p.lease(ctx, &s, &start, now)
 		if err != nil {
 			if again, loadErr := p.Claim(ctx, scope, claim); loadErr == nil && again.Version != s.Version {
 				continue // somebody took the last place for this claim
@@ -297,8 +301,7 @@ func (p *Payments) createAndRecord(ctx context.Context, s *State, a *Attempt, o 
 		return got, nil
 	}
 	p.log.Warn("payment attempt failed", "tenant", s.Ref.Tenant, "plugin", a.Module, "err", got.Reason)
-	switch r.class {
-	case proto.ErrorClass_UNAVAILABLE, proto.ErrorClass_RATE_LIMITED, proto.ErrorClass_CONFIG:
+	if r.passes() {
 		return got, ErrUnavailable
 	}
 	return got, ErrDeclined

@@ -323,6 +323,38 @@ func TestAttemptsOfADayAreBounded(t *testing.T) {
 	r.mustStart(claim, "card")
 }
 
+// Somebody presses again and again while the agent is down: it is there again, and so is the payment.
+func TestOutageShutsNobodyOut(t *testing.T) {
+	r := newRig(t)
+	for number, down := range map[string]func(){
+		"B-1": func() { r.bank.before = func(string) error { return errNotSent } },
+		"B-2": func() { r.bank.refusal = &proto.Error{Class: proto.ErrorClass_UNAVAILABLE, Code: "maintenance"} },
+	} {
+		claim := r.claim(number, 7440)
+		r.bank.set(down)
+		for range attemptsDay {
+			_, err := r.start(claim, "card")
+			require.ErrorIs(t, err, ErrUnavailable)
+		}
+		r.bank.set(func() { r.bank.before, r.bank.refusal = nil, nil })
+		_, err := r.start(claim, "card")
+		require.ErrorIs(t, err, ErrUnavailable)
+		require.Len(t, r.state(claim).Attempts, attemptsDay, "the stream does not grow for ever")
+		r.crash()
+		r.pass(unaskedFor)
+		require.Equal(t, RequiresAction, r.mustStart(claim, "card").Phase)
+	}
+	claim := r.claim("B-3", 7440)
+	r.bank.refusal = &proto.Error{Class: proto.ErrorClass_DECLINED, Code: "limit"}
+	for range attemptsDay {
+		_, err := r.start(claim, "card")
+		require.ErrorIs(t, err, ErrDeclined)
+	}
+	r.pass(unaskedFor)
+	_, err := r.start(claim, "card")
+	require.ErrorIs(t, err, ErrUnavailable, "what the agent was asked counts for a day")
+}
+
 func TestAmountMustBeTheOneThatWasShown(t *testing.T) {
 	r := newRig(t)
 	claim := r.claim("A-1", 7440)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/oklog/ulid/v2"
 
@@ -57,7 +56,7 @@ func (p *Payments) Charge(ctx context.Context, t *tenant.Tenant, number string, 
 			return s, err
 		}
 		now := p.now()
-		if s.startedSince(now.Add(-24*time.Hour)) >= attemptsDay {
+		if s.begun(now) >= attemptsDay {
 			return s, refuse("charge", number, "it was begun to be paid too often within a day")
 		}
 		if live := s.Live(); live != nil {

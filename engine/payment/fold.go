@@ -393,11 +393,11 @@ func (s *State) Live() *Attempt {
 	return nil
 }
 
-// startedSince counts the attempts that were started after a time.
-func (s *State) startedSince(t time.Time) int {
+// begun counts the attempts that were started within a day, those that never reached their agent for unaskedFor only.
+func (s *State) begun(now time.Time) int {
 	n := 0
 	for _, a := range s.Attempts {
-		if a.StartedAt.After(t) {
+		if age := now.Sub(a.StartedAt); age < unaskedFor || age < 24*time.Hour && !a.unasked() {
 			n++
 		}
 	}

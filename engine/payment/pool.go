@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/kakitome/kakitome/engine/store"
@@ -16,7 +17,8 @@ import (
 
 // A method with a pool (bank accounts, for one) gives each attempt a place of its own. That a place is taken is a name in the
 // store, committed with Started: of two who want the same one, one wins and the other takes the next. The name ends by itself
-// when the attempt is over and the module's quarantine has passed; money that comes until then is the attempt's.
+// when the attempt is over and the module's quarantine has passed; money that comes until then is the attempt's. A claim that is begun
+// anew takes the place that it has. One that nobody was shown, for its attempt never reached the agent, is free at once.
 
 // pool is what a module said of one, for as long as poolFresh.
 type pool struct {
@@ -34,7 +36,8 @@ const (
 
 // lease takes a free place for an attempt that is about to start; nil: its method has no pool. ErrUnavailable: none is free, or
 // the module cannot be asked.
-func (p *Payments) lease(ctx context.Context, id tenant.ID, start *Start, now time.Time) (*store.Name, error) {
+func (p *Payments) lease(ctx context.Context, s *State, start *Start, now time.Time) (*store.Name, error) {
+	id := s.Ref.Tenant
 	m, ok := p.method(start.Module, start.Method)
 	if !ok || !m.Pool {
 		return nil, nil
@@ -48,6 +51,11 @@ func (p *Payments) lease(ctx context.Context, id tenant.ID, start *Start, now ti
 	if n := len(pl.places); n > 0 {
 		first = rand.IntN(n) // so that a place that was given back rests for as long as others are free
 	}
+	for _, a := range s.Attempts {
+		if i := slices.Index(pl.places, a.Place); i >= 0 && a.Agent == start.Agent && a.Method == start.Method {
+			first = i
+		}
+	}
 	for from := 0; from < len(pl.places); from += placesAtOnce {
 		keys := make([]string, 0, placesAtOnce)
 		at := func(i int) string { return pl.places[(first+i)%len(pl.places)] }
@@ -56,9 +64,9 @@ func (p *Payments) lease(ctx context.Context, id tenant.ID, start *Start, now ti
 		}
 		for i, found := range p.s.LookupMany(ctx, tenant.Only(id), store.ByAttempt, keys) {
 			switch {
-			case found.Err == nil:
+			case found.Err == nil && found.Ref != s.Ref:
 				continue
-			case !errors.Is(found.Err, store.ErrNotFound):
+			case found.Err != nil && !errors.Is(found.Err, store.ErrNotFound):
 				return nil, found.Err
 			}
 			start.Place = at(from + i)
@@ -67,6 +75,19 @@ func (p *Payments) lease(ctx context.Context, id tenant.ID, start *Start, now ti
 	}
 	p.log.Error("no place of a pool is free: payments of the method cannot begin", "tenant", id, "agent", start.Agent, "method", start.Method, "places", len(pl.places))
 	return nil, fmt.Errorf("%w: no place of %d is free", ErrUnavailable, len(pl.places))
+}
+
+// freedPlaces ends the names of places that events leave to attempts that never reached their agent, unless an earlier one was there.
+func freedPlaces(s, next *State, now time.Time) (names []store.Name) {
+	for _, a := range next.Attempts {
+		if was := s.Attempt(a.ID); a.Place == "" || !a.unasked() || was == nil || was.unasked() {
+			continue
+		}
+		if !slices.ContainsFunc(next.Attempts, func(o *Attempt) bool { return o.Agent == a.Agent && o.Place == a.Place && !o.unasked() }) {
+			names = append(names, store.Name{Space: store.ByAttempt, Key: placeKey(s.Ref.Tenant, a.Agent, a.Place), Value: a.ID[:], Until: now, Exclusive: true})
+		}
+	}
+	return names
 }
 
 // pool asks the module for its places, at most once in poolFresh.

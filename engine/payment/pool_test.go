@@ -108,6 +108,51 @@ func TestAnAccountIsUsedAgainAfterItsQuarantineAlone(t *testing.T) {
 	require.Equal(t, int64(4000), r.state(first).Received)
 }
 
+// A payer who chooses again, and a module that is down, take one account of the pool.
+func TestAClaimHasOneAccountHoweverOftenItIsBegun(t *testing.T) {
+	r := withPool(t, 3)
+	down := func(yes bool) {
+		r.bank.set(func() {
+			r.bank.before = func(call string) error {
+				if yes && call == "create" {
+					return errNotSent
+				}
+				return nil
+			}
+		})
+	}
+	first, second, third, fourth := r.claim("A-1", 1000), r.claim("A-2", 1000), r.claim("A-3", 1000), r.claim("A-4", 1000)
+	down(true)
+	for _, c := range []ulid.ULID{first, second, third, fourth} {
+		for range 3 {
+			_, err := r.start(c, "bank_transfer")
+			require.ErrorIs(t, err, ErrUnavailable)
+		}
+		require.NotEmpty(t, r.state(c).Attempts[2].Place)
+	}
+	down(false)
+	taken := r.mustStart(second, "bank_transfer").Place
+	a := r.mustStart(first, "bank_transfer")
+	require.NotEqual(t, taken, a.Place)
+	for range 6 {
+		_, err := r.Start(t.Context(), r.tenant, first, StartOptions{Method: "card", Warned: true})
+		require.NoError(t, err)
+		require.Equal(t, a.Place, r.mustStart(first, "bank_transfer").Place)
+	}
+	_, err := r.Cancel(t.Context(), scope, first, true)
+	require.NoError(t, err)
+	down(true)
+	_, err = r.start(first, "bank_transfer")
+	require.ErrorIs(t, err, ErrUnavailable)
+	down(false)
+	r.crash()
+	r.mustStart(third, "bank_transfer")
+	_, err = r.start(fourth, "bank_transfer")
+	require.ErrorContains(t, err, "no place of 3 is free", "one was shown to the first one's payer")
+	require.Equal(t, reportApplied, r.transferred(a.Place, "d1", 1000)[0].Result)
+	require.Equal(t, Paid, r.state(first).Phase)
+}
+
 func TestALostReplyOfAnAccountIsSettledByAsking(t *testing.T) {
 	r := withPool(t, 3)
 	r.bank.lost = func() error { return errors.New("connection reset") }
