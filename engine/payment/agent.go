@@ -44,6 +44,11 @@ var passing = []proto.ErrorClass{proto.ErrorClass_UNAVAILABLE, proto.ErrorClass_
 // passes reports whether surely nothing was done, for a reason that passes.
 func (r *answer) passes() bool { return r.outcome == declined && slices.Contains(passing, r.class) }
 
+// final reports whether asking again would say nothing else: there is an answer, or a refusal that does not pass.
+func (r *answer) final() bool {
+	return r.outcome == answered || r.outcome == absent || r.outcome == declined && !r.passes()
+}
+
 // reasonNotSent is that of a call that never reached the module.
 const reasonNotSent = "not_sent"
 

@@ -211,7 +211,7 @@ func (p *Payments) method(module, code string) (*proto.PaymentMethod, bool) {
 func (p *Payments) replace(ctx context.Context, s *State, live *Attempt, warned bool) error {
 	switch {
 	case live.Settling():
-		if next, err := p.settle(ctx, s.Ref, live.ID); err != nil {
+		if next, _, err := p.settle(ctx, s.Ref, live.ID); err != nil {
 			return err
 		} else if a := next.Attempt(live.ID); a != nil && a.Settling() {
 			return ErrSettling
@@ -345,26 +345,24 @@ func (s *State) learns(with *State, f *Fact) bool {
 		a.wasCanceled != b.wasCanceled || a.wasExpired != b.wasExpired || a.Phase != b.Phase
 }
 
-// settle asks the agent about one attempt and records what it says.
-func (p *Payments) settle(ctx context.Context, ref store.Ref, attempt ulid.ULID) (State, error) {
-	s, err := p.load(ctx, tenant.Only(ref.Tenant), ref)
-	if err != nil {
-		return s, err
+// settle asks the agent about one attempt and records what it says; heard is false while it gives no answer that counts.
+func (p *Payments) settle(ctx context.Context, ref store.Ref, attempt ulid.ULID) (s State, heard bool, err error) {
+	if s, err = p.load(ctx, tenant.Only(ref.Tenant), ref); err != nil {
+		return s, false, err
 	}
 	a := s.Attempt(attempt)
 	if a == nil {
-		return s, nil
+		return s, true, nil
 	}
-	switch r := p.get(ctx, &s, a); r.outcome {
-	case answered:
-		return p.record(ctx, ref, r.fact)
-	case absent:
-		// A request of ours may still be on its way: the agent is not believed at once.
-		if a.Settling() && p.now().Sub(a.StartedAt) >= p.c.Patience {
-			return p.record(ctx, ref, p.host(attempt, HasFailed, r.reason))
-		}
+	r := p.get(ctx, &s, a)
+	switch {
+	case r.outcome == answered:
+		s, err = p.record(ctx, ref, r.fact)
+	case r.outcome == absent && a.Settling() && p.now().Sub(a.StartedAt) >= p.c.Patience:
+		// Not at once: a request of ours may still be on its way.
+		s, err = p.record(ctx, ref, p.host(attempt, HasFailed, r.reason))
 	}
-	return s, nil
+	return s, r.final(), err
 }
 
 // Refresh asks the agent about the claim's current attempt, at most once a minute, and returns the state after it. Where what the
@@ -384,10 +382,10 @@ func (p *Payments) Refresh(ctx context.Context, scope tenant.Scope, claim ulid.U
 			_, err = p.record(ctx, s.Ref, r.fact)
 		} else {
 			p.log.Warn("nothing else to show of a payment", "tenant", s.Ref.Tenant, "plugin", a.Module, "err", r.reason)
-			_, err = p.settle(ctx, s.Ref, a.ID)
+			_, _, err = p.settle(ctx, s.Ref, a.ID)
 		}
 	} else {
-		_, err = p.settle(ctx, s.Ref, a.ID)
+		_, _, err = p.settle(ctx, s.Ref, a.ID)
 	}
 	if err != nil {
 		return s, err

@@ -789,8 +789,8 @@ func (s *State) PaidAt() time.Time {
 	return time.Time{}
 }
 
-// voidMost is how often an agent that does not cancel is asked again at last.
-const voidMost = time.Hour
+// askMost is how often an agent that does not cancel, or does not answer at the end of a term, is asked again at last.
+const askMost = time.Hour
 
 // lapseAfter is how long after its due date, which is the last second of a day, an unpaid claim is said to be overdue.
 const lapseAfter = time.Second
@@ -799,8 +799,8 @@ const lapseAfter = time.Second
 func (s *State) next(now time.Time, c *Config) (time.Time, bool) {
 	var at time.Time
 	if s.PhaseAt(s.Due.Add(lapseAfter)) == Overdue && !s.lapsed.Equal(s.Due) {
-		if at = s.Due.Add(lapseAfter); at.Before(now) {
-			at = now
+		if at = s.Due.Add(lapseAfter); !at.After(now) {
+			at = backOff(now, at, c.SettleMost, max(c.SettleMost, askMost))
 		}
 	}
 	for _, a := range s.Attempts {
@@ -814,12 +814,14 @@ func (s *State) next(now time.Time, c *Config) (time.Time, bool) {
 		case a.Phase == AttemptUnknown:
 			t = backOff(now, a.StartedAt, c.SettleFirst, c.SettleMost)
 		case a.Void:
-			t = backOff(now, s.changed, c.SettleFirst, max(c.SettleMost, voidMost))
+			t = backOff(now, s.changed, c.SettleFirst, max(c.SettleMost, askMost))
 		case a.Lives():
 			t = a.Due.Add(c.Grace)
-			if t.Before(now) {
-				t = backOff(now, t, c.SettleMost, c.SettleMost)
+			if !t.After(now) {
+				t = backOff(now, t, c.SettleMost, max(c.SettleMost, askMost))
 			}
+		case a.Phase == HasExpired && now.Before(a.EndedAt.Add(lateFor)):
+			t = backOff(now, a.EndedAt, c.Poll, lateFor)
 		case a.Phase == IsProvisional:
 			t = backOff(now, a.ProvisionalAt, c.Poll, c.Poll)
 		case a.Refunding > 0:

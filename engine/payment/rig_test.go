@@ -56,6 +56,8 @@ type bank struct {
 	// showFor is how long a barcode may be shown; 0: until it expires.
 	showFor  time.Duration
 	renewals int
+	// busy is what Get answers instead.
+	busy *proto.Error
 }
 
 const quarantine = 90 * 24 * time.Hour
@@ -129,6 +131,9 @@ func (b *bank) Get(_ context.Context, in *proto.GetRequest) (*proto.GetResponse,
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.gets++
+	if b.busy != nil {
+		return &proto.GetResponse{Error: b.busy}, nil
+	}
 	if p := b.payments[in.AttemptId]; p != nil {
 		return &proto.GetResponse{Payment: p}, nil
 	}

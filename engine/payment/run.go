@@ -15,6 +15,12 @@ const (
 	queueNotice = "payment/notice" // raw webhooks that are not applied yet
 
 	runWorkers = 8 // at once, for each queue
+
+	// askFor is how long an agent that gives no answer is asked before an attempt ends, or a claim is overdue, without it: a notice may
+	// be lost, and who has paid must not be told that he has not.
+	askFor = 3 * 24 * time.Hour
+	// lateFor is how long it is asked about an attempt that has expired, ever less often: money comes late, and its notice may be lost.
+	lateFor = 10 * 24 * time.Hour
 )
 
 // Run settles, cancels and expires attempts, records that a claim is unpaid at its due date, and applies webhooks that were stored but not applied, until ctx ends.
@@ -46,8 +52,8 @@ func (p *Payments) visit(ctx context.Context, ref store.Ref) error {
 		var err error
 		switch {
 		case a.Phase == AttemptStarted && now.Before(a.StartedAt.Add(p.c.CreateTimeout+time.Second)):
-		case a.Settling(), a.Phase == IsProvisional, a.Refunding > 0:
-			_, err = p.settle(ctx, ref, a.ID)
+		case a.Settling(), a.Phase == IsProvisional, a.Refunding > 0, a.Phase == HasExpired && now.Before(a.EndedAt.Add(lateFor)):
+			_, _, err = p.settle(ctx, ref, a.ID)
 		case a.Lives() && !now.Before(a.Due.Add(p.c.Grace)): // also one that its agent never canceled
 			err = p.expire(ctx, ref, a)
 		case a.Void:
@@ -75,14 +81,15 @@ func (p *Payments) visit(ctx context.Context, ref store.Ref) error {
 	return err
 }
 
-// overdue records that a claim is unpaid at its due date, after asking the agent of a number that is out: its notice may be lost.
+// overdue records that a claim is unpaid at its due date, after asking the agent of a number that is out, until it answers: its
+// notice may be lost.
 func (p *Payments) overdue(ctx context.Context, s *State) error {
 	lapses := func(s *State, now time.Time) bool { return s.PhaseAt(now) == Overdue && !s.lapsed.Equal(s.Due) }
 	if !lapses(s, p.now()) {
 		return nil
 	}
 	if live := s.Live(); live != nil {
-		if _, err := p.settle(ctx, s.Ref, live.ID); err != nil {
+		if _, heard, err := p.settle(ctx, s.Ref, live.ID); err != nil || !heard && p.now().Before(s.Due.Add(askFor)) {
 			return err
 		}
 	}
@@ -98,13 +105,13 @@ func (p *Payments) overdue(ctx context.Context, s *State) error {
 	return nil
 }
 
-// expire ends an attempt whose time is over, after asking the agent once more.
+// expire ends an attempt whose time is over, after asking the agent once more, until it answers.
 func (p *Payments) expire(ctx context.Context, ref store.Ref, a *Attempt) error {
-	s, err := p.settle(ctx, ref, a.ID)
+	s, heard, err := p.settle(ctx, ref, a.ID)
 	if err != nil {
 		return err
 	}
-	if now := s.Attempt(a.ID); now == nil || !now.Lives() {
+	if now := s.Attempt(a.ID); now == nil || !now.Lives() || !heard && p.now().Before(a.Due.Add(p.c.Grace+askFor)) {
 		return nil
 	}
 	if _, err := p.record(ctx, ref, p.host(a.ID, HasExpired, "due")); err != nil {
