@@ -41,7 +41,7 @@ var claimMay = map[payment.Type][]string{
 	payment.Confirmed: {ClaimConfirmed, ClaimPartly, ClaimAlert}, payment.Canceled: {ClaimCanceled, ClaimRevoked, ClaimAlert},
 	payment.Refunded: {ClaimRefunded, ClaimConfirmed, ClaimPartly, ClaimAlert}, payment.Deposited: {ClaimConfirmed, ClaimPartly, ClaimAlert},
 	payment.Expired: {ClaimExpired, ClaimRevoked, ClaimAlert}, payment.Failed: {ClaimRevoked},
-	payment.Registered: {ClaimRegistered, ClaimRevoked}, payment.WentOverdue: {ClaimOverdue},
+	payment.Registered: {ClaimRegistered, ClaimRevoked}, payment.WentOverdue: {ClaimOverdue}, payment.RefundRefused: {ClaimAlert},
 }
 
 func (claims) May(event byte) []string { return claimMay[payment.Type(event)] }

@@ -34,7 +34,7 @@ const (
 	ReceiptKept   Type = 17 // Copy
 	Refunded      Type = 18 // Fact: money of a confirmed payment went back, by a refund or a chargeback
 	RefundAsked   Type = 19 // Refund: committed before the agent is asked
-	RefundRefused Type = 20 // Doubt: the agent surely did nothing
+	RefundRefused Type = 20 // Doubt: the agent surely did nothing, or what it did came to nothing
 	Deposited     Type = 21 // Deposit: a transfer to the attempt's account
 	ReceiptCopied Type = 22 // Reissue: a copy marked 再発行 was given out
 	PayerTold     Type = 23 // Join: a message told the payer that the money has come
@@ -127,6 +127,8 @@ type Doubt struct {
 	Attempt ulid.ULID `json:"attempt"`
 	Reason  string    `json:"reason"`
 	Refund  ulid.ULID `json:"refund,omitzero"` // of RefundRefused
+	// Late, of RefundRefused: it came to nothing after whoever asked had been told that it was ordered.
+	Late bool `json:"late,omitempty"`
 }
 
 // Refund is the data of RefundAsked.

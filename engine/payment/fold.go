@@ -81,6 +81,8 @@ type Attempt struct {
 	shown       *Fact  // the one whose voucher may be shown longest, of those that say until when
 	deposits    map[string]Deposit
 	refunds     []refund
+	returned    int64     // the most that went back since the last order to give back
+	unreturned  int64     // yen of orders that came to nothing later
 	issued      time.Time // first Seen of level 0
 	confirmed   time.Time // first Seen of a confirmed view
 	confirmedAt time.Time // first ConfirmedAt
@@ -124,12 +126,13 @@ const (
 	RevokedAfterConfirm  = "revoked_after_confirmed" // 速報取消 after 確報: ignored, to be asked about
 	Overpaid             = "overpaid"                // more came in than was asked for, by a transfer
 	ChargedBack          = "charged_back"            // the payer's bank took the money back
+	RefundFailed         = "refund_failed"           // the agent was asked to give money back, and the payer did not get it
 	alertKeySeparator    = "/"
 	recordFormatOfClaims = 1
 )
 
 // AlertCodes lists the alerts in the order in which they are shown.
-var AlertCodes = []string{SecondPayment, AmountDiffers, PaidAfterExpiry, PaidAfterCancel, PaidAfterWithdrawal, RevokedAfterConfirm, Overpaid, ChargedBack}
+var AlertCodes = []string{SecondPayment, AmountDiffers, PaidAfterExpiry, PaidAfterCancel, PaidAfterWithdrawal, RevokedAfterConfirm, Overpaid, ChargedBack, RefundFailed}
 
 // Key tells alerts of one claim apart.
 func (a Alert) Key() string { return a.Code + alertKeySeparator + a.Attempt.String() }
@@ -301,6 +304,7 @@ func (s *State) apply(e store.Event) error {
 		}
 		if a := s.Attempt(r.Attempt); a != nil && !slices.ContainsFunc(a.refunds, func(have refund) bool { return have.ID == r.ID }) {
 			a.refunds = append(a.refunds, refund{Refund: r, at: e.At})
+			a.returned = a.Refunded
 			a.derive()
 		}
 	case RefundRefused:
@@ -310,7 +314,12 @@ func (s *State) apply(e store.Event) error {
 		}
 		if a := s.Attempt(d.Attempt); a != nil {
 			for i := range a.refunds {
-				a.refunds[i].refused = a.refunds[i].refused || a.refunds[i].ID == d.Refund
+				if r := &a.refunds[i]; r.ID == d.Refund && !r.refused {
+					r.refused = true
+					if d.Late {
+						a.unreturned += r.Yen
+					}
+				}
 			}
 			a.derive()
 		}
@@ -485,6 +494,7 @@ func (a *Attempt) take(f *Fact) {
 	switch f.Type() {
 	case Refunded:
 		a.back = greater(a.back, f)
+		a.returned = max(a.returned, a.back.View.Refunded)
 		fallthrough
 	case Confirmed:
 		a.confirmed = earlier(a.confirmed, f.Seen)
@@ -695,6 +705,9 @@ func (s *State) alert() {
 		if !a.confirmed.IsZero() && a.lastRevoked.After(a.confirmed) {
 			raise(RevokedAfterConfirm, a.ID)
 		}
+		if a.unreturned > 0 {
+			raise(RefundFailed, a.ID)
+		}
 		if a.Received == 0 {
 			continue
 		}
@@ -744,6 +757,8 @@ func (s *State) about(al Alert) int64 {
 		return s.Received
 	case al.Code == ChargedBack:
 		return a.Refunded
+	case al.Code == RefundFailed:
+		return a.unreturned
 	}
 	return a.Received
 }
@@ -806,6 +821,10 @@ func (s *State) next(now time.Time, c *Config) (time.Time, bool) {
 	for _, a := range s.Attempts {
 		var t time.Time
 		switch {
+		case a.fellBack():
+			t = now
+		case a.Refunding > 0:
+			t = backOff(now, a.order().at, c.SettleFirst, c.Poll)
 		case a.Phase == AttemptStarted: // the call may still be running
 			t = a.StartedAt.Add(c.CreateTimeout + time.Second)
 			if t.Before(now) {
@@ -824,8 +843,6 @@ func (s *State) next(now time.Time, c *Config) (time.Time, bool) {
 			t = backOff(now, a.EndedAt, c.Poll, lateFor)
 		case a.Phase == IsProvisional:
 			t = backOff(now, a.ProvisionalAt, c.Poll, c.Poll)
-		case a.Refunding > 0:
-			t = backOff(now, a.refunds[len(a.refunds)-1].at, c.SettleFirst, c.Poll)
 		default:
 			continue
 		}

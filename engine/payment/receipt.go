@@ -34,8 +34,9 @@ type ReceiptOptions struct {
 // Whoever asks first issues it: the next number of the tenant, what it says and its language are fixed then, and the first copy
 // is kept as it is for ever. Each later copy is drawn from the same model, marked 再発行 with its count and time, and recorded;
 // only within sameCopy the same asker gets again what it got. Once money went back, the receipt that holds is one that corrects:
-// with a number of its own, it states what went back and the number of the receipt before. Errors: ErrNotConfirmed,
-// store.ErrNotFound for a number that is none of the claim's, store.ErrErased, what the renderer refused, and those of the store.
+// with a number of its own, it states what went back and the number of the receipt before. So does one after money that was to go back
+// did not. Errors: ErrNotConfirmed, store.ErrNotFound for a number that is none of the claim's, store.ErrErased, what the renderer
+// refused, and those of the store.
 func (p *Payments) Receipt(ctx context.Context, t *tenant.Tenant, claim ulid.ULID, o ReceiptOptions) (pdf []byte, filename string, err error) {
 	s, err := p.Claim(ctx, tenant.Only(t.ID), claim)
 	if err != nil {
@@ -90,13 +91,10 @@ func (s *State) givenBack() int64 {
 	return s.Amount - min(s.Amount, s.Confirmed-s.Refunded)
 }
 
-// owesReceipt reports whether the receipt that should hold was not issued yet.
+// owesReceipt reports whether the receipt that should hold was not issued yet: there is none, or money went back since, or came back.
 func (s *State) owesReceipt() bool {
 	r := s.Receipt()
-	if s.Refunded > 0 && s.givenBack() > 0 {
-		return s.Confirmed >= s.Amount && (r == nil || r.Refunded < s.givenBack())
-	}
-	return r == nil && s.Phase == Paid
+	return s.Confirmed >= s.Amount && (r == nil || r.Refunded != s.givenBack())
 }
 
 // issueReceipt takes the tenant's next number and commits it together with the claim's event, where one is owed.
@@ -107,10 +105,7 @@ func (p *Payments) issueReceipt(ctx context.Context, t *tenant.Tenant, s State, 
 		issued := p.registers[t.ID]
 		p.mu.Unlock()
 		now := p.now()
-		r := Receipt{Number: receiptNumber(issued + 1), Issued: now, Lang: lang}
-		if s.Refunded > 0 {
-			r.Refunded = s.givenBack()
-		}
+		r := Receipt{Number: receiptNumber(issued + 1), Issued: now, Lang: lang, Refunded: s.givenBack()}
 		if last := s.Receipt(); last != nil {
 			r.Corrects, r.Lang = last.Number, cmp.Or(lang, last.Lang)
 		}

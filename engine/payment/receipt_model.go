@@ -56,7 +56,7 @@ func (p *Payments) receiptModel(t *tenant.Tenant, s *State, r *Receipt) *modules
 			AgentReceiptNumber: a.AgentReceipt, Card: kind == modules.MethodKind_CARD || kind == modules.MethodKind_CARD_RECURRING,
 		},
 	}
-	if r.Refunded > 0 {
+	if r.Refunded > 0 || r.Corrects != "" {
 		doc.Receipt.Refund = s.refundModel(r)
 	}
 	return doc
@@ -76,6 +76,7 @@ func (s *State) refundModel(r *Receipt) *modules.ReceiptRefund {
 	}
 	totals := RateTotals(s.Content.Lines, s.Amount, s.Tax)
 	switch {
+	case r.Refunded == 0:
 	case r.Refunded == s.Amount:
 		out.Taxes = totals
 	case len(totals) == 1:

@@ -3,6 +3,7 @@ package payment
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -25,9 +26,9 @@ const MaxRefundKey = 64
 
 // Refund orders the agent to give money of a confirmed payment back. The order is committed before the agent is asked, under
 // an id that is the call's idempotency key; an order whose answer was not seen is settled by Run, which asks how the payment
-// stands and never orders again. One order at a time is under way for an attempt. An order with a key that the claim had before
-// is not given again: how the claim stands is returned. Errors: store.ErrNotFound; message.Problems, with code "conflict" where
-// there is nothing to give back, an order is under way, the key was one of another order, or the agent refused.
+// stands and orders under the same id until that shows it. One order at a time is under way for an attempt. An order with a key that
+// the claim had before is not given again: how the claim stands is returned. Errors: store.ErrNotFound; message.Problems, with code
+// "conflict" where there is nothing to give back, an order is under way, the key was one of another order, or the agent refused.
 func (p *Payments) Refund(ctx context.Context, t *tenant.Tenant, number string, o RefundOptions) (State, error) {
 	if n := message.Length(o.Reason); n > 200 {
 		return State{}, message.Problems{{Field: "reason", Code: "too_long", Limit: 200, Got: int64(n)}}
@@ -90,6 +91,88 @@ func (p *Payments) Refund(ctx context.Context, t *tenant.Tenant, number string, 
 		s = corrected
 	}
 	return s, nil
+}
+
+// refundTerm is how long a refund is ordered under its id while the payment does not show it: agents keep keys for a day.
+const refundTerm = 20 * time.Hour
+
+// pursue sees to an order whose money has not gone back: it asks how the payment stands, and orders again what that does not show. An
+// order that was refused, is not done within refundTerm, or of which the money came back, has come to nothing.
+func (p *Payments) pursue(ctx context.Context, ref store.Ref, attempt ulid.ULID) error {
+	s, heard, err := p.settle(ctx, ref, attempt)
+	if err != nil {
+		return err
+	}
+	a := s.Attempt(attempt)
+	switch {
+	case a.fellBack():
+		return p.giveUp(ctx, ref, attempt, "came_back")
+	case a.Refunding == 0 || !heard:
+		return nil
+	}
+	order := a.order()
+	switch age := p.now().Sub(order.at); {
+	case age <= p.c.CreateTimeout+time.Second: // the first call may still be running
+		return nil
+	case age > refundTerm:
+		return p.giveUp(ctx, ref, attempt, "not_done")
+	}
+	r := p.refund(ctx, &s, a, order.Refund)
+	switch {
+	case r.outcome == answered:
+		_, err = p.record(ctx, ref, r.fact)
+		return err
+	case !r.final():
+		return nil
+	}
+	// An earlier call may have done it all the same: then nothing is left to be given back.
+	if s, heard, err = p.settle(ctx, ref, attempt); err != nil || !heard || s.Attempt(attempt).Refunding == 0 {
+		return err
+	}
+	return p.giveUp(ctx, ref, attempt, r.reason)
+}
+
+// giveUp records that what is still to go back does not. Nobody waits for the answer any more: it is an alert.
+func (p *Payments) giveUp(ctx context.Context, ref store.Ref, attempt ulid.ULID, reason string) error {
+	_, err := p.change(ctx, tenant.Only(ref.Tenant), ref, func(s *State, now time.Time) (events []store.NewEvent, _ error) {
+		for _, r := range s.Attempt(attempt).undone() {
+			events = append(events, newEvent(RefundRefused, now, Doubt{Attempt: attempt, Reason: reason, Refund: r.ID, Late: true}))
+		}
+		return events, nil
+	})
+	if err != nil {
+		return fmt.Errorf("give up a refund of claim %s: %w", ref.ID, err)
+	}
+	p.log.Warn("refund came to nothing", "tenant", ref.Tenant, "claim", ref.ID, "err", reason)
+	return nil
+}
+
+// order is the one that is under way.
+func (a *Attempt) order() (last refund) {
+	for _, r := range a.refunds {
+		if !r.refused {
+			last = r
+		}
+	}
+	return last
+}
+
+// fellBack reports whether all that was ordered had gone back, and not all of it stayed away: the payer's bank did not take it, for one.
+func (a *Attempt) fellBack() bool { return a.Refunding > 0 && a.returned >= a.Refunded+a.Refunding }
+
+// undone are the orders that came to nothing, as far as amounts tell: the latest one of just what is missing, else the latest ones.
+func (a *Attempt) undone() (last []refund) {
+	missing := a.Refunding
+	for _, r := range slices.Backward(a.refunds) {
+		switch {
+		case r.refused:
+		case r.Yen == a.Refunding:
+			return []refund{r}
+		case missing > 0:
+			last, missing = append(last, r), missing-r.Yen
+		}
+	}
+	return last
 }
 
 // ordered reports whether the claim has an order of the key.

@@ -58,6 +58,8 @@ type bank struct {
 	renewals int
 	// busy is what Get answers instead.
 	busy *proto.Error
+	// refunded are the keys of refunds that were done.
+	refunded map[string]bool
 }
 
 const quarantine = 90 * 24 * time.Hour
@@ -169,7 +171,10 @@ func (b *bank) Refund(_ context.Context, in *proto.RefundRequest) (*proto.Refund
 		return &proto.RefundResponse{Error: b.refusal}, nil
 	}
 	p := b.payments[in.AttemptId]
-	p.RefundedYen, p.RefundedAt = p.RefundedYen+in.Yen, in.Call.Now
+	if !b.refunded[in.Call.IdempotencyKey] {
+		p.RefundedYen, p.RefundedAt = p.RefundedYen+in.Yen, in.Call.Now
+		b.refunded[in.Call.IdempotencyKey] = true
+	}
 	b.mu.Unlock()
 	if err := b.hook("refunded"); err != nil {
 		return nil, err
@@ -289,7 +294,7 @@ type rig struct {
 const testHook = "0123456789abcdef0123456789abcdef"
 
 func newRig(t testing.TB) *rig {
-	r := &rig{t: t, bank: &bank{payments: map[string]*proto.Payment{}}, pen: &pen{}, dir: t.TempDir(), clock: day0}
+	r := &rig{t: t, bank: &bank{payments: map[string]*proto.Payment{}, refunded: map[string]bool{}}, pen: &pen{}, dir: t.TempDir(), clock: day0}
 	r.tenant = &tenant.Tenant{
 		ID: "acme", Name: "〇〇株式会社", Brand: tenant.Brand{Phone: "0120-000-000"},
 		Issuer: tenant.Issuer{Address: "東京都〇〇区1-2-3", Registration: "T9234567890123"},

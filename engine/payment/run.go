@@ -23,7 +23,7 @@ const (
 	lateFor = 10 * 24 * time.Hour
 )
 
-// Run settles, cancels and expires attempts, records that a claim is unpaid at its due date, and applies webhooks that were stored but not applied, until ctx ends.
+// Run settles, cancels and expires attempts, sees to refunds that were ordered, records that a claim is unpaid at its due date, and applies webhooks that were stored but not applied, until ctx ends.
 func (p *Payments) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { p.work(ctx, queueSettle, p.visit) })
@@ -51,8 +51,10 @@ func (p *Payments) visit(ctx context.Context, ref store.Ref) error {
 		now := p.now()
 		var err error
 		switch {
+		case a.Refunding > 0:
+			err = p.pursue(ctx, ref, a.ID)
 		case a.Phase == AttemptStarted && now.Before(a.StartedAt.Add(p.c.CreateTimeout+time.Second)):
-		case a.Settling(), a.Phase == IsProvisional, a.Refunding > 0, a.Phase == HasExpired && now.Before(a.EndedAt.Add(lateFor)):
+		case a.Settling(), a.Phase == IsProvisional, a.Phase == HasExpired && now.Before(a.EndedAt.Add(lateFor)):
 			_, _, err = p.settle(ctx, ref, a.ID)
 		case a.Lives() && !now.Before(a.Due.Add(p.c.Grace)): // also one that its agent never canceled
 			err = p.expire(ctx, ref, a)

@@ -103,6 +103,7 @@ var alertWords = map[string]words{
 	RevokedAfterConfirm: {"確報後の速報取消", "Revoked after it was confirmed"},
 	Overpaid:            {"過入金", "Paid too much"},
 	ChargedBack:         {"チャージバック", "Charged back"},
+	RefundFailed:        {"返金未完了", "Refund not completed"},
 }
 
 // AlertLabel is an alert's code as the console shows it (要対応).

@@ -41,7 +41,7 @@ const (
 	ErrorClass_CONFLICT                ErrorClass = 6 // state or idempotency mismatch
 	ErrorClass_RATE_LIMITED            ErrorClass = 7
 	ErrorClass_UNAVAILABLE             ErrorClass = 8  // surely not executed: may be tried again with the same key
-	ErrorClass_UNKNOWN_OUTCOME         ErrorClass = 9  // sent, no answer: never tried again, settled by Get
+	ErrorClass_UNKNOWN_OUTCOME         ErrorClass = 9  // sent, no answer: settled by Get, and never tried again, but for a refund
 	ErrorClass_SIGNATURE               ErrorClass = 10 // a webhook whose signature does not hold
 	ErrorClass_INTERNAL                ErrorClass = 11
 )
@@ -2934,7 +2934,7 @@ type Payment struct {
 	RedirectUrl        string                 `protobuf:"bytes,10,opt,name=redirect_url,json=redirectUrl,proto3" json:"redirect_url,omitempty"`
 	Voucher            *Voucher               `protobuf:"bytes,11,opt,name=voucher,proto3" json:"voucher,omitempty"`
 	Store              string                 `protobuf:"bytes,12,opt,name=store,proto3" json:"store,omitempty"`                                 // where it was paid
-	RefundedYen        int64                  `protobuf:"varint,13,opt,name=refunded_yen,json=refundedYen,proto3" json:"refunded_yen,omitempty"` // all that was given back of paid_yen, by a refund or a chargeback
+	RefundedYen        int64                  `protobuf:"varint,13,opt,name=refunded_yen,json=refundedYen,proto3" json:"refunded_yen,omitempty"` // all that was given back of paid_yen, by a refund or a chargeback, also what is on its way; less when it came back
 	RefundedAt         *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=refunded_at,json=refundedAt,proto3" json:"refunded_at,omitempty"`     // of the last change of refunded_yen; needed with it
 	ChargedBack        bool                   `protobuf:"varint,15,opt,name=charged_back,json=chargedBack,proto3" json:"charged_back,omitempty"` // the payer's bank took it back
 	// CARD_RECURRING, CONFIRMED: what names the registered card to Create from now on, at most 128 bytes; never a card's number.
@@ -3775,7 +3775,8 @@ func (x *WebhookResponse) GetError() *Error {
 	return nil
 }
 
-// RefundRequest gives back money of a confirmed payment. call.idempotency_key is the refund's own: the same key is one refund.
+// RefundRequest gives back money of a confirmed payment. call.idempotency_key is the refund's own: the same key is one refund. While Get
+// does not show it the host asks for it again with the same key, for up to 20 hours.
 type RefundRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Call           *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
@@ -5824,7 +5825,7 @@ func (x *Receipt) GetCard() bool {
 // ReceiptRefund is what went back of a payment until the receipt was issued.
 type ReceiptRefund struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
-	Yen            int64                  `protobuf:"varint,1,opt,name=yen,proto3" json:"yen,omitempty"`          // in all
+	Yen            int64                  `protobuf:"varint,1,opt,name=yen,proto3" json:"yen,omitempty"`          // in all; 0: the receipt before told of money that did not go back after all
 	At             *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`             // the last of it
 	Corrects       string                 `protobuf:"bytes,3,opt,name=corrects,proto3" json:"corrects,omitempty"` // number of the receipt before; empty: there was none
 	CorrectsIssued *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=corrects_issued,json=correctsIssued,proto3" json:"corrects_issued,omitempty"`

@@ -43,8 +43,8 @@ func Render(d *proto.Document) ([]byte, *proto.Error) {
 		if d.Claim == nil {
 			return nil, invalid("claim", "a receipt needs the claim")
 		}
-		if r := d.Receipt.Refund; r != nil && (r.Yen < 1 || r.Yen > d.Claim.Yen || r.At == nil) {
-			return nil, invalid("receipt.refund", "a refund is of 1 yen up to the claim's amount and has a day")
+		if r := d.Receipt.Refund; r != nil && (r.Yen < 0 || r.Yen > d.Claim.Yen || r.Yen > 0 && r.At == nil || r.Yen == 0 && r.Corrects == "") {
+			return nil, invalid("receipt.refund", "a refund is of 1 yen up to the claim's amount and has a day; 0 corrects a receipt that told of one")
 		}
 		if d.Receipt.Copy > 0 && d.Receipt.Copied == nil {
 			return nil, invalid("receipt.copied", "a copy needs its day")

@@ -24,7 +24,8 @@ func duty(yen, tax int64) int64 {
 
 // receipt is titled 領収書 when it can serve as a simplified qualified invoice: a registered issuer, and the tax shown
 // (消費税法 57条の4 第2項: tax amount or rate). Otherwise it is a 受領証 and says that it is not an invoice. After money went
-// back it states what came in, what went back and what is left, and the receipt that it corrects. f is how close it stands.
+// back it states what came in, what went back and what is left, and the receipt that it corrects; when it did not go back after all,
+// what came in. f is how close it stands.
 func receipt(d *proto.Document, f fit) *sheet {
 	lang := wording.Of(d.Lang)
 	r, c := d.Receipt, d.Claim
@@ -36,6 +37,9 @@ func receipt(d *proto.Document, f fit) *sheet {
 	correction := ""
 	if r.Refund != nil {
 		correction = lang.Say("（返金による訂正）", "(corrected: refund)")
+		if r.Refund.Yen == 0 {
+			correction = lang.Say("（訂正）", "(corrected)")
+		}
 	}
 	s := newSheet(title+correction+" "+r.Number, d.Issuer.Name, string(lang), d.Created.AsTime())
 	s.fit = f
@@ -120,20 +124,26 @@ func (s *sheet) again(lang wording.Lang, r *proto.Receipt) {
 	s.pdf.SetDrawColor(0x1a, 0x1a, 0x1a)
 }
 
-// refund states what came in, what went back and what is left of it.
+// refund states what came in, what went back and what is left of it; or that nothing went back after all.
 func (s *sheet) refund(lang wording.Lang, d *proto.Document) {
 	r, c := d.Receipt.Refund, d.Claim
-	s.total(lang, lang.Say("差引領収金額", "Left after the refund"), c.Yen-r.Yen, -1)
-	s.paragraph(s.body, lang.Say("下記のとおり返金いたしましたので、領収金額を訂正いたします。", "We gave money back as follows; this corrects the amount received."))
-	s.space(3)
 	var facts [][]string
-	facts = add(facts, lang.Say("領収金額", "Received"), lang.Yen(c.Yen))
-	facts = add(facts, lang.Say("返金額", "Given back"), lang.Yen(-r.Yen))
-	facts = add(facts, lang.Say("返金日", "On"), lang.Date(r.At))
-	for _, t := range r.Taxes {
-		facts = append(facts, []string{lang.Say("返金の内訳 ", "Of it ") + rateLabel(lang, t), lang.Say("%s（うち消費税等 %s）", "%s (tax %s)", lang.Yen(-t.Yen), lang.Yen(-t.TaxYen))})
+	if r.Yen == 0 {
+		s.amount(lang, c)
+		s.paragraph(s.body, lang.Say("先にご案内した返金が完了しなかったため、領収金額を訂正いたします。", "The refund stated before was not completed; this corrects the amount received."))
+		s.space(3)
+	} else {
+		s.total(lang, lang.Say("差引領収金額", "Left after the refund"), c.Yen-r.Yen, -1)
+		s.paragraph(s.body, lang.Say("下記のとおり返金いたしましたので、領収金額を訂正いたします。", "We gave money back as follows; this corrects the amount received."))
+		s.space(3)
+		facts = add(facts, lang.Say("領収金額", "Received"), lang.Yen(c.Yen))
+		facts = add(facts, lang.Say("返金額", "Given back"), lang.Yen(-r.Yen))
+		facts = add(facts, lang.Say("返金日", "On"), lang.Date(r.At))
+		for _, t := range r.Taxes {
+			facts = append(facts, []string{lang.Say("返金の内訳 ", "Of it ") + rateLabel(lang, t), lang.Say("%s（うち消費税等 %s）", "%s (tax %s)", lang.Yen(-t.Yen), lang.Yen(-t.TaxYen))})
+		}
+		facts = add(facts, lang.Say("差引領収金額", "Left"), lang.Yen(c.Yen-r.Yen))
 	}
-	facts = add(facts, lang.Say("差引領収金額", "Left"), lang.Yen(c.Yen-r.Yen))
 	if r.Corrects != "" {
 		facts = add(facts, lang.Say("訂正前の領収書", "Corrects receipt"), lang.Say("No. %s（%s発行）", "No. %s of %s", r.Corrects, lang.Date(r.CorrectsIssued)))
 	}
@@ -146,7 +156,7 @@ func notes(lang wording.Lang, d *proto.Document, invoice bool) (all []string) {
 	note := func(ja, en string, args ...any) { all = append(all, lang.Say(ja, en, args...)) }
 	received := c.Yen - r.Refund.GetYen()
 	tax := c.TaxYen
-	if r.Refund != nil {
+	if r.Refund.GetYen() > 0 {
 		tax = -1 // how much of it is left is not known where rates mix
 	}
 	switch stamp := duty(received, tax); {
@@ -159,7 +169,7 @@ func notes(lang wording.Lang, d *proto.Document, invoice bool) (all []string) {
 	switch {
 	case !invoice:
 		note("※この受領証は、適格請求書（インボイス）ではありません。", "This is not a qualified invoice for consumption tax.")
-	case r.Refund != nil && len(c.Taxes) > 0 && len(r.Refund.Taxes) == 0:
+	case r.Refund.GetYen() > 0 && len(c.Taxes) > 0 && len(r.Refund.Taxes) == 0:
 		note("※返金額の税率ごとの内訳は、発行者にお問い合わせください。", "Please ask the issuer how the refund falls on the rates of tax.")
 	}
 	return all

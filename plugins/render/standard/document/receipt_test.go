@@ -46,8 +46,10 @@ func receiptSamples() map[string]*proto.Document {
 	english := refunded(1_700)
 	english.Lang, english.Receipt.Copy, english.Receipt.Copied = "en", 1, at(2026, 12, 24, 10, 0, 0)
 	plain := refunded(3_440)
+	none := refunded(0)
+	none.Receipt.Refund.At = nil
 	plain.Issuer.RegistrationNumber, plain.Claim = "", &proto.Claim{Number: "1", Yen: 7_440, TaxYen: -1}
-	return map[string]*proto.Document{"receipt-rates": twoRates(), "receipt-copy": copied(), "receipt-card": card, "receipt-refund-part": refunded(1_700), "receipt-refund-all": copiedRefund, "receipt-refund-en": english, "receipt-refund-plain": plain}
+	return map[string]*proto.Document{"receipt-rates": twoRates(), "receipt-copy": copied(), "receipt-card": card, "receipt-refund-part": refunded(1_700), "receipt-refund-all": copiedRefund, "receipt-refund-en": english, "receipt-refund-plain": plain, "receipt-refund-none": none}
 }
 
 // said is what pdftotext reads, with single spaces.
@@ -74,6 +76,7 @@ func TestReceiptsSayWhatTheyAre(t *testing.T) {
 		"receipt-refund-part":  {[]string{"（返金による訂正）", "差引領収金額", "56,880円", "返金額 -1,700円", "返金日 2026年12月1日", "No. 000000000001（2026年11月24日（火）発行）", "No. 000000000003", "税率ごとの内訳は、発行者に"}, []string{"再発行", "返金の内訳"}},
 		"receipt-refund-all":   {[]string{"再発行（1回目）", "0円", "返金額 -58,580円", "返金の内訳 10％対象（税込） -51,480円（うち消費税等 -4,680円）", "-5,400円（うち消費税等 -400円）"}, []string{"内訳は、発行者に", "印紙"}},
 		"receipt-refund-en":    {[]string{"Receipt", "(corrected: refund)", "Copy no. 1", "Given back ¥-1,700", "Corrects receipt No. 000000000001"}, []string{"返金"}},
+		"receipt-refund-none":  {[]string{"領 収 書", "（訂正）", "58,580円", "返金が完了しなかったため", "No. 000000000001（2026年11月24日（火）発行）", "収入印紙200円"}, []string{"返金額", "差引", "返金による訂正"}},
 		"receipt-refund-plain": {[]string{"受 領 証", "（返金による訂正）", "4,000円", "適格請求書（インボイス）ではありません"}, []string{"登録番号", "内訳は、発行者に"}},
 	} {
 		text := said(t, all[name])
@@ -110,6 +113,10 @@ func TestRefundsAndCopiesNeedTheirDays(t *testing.T) {
 	d := refunded(1)
 	d.Receipt.Refund.At = nil
 	_, refused := Render(d)
+	require.Equal(t, "receipt.refund", refused.Field)
+	d = refunded(0)
+	d.Receipt.Refund.Corrects = ""
+	_, refused = Render(d)
 	require.Equal(t, "receipt.refund", refused.Field)
 }
 
