@@ -224,7 +224,11 @@ func (p *Payments) append(ctx context.Context, s State, now time.Time, events []
 	if err != nil {
 		return s, err
 	}
-	names = append(append(slices.Clip(names), agentNames(&s, &next)...), freedPlaces(&s, &next, now)...)
+	made, err := p.newNames(ctx, &s, &next)
+	if err != nil {
+		return s, fmt.Errorf("name attempts and deposits: %w", err)
+	}
+	names = append(append(slices.Clip(names), made...), freedPlaces(&s, &next, now)...)
 	change := store.Change{Ref: s.Ref, Expect: s.Version, Events: events, Names: names, Due: &store.Due{}, Final: next.Over()}
 	if at, ok := next.next(now, p.c); ok {
 		change.Due = &store.Due{Queue: queueSettle, At: at}

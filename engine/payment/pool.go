@@ -17,8 +17,9 @@ import (
 
 // A method with a pool (bank accounts, for one) gives each attempt a place of its own. That a place is taken is a name in the
 // store, committed with Started: of two who want the same one, one wins and the other takes the next. The name ends by itself
-// when the attempt is over and the module's quarantine has passed; money that comes until then is the attempt's. A claim that is begun
-// anew takes the place that it has. One that nobody was shown, for its attempt never reached the agent, is free at once.
+// when the attempt is over and the module's quarantine has passed; money that comes until then is the attempt's, whenever a file
+// tells of it (holder). A claim that is begun anew takes the place that it has. One that nobody was shown, for its attempt never
+// reached the agent, is free at once.
 
 // pool is what a module said of one, for as long as poolFresh.
 type pool struct {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/plugins/proto"
 )
 
@@ -28,9 +29,31 @@ func withPool(t *testing.T, n int) *rig {
 
 func (r *rig) transferred(place, id string, yen int64) []ReportLine {
 	r.t.Helper()
-	lines, err := r.Report(r.t.Context(), r.tenant, ReportFile{Agent: "sandbox", Name: "meisai.csv", Body: rows(r.t, &proto.ReportRow{Line: 1, AgentPaymentId: place, Deposit: &proto.Deposit{Id: id, Yen: yen, At: timestamppb.New(r.time())}})})
+	return r.fed(transferOf(place, id, yen, r.time()))
+}
+
+func transferOf(place, id string, yen int64, at time.Time) *proto.ReportRow {
+	return &proto.ReportRow{Line: 1, AgentPaymentId: place, Deposit: &proto.Deposit{Id: id, Yen: yen, At: timestamppb.New(at)}}
+}
+
+// fed gives a file of rows.
+func (r *rig) fed(all ...*proto.ReportRow) []ReportLine {
+	r.t.Helper()
+	lines, err := r.Report(r.t.Context(), r.tenant, ReportFile{Agent: "sandbox", Name: "meisai.csv", Body: rows(r.t, all...)})
 	require.NoError(r.t, err)
 	return lines
+}
+
+// claimDue is a claim of 2,000 yen that is due in a month.
+func (r *rig) claimDue(number string) ulid.ULID {
+	r.t.Helper()
+	c := draft(number, 2000)
+	c.Due = r.time().AddDate(0, 1, 0).Format(time.DateOnly)
+	planned, problem, err := r.Plan(r.t.Context(), r.tenant, ulid.Make(), c)
+	require.NoError(r.t, err)
+	require.Nil(r.t, problem)
+	require.NoError(r.t, r.commit(r.t.Context(), planned.Changes))
+	return planned.ID
 }
 
 func TestNoTwoPaymentsHaveOneAccount(t *testing.T) {
@@ -92,19 +115,14 @@ func TestAnAccountIsUsedAgainAfterItsQuarantineAlone(t *testing.T) {
 	r.pass(a.Due.Add(r.c.Grace).Sub(r.time()) + quarantine - time.Hour)
 	r.transferred(a.Place, "d3", 500)
 	require.Equal(t, int64(4000), r.state(first).Received)
-	late := draft("A-3", 2000)
-	late.Due = r.time().AddDate(0, 1, 0).Format(time.DateOnly)
-	planned, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), late)
-	require.NoError(t, err)
-	require.Nil(t, problem)
-	require.NoError(t, r.commit(t.Context(), planned.Changes))
-	_, err = r.start(planned.ID, "bank_transfer")
+	late := r.claimDue("A-3")
+	_, err = r.start(late, "bank_transfer")
 	require.ErrorIs(t, err, ErrUnavailable)
 	r.pass(2 * time.Hour)
-	b := r.mustStart(planned.ID, "bank_transfer")
+	b := r.mustStart(late, "bank_transfer")
 	require.Equal(t, a.Place, b.Place)
 	r.transferred(b.Place, "d4", 2000)
-	require.Equal(t, Paid, r.state(planned.ID).Phase)
+	require.Equal(t, Paid, r.state(late).Phase)
 	require.Equal(t, int64(4000), r.state(first).Received)
 }
 
@@ -151,6 +169,78 @@ func TestAClaimHasOneAccountHoweverOftenItIsBegun(t *testing.T) {
 	require.ErrorContains(t, err, "no place of 3 is free", "one was shown to the first one's payer")
 	require.Equal(t, reportApplied, r.transferred(a.Place, "d1", 1000)[0].Result)
 	require.Equal(t, Paid, r.state(first).Phase)
+}
+
+// A statement of a month that is fed when the account is another's: each transfer is of whoever had the account on its day.
+func TestAnOldStatementIsNotOfTheNextPayment(t *testing.T) {
+	r := withPool(t, 1)
+	first := r.claim("A-1", 3000)
+	a := r.mustStart(first, "bank_transfer")
+	r.pass(24 * time.Hour)
+	before, paid := transferOf(a.Place, "d0", 700, day0.AddDate(0, 0, -1)), transferOf(a.Place, "d1", 2000, r.time())
+	require.Equal(t, "A-1", r.fed(paid)[0].Claim)
+	missed := transferOf(a.Place, "d2", 1000, r.time().Add(48*time.Hour))
+
+	r.pass(a.Due.Add(r.c.Grace).Sub(r.time()) + quarantine + time.Minute)
+	last := transferOf(a.Place, "d3", 100, r.time())
+	require.Equal(t, "A-1", r.fed(last)[0].Claim, "on the day on which the account is given on")
+	r.pass(time.Hour)
+	second := r.claimDue("B-1")
+	b := r.mustStart(second, "bank_transfer")
+	require.Equal(t, a.Place, b.Place)
+	r.crash()
+
+	month := []*proto.ReportRow{before, paid, missed, last}
+	var got []string
+	for range 2 {
+		got = nil
+		for _, l := range r.fed(month...) {
+			got = append(got, l.Claim+" "+l.Result)
+		}
+		require.Equal(t, "it came before the payment began whose account it is now", r.fed(before)[0].Detail)
+	}
+	require.Equal(t, []string{" not_ours", "A-1 differs", "A-1 differs", "A-1 differs"}, got)
+	require.Equal(t, int64(3100), r.state(first).Received)
+	require.Zero(t, r.state(second).Received)
+	require.Equal(t, "B-1", r.fed(transferOf(b.Place, "d4", 2000, r.time()))[0].Claim, "of the same day, and nobody knows it")
+	require.Equal(t, Paid, r.state(second).Phase)
+}
+
+// A deposit that counts from before deposits had names is found by who had the account.
+func TestADepositOfAnEarlierVersionIsOfWhoeverHasIt(t *testing.T) {
+	r := withPool(t, 1)
+	first := r.claim("A-1", 3000)
+	a := r.mustStart(first, "bank_transfer")
+	r.pass(a.Due.Add(r.c.Grace).Sub(r.time()) + quarantine + time.Minute)
+	s, now := r.state(first), r.time()
+	require.NoError(t, r.commit(t.Context(), store.Tx{{Ref: s.Ref, Expect: s.Version, Events: []store.NewEvent{newEvent(Deposited, now, Deposit{Attempt: a.ID, ID: "d1", Yen: 3000, Paid: now})}}}))
+	r.pass(time.Hour)
+	second := r.claimDue("B-1")
+	r.mustStart(second, "bank_transfer")
+	require.Equal(t, ReportLine{Line: 1, Result: reportKnown, Claim: "A-1", Yen: 3000}, r.fed(transferOf(a.Place, "d1", 3000, now))[0])
+	require.Zero(t, r.state(second).Received)
+}
+
+func TestOfManyFilesOneCountsADeposit(t *testing.T) {
+	r := newRig(t)
+	var claims []ulid.ULID
+	var wg sync.WaitGroup
+	for i := range 8 {
+		claims = append(claims, r.claim(fmt.Sprint("A-", i), 1000))
+		row := transferOf("", "d1", 1000, r.time())
+		row.AttemptId = r.mustStart(claims[i], "konbini_barcode").ID.String()
+		wg.Go(func() {
+			if _, err := r.Report(t.Context(), r.tenant, ReportFile{Agent: "sandbox", Body: rows(t, row)}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	var received int64
+	for _, c := range claims {
+		received += r.state(c).Received
+	}
+	require.Equal(t, int64(1000), received)
 }
 
 func TestALostReplyOfAnAccountIsSettledByAsking(t *testing.T) {

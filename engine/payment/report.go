@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -167,27 +168,30 @@ func (p *Payments) planRow(ctx context.Context, id tenant.ID, agent string, r *p
 	if row.at.IsZero() {
 		row.at = p.now()
 	}
-	ref, attempt, err := p.ofRow(ctx, id, agent, r)
-	if errors.Is(err, store.ErrNotFound) {
+	s, a, err := p.ofRow(ctx, id, agent, &row, r)
+	switch {
+	case errors.Is(err, errTooEarly):
+		row.Detail = err.Error()
 		return row, "", nil
-	}
-	if err != nil {
-		return row, "", err
-	}
-	s, err := p.load(ctx, tenant.Only(id), ref)
-	if err != nil {
-		return row, "", err
-	}
-	if a := s.Attempt(attempt); a == nil || a.Agent != agent {
+	case errors.Is(err, store.ErrNotFound):
 		return row, "", nil
+	case err != nil:
+		return row, "", err
+	case a != nil && a.Agent == agent:
+		row.of(s.Ref, a.ID)
+		row.Claim = s.Number
 	}
-	row.ref, row.attempt, row.Claim = ref, attempt, s.Number
+	return row, "", nil
+}
+
+// of says which attempt the row is about.
+func (row *reportRow) of(claim store.Ref, attempt ulid.ULID) {
+	row.ref, row.attempt = claim, attempt
 	if row.fact != nil {
 		row.fact.Attempt = attempt
 	} else {
 		row.deposit.Attempt = attempt
 	}
-	return row, "", nil
 }
 
 // applyRow appends what a line says.
@@ -202,6 +206,11 @@ func (p *Payments) applyRow(ctx context.Context, row *reportRow) error {
 	after := before
 	if row.deposit != nil {
 		after, err = p.receive(ctx, row.ref, *row.deposit)
+		var taken *store.TakenError
+		if errors.As(err, &taken) { // since the row was looked at it was counted for another
+			row.of(taken.Holder, ulid.ULID(taken.Value))
+			return p.applyRow(ctx, row)
+		}
 	} else if !before.Attempt(row.attempt).knows(row.fact) {
 		after, err = p.record(ctx, row.ref, *row.fact)
 	}
@@ -209,6 +218,7 @@ func (p *Payments) applyRow(ctx context.Context, row *reportRow) error {
 		return fmt.Errorf("report: line %d: %w", row.Line, err)
 	}
 	a := after.Attempt(row.attempt)
+	row.Claim = after.Number
 	switch {
 	case a.Received != a.Yen:
 		row.Result, row.Detail = reportDiffers, fmt.Sprintf("%d yen were asked for, %d are here", a.Yen, a.Received)
@@ -223,30 +233,93 @@ func (p *Payments) applyRow(ctx context.Context, row *reportRow) error {
 // receive appends a deposit that is not known.
 func (p *Payments) receive(ctx context.Context, ref store.Ref, d Deposit) (State, error) {
 	return p.change(ctx, tenant.Only(ref.Tenant), ref, func(s *State, now time.Time) ([]store.NewEvent, error) {
-		if have, ok := s.Attempt(d.Attempt).deposits[d.ID]; ok && have.Yen >= d.Yen {
-			return nil, nil
+		for _, a := range s.Attempts {
+			if have, ok := a.deposits[d.ID]; ok && (have.Yen >= d.Yen || a.ID != d.Attempt) {
+				return nil, nil
+			}
 		}
 		return []store.NewEvent{newEvent(Deposited, now, d)}, nil
 	})
 }
 
-// ofRow finds the attempt that a row is about.
-func (p *Payments) ofRow(ctx context.Context, id tenant.ID, agent string, r *proto.ReportRow) (store.Ref, ulid.ULID, error) {
-	if r.AttemptId == "" {
-		if r.AgentPaymentId == "" {
-			return store.Ref{}, ulid.ULID{}, store.ErrNotFound
+// errTooEarly: the account of a deposit was nobody's on that day, as far as is known.
+var errTooEarly = errors.New("it came before the payment began whose account it is now")
+
+// ofRow finds the attempt that a row is about: the one that it names; of a deposit that counts already, where it does; else the one that
+// its agent calls so. Errors: store.ErrNotFound, errTooEarly, those of the store.
+func (p *Payments) ofRow(ctx context.Context, id tenant.ID, agent string, row *reportRow, r *proto.ReportRow) (State, *Attempt, error) {
+	if r.AttemptId != "" {
+		attempt, err := ulid.ParseStrict(r.AttemptId)
+		if err != nil {
+			return State{}, nil, store.ErrNotFound
 		}
-		ref, value, err := p.s.Lookup(ctx, tenant.Only(id), store.ByAttempt, agentKey(id, agent, r.AgentPaymentId))
-		var attempt ulid.ULID
-		copy(attempt[:], value)
-		return ref, attempt, err
+		return p.attempt(ctx, id, attempt)
 	}
-	attempt, err := ulid.ParseStrict(r.AttemptId)
-	if err != nil {
-		return store.Ref{}, attempt, store.ErrNotFound
+	if r.AgentPaymentId == "" {
+		return State{}, nil, store.ErrNotFound
 	}
+	if row.deposit != nil {
+		if s, a, err := p.named(ctx, id, depositKey(id, agent, row.deposit.ID)); !errors.Is(err, store.ErrNotFound) {
+			return s, a, err
+		}
+	}
+	s, a, err := p.named(ctx, id, agentKey(id, agent, r.AgentPaymentId))
+	if err != nil || row.deposit == nil {
+		return s, a, err
+	}
+	return p.holder(ctx, s, a, row.deposit)
+}
+
+// holder finds whose a deposit to an account is, from the attempt that has the account back to those that had it before: it is of the
+// one that knows it, else of the latest that had begun by its day.
+func (p *Payments) holder(ctx context.Context, s State, a *Attempt, d *Deposit) (State, *Attempt, error) {
+	for day := message.Day(d.Paid); !a.has(d) && day <= message.Day(a.StartedAt); {
+		before, b, err := p.named(ctx, s.Ref.Tenant, beforeKey(a.ID))
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return s, nil, err
+		}
+		known := err == nil && b.StartedAt.Before(a.StartedAt)
+		switch {
+		case day == message.Day(a.StartedAt) && !(known && b.has(d)):
+			return s, a, nil
+		case !known:
+			return s, nil, errTooEarly
+		}
+		s, a = before, b
+	}
+	return s, a, nil
+}
+
+// has reports whether the attempt knows a deposit.
+func (a *Attempt) has(d *Deposit) bool {
+	_, ok := a.deposits[d.ID]
+	return ok
+}
+
+// attempt loads an attempt with its claim.
+func (p *Payments) attempt(ctx context.Context, id tenant.ID, attempt ulid.ULID) (State, *Attempt, error) {
 	ref, _, err := p.s.Lookup(ctx, tenant.Only(id), store.ByAttempt, attempt.String())
-	return ref, attempt, err
+	if err != nil {
+		return State{}, nil, err
+	}
+	s, err := p.load(ctx, tenant.Only(id), ref)
+	if err != nil {
+		return s, nil, err
+	}
+	a := s.Attempt(attempt)
+	if a == nil {
+		return s, nil, store.ErrNotFound
+	}
+	return s, a, nil
+}
+
+// named loads the attempt whose id is the value of a name.
+func (p *Payments) named(ctx context.Context, id tenant.ID, key string) (State, *Attempt, error) {
+	_, value, err := p.s.Lookup(ctx, tenant.Only(id), store.ByAttempt, key)
+	if err != nil {
+		return State{}, nil, err
+	}
+	return p.attempt(ctx, id, ulid.ULID(value))
 }
 
 // agentKey names an attempt by what its agent calls it.
@@ -255,14 +328,40 @@ func agentKey(id tenant.ID, agent, payment string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// agentNames names the attempts that events give an agent's id for the first time.
-func agentNames(s, next *State) (names []store.Name) {
+// beforeKey names the attempt that its agent called the same before this one: that had its account.
+func beforeKey(attempt ulid.ULID) string { return "before/" + attempt.String() }
+
+// depositKey names the attempt for which a deposit counts: it does so once.
+func depositKey(id tenant.ID, agent, deposit string) string {
+	sum := sha256.Sum256([]byte("deposit\n" + string(id) + "\n" + agent + "\n" + deposit))
+	return hex.EncodeToString(sum[:])
+}
+
+// newNames are the names that events make: of the ids that agents gave attempts, and of deposits.
+func (p *Payments) newNames(ctx context.Context, s, next *State) (names []store.Name, err error) {
 	for _, a := range next.Attempts {
-		if was := s.Attempt(a.ID); a.AgentID != "" && (was == nil || was.AgentID != a.AgentID) {
-			names = append(names, store.Name{Space: store.ByAttempt, Key: agentKey(s.Ref.Tenant, a.Agent, a.AgentID), Value: a.ID[:]})
+		was := s.Attempt(a.ID)
+		if was == nil {
+			was = new(Attempt)
+		}
+		if a.AgentID != was.AgentID && a.AgentID != "" {
+			key := agentKey(s.Ref.Tenant, a.Agent, a.AgentID)
+			_, before, err := p.s.Lookup(ctx, tenant.Only(s.Ref.Tenant), store.ByAttempt, key)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return nil, err
+			}
+			if err == nil && !bytes.Equal(before, a.ID[:]) {
+				names = append(names, store.Name{Space: store.ByAttempt, Key: beforeKey(a.ID), Value: before})
+			}
+			names = append(names, store.Name{Space: store.ByAttempt, Key: key, Value: a.ID[:]})
+		}
+		for id := range a.deposits {
+			if _, ok := was.deposits[id]; !ok {
+				names = append(names, store.Name{Space: store.ByAttempt, Key: depositKey(s.Ref.Tenant, a.Agent, id), Value: a.ID[:], Exclusive: true})
+			}
 		}
 	}
-	return names
+	return names, nil
 }
 
 // knows reports whether the attempt has the money of a fact by 確報 already: how else a file words it says nothing new.
