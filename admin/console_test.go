@@ -105,7 +105,7 @@ func TestAnotherTenantsThingsAreNotFound(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, b.get(path).status, path)
 	}
 	for _, path := range []string{"/messages/" + res.ID.String() + "/cancel", "/messages/" + res.ID.String() + "/revoke", "/messages/" + res.ID.String() + "/unlock", "/messages/" + res.ID.String() + "/expiry", "/messages/" + res.ID.String() + "/mail", "/messages/" + res.ID.String() + "/readmit", "/messages/" + res.ID.String() + "/certificate",
-		"/claims/" + res.Claim.ID.String() + "/settle", "/claims/" + res.Claim.ID.String() + "/amend", "/claims/" + res.Claim.ID.String() + "/charge", "/claims/" + res.Claim.ID.String() + "/withdraw", "/claims/" + res.Claim.ID.String() + "/receipt", "/claims/" + res.Claim.ID.String() + "/refund", "/claims/" + res.Claim.ID.String() + "/resolve",
+		"/claims/" + res.Claim.ID.String() + "/settle", "/claims/" + res.Claim.ID.String() + "/amend", "/claims/" + res.Claim.ID.String() + "/charge", "/claims/" + res.Claim.ID.String() + "/withdraw", "/claims/" + res.Claim.ID.String() + "/receipt", "/claims/" + res.Claim.ID.String() + "/refund", "/claims/" + res.Claim.ID.String() + "/resolve", "/claims/" + res.Claim.ID.String() + "/count-deposit",
 		"/uploads/" + up.ID.String() + "/release", "/uploads/" + up.ID.String() + "/drop", "/uploads/" + up.ID.String() + "/faults", "/users/sender@mizu", "/keys/" + stored.ID + "/revoke"} {
 		require.Equal(t, http.StatusNotFound, b.post(path, "do", "disable").status, path)
 	}

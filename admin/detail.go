@@ -420,10 +420,10 @@ func claimDetail(v *visit, e store.Event, labels map[string]string) (string, err
 		var d payment.Doubt
 		err := decode(&d)
 		return pairs("", d.Reason), err
-	case payment.Deposited:
+	case payment.Deposited, payment.Doubted:
 		var d payment.Deposit
 		err := decode(&d)
-		return pairs("", yen(d.Yen), "", dateTimeMS(d.Paid)), err
+		return pairs("", yen(d.Yen), "", dateTimeMS(d.Paid), "", whoWord(d.By, v.Lang), "", d.Reason), err
 	case payment.Amended, payment.Made:
 		var d payment.Terms
 		err := decode(&d)

@@ -102,7 +102,13 @@ func (r *room) fill() map[string]string {
 			if i%4 == 0 {
 				at, err := r.Payments.Start(context.Background(), r.tenant("mizu"), r.state("mizu", res.ID.String()).Head.Claim, payment.StartOptions{Method: "konbini_barcode", MessageID: res.ID, ReturnURL: "https://s.example.jp/r"})
 				require.NoError(r.t, err)
-				if name = "paying"; i%8 == 0 {
+				if name = "paying"; i == 32 {
+					name = "doubtful"
+					for _, file := range []string{"transfers-01", "transfers-03"} {
+						_, err := r.Payments.Report(context.Background(), r.tenant("mizu"), payment.ReportFile{Agent: "sandbox", Name: file, Body: []byte(at.ID.String() + " 3720")})
+						require.NoError(r.t, err)
+					}
+				} else if i%8 == 0 {
 					name = "paid"
 					r.paid("mizu", res.ID.String(), at, map[bool]int64{true: 14880, false: 7440}[i == 24])
 					if i == 24 {

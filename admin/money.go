@@ -66,6 +66,15 @@ func (s *Server) resolve(w http.ResponseWriter, r *http.Request, v *visit) error
 	})
 }
 
+// countDeposit makes a transfer count that is in doubt: whoever looked found that it is another one.
+func (s *Server) countDeposit(w http.ResponseWriter, r *http.Request, v *visit) error {
+	deposit := r.PostForm.Get("deposit")
+	return s.onClaim(w, r, v, "claim.count_deposit", message.Mask(deposit), "別の入金として計上しました。", "Counted as a transfer of its own.", func(c *payment.State, reason string) error {
+		_, err := s.Payments.CountDeposit(r.Context(), v.scope, c.Ref.ID, deposit, message.Act{By: v.By(), Reason: reason})
+		return err
+	})
+}
+
 func (s *Server) settle(w http.ResponseWriter, r *http.Request, v *visit) error {
 	return s.onClaim(w, r, v, "claim.settle", "", "消込済みにしました。", "Marked as settled elsewhere.", func(c *payment.State, reason string) error {
 		_, err := s.Payments.Patch(r.Context(), v.Tenant, c.Number, payment.Patch{Settled: true, Reason: reason}, v.By())

@@ -160,6 +160,6 @@ func (s *Server) readReport(w http.ResponseWriter, r *http.Request, v *visit, fi
 	}
 	c := payment.CountResults(lines)
 	return back(w, r, s.note(v, "/reconciliation?agent="+f.Agent+"&day="+fields["day"],
-		fmt.Sprintf("%s行を読み取りました（新しい入金 %s、登録済み %s、金額相違 %s、該当なし %s）。", number(len(lines)), number(c["applied"]), number(c["known"]), number(c["differs"]), number(c["not_ours"])),
-		fmt.Sprintf("%s lines were read: %s new, %s known, %s of another amount, %s not ours.", number(len(lines)), number(c["applied"]), number(c["known"]), number(c["differs"]), number(c["not_ours"]))))
+		fmt.Sprintf("%s行を読み取りました（新しい入金 %s、登録済み %s、金額相違 %s、重複の疑い %s、該当なし %s）。", number(len(lines)), number(c["applied"]), number(c["known"]), number(c["differs"]), number(c["doubtful"]), number(c["not_ours"])),
+		fmt.Sprintf("%s lines were read: %s new, %s known, %s of another amount, %s that may be counted already, %s not ours.", number(len(lines)), number(c["applied"]), number(c["known"]), number(c["differs"]), number(c["doubtful"]), number(c["not_ours"]))))
 }

@@ -46,6 +46,41 @@ func (b *browser) give(agent, day, name, text string) answered {
 	return b.do(req)
 }
 
+// A transfer that may be counted already waits in 要対応 for somebody to say what it is.
+func TestATransferInDoubtIsCountedOrNot(t *testing.T) {
+	r := openRoom(t)
+	msg, a := r.begun("Q-1", 1000)
+	b := r.enter("admin@mizu")
+	day := message.Day(time.Now())
+	file := a.ID.String() + " 500\n"
+	b.give("sandbox", day, "transfers-01", file)
+	b.give("sandbox", day, "transfers-03", file)
+	require.Contains(t, b.get(b.give("sandbox", day, "transfers-csv", file).header.Get("Location")).body, "重複の疑い 1")
+	s, err := r.Payments.ByNumber(t.Context(), tenant.Only("mizu"), "Q-1")
+	require.NoError(t, err)
+	require.Equal(t, int64(500), s.Received)
+	for _, path := range []string{"/alerts", "/messages/" + msg.String()} {
+		body := b.get(path).body
+		require.Contains(t, body, "重複の疑いがある入金")
+		require.Equal(t, 2, strings.Count(body, "別の入金として計上する</button>"), path)
+	}
+	require.NotContains(t, r.enter("sender@mizu").get("/messages/"+msg.String()).body, "別の入金として計上する")
+	count := "/claims/" + s.Ref.ID.String() + "/count-deposit"
+	require.Equal(t, http.StatusForbidden, r.enter("sender@mizu").post(count, "deposit", "transfers-03/0").status)
+	require.Equal(t, http.StatusNotFound, b.post(count, "deposit", "transfers-99/0").status)
+	require.Contains(t, b.post(count, "deposit", "transfers-03/0", "message", msg.String(), "reason", "通帳で確認").header.Get("Location"), "/messages/"+msg.String())
+	require.Equal(t, "claim.count_deposit", r.actions("mizu")[0])
+	body := b.get("/messages/" + msg.String()).body
+	require.Equal(t, 1, strings.Count(body, "別の入金として計上する</button>"))
+	require.Contains(t, body, "通帳で確認")
+	b.post("/claims/"+s.Ref.ID.String()+"/resolve", "reason", "同じ入金")
+	require.NotContains(t, b.get("/alerts").body, "Q-1")
+	s, err = r.Payments.ByNumber(t.Context(), tenant.Only("mizu"), "Q-1")
+	require.NoError(t, err)
+	require.Equal(t, payment.Paid, s.Phase)
+	require.Equal(t, int64(1000), s.Received)
+}
+
 func TestOursIsReconciledWithTheAgentsFile(t *testing.T) {
 	r := openRoom(t)
 	msg, agrees := r.begun("Q-1", 7440)

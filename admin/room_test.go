@@ -107,7 +107,7 @@ func (b *bank) Refund(_ context.Context, in *proto.RefundRequest) (*proto.Refund
 	return &proto.RefundResponse{Payment: p}, nil
 }
 
-// ReadReport reads lines of an attempt and yen: 確報 of now.
+// ReadReport reads lines of an attempt and yen: 確報 of now, or transfers where the file's name, their series, says so.
 func (b *bank) ReadReport(_ context.Context, in *proto.ReportRequest) (*proto.ReportResponse, error) {
 	out := &proto.ReportResponse{}
 	for i, line := range strings.Split(strings.TrimSpace(string(in.Body)), "\n") {
@@ -115,6 +115,10 @@ func (b *bank) ReadReport(_ context.Context, in *proto.ReportRequest) (*proto.Re
 		yen, err := strconv.ParseInt(amount, 10, 64)
 		if err != nil {
 			out.Faults = append(out.Faults, &proto.ReportFault{Line: uint32(i + 1), Message: "paid_yen: want yen, 1 to 9999999"})
+			continue
+		}
+		if strings.HasPrefix(in.Name, "transfers-") {
+			out.Rows = append(out.Rows, &proto.ReportRow{Line: uint32(i + 1), AttemptId: attempt, Deposit: &proto.Deposit{Id: fmt.Sprint(in.Name, "/", i), Yen: yen, At: in.Call.Now, Series: in.Name}})
 			continue
 		}
 		b.mu.Lock()

@@ -108,6 +108,7 @@ var routes = []route{
 
 	{method: "GET", path: "/alerts", roles: admins, serve: (*Server).alerts},
 	{method: "POST", path: "/claims/{id}/resolve", roles: admins, serve: (*Server).resolve},
+	{method: "POST", path: "/claims/{id}/count-deposit", roles: admins, serve: (*Server).countDeposit},
 	{method: "POST", path: "/claims/{id}/amend", roles: admins, serve: (*Server).amend},
 	{method: "POST", path: "/claims/{id}/charge", roles: admins, serve: (*Server).charge},
 	{method: "POST", path: "/claims/{id}/settle", roles: admins, serve: (*Server).settle},

@@ -39,7 +39,7 @@ var claimMay = map[payment.Type][]string{
 	payment.Amended: {ClaimAlert, ClaimAccepted, ClaimConfirmed, ClaimPartly}, payment.Withdrawn: {ClaimWithdrawn, ClaimAlert}, payment.Settled: {ClaimSettled, ClaimAlert},
 	payment.Issued: {ClaimIssued, ClaimRevoked}, payment.Provisional: {ClaimAccepted, ClaimPartly, ClaimAlert}, payment.Revoked: {ClaimRevoked, ClaimAlert},
 	payment.Confirmed: {ClaimConfirmed, ClaimPartly, ClaimAlert}, payment.Canceled: {ClaimCanceled, ClaimRevoked, ClaimAlert},
-	payment.Refunded: {ClaimRefunded, ClaimConfirmed, ClaimPartly, ClaimAlert}, payment.Deposited: {ClaimConfirmed, ClaimPartly, ClaimAlert},
+	payment.Refunded: {ClaimRefunded, ClaimConfirmed, ClaimPartly, ClaimAlert}, payment.Deposited: {ClaimConfirmed, ClaimPartly, ClaimAlert}, payment.Doubted: {ClaimAlert},
 	payment.Expired: {ClaimExpired, ClaimRevoked, ClaimAlert}, payment.Failed: {ClaimRevoked},
 	payment.Registered: {ClaimRegistered, ClaimRevoked}, payment.WentOverdue: {ClaimOverdue}, payment.RefundRefused: {ClaimAlert},
 }

@@ -318,7 +318,7 @@ func (f fields) claim(typ payment.Type, data []byte) error {
 		f.id("refund", d.Refund)
 		f.id("attempt", d.Attempt)
 		f.text("reason", d.Reason)
-	case payment.Deposited:
+	case payment.Deposited, payment.Doubted:
 		var d payment.Deposit
 		if err := json.Unmarshal(data, &d); err != nil {
 			return err

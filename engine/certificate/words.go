@@ -54,6 +54,7 @@ var stepWords = map[string]word{
 	"claim account_registered": {"口座振替登録", "Account registered for direct debit"},
 	"claim overdue":            {"支払期限の経過", "Overdue"},
 	"claim deposited":          {"入金", "Transfer received"},
+	"claim deposit_doubted":    {"重複の疑いがある入金（未計上）", "Transfer that may be counted already, not counted"},
 	"claim receipt_kept":       {"領収書控え保存", "Copy of the receipt kept"},
 }
 

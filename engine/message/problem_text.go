@@ -294,6 +294,7 @@ var detailJA = map[string]string{
 	"larger than 8 MiB":                                                      "8MBを超えています",
 	"neither a payment nor a deposit":                                        "決済・入金のどちらの内容もありません",
 	"a deposit without its id or time, or of an amount that is out of range": "入金の識別番号・日時・金額のいずれかがないか、正しくありません",
+	"it may be one that counts already, or another of that day and amount":   "計上済みの入金と同じものか、同じ日・同じ金額の別の入金か、確認が必要です",
 	// engine/sheet
 	"no number or barcode was issued for the claim yet":                 "まだ番号またはバーコードが発番されていません。支払方法を指定してください",
 	"no such method with a number or barcode for this claim":            "この請求で番号・バーコードを発番できる支払方法ではありません",

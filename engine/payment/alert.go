@@ -87,10 +87,19 @@ func (p *Payments) Alerts(ctx context.Context, scope tenant.Scope, limit int) ([
 	return states, nil
 }
 
-// Resolve closes the open alerts of a claim: somebody dealt with them. The reason is kept, at most 200 characters.
-func (p *Payments) Resolve(ctx context.Context, scope tenant.Scope, claim ulid.ULID, act message.Act) (State, error) {
+// checkReason bounds what somebody wrote beside what he did.
+func checkReason(act message.Act) error {
 	if n := message.Length(act.Reason); n > 200 {
-		return State{}, message.Problems{{Field: "reason", Code: "too_long", Limit: 200, Got: int64(n)}}
+		return message.Problems{{Field: "reason", Code: "too_long", Limit: 200, Got: int64(n)}}
+	}
+	return nil
+}
+
+// Resolve closes the open alerts of a claim: somebody dealt with them. The reason is kept, at most 200 characters. A deposit that is in
+// doubt then stays without account: it is one that counts already.
+func (p *Payments) Resolve(ctx context.Context, scope tenant.Scope, claim ulid.ULID, act message.Act) (State, error) {
+	if err := checkReason(act); err != nil {
+		return State{}, err
 	}
 	id, _ := scope.Tenant()
 	return p.change(ctx, scope, claimRef(id, claim), func(s *State, now time.Time) ([]store.NewEvent, error) {
@@ -104,5 +113,26 @@ func (p *Payments) Resolve(ctx context.Context, scope tenant.Scope, claim ulid.U
 			return nil, nil
 		}
 		return []store.NewEvent{newEvent(Resolved, now, r)}, nil
+	})
+}
+
+// CountDeposit makes a deposit that is in doubt count: somebody found that it is a transfer of its own. One that counts already is left
+// alone. The reason is kept, at most 200 characters. Errors: store.ErrNotFound; message.Problems.
+func (p *Payments) CountDeposit(ctx context.Context, scope tenant.Scope, claim ulid.ULID, deposit string, act message.Act) (State, error) {
+	if err := checkReason(act); err != nil {
+		return State{}, err
+	}
+	id, _ := scope.Tenant()
+	return p.change(ctx, scope, claimRef(id, claim), func(s *State, now time.Time) ([]store.NewEvent, error) {
+		for _, a := range s.Attempts {
+			if _, counts := a.deposits[deposit]; counts {
+				return nil, nil
+			}
+			if d, ok := a.doubts[deposit]; ok {
+				d.By, d.Reason = act.By, act.Reason
+				return []store.NewEvent{newEvent(Deposited, now, d.Deposit)}, nil
+			}
+		}
+		return nil, fmt.Errorf("count deposit of claim %s: %w", claim, store.ErrNotFound)
 	})
 }

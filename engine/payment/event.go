@@ -40,6 +40,7 @@ const (
 	PayerTold     Type = 23 // Join: a message told the payer that the money has come
 	Registered    Type = 24 // Fact: an account for direct debit was registered; no money moved
 	WentOverdue   Type = 25 // Lapse: the due date passed and it was not paid; once for each due date
+	Doubted       Type = 26 // Deposit: one that may be counted already; it counts by a Deposited of the same id alone
 )
 
 var typeNames = map[Type]string{
@@ -49,7 +50,7 @@ var typeNames = map[Type]string{
 	Canceled: "attempt_canceled", Expired: "attempt_expired", ReceiptIssued: "receipt_issued", ReceiptKept: "receipt_kept",
 	Refunded: "refunded", RefundAsked: "refund_asked", RefundRefused: "refund_refused", Deposited: "deposited",
 	ReceiptCopied: "receipt_reissued", PayerTold: "payer_told",
-	Registered: "account_registered", WentOverdue: "overdue",
+	Registered: "account_registered", WentOverdue: "overdue", Doubted: "deposit_doubted",
 }
 
 func (t Type) String() string {
@@ -140,12 +141,18 @@ type Refund struct {
 	message.Act
 }
 
-// Deposit is the data of Deposited: money that adds to what came before. The same id is the same money.
+// Deposit is the data of Deposited and Doubted: money that adds to what came before. The same id is the same money.
 type Deposit struct {
 	Attempt ulid.ULID `json:"attempt"`
 	ID      string    `json:"deposit"` // the bank's, or of what the statement says
 	Yen     int64     `json:"yen"`
 	Paid    time.Time `json:"paid"`
+	// Series: another id of the same series is other money; one of another series may be the same. Deposits from before there were
+	// series have none.
+	Series string `json:"series,omitempty"`
+	// Of one that was in doubt: who said that it is other money, and why.
+	By     string `json:"by,omitempty"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // The states of an agent's payment, as stored. They are those of proto.PaymentState.

@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -80,6 +81,7 @@ type Attempt struct {
 	registered  *Fact  // greatest that tells of a registered account: nothing but money counts for more
 	shown       *Fact  // the one whose voucher may be shown longest, of those that say until when
 	deposits    map[string]Deposit
+	doubts      map[string]doubted // none of them in deposits
 	refunds     []refund
 	returned    int64     // the most that went back since the last order to give back
 	unreturned  int64     // yen of orders that came to nothing later
@@ -96,6 +98,12 @@ type refund struct {
 	Refund
 	at      time.Time
 	refused bool
+}
+
+// doubted is a deposit that does not count because it may be one that does.
+type doubted struct {
+	Deposit
+	settled bool // somebody dealt with the alert: it is that one
 }
 
 // Lives reports whether the attempt can still be paid as far as we know and has not been.
@@ -127,12 +135,13 @@ const (
 	Overpaid             = "overpaid"                // more came in than was asked for, by a transfer
 	ChargedBack          = "charged_back"            // the payer's bank took the money back
 	RefundFailed         = "refund_failed"           // the agent was asked to give money back, and the payer did not get it
+	DepositInDoubt       = "deposit_in_doubt"        // a transfer may be one that counts already: it does not count
 	alertKeySeparator    = "/"
 	recordFormatOfClaims = 1
 )
 
 // AlertCodes lists the alerts in the order in which they are shown.
-var AlertCodes = []string{SecondPayment, AmountDiffers, PaidAfterExpiry, PaidAfterCancel, PaidAfterWithdrawal, RevokedAfterConfirm, Overpaid, ChargedBack, RefundFailed}
+var AlertCodes = []string{SecondPayment, AmountDiffers, PaidAfterExpiry, PaidAfterCancel, PaidAfterWithdrawal, RevokedAfterConfirm, Overpaid, ChargedBack, RefundFailed, DepositInDoubt}
 
 // Key tells alerts of one claim apart.
 func (a Alert) Key() string { return a.Code + alertKeySeparator + a.Attempt.String() }
@@ -265,6 +274,9 @@ func (s *State) apply(e store.Event) error {
 				s.resolved[a.Key()] = s.about(a)
 			}
 		}
+		for _, a := range s.Attempts {
+			a.settleDoubts(r.Alerts)
+		}
 	case Started:
 		a := &Attempt{StartedAt: e.At}
 		if err := json.Unmarshal(e.Data, &a.Start); err != nil {
@@ -296,6 +308,14 @@ func (s *State) apply(e store.Event) error {
 		}
 		if a := s.Attempt(d.Attempt); a != nil {
 			a.deposit(d)
+		}
+	case Doubted:
+		var d Deposit
+		if err := json.Unmarshal(e.Data, &d); err != nil {
+			return err
+		}
+		if a := s.Attempt(d.Attempt); a != nil {
+			a.doubtDeposit(d)
 		}
 	case RefundAsked:
 		var r Refund
@@ -521,7 +541,43 @@ func (a *Attempt) deposit(d Deposit) {
 	if have, ok := a.deposits[d.ID]; !ok || have.Yen < d.Yen || have.Yen == d.Yen && d.Paid.Before(have.Paid) {
 		a.deposits[d.ID] = d
 	}
+	delete(a.doubts, d.ID)
 	a.derive()
+}
+
+// doubtDeposit keeps one that does not count, unless it does already.
+func (a *Attempt) doubtDeposit(d Deposit) {
+	if _, counts := a.deposits[d.ID]; counts {
+		return
+	}
+	if a.doubts == nil {
+		a.doubts = map[string]doubted{}
+	}
+	if _, ok := a.doubts[d.ID]; !ok {
+		a.doubts[d.ID] = doubted{Deposit: d}
+	}
+}
+
+// settleDoubts leaves the deposits that are in doubt as they are, where somebody dealt with their alert.
+func (a *Attempt) settleDoubts(alerts []string) {
+	if !slices.Contains(alerts, Alert{Code: DepositInDoubt, Attempt: a.ID}.Key()) {
+		return
+	}
+	for id, d := range a.doubts {
+		d.settled = true
+		a.doubts[id] = d
+	}
+}
+
+// Doubts lists the deposits that somebody has to look at, the earliest first.
+func (a *Attempt) Doubts() (all []Deposit) {
+	for _, d := range a.doubts {
+		if !d.settled {
+			all = append(all, d.Deposit)
+		}
+	}
+	slices.SortFunc(all, func(x, y Deposit) int { return cmp.Or(x.Paid.Compare(y.Paid), cmp.Compare(x.ID, y.ID)) })
+	return all
 }
 
 // derive sets what readers see from the greatest facts.
@@ -707,6 +763,9 @@ func (s *State) alert() {
 		}
 		if a.unreturned > 0 {
 			raise(RefundFailed, a.ID)
+		}
+		if len(a.doubts) > 0 { // one more opens it again
+			s.Alerts = append(s.Alerts, Alert{Code: DepositInDoubt, Attempt: a.ID, Open: len(a.Doubts()) > 0})
 		}
 		if a.Received == 0 {
 			continue

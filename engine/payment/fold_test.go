@@ -156,6 +156,8 @@ func TestDeposits(t *testing.T) {
 		return Deposit{Attempt: ulid.ULID{15: 1}, ID: id, Yen: yen, Paid: day0.Add(after)}
 	}
 	part, rest := deposit("s1", 400, time.Hour), deposit("s2", 600, 2*time.Hour)
+	type unsure Deposit
+	inDoubt := func(id string, yen int64) unsure { return unsure(deposit(id, yen, time.Hour)) }
 	for _, c := range []struct {
 		name     string
 		events   []any
@@ -173,15 +175,20 @@ func TestDeposits(t *testing.T) {
 		{"a part, and no more until the end", []any{account, part, view(HasExpired, 0, 99*time.Hour)}, HasExpired, PartlyPaid, 400, []string{AmountDiffers}},
 		{"the rest after the end", []any{account, part, view(HasExpired, 0, 99*time.Hour), rest}, IsConfirmed, Paid, 1000, nil},
 		{"after it was canceled", []any{account, view(WasCanceled, 0, time.Minute), deposit("s1", 1000, time.Hour)}, IsConfirmed, Paid, 1000, []string{PaidAfterCancel}},
+		{"one that may be the same", []any{account, part, inDoubt("x1", 400)}, PartPaid, PartlyPaid, 400, []string{DepositInDoubt}},
+		{"it is another", []any{account, part, inDoubt("x1", 400), deposit("x1", 400, time.Hour), inDoubt("x1", 400)}, PartPaid, PartlyPaid, 800, nil},
 		{"one id with two amounts", []any{account, part, deposit("s1", 500, time.Hour)}, PartPaid, PartlyPaid, 500, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScript(1000)
 			s.start(1)
 			for _, e := range c.events {
-				if f, ok := e.(Fact); ok {
-					s.fact(f)
-				} else {
+				switch e := e.(type) {
+				case Fact:
+					s.fact(e)
+				case unsure:
+					s.add(Doubted, e)
+				default:
 					s.add(Deposited, e)
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,7 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/plugins/proto"
 )
 
@@ -219,6 +222,144 @@ func TestADepositOfAnEarlierVersionIsOfWhoeverHasIt(t *testing.T) {
 	r.mustStart(second, "bank_transfer")
 	require.Equal(t, ReportLine{Line: 1, Result: reportKnown, Claim: "A-1", Yen: 3000}, r.fed(transferOf(a.Place, "d1", 3000, now))[0])
 	require.Zero(t, r.state(second).Received)
+}
+
+// What a file of another kind tells of may be a transfer that counts, or another one like it: it neither counts nor is lost.
+func TestATransferInDoubtCountsByAPersonAlone(t *testing.T) {
+	r := withPool(t, 1)
+	id := r.claim("A-1", 3000)
+	a := r.mustStart(id, "bank_transfer")
+	told := func(series, deposit string, yen int64, former ...string) ReportLine {
+		row := transferOf(a.Place, deposit, yen, r.time())
+		row.Deposit.Series, row.Deposit.FormerIds = series, former
+		return r.fed(row)[0]
+	}
+	s, now := r.state(id), r.time()
+	require.NoError(t, r.commit(t.Context(), store.Tx{{Ref: s.Ref, Expect: s.Version, Events: []store.NewEvent{newEvent(Deposited, now, Deposit{Attempt: a.ID, ID: "old", Yen: 500, Paid: now})}}}))
+	require.Equal(t, int64(500), r.state(id).Received, "as an earlier version recorded it")
+	told("01", "n1", 500, "xx", "old")
+	require.Equal(t, int64(500), r.state(id).Received, "known by its former id")
+	told("01", "n2", 1000)
+	told("01", "n3", 1000)
+	require.Equal(t, int64(2500), r.state(id).Received, "two of one series are two")
+
+	doubtful := told("csv", "c1", 1000)
+	require.Equal(t, reportDoubtful, doubtful.Result)
+	require.NotEmpty(t, doubtful.Detail)
+	s = r.state(id)
+	require.Equal(t, int64(2500), s.Received)
+	require.Equal(t, []Alert{{DepositInDoubt, a.ID, true}}, s.Alerts)
+	r.crash()
+	require.Equal(t, reportDoubtful, told("csv", "c1", 1000).Result)
+	require.Equal(t, s.Version, r.state(id).Version, "the same file again changes nothing")
+	alerts, err := r.Alerts(t.Context(), scope, 10)
+	require.NoError(t, err)
+	require.Len(t, alerts, 1)
+	_, err = r.Resolve(t.Context(), scope, id, message.Act{By: "user:hanako", Reason: "同じ入金"})
+	require.NoError(t, err)
+	require.False(t, r.state(id).NeedsAttention())
+	require.Equal(t, reportDiffers, told("csv", "c1", 1000).Result, "it is no longer in doubt, and 500 yen are missing")
+
+	told("csv/x", "x1", 500)
+	require.True(t, r.state(id).NeedsAttention(), "another one opens the alert again")
+	require.Equal(t, "x1", r.state(id).Attempts[0].Doubts()[0].ID)
+	for range 2 {
+		_, err = r.CountDeposit(t.Context(), scope, id, "x1", message.Act{By: "user:hanako", Reason: "別の入金"})
+		require.NoError(t, err)
+	}
+	s = r.state(id)
+	require.Equal(t, Paid, s.Phase)
+	require.False(t, s.NeedsAttention())
+	require.Equal(t, reportKnown, told("csv/x", "x1", 500).Result)
+	require.Equal(t, []string{"deposited", "deposited", "deposited", "deposit_doubted", "resolved", "deposit_doubted", "deposited"}, r.events(id)[4:])
+	_, err = r.CountDeposit(t.Context(), scope, id, "x2", message.Act{By: "user:hanako"})
+	require.ErrorIs(t, err, store.ErrNotFound)
+
+	rec, err := r.Reconcile(t.Context(), r.tenant, "sandbox", message.Day(now))
+	require.NoError(t, err)
+	require.Equal(t, 4, rec.Totals[Agrees].Lines, "the former id is that of the file: %+v", rec.Lines)
+	require.Equal(t, Total{1, 0, 1000}, rec.Totals[OnlyTheirs], "what was found to be the same")
+}
+
+func TestATransferIsNoLongerInDoubtWhereItsOwnSeriesHasIt(t *testing.T) {
+	r := withPool(t, 1)
+	id := r.claim("A-1", 3000)
+	a := r.mustStart(id, "bank_transfer")
+	told := func(series, deposit string) string {
+		row := transferOf(a.Place, deposit, 1500, r.time())
+		row.Deposit.Series = series
+		return r.fed(row)[0].Result
+	}
+	told("01", "n1")
+	told("03", "n1")
+	require.Equal(t, int64(1500), r.state(id).Received, "one id is one transfer")
+	require.Equal(t, reportDoubtful, told("03", "n2"))
+	require.Equal(t, reportApplied, told("01", "n2"))
+	require.Equal(t, Paid, r.state(id).Phase)
+	require.Empty(t, r.state(id).Alerts)
+}
+
+// The bank's own files by the real module: one transfer in all kinds of them, and two that cannot be told apart.
+func TestABanksFilesCountATransferOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and starts programs")
+	}
+	r := newRig(t)
+	h := startModules(t, "payment/banktransfer")
+	r.opt.Agents = h
+	require.NoError(t, h.Configure(t.Context(), "payment/banktransfer", Instance("acme", "bank"), "acme",
+		[]byte(`{"holder":"〇〇ケンスイドウキヨク","accounts":[{"bank":"9999","bank_name":"〇〇銀行","branch":"101","branch_name":"振込専用","from":"0000001","to":"0000002"}]}`)))
+	r.tenant.Agents = append(r.tenant.Agents, tenant.Agent{Name: "bank", Module: "payment/banktransfer", Hook: strings.Repeat("f", 32), Methods: []string{"bank_transfer"}})
+	first, second := r.claim("A-1", 10_000), r.claim("A-2", 10_000)
+	of := map[string]ulid.ULID{}
+	for _, c := range []ulid.ULID{first, second} {
+		of[r.mustStart(c, "bank_transfer").Place] = c
+	}
+	paid := func(n string) *State { return r.state(of["9999-101-1-"+n]) }
+
+	const day, payer = "081122", "KAKITOME TARO"
+	pad := func(parts ...string) string {
+		line := strings.Join(parts, "")
+		return line + strings.Repeat(" ", 200-len(line)) + "\n"
+	}
+	notice := func(n, inquiry string) string {
+		return pad("1010", day, day, day, "9999", fmt.Sprintf("%-15s101%-15s1", "", ""), n) +
+			pad("2", inquiry, day, day, "0000005000", strings.Repeat("0", 20), fmt.Sprintf("%-48s", payer)) +
+			pad("8", "000001", "000000005000", strings.Repeat("0", 18)) + pad("9")
+	}
+	statement := func(n, inquiry string) string {
+		return pad("1030", day, day, day, "9999", fmt.Sprintf("%-15s101%-15s0001000", "", ""), n) +
+			pad("2", inquiry, day, day, "111", "000000005000", strings.Repeat("0", 12), fmt.Sprintf("%-23s%-10s%-48s", "", "", payer)) +
+			pad("8", "000001", "0000000005000", strings.Repeat("0", 19)) + pad("9")
+	}
+	sheet := func(n, inquiry string) string {
+		return "取引日,金融機関コード,支店番号,口座番号,入金額,明細番号,振込依頼人名\n2026/11/22,9999,101," + n + ",5000," + inquiry + ",ＫＡＫＩＴＯＭＥ ＴＡＲＯ\n"
+	}
+	give := func(name, body string) string {
+		lines, err := r.Report(t.Context(), r.tenant, ReportFile{Agent: "bank", Name: name, Body: []byte(body)})
+		require.NoError(t, err)
+		require.Len(t, lines, 1)
+		return lines[0].Result
+	}
+	for name, body := range map[string]string{"n.txt": notice("0000001", "000011"), "m.txt": statement("0000001", "00000011"), "m.csv": sheet("1", "11")} {
+		give(name, body)
+	}
+	require.Equal(t, int64(5000), paid("0000001").Received)
+	require.Empty(t, paid("0000001").Alerts)
+
+	give("n1.txt", notice("0000002", "000000"))
+	give("n1.txt", notice("0000002", "000000"))
+	require.Empty(t, paid("0000002").Alerts, "the same notice again")
+	require.Equal(t, reportDoubtful, give("n2.txt", notice("0000002", "000000")), "the same bytes, under another name")
+	require.Equal(t, reportDoubtful, give("m2.txt", statement("0000002", "00000000")))
+	s := paid("0000002")
+	require.Equal(t, int64(5000), s.Received)
+	require.Equal(t, DepositInDoubt, s.Alerts[0].Code)
+	require.Len(t, s.Attempts[0].Doubts(), 2)
+	rec, err := r.Reconcile(t.Context(), r.tenant, "bank", "2026-11-22")
+	require.NoError(t, err)
+	require.Equal(t, Total{2, 10_000, 10_000}, rec.Totals[Agrees])
+	require.Equal(t, Total{2, 0, 10_000}, rec.Totals[OnlyTheirs])
 }
 
 func TestOfManyFilesOneCountsADeposit(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -25,6 +26,7 @@ const (
 	reportKnown      = "known"      // we had it
 	reportNotOurs    = "not_ours"   // no attempt of this contract is meant
 	reportDiffers    = "differs"    // applied or known, and the amount is not the one that was asked for
+	reportDoubtful   = "doubtful"   // a transfer that may be one that counts already: it does not, and a person has to look
 	reportUnreadable = "unreadable" // by the module, or by us
 )
 
@@ -117,6 +119,7 @@ type reportRow struct {
 	payment string   // what the agent calls it, where the line says so
 	deposit *Deposit // or
 	fact    *Fact
+	former  []string  // ids of the deposit by earlier versions of the module
 	at      time.Time // of the money
 }
 
@@ -152,7 +155,8 @@ func (p *Payments) planRow(ctx context.Context, id tenant.ID, agent string, r *p
 	case d != nil && (d.Yen < 1 || d.Yen > maxYen || d.Id == "" || len(d.Id) > maxVoucherField || timeOf(d.At).IsZero()):
 		return row, "a deposit without its id or time, or of an amount that is out of range", nil
 	case d != nil:
-		row.deposit, row.at = &Deposit{ID: d.Id, Yen: d.Yen, Paid: timeOf(d.At)}, timeOf(d.At)
+		row.deposit, row.at = &Deposit{ID: d.Id, Yen: d.Yen, Paid: timeOf(d.At), Series: d.Series}, timeOf(d.At)
+		row.former = d.FormerIds
 	default:
 		view, fault := parseView(r.Payment)
 		if fault != nil {
@@ -205,7 +209,7 @@ func (p *Payments) applyRow(ctx context.Context, row *reportRow) error {
 	}
 	after := before
 	if row.deposit != nil {
-		after, err = p.receive(ctx, row.ref, *row.deposit)
+		after, err = p.receive(ctx, row.ref, row.deposit, row.former)
 		var taken *store.TakenError
 		if errors.As(err, &taken) { // since the row was looked at it was counted for another
 			row.of(taken.Holder, ulid.ULID(taken.Value))
@@ -220,6 +224,8 @@ func (p *Payments) applyRow(ctx context.Context, row *reportRow) error {
 	a := after.Attempt(row.attempt)
 	row.Claim = after.Number
 	switch {
+	case row.deposit != nil && a.doubtful(row.deposit.ID):
+		row.Result, row.Detail = reportDoubtful, "it may be one that counts already, or another of that day and amount"
 	case a.Received != a.Yen:
 		row.Result, row.Detail = reportDiffers, fmt.Sprintf("%d yen were asked for, %d are here", a.Yen, a.Received)
 	case after.Version == before.Version:
@@ -230,16 +236,58 @@ func (p *Payments) applyRow(ctx context.Context, row *reportRow) error {
 	return nil
 }
 
-// receive appends a deposit that is not known.
-func (p *Payments) receive(ctx context.Context, ref store.Ref, d Deposit) (State, error) {
+// receive appends a deposit that is not known, and gives it the id that it is known by. One that may be counted already, under the id of
+// another series, is put down as doubted.
+func (p *Payments) receive(ctx context.Context, ref store.Ref, d *Deposit, former []string) (State, error) {
 	return p.change(ctx, tenant.Only(ref.Tenant), ref, func(s *State, now time.Time) ([]store.NewEvent, error) {
+		of := s.Attempt(d.Attempt)
 		for _, a := range s.Attempts {
-			if have, ok := a.deposits[d.ID]; ok && (have.Yen >= d.Yen || a.ID != d.Attempt) {
+			id, counts := a.find(d.ID, former)
+			if !counts || a.Agent != of.Agent {
+				continue
+			}
+			if d.ID = id; a != of || a.deposits[id].Yen >= d.Yen {
 				return nil, nil
 			}
+			return []store.NewEvent{newEvent(Deposited, now, d)}, nil // more of it
 		}
-		return []store.NewEvent{newEvent(Deposited, now, d)}, nil
+		if !of.alike(d) {
+			return []store.NewEvent{newEvent(Deposited, now, d)}, nil
+		}
+		if _, told := of.doubts[d.ID]; told {
+			return nil, nil
+		}
+		return []store.NewEvent{newEvent(Doubted, now, d)}, nil
 	})
+}
+
+// alike reports whether a deposit may be one that counts already: of the same day and amount, and of another series.
+func (a *Attempt) alike(d *Deposit) bool {
+	for _, have := range a.deposits {
+		if have.Series != d.Series && have.Yen == d.Yen && message.Day(have.Paid) == message.Day(d.Paid) {
+			return true
+		}
+	}
+	return false
+}
+
+// find gives the id by which the attempt knows a deposit, the present one or a former one, and whether it counts; empty: it does not know it.
+func (a *Attempt) find(id string, former []string) (known string, counts bool) {
+	for _, id := range append([]string{id}, former...) {
+		if _, ok := a.deposits[id]; ok {
+			return id, true
+		}
+	}
+	if _, ok := a.doubts[id]; ok {
+		return id, false
+	}
+	return "", false
+}
+
+// doubtful reports whether a deposit waits for somebody to say whether it is another one.
+func (a *Attempt) doubtful(id string) bool {
+	d, ok := a.doubts[id]
+	return ok && !d.settled
 }
 
 // errTooEarly: the account of a deposit was nobody's on that day, as far as is known.
@@ -258,29 +306,32 @@ func (p *Payments) ofRow(ctx context.Context, id tenant.ID, agent string, row *r
 	if r.AgentPaymentId == "" {
 		return State{}, nil, store.ErrNotFound
 	}
-	if row.deposit != nil {
-		if s, a, err := p.named(ctx, id, depositKey(id, agent, row.deposit.ID)); !errors.Is(err, store.ErrNotFound) {
+	if row.deposit == nil {
+		return p.named(ctx, id, agentKey(id, agent, r.AgentPaymentId))
+	}
+	for _, d := range append([]string{row.deposit.ID}, row.former...) {
+		if s, a, err := p.named(ctx, id, depositKey(id, agent, d)); !errors.Is(err, store.ErrNotFound) {
 			return s, a, err
 		}
 	}
 	s, a, err := p.named(ctx, id, agentKey(id, agent, r.AgentPaymentId))
-	if err != nil || row.deposit == nil {
+	if err != nil {
 		return s, a, err
 	}
-	return p.holder(ctx, s, a, row.deposit)
+	return p.holder(ctx, s, a, row)
 }
 
 // holder finds whose a deposit to an account is, from the attempt that has the account back to those that had it before: it is of the
 // one that knows it, else of the latest that had begun by its day.
-func (p *Payments) holder(ctx context.Context, s State, a *Attempt, d *Deposit) (State, *Attempt, error) {
-	for day := message.Day(d.Paid); !a.has(d) && day <= message.Day(a.StartedAt); {
+func (p *Payments) holder(ctx context.Context, s State, a *Attempt, row *reportRow) (State, *Attempt, error) {
+	for day := message.Day(row.at); !row.knownTo(a) && day <= message.Day(a.StartedAt); {
 		before, b, err := p.named(ctx, s.Ref.Tenant, beforeKey(a.ID))
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return s, nil, err
 		}
 		known := err == nil && b.StartedAt.Before(a.StartedAt)
 		switch {
-		case day == message.Day(a.StartedAt) && !(known && b.has(d)):
+		case day == message.Day(a.StartedAt) && !(known && row.knownTo(b)):
 			return s, a, nil
 		case !known:
 			return s, nil, errTooEarly
@@ -290,10 +341,10 @@ func (p *Payments) holder(ctx context.Context, s State, a *Attempt, d *Deposit) 
 	return s, a, nil
 }
 
-// has reports whether the attempt knows a deposit.
-func (a *Attempt) has(d *Deposit) bool {
-	_, ok := a.deposits[d.ID]
-	return ok
+// knownTo reports whether an attempt knows the row's deposit.
+func (row *reportRow) knownTo(a *Attempt) bool {
+	id, _ := a.find(row.deposit.ID, row.former)
+	return id != ""
 }
 
 // attempt loads an attempt with its claim.
@@ -331,7 +382,7 @@ func agentKey(id tenant.ID, agent, payment string) string {
 // beforeKey names the attempt that its agent called the same before this one: that had its account.
 func beforeKey(attempt ulid.ULID) string { return "before/" + attempt.String() }
 
-// depositKey names the attempt for which a deposit counts: it does so once.
+// depositKey names the attempt for which a deposit counts, or may: it is one's.
 func depositKey(id tenant.ID, agent, deposit string) string {
 	sum := sha256.Sum256([]byte("deposit\n" + string(id) + "\n" + agent + "\n" + deposit))
 	return hex.EncodeToString(sum[:])
@@ -355,8 +406,8 @@ func (p *Payments) newNames(ctx context.Context, s, next *State) (names []store.
 			}
 			names = append(names, store.Name{Space: store.ByAttempt, Key: key, Value: a.ID[:]})
 		}
-		for id := range a.deposits {
-			if _, ok := was.deposits[id]; !ok {
+		for _, id := range append(slices.Collect(maps.Keys(a.deposits)), slices.Collect(maps.Keys(a.doubts))...) {
+			if known, _ := was.find(id, nil); known == "" {
 				names = append(names, store.Name{Space: store.ByAttempt, Key: depositKey(s.Ref.Tenant, a.Agent, id), Value: a.ID[:], Exclusive: true})
 			}
 		}

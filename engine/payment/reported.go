@@ -46,7 +46,7 @@ type reportedRow struct {
 	At      time.Time `json:"at"`
 }
 
-// keepReported records what a file told, by day. The same file again is recorded once.
+// keepReported records what a file told, by day. The same file again is recorded once; under another name it may tell of other transfers.
 func (p *Payments) keepReported(ctx context.Context, id tenant.ID, f *ReportFile, rows []reportRow) error {
 	days := map[string][]reportedRow{}
 	for i := range rows {
@@ -64,7 +64,7 @@ func (p *Payments) keepReported(ctx context.Context, id tenant.ID, f *ReportFile
 			days[message.Day(r.at)] = append(days[message.Day(r.at)], out)
 		}
 	}
-	digest := sha256.Sum256(f.Body)
+	digest := sha256.Sum256(append([]byte(f.Name+"\n"), f.Body...))
 	for _, day := range slices.Sorted(maps.Keys(days)) {
 		for n := 0; len(days[day]) > 0; n++ {
 			part := days[day][:min(reportedRows, len(days[day]))]

@@ -65,7 +65,7 @@ func newMarket(t *testing.T) *market {
 		require.NoError(t, c.Close())
 	})
 
-	h := startModules(t)
+	h := startModules(t, "payment/sandbox", "render/standard")
 	m.modules = h
 	config, err := json.Marshal(map[string]string{"endpoint": m.base, "merchant": "kakitome", "secret": "secret-shared-with-the-company"})
 	require.NoError(t, err)
@@ -91,7 +91,7 @@ func (m *market) claim(number string, amount int64) ulid.ULID {
 	return planned.ID
 }
 
-func startModules(t *testing.T) *host.Host {
+func startModules(t *testing.T, names ...string) *host.Host {
 	t.Helper()
 	dir := t.TempDir()
 	run, err := os.MkdirTemp("/tmp", "kk") // the path of a socket is bounded
@@ -99,7 +99,7 @@ func startModules(t *testing.T) *host.Host {
 	t.Cleanup(func() { os.RemoveAll(run) })
 	o := host.Options{StoreDir: filepath.Join(dir, "store"), RunDir: run}
 	require.NoError(t, os.Mkdir(o.StoreDir, 0o755))
-	for _, name := range []string{"payment/sandbox", "render/standard"} {
+	for _, name := range names {
 		program := built.Program(t, "plugins/"+name)
 		sum, err := host.Checksum(program)
 		require.NoError(t, err)

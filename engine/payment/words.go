@@ -104,6 +104,7 @@ var alertWords = map[string]words{
 	Overpaid:            {"過入金", "Paid too much"},
 	ChargedBack:         {"チャージバック", "Charged back"},
 	RefundFailed:        {"返金未完了", "Refund not completed"},
+	DepositInDoubt:      {"重複の疑いがある入金", "Transfer that may be counted already"},
 }
 
 // AlertLabel is an alert's code as the console shows it (要対応).

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 
 	"github.com/kakitome/kakitome/plugins/proto"
 )
@@ -57,6 +58,9 @@ func plausible(in, out any) error {
 		for _, r := range out.Rows {
 			if (r.GetPayment() == nil) == (r.GetDeposit() == nil) || r.Deposit != nil && (r.Deposit.Id == "" || len(r.Deposit.Id) > 64 || r.Deposit.Yen < 1) {
 				return fmt.Errorf("line %d of a report: neither a payment nor a deposit with an id and an amount", r.GetLine())
+			}
+			if d := r.Deposit; len(d.GetSeries()) > 64 || len(d.GetFormerIds()) > 8 || slices.ContainsFunc(d.GetFormerIds(), func(id string) bool { return id == "" || len(id) > 64 }) {
+				return fmt.Errorf("line %d of a report: a deposit with a series or former ids that are too long or too many", r.GetLine())
 			}
 		}
 	case *proto.WebhookResponse:

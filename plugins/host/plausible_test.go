@@ -16,6 +16,9 @@ func TestAnswersThatCannotBeBelieved(t *testing.T) {
 	asked := &proto.LookupRequest{Queries: []*proto.NumberQuery{{Number: "+819000010001"}, {Number: "+819000010002", RegisteredOn: "2026-01-01"}}}
 	numbers := func(r ...*proto.NumberResult) *proto.LookupResponse { return &proto.LookupResponse{Results: r} }
 	nothing := &proto.NumberResult{}
+	told := func(d *proto.Deposit) *proto.ReportResponse {
+		return &proto.ReportResponse{Rows: []*proto.ReportRow{{Line: 1, Deposit: d}}}
+	}
 	for _, c := range []struct {
 		in, out any
 		ok      bool
@@ -55,6 +58,12 @@ func TestAnswersThatCannotBeBelieved(t *testing.T) {
 		{nil, &proto.WebhookResponse{Notices: []*proto.PaymentNotice{{Payment: &proto.Payment{}}}}, false},
 		{nil, &proto.WebhookResponse{Notices: []*proto.PaymentNotice{{NoticeId: "n"}}}, false},
 		{nil, &proto.WebhookResponse{ReplyStatus: 99}, false},
+		{nil, told(&proto.Deposit{Id: "d", Yen: 1, Series: "01", FormerIds: []string{"c"}}), true},
+		{nil, told(&proto.Deposit{Yen: 1}), false},
+		{nil, told(&proto.Deposit{Id: "d"}), false},
+		{nil, told(&proto.Deposit{Id: "d", Yen: 1, Series: strings.Repeat("x", 65)}), false},
+		{nil, told(&proto.Deposit{Id: "d", Yen: 1, FormerIds: []string{""}}), false},
+		{nil, told(&proto.Deposit{Id: "d", Yen: 1, FormerIds: make([]string, 9)}), false},
 		{nil, &proto.RenderPageResponse{Html: []byte("<!doctype html>")}, true},
 		{nil, &proto.RenderPageResponse{}, false},
 		{nil, &proto.RenderPageResponse{Html: make([]byte, maxHTML+1)}, false},

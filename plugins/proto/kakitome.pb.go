@@ -4037,10 +4037,14 @@ func (x *ReportRow) GetDeposit() *Deposit {
 
 // Deposit is one transfer to a bank account. The same id in any file is the same transfer.
 type Deposit struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // at most 64 bytes, without personal data
-	Yen           int64                  `protobuf:"varint,2,opt,name=yen,proto3" json:"yen,omitempty"`
-	At            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // at most 64 bytes, without personal data
+	Yen       int64                  `protobuf:"varint,2,opt,name=yen,proto3" json:"yen,omitempty"`
+	At        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	FormerIds []string               `protobuf:"bytes,4,rep,name=former_ids,json=formerIds,proto3" json:"former_ids,omitempty"` // that an earlier version of the module may have given it; at most 8
+	// Within a series another id is another transfer. Two of an account, a day and an amount under ids of different series may be one:
+	// the second does not count before a person says so. At most 64 bytes.
+	Series        string `protobuf:"bytes,5,opt,name=series,proto3" json:"series,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4094,6 +4098,20 @@ func (x *Deposit) GetAt() *timestamppb.Timestamp {
 		return x.At
 	}
 	return nil
+}
+
+func (x *Deposit) GetFormerIds() []string {
+	if x != nil {
+		return x.FormerIds
+	}
+	return nil
+}
+
+func (x *Deposit) GetSeries() string {
+	if x != nil {
+		return x.Series
+	}
+	return ""
 }
 
 type ReportFault struct {
@@ -7452,11 +7470,14 @@ const file_kakitome_proto_rawDesc = "" +
 	"attempt_id\x18\x02 \x01(\tR\tattemptId\x12(\n" +
 	"\x10agent_payment_id\x18\x03 \x01(\tR\x0eagentPaymentId\x125\n" +
 	"\apayment\x18\x04 \x01(\v2\x1b.kakitome.plugin.v0.PaymentR\apayment\x125\n" +
-	"\adeposit\x18\x05 \x01(\v2\x1b.kakitome.plugin.v0.DepositR\adeposit\"W\n" +
+	"\adeposit\x18\x05 \x01(\v2\x1b.kakitome.plugin.v0.DepositR\adeposit\"\x8e\x01\n" +
 	"\aDeposit\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03yen\x18\x02 \x01(\x03R\x03yen\x12*\n" +
-	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\";\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1d\n" +
+	"\n" +
+	"former_ids\x18\x04 \x03(\tR\tformerIds\x12\x16\n" +
+	"\x06series\x18\x05 \x01(\tR\x06series\";\n" +
 	"\vReportFault\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\rR\x04line\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"\xad\x01\n" +

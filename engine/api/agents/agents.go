@@ -80,7 +80,7 @@ type Report struct {
 // Line is what became of one line of it.
 type Line struct {
 	Line   uint32 `json:"line"`
-	Result string `json:"result"` // applied, known, differs, not_ours
+	Result string `json:"result"` // applied, known, differs, doubtful, not_ours
 	Claim  string `json:"claim,omitempty"`
 	Yen    int64  `json:"yen"`
 	Detail string `json:"detail,omitempty"`

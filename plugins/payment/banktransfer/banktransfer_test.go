@@ -128,7 +128,7 @@ func sample03() []string {
 }
 
 func read(t testing.TB, lines []string, sep string) *proto.ReportResponse {
-	return contractOf(t).read([]byte(strings.Join(lines, sep)+sep), now)
+	return contractOf(t).read("meisai.txt", []byte(strings.Join(lines, sep)+sep), now)
 }
 
 func told(out *proto.ReportResponse) (all []string) {
@@ -149,6 +149,63 @@ func TestNoticeOfTransfersIsRead(t *testing.T) {
 	first, again := read(t, sample01(), "\n"), read(t, sample01(), "\r\n")
 	require.Equal(t, first.Rows[0].Deposit.Id, again.Rows[0].Deposit.Id, "the same transfer in another file")
 	require.NotContains(t, first.String(), "ｶｷﾄﾒ")
+}
+
+// By its number a transfer is the same in every kind of file, and the same that the first version recorded of any of them.
+func TestATransferHasOneIDInEveryKindOfFile(t *testing.T) {
+	csv := "取引日,金融機関コード,支店番号,口座番号,入金額,明細番号,振込依頼人名\n2026-11-22,9999,101,7,5000,%s,ｶｷﾄﾒ ﾀﾛｳ\n"
+	notice := []string{header01(7), transfer01(1, 5000, "0000000000", ""), put(tail01, 8, 1, 5000, 0, 0), end}
+	var all []*proto.Deposit
+	for _, body := range []string{strings.Join(notice, ""), strings.Join(sample03(), "\n"), fmt.Sprintf(csv, "1"), fmt.Sprintf(csv, "0001")} {
+		out := contractOf(t).read("x", []byte(body), now)
+		require.Nil(t, out.Error)
+		require.Empty(t, out.Faults)
+		all = append(all, out.Rows[0].Deposit)
+	}
+	first := func(number string) string {
+		return digest("9999-101-1-0000007\n2026-11-22\n5000\nno\n" + number)
+	}
+	for i, d := range all {
+		require.Equal(t, all[0].Id, d.Id)
+		require.Equal(t, []string{"01", "03", "csv", "csv"}[i], d.Series)
+		known := append(d.FormerIds, d.Id)
+		for _, form := range []string{"000001", "00000001", "1"} {
+			require.Contains(t, known, first(form))
+		}
+	}
+	require.Contains(t, all[3].FormerIds, first("0001"))
+}
+
+// Without a number it is the file's own, so that the host neither loses one of two that are alike nor counts one twice.
+func TestATransferWithoutANumberIsTheFilesOwn(t *testing.T) {
+	notice := func(name string, more ...string) *proto.Deposit {
+		lines := append([]string{header01(7), transfer01(0, 5000, "0000000000", "")}, more...)
+		out := contractOf(t).read(name, []byte(strings.Join(append(lines, put(tail01, 8, 1+len(more), 5000*(1+len(more)), 0, 0), end), "\n")), now)
+		require.Empty(t, out.Faults)
+		return out.Rows[0].Deposit
+	}
+	one, again, other := notice("n1.txt"), notice("n1.txt"), notice("n2.txt")
+	require.Equal(t, one.String(), again.String())
+	more := notice("n1.txt", transfer01(0, 5000, "0000000000", ""))
+	for _, d := range []*proto.Deposit{other, more} {
+		require.NotEqual(t, one.Id, d.Id)
+		require.NotEqual(t, one.Series, d.Series)
+	}
+	require.Empty(t, one.FormerIds, "what the first version recorded has no series: it is in doubt")
+
+	twice := contractOf(t).read("n.csv", []byte(sampleCSV+"20261122,振込,9999,101,5,7440,,A-1,カキトメ タロウ\n"), now).Rows
+	require.NotEqual(t, twice[0].Deposit.Id, twice[3].Deposit.Id, "one number on two lines")
+	require.NotEqual(t, twice[0].Deposit.Series, twice[3].Deposit.Series)
+
+	whole, faults := parseConfig([]byte(strings.Replace(goodConfig, `"accounts"`, `"whole_days":true,"accounts"`, 1)))
+	require.Empty(t, faults)
+	a, b := whole.read("a.csv", []byte(sampleCSV), now).Rows, whole.read("b.csv", []byte(sampleCSV+"20261123,振込,9999,101,0000006,1000,,,カキトメ ハナコ\n"), now).Rows
+	for i := range a {
+		require.Equal(t, a[i].String(), b[i].String(), "statements that list days whole")
+	}
+	require.Equal(t, digest("9999-101-1-0000006\n2026-11-22\n1000\npayer\nカキトメ ハナコ\n2"), a[2].Deposit.Id, "as the first version recorded it")
+	n := whole.read("n1.txt", []byte(strings.Join([]string{header01(7), transfer01(0, 5000, "0000000000", ""), put(tail01, 8, 1, 5000, 0, 0), end}, "")), now)
+	require.Equal(t, one.String(), n.Rows[0].Deposit.String(), "a notice never does")
 }
 
 func TestStatementIsReadByTheAccountThatWasPaidTo(t *testing.T) {
@@ -200,7 +257,7 @@ func TestCSVIsReadInEitherEncoding(t *testing.T) {
 	cp932, err := japanese.ShiftJIS.NewEncoder().String(sampleCSV)
 	require.NoError(t, err)
 	for _, body := range []string{sampleCSV, "\ufeff" + strings.ReplaceAll(sampleCSV, "\n", "\r\n"), cp932} {
-		out := contractOf(t).read([]byte(body), now)
+		out := contractOf(t).read("meisai.csv", []byte(body), now)
 		require.Nil(t, out.Error)
 		require.Empty(t, out.Faults)
 		require.Equal(t, want, told(out))
@@ -219,15 +276,15 @@ func TestCSVFaultsNameLineAndColumn(t *testing.T) {
 		{"9999,101,5", "9999,1010,5"}:       "line 2: 支店番号: want 3 digits",
 		{"9999,101,5", "9999,101,12345678"}: "line 2: 口座番号: want 7 digits",
 	} {
-		out := contractOf(t).read([]byte(strings.Replace(sampleCSV, change[0], change[1], 1)), now)
+		out := contractOf(t).read("meisai.csv", []byte(strings.Replace(sampleCSV, change[0], change[1], 1)), now)
 		text := out.Error.GetMessage()
 		if len(out.Faults) > 0 {
 			text = fmt.Sprintf("line %d: %s", out.Faults[0].Line, out.Faults[0].Message)
 		}
 		require.Contains(t, text, want, change)
 	}
-	require.Contains(t, contractOf(t).read(nil, now).Error.Message, "empty")
-	require.Contains(t, contractOf(t).read([]byte{0x81}, now).Error.Message, "neither UTF-8 nor Shift_JIS")
+	require.Contains(t, contractOf(t).read("", nil, now).Error.Message, "empty")
+	require.Contains(t, contractOf(t).read("", []byte{0x81}, now).Error.Message, "neither UTF-8 nor Shift_JIS")
 }
 
 func TestYearsAreOfTheEraOrWestern(t *testing.T) {
@@ -244,7 +301,7 @@ func FuzzReport(f *testing.F) {
 	f.Add([]byte(sampleCSV))
 	c := contractOf(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		out := c.read(body, now)
+		out := c.read("meisai", body, now)
 		if out.Error != nil {
 			require.NotEmpty(t, out.Error.Message)
 			return

@@ -32,6 +32,7 @@ var kindCodes = map[string]string{"普通": "1", "当座": "2", "貯蓄": "4"}
 type contract struct {
 	Holder         string  `json:"holder"`
 	QuarantineDays int     `json:"quarantine_days"`
+	WholeDays      bool    `json:"whole_days"` // 入出金取引明細 and CSV files list each of their days whole
 	Accounts       []block `json:"accounts"`
 
 	places []string           // in the order of the configuration

@@ -22,7 +22,7 @@ var csvColumns = []string{"取引日", "金融機関コード", "支店番号", 
 const neededColumns = 5
 
 func readCSV(body []byte) *statement {
-	s := &statement{}
+	s := &statement{kind: "csv"}
 	if !utf8.Valid(body) {
 		decoded, err := japanese.ShiftJIS.NewDecoder().Bytes(body)
 		if err != nil || bytes.ContainsRune(decoded, utf8.RuneError) {

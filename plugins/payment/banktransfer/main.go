@@ -10,7 +10,9 @@
 // The account of a deposit is that of the file's header, or, where the header names the account behind the pool, the ten digits
 // of 振込依頼人コード: branch and number of the account that was paid to.
 //
-// A deposit's id is made of what the bank says of it (id in deposit.go), so that it is the same in whichever file it comes again.
+// A deposit's id is made of what the bank says of it, so that it is the same in whichever file it comes again. Without a number of the
+// bank's that cannot be: there the id is the file's own, and its series (the kind of file, or the file) tells the host which ids are of
+// other transfers for sure (deposit.go).
 package main
 
 import (

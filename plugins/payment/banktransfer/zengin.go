@@ -14,6 +14,8 @@ import (
 // YYMMDD. The trailer's sums are checked: a file that was cut off or edited is refused.
 const recordLength = 200
 
+const notice = "01" // 種別 of 振込入金通知
+
 // span is a field's place in a record.
 type span struct{ at, size int }
 
@@ -41,7 +43,7 @@ func fields(sizes ...int) (spans []span) {
 }
 
 var layouts = map[string]layout{
-	"01": func() layout {
+	notice: func() layout {
 		h := fields(1, 2, 1, 6, 6, 6, 4, 15, 3, 15, 1, 7, 40, 93)  // 区分 種別 コード 作成日 自 至 銀行 名 支店 名 種目 口座 名 ダミー
 		d := fields(1, 6, 6, 6, 10, 10, 10, 48, 15, 15, 1, 20, 52) // 区分 照会番号 勘定日 起算日 金額 他店券 依頼人コード 依頼人名 仕向銀行 仕向店 取消区分 EDI ダミー
 		t := fields(1, 6, 12, 6, 12, 163)                          // 区分 振込件数 振込金額 取消件数 取消金額 ダミー
@@ -96,13 +98,13 @@ func records(body []byte) ([]record, string) {
 
 // readZengin reads a file of either kind.
 func (c *contract) readZengin(body []byte, now time.Time) *statement {
-	s := &statement{}
+	s := &statement{kind: string(body[1:3])}
 	all, fault := records(body)
 	if fault != "" {
 		s.refused = fault
 		return s
 	}
-	l := layouts[string(body[1:3])]
+	l := layouts[s.kind]
 	var part section
 	open, ended := false, false
 	for _, r := range all {
