@@ -237,7 +237,9 @@ func (acc *account) session(ctx context.Context, id string) (*proto.Payment, *pr
 	return p, nil
 }
 
-// Cancel expires a page that is open, or cancels a number that is not paid; CONFLICT when it is neither.
+// Cancel expires a page that is open, or cancels a number that is not paid; CONFLICT when it is neither. Each try is a request of its
+// own: with the host's key Stripe would answer the next one with what it said of this one, or refuse it where the page has become a
+// number meanwhile. Canceled twice is canceled once.
 func (a *agent) Cancel(ctx context.Context, in *proto.CancelRequest) (*proto.CancelResponse, error) {
 	refuse := func(e *proto.Error) (*proto.CancelResponse, error) { return &proto.CancelResponse{Error: e}, nil }
 	acc, fault := a.account(in.Call)
@@ -252,13 +254,9 @@ func (a *agent) Cancel(ctx context.Context, in *proto.CancelRequest) (*proto.Can
 	var err error
 	switch p.State {
 	case proto.PaymentState_REQUIRES_ACTION:
-		params := &stripe.CheckoutSessionExpireParams{}
-		params.SetIdempotencyKey("cancel-" + in.Call.GetIdempotencyKey())
-		_, err = acc.V1CheckoutSessions.Expire(traced, p.AgentPaymentId, params)
+		_, err = acc.V1CheckoutSessions.Expire(traced, p.AgentPaymentId, nil)
 	case proto.PaymentState_AWAITING:
-		params := &stripe.PaymentIntentCancelParams{}
-		params.SetIdempotencyKey("cancel-" + in.Call.GetIdempotencyKey())
-		_, err = acc.V1PaymentIntents.Cancel(traced, p.ReceiptNumber, params)
+		_, err = acc.V1PaymentIntents.Cancel(traced, p.ReceiptNumber, nil)
 	case proto.PaymentState_CONFIRMED:
 		return refuse(&proto.Error{Class: proto.ErrorClass_CONFLICT, Code: "paid", Message: "it was paid"})
 	default:

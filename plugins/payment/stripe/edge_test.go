@@ -43,8 +43,10 @@ type edge struct {
 	sessions map[string]obj
 	disputes []any
 	seen     []call
-	lost     bool // the answer of what changes something does not come
-	refusal  int  // status that is answered instead
+	before   func(what string) // called before a request is answered
+	keys     map[string]string // what the first request with a key was for: Stripe takes it for no other
+	lost     bool              // the answer of what changes something does not come
+	refusal  int               // status that is answered instead
 }
 
 // call is one request as it came.
@@ -71,7 +73,7 @@ var loadMock = sync.OnceValue(func() *server.StubServer {
 })
 
 func newEdge(t testing.TB) *edge {
-	e := &edge{t: t, mock: loadMock(), sessions: map[string]obj{}, agent: newAgent()}
+	e := &edge{t: t, mock: loadMock(), sessions: map[string]obj{}, keys: map[string]string{}, agent: newAgent()}
 	e.http = httptest.NewServer(e)
 	t.Cleanup(e.http.Close)
 	t.Cleanup(e.agent.http.CloseIdleConnections)
@@ -99,21 +101,41 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		e.t.Errorf("form: %v", err)
 	}
+	what, key := r.Method+" "+r.URL.Path, r.Header.Get("Idempotency-Key")
+	if e.before != nil {
+		e.before(what)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.seen = append(e.seen, call{r.Method + " " + r.URL.Path, r.Header.Get("Idempotency-Key"), form})
+	e.seen = append(e.seen, call{what, key, form})
+	refuse := func(typ string) {
+		w.WriteHeader(http.StatusBadRequest)
+		json.NewEncoder(w).Encode(obj{"error": obj{"type": typ}})
+	}
+	if key != "" {
+		if known, ok := e.keys[key]; ok && known != what {
+			refuse("idempotency_error")
+			return
+		}
+		e.keys[key] = what
+	}
 	if e.refusal != 0 {
 		w.WriteHeader(e.refusal)
 		json.NewEncoder(w).Encode(obj{"error": obj{"type": "invalid_request_error", "code": "some_code", "message": "repeats " + testKey}})
 		return
 	}
 	answer := e.answer(r, form)
+	if answer == nil {
+		refuse("invalid_request_error")
+		return
+	}
 	if e.lost && r.Method == http.MethodPost {
 		panic(http.ErrAbortHandler)
 	}
 	json.NewEncoder(w).Encode(answer)
 }
 
+// answer is nil where the state does not allow what is asked for.
 func (e *edge) answer(r *http.Request, form url.Values) any {
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/v1/"), "/")
 	list := func(all ...any) obj { return obj{"object": "list", "data": append([]any{}, all...), "has_more": false} }
@@ -133,6 +155,8 @@ func (e *edge) answer(r *http.Request, form url.Values) any {
 			all = append(all, s)
 		}
 		return list(all...)
+	case len(parts) == 4 && parts[3] == "expire" && e.sessions[parts[2]]["status"] != "open":
+		return nil
 	case len(parts) == 4 && parts[3] == "expire":
 		e.sessions[parts[2]]["status"] = "expired"
 		return e.sessions[parts[2]]
@@ -168,6 +192,14 @@ func (e *edge) becomes(session, status string, intent obj) {
 func paidIntent(yen int64) obj {
 	return obj{"id": "pi_1", "object": "payment_intent", "status": "succeeded", "amount_received": yen, "payment_method_types": []string{"card"},
 		"latest_charge": obj{"id": "ch_1", "object": "charge", "created": now.Unix() + 60, "amount_refunded": int64(0)}}
+}
+
+// numberIntent is of numbers that were issued.
+func numberIntent() obj {
+	return obj{"id": "pi_1", "object": "payment_intent", "status": "requires_action", "payment_method_types": []string{"konbini"},
+		"next_action": obj{"type": "konbini_display_details", "konbini_display_details": obj{"expires_at": now.Unix() + 99, "stores": obj{
+			"familymart": obj{"payment_code": "123456", "confirmation_number": "0120000000"}, "lawson": obj{"payment_code": "222222"},
+		}}}}
 }
 
 func (e *edge) calls(what string) (all []call) {
