@@ -105,10 +105,14 @@ func sessionOf(in *proto.CreateRequest) (*stripe.CheckoutSessionCreateParams, *p
 		name = "お支払い"
 	}
 	due := in.Due.AsTime()
-	// The page lives 30 minutes to 24 hours, but not beyond the due date where that is farther than the least.
+	// The page lives 30 minutes to 24 hours, but not beyond the due date where that is farther than the least. One for stores ends with
+	// the day: Stripe counts a number's days from the one on which it is issued there.
 	expires := now.Add(24*time.Hour - time.Minute)
 	if due.Before(expires) {
 		expires = due
+	}
+	if end := dayEnd(now); in.Method == methodKonbini && end.Before(expires) {
+		expires = end
 	}
 	if least := now.Add(31 * time.Minute); expires.Before(least) {
 		expires = least
@@ -130,7 +134,7 @@ func sessionOf(in *proto.CreateRequest) (*stripe.CheckoutSessionCreateParams, *p
 		Metadata: map[string]string{"attempt": in.AttemptId},
 	}
 	if in.Method == methodKonbini {
-		days, fault := konbiniDays(now, due)
+		days, fault := konbiniDays(expires, due)
 		if fault != nil {
 			return nil, fault
 		}
@@ -141,17 +145,20 @@ func sessionOf(in *proto.CreateRequest) (*stripe.CheckoutSessionCreateParams, *p
 	return p, nil
 }
 
-// konbiniDays is after how many days a number ends, at 23:59:59 JST: 1 to 60, and never behind the due date.
-func konbiniDays(now, due time.Time) (int64, *proto.Error) {
-	day := func(t time.Time) time.Time {
-		y, m, d := t.In(tokyo).Date()
-		return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
-	}
-	days := int64(day(due).Sub(day(now)) / (24 * time.Hour))
+// konbiniDays is after how many days a number ends, at 23:59:59 JST: 1 to 60, and never behind the due date, though it be issued at the
+// last moment of its page.
+func konbiniDays(last, due time.Time) (int64, *proto.Error) {
+	days := int64(dayEnd(due).Sub(dayEnd(last)) / (24 * time.Hour))
 	if days < 1 {
-		return 0, &proto.Error{Class: proto.ErrorClass_DECLINED, Code: "due_today", Field: "due", Message: "a number lives at least until tomorrow, and this claim is due today"}
+		return 0, &proto.Error{Class: proto.ErrorClass_DECLINED, Code: "due_today", Field: "due", Message: "a number lives at least until the day after its page, and this claim is due before that"}
 	}
 	return min(days, 60), nil
+}
+
+// dayEnd is the last second of a day in Japan.
+func dayEnd(t time.Time) time.Time {
+	y, m, d := t.In(tokyo).Date()
+	return time.Date(y, m, d, 23, 59, 59, 0, tokyo)
 }
 
 // attemptID is a ULID: its time says when the session was asked for.

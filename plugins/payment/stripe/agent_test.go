@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -53,25 +54,43 @@ func TestKonbiniShowsTheNumberOfEachStore(t *testing.T) {
 	require.Len(t, e.calls("POST /v1/payment_intents/pi_1/cancel"), 1)
 }
 
+// Stripe counts the days of a number from the day on which the payer has it issued, which may be the last of the page.
 func TestNumberNeverLivesBeyondTheDueDate(t *testing.T) {
 	jst := func(s string) time.Time {
-		at, err := time.ParseInLocation("2006-01-02 15:04:05", s, tokyo)
+		at, err := time.ParseInLocation(time.DateTime, s, tokyo)
 		require.NoError(t, err)
 		return at
 	}
 	for _, c := range []struct {
 		now, due string
-		days     int64 // 0: refused
+		page     string // its end
+		days     int64  // 0: refused
 	}{
-		{"2026-11-28 12:00:00", "2026-11-28 23:59:59", 0},
-		{"2026-11-28 00:00:00", "2026-11-29 23:59:59", 1},
-		{"2026-11-28 23:59:59", "2026-11-29 23:59:59", 1},
-		{"2026-12-30 09:00:00", "2027-01-02 23:59:59", 3},
-		{"2026-11-28 12:00:00", "2027-11-28 23:59:59", 60},
+		{"2026-11-28 12:00:00", "2026-11-28 23:59:59", "", 0},
+		{"2026-11-28 00:00:00", "2026-11-29 23:59:59", "2026-11-28 23:59:00", 1},
+		{"2026-12-01 20:00:00", "2026-12-05 23:59:59", "2026-12-01 23:59:59", 4},
+		{"2026-12-01 23:28:59", "2026-12-05 23:59:59", "2026-12-01 23:59:59", 4},
+		{"2026-12-01 23:29:00", "2026-12-05 23:59:59", "2026-12-02 00:00:00", 3},
+		{"2026-11-28 23:59:59", "2026-11-30 23:59:59", "2026-11-29 00:30:59", 1},
+		{"2026-11-28 23:59:59", "2026-11-29 23:59:59", "", 0},
+		{"2026-12-30 09:00:00", "2027-01-02 23:59:59", "2026-12-30 23:59:59", 3},
+		{"2026-11-28 12:00:00", "2027-11-28 23:59:59", "2026-11-28 23:59:59", 60},
 	} {
-		days, fault := konbiniDays(jst(c.now), jst(c.due))
-		require.Equal(t, c.days, days, c)
-		require.Equal(t, c.days == 0, fault != nil, c)
+		e := newEdge(t)
+		in := e.request("konbini")
+		in.Call.Now, in.Due = timestamppb.New(jst(c.now)), timestamppb.New(jst(c.due))
+		out, err := e.Create(t.Context(), in)
+		require.NoError(t, err)
+		if c.days == 0 {
+			require.Equal(t, proto.ErrorClass_DECLINED, out.Error.GetClass(), c)
+			require.Empty(t, e.calls("POST /v1/checkout/sessions"))
+			continue
+		}
+		require.Nil(t, out.Error, c)
+		form := e.calls("POST /v1/checkout/sessions")[0].form
+		require.Equal(t, fmt.Sprint(jst(c.page).Unix()), form.Get("expires_at"), c)
+		require.Equal(t, fmt.Sprint(c.days), form.Get("payment_method_options[konbini][expires_after_days]"), c)
+		require.False(t, dayEnd(jst(c.page)).AddDate(0, 0, int(c.days)).After(jst(c.due)), c)
 	}
 }
 
