@@ -164,6 +164,8 @@ func (o *Order) check(c *payment.State, now time.Time) (ps message.Problems) {
 		conflict("money was received already")
 	case c.WithdrawnBy != nil || c.SettledBy != nil:
 		conflict("the claim was settled or withdrawn")
+	case c.Phase == payment.IsRegistered:
+		conflict("the claim is debited from an account")
 	case now.After(c.Due):
 		conflict("the day has passed")
 	case !o.Expires.IsZero() && !o.Expires.After(now):
@@ -199,7 +201,8 @@ func (s *Sheets) issue(ctx context.Context, t *tenant.Tenant, c *payment.State, 
 	switch {
 	case errors.Is(err, payment.ErrNotOffered):
 		return message.Problems{{Field: "store", Code: "unknown", Value: message.Mask(o.Store), Detail: "no such store of this method"}}, nil
-	case errors.Is(err, payment.ErrPaid), errors.Is(err, payment.ErrWarn), errors.Is(err, payment.ErrNotAsked), errors.Is(err, payment.ErrOverdue), errors.Is(err, payment.ErrAmended):
+	case errors.Is(err, payment.ErrPaid), errors.Is(err, payment.ErrWarn), errors.Is(err, payment.ErrNotAsked), errors.Is(err, payment.ErrRegistered),
+		errors.Is(err, payment.ErrOverdue), errors.Is(err, payment.ErrAmended):
 		return message.Problems{{Field: "claim", Code: "conflict", Detail: "the claim has changed meanwhile"}}, nil
 	case errors.Is(err, payment.ErrDeclined):
 		return message.Problems{{Field: "method", Code: "refused", Detail: "the payment agent refused"}}, nil

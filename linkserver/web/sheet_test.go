@@ -267,3 +267,30 @@ func TestSheetsInOneFile(t *testing.T) {
 	_, err = w.sheets.Bundle(ctx, w.water(), claims, 0, sheet.Order{}, io.Discard)
 	require.ErrorIs(t, err, context.Canceled)
 }
+
+// A payer of many has registered an account that the claim is debited from: it has no sheet, and the others have theirs.
+func TestSheetsBesideAClaimThatIsDebited(t *testing.T) {
+	w := newWorld(t, DefaultConfig())
+	w.offer("account", "konbini_number")
+	w.modules.voucher = &proto.Voucher{Barcode: barcodeDigits()}
+	debit := bill(w, "A-1")
+	debit.Debit = true
+	m, other := w.send(draft{claim: debit}), w.send(draft{claim: bill(w, "A-2")})
+	b := w.opened(m)
+	b.choose("account")
+	w.modules.mu.Lock()
+	for _, p := range w.modules.payments {
+		p.State = proto.PaymentState_REGISTERED
+	}
+	w.modules.mu.Unlock()
+	b.submit("state", nil)
+	require.Equal(t, payment.IsRegistered, w.claim(m).Phase)
+	order := sheet.Order{Method: "konbini_number", Store: "cvs1"}
+	_, ps, err := w.sheets.Make(t.Context(), w.water(), "A-1", order)
+	require.NoError(t, err)
+	require.Equal(t, message.Problems{{Field: "claim", Code: "conflict", Detail: "the claim is debited from an account"}}, ps)
+	done, err := w.sheets.Bundle(t.Context(), w.water(), []ulid.ULID{m.head.Claim, other.head.Claim}, 0, order, io.Discard)
+	require.NoError(t, err)
+	require.Equal(t, sheet.Bundled{Sheets: 1, Faults: 1}, done)
+	require.Equal(t, payment.AwaitingMoney, w.claim(other).Phase)
+}
