@@ -216,6 +216,11 @@ func (a apiClaims) Change(ctx context.Context, t *tenant.Tenant, number string, 
 		if c.Amount != nil {
 			o.Yen = *c.Amount
 		}
+		if c.Attempt != "" {
+			if o.Attempt, err = ulid.ParseStrict(c.Attempt); err != nil {
+				return api.Claim{}, nil, fmt.Errorf("attempt of a refund: %w", err)
+			}
+		}
 		s, err = a.payments.Refund(ctx, t, number, o)
 	default:
 		s, err = a.payments.Patch(ctx, t, number, patch, by)

@@ -1,15 +1,22 @@
 package main
 
 import (
+	"context"
+	"log/slog"
 	"testing"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/kakitome/kakitome/engine/api"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/plugins/proto"
 )
 
 // What the sender stated about a claim stands in its timeline, with who, why and when.
@@ -31,4 +38,55 @@ func TestClaimTimelineHasWhatTheSenderStated(t *testing.T) {
 		{At: day.Add(time.Hour), Of: "claim", Event: "amended", Detail: map[string]string{"by": "key:kaikei"}},
 		{At: day.Add(2 * time.Hour), Of: "claim", Event: "settled_elsewhere", Detail: map[string]string{"by": "key:kaikei", "reason": "窓口"}},
 	}, apiClaim(&s, true).Timeline)
+}
+
+// till gives money of cards back.
+type till struct {
+	proto.PaymentAgentClient
+	back []string // the attempts whose money it gave back
+}
+
+func (t *till) Payment(string) proto.PaymentAgentClient { return t }
+func (t *till) Describe(string) (*proto.DescribeResponse, bool) {
+	return &proto.DescribeResponse{PaymentMethods: []*proto.PaymentMethod{{Code: "card", Kind: proto.MethodKind_CARD, Refunds: true}}}, true
+}
+
+func (t *till) Refund(_ context.Context, in *proto.RefundRequest, _ ...grpc.CallOption) (*proto.RefundResponse, error) {
+	t.back = append(t.back, in.AttemptId)
+	return &proto.RefundResponse{Payment: &proto.Payment{AttemptId: in.AttemptId, State: proto.PaymentState_CONFIRMED, Yen: 7440, PaidYen: 7440,
+		ConfirmedAt: timestamppb.Now(), RefundedYen: in.Yen, RefundedAt: timestamppb.Now()}}, nil
+}
+
+// A claim was paid twice by card: its timeline names both attempts, and the sender has one of them given back by the API.
+func TestRefundOfADoublePaymentNamesItsAttempt(t *testing.T) {
+	r, agent := newPaidRig(t, tenant.PaidSMS{}), &till{}
+	payments, err := payment.New(payment.Options{Store: r.s, Agents: agent, Config: payment.DefaultConfig(), Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	claims := apiClaims{payments}
+	ref, happens := r.claim("A-1")
+	happens(payment.IsConfirmed)
+	second, at := ulid.Make(), time.Now()
+	r.commit(store.Change{Ref: ref, Expect: store.Any, Names: []store.Name{{Space: store.ByClaimNumber, Key: "A-1"}}, Events: []store.NewEvent{
+		jsonEvent(payment.Started, payment.Start{ID: second, Agent: "sandbox", Module: "payment/sandbox", Method: "card", Yen: 7440, Due: at.Add(time.Hour)}),
+		jsonEvent(payment.Confirmed, payment.Fact{Attempt: second, Seen: at, From: "notice", View: payment.View{State: payment.IsConfirmed, Yen: 7440, Paid: 7440, ConfirmedAt: at}}),
+	}})
+	_, problem, err := claims.Change(t.Context(), &r.shop, "A-1", api.ClaimChange{Action: "refund"}, "key:kaikei")
+	require.NoError(t, err)
+	require.Equal(t, "attempt", problem.Field)
+	c, err := claims.Get(t.Context(), "mizu", "A-1")
+	require.NoError(t, err)
+	var attempts []string
+	for _, e := range c.Timeline {
+		if e.Event == "confirmed" {
+			attempts = append(attempts, e.Detail["attempt"])
+		}
+	}
+	require.Len(t, attempts, 2)
+	require.Contains(t, attempts, second.String())
+	c, problem, err = claims.Change(t.Context(), &r.shop, "A-1", api.ClaimChange{Action: "refund", Attempt: second.String()}, "key:kaikei")
+	require.NoError(t, err)
+	require.Nil(t, problem)
+	require.Equal(t, int64(7440), c.Refunded)
+	require.Equal(t, "paid", c.Status)
+	require.Equal(t, []string{second.String()}, agent.back)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/valyala/fasthttp"
 
 	"github.com/kakitome/kakitome/engine/message"
@@ -150,6 +151,13 @@ func (ch *ClaimChange) check() (ps message.Problems) {
 		bad(message.Problem{Field: "card", Code: "required"})
 	case ch.Action != "charge" && ch.Card != "":
 		bad(message.Problem{Field: "card", Code: "mismatch", Detail: "only with charge"})
+	}
+	switch _, err := ulid.ParseStrict(ch.Attempt); {
+	case ch.Attempt == "":
+	case ch.Action != "refund":
+		bad(message.Problem{Field: "attempt", Code: "mismatch", Detail: "only with refund"})
+	case err != nil:
+		bad(message.Problem{Field: "attempt", Code: "pattern", Value: message.Mask(ch.Attempt)})
 	}
 	if ch.Amount != nil && (*ch.Amount < 1 || *ch.Amount > message.MaxAmount) {
 		bad(message.Problem{Field: "amount", Code: "range", Limit: message.MaxAmount, Got: *ch.Amount, Detail: "yen, 1 to 9,999,999"})

@@ -174,6 +174,8 @@ type ClaimChange struct {
 	Reason string `json:"reason,omitempty"` // at most 200 characters
 	Key    string `json:"key,omitempty"`    // refund, charge: the sender's own; the same key is the same order
 	Card   string `json:"card,omitempty"`   // charge: number of the claim that the card was registered with
+	// Attempt is for refund: the id of the attempt whose money is given back, as the timeline names it. Empty: the one that has money.
+	Attempt string `json:"attempt,omitempty"`
 }
 
 func some(t time.Time) *time.Time {

@@ -172,6 +172,7 @@ var detailJA = map[string]string{
 	// engine/api
 	"there is no such parameter": "このパラメーターはありません",
 	"there is no such field":     "この項目はありません",
+	"only with refund":           "refund のときだけ指定できます",
 	"a number does not belong into a URL; use POST /v1/messages:search": "電話番号はURLに含められません。POST /v1/messages:search を使用してください",
 	"a time as 2026-11-22T09:00:00+09:00 is expected":                   "2026-11-22T09:00:00+09:00 の形式で指定してください",
 	"not UTF-8":                                                             "UTF-8ではありません",
