@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/json"
 	"net/http"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
 
@@ -43,4 +45,29 @@ func TestClaimIsAmendedByAnAdministrator(t *testing.T) {
 	require.NoError(t, err)
 	r.paid("mizu", res.ID.String(), paying, 8000)
 	require.NotContains(t, b.get(back).body, at, "what was paid stays as it is")
+}
+
+// A part was transferred: the due date alone is offered, and moves the end of its account.
+func TestDueDateOfAPartlyPaidClaimIsAmended(t *testing.T) {
+	r := openRoom(t)
+	msg, attempt := r.begun("W-1", 7440)
+	claim := r.state("mizu", msg.String()).Head.Claim
+	data, err := json.Marshal(payment.Deposit{Attempt: attempt.ID, ID: "d1", Yen: 4000, Paid: time.Now()})
+	require.NoError(t, err)
+	errs, err := r.Store.Commit(t.Context(), store.Tx{{Ref: store.Ref{Tenant: "mizu", Kind: store.Claim, ID: claim}, Expect: store.Any,
+		Events: []store.NewEvent{{Type: byte(payment.Deposited), At: time.Now(), Data: data}}}})
+	require.NoError(t, err)
+	require.NoError(t, errs[0])
+	at, b := "/claims/"+claim.String()+"/amend", r.enter("admin@mizu")
+	body := b.get("/messages/" + msg.String()).body
+	require.Contains(t, body, at)
+	require.NotContains(t, body, `name="amount"`)
+	day := "2031-01-31"
+	a := b.post(at, "message", msg.String(), "due", day, "reason", "")
+	require.Contains(t, b.get(a.header.Get("Location")).body, "請求内容を変更しました。")
+	c, err := r.Payments.Claim(t.Context(), tenant.Only("mizu"), claim)
+	require.NoError(t, err)
+	require.Equal(t, day, message.Day(c.Due))
+	require.Equal(t, day, message.Day(c.Live().Due))
+	require.False(t, c.Live().Void)
 }

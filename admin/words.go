@@ -316,7 +316,7 @@ func notTakenWord(why, lang string) string {
 var refusalWords = map[string]words{
 	message.CodeOpenPayment: {"支払える番号を発行済み", "a number is out"}, "conflict": {"入金済み・消込・取下げ", "paid, settled or withdrawn"}, "past": {"期限が過去", "date in the past"},
 	"duplicate": {"直前に送信済み", "sent a short time ago"}, "required": {"内容の不足", "something is missing"}, "mismatch": {"ページのないSMS", "no page to lead to"}, "too_long": {"文字数超過", "too long"},
-	"unapproved": {"承認済みの送信元なし", "no approved sender"}, "unknown": {"設定の不足", "not set up"}, "pattern": {"形式の誤り", "wrong form"}, "range": {"範囲外", "out of range"},
+	"unapproved": {"承認済みの送信元なし", "no approved sender"}, "unknown": {"設定の不足", "not set up"}, "unavailable": {"決済代行会社の応答なし", "no answer of the payment agent"}, "pattern": {"形式の誤り", "wrong form"}, "range": {"範囲外", "out of range"},
 }
 
 func refusalWord(code, lang string) string {

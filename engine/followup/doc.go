@@ -24,7 +24,8 @@
 // One message is sent again in the same way without a run (again.go).
 //
 // A run may have a new due date: it changes each claim in the transaction of the message that says so, and leaves out what could
-// then be paid twice (payment.Payments.Again). A link that ends before that day is replaced as one that has ended.
+// then be paid twice (payment.Payments.Again). A claim that is partly paid keeps its account for the rest (payment.State.Account); without
+// one it is in no list. A link that ends before that day is replaced as one that has ended.
 //
 // Resent is appended to the message that is followed up in the transaction of the new one, against the version that was
 // judged, together with a guard on its claim: whoever pays in between wins, and a batch that is given to intake again

@@ -27,7 +27,7 @@ type Intake interface {
 
 // Claims says how a claim is asked for again; *payment.Payments is one, and its promises hold.
 type Claims interface {
-	Again(s *payment.State, a payment.Again) (store.Change, *message.Problem, error)
+	Again(ctx context.Context, s *payment.State, a payment.Again) ([]store.Change, *message.Problem, error)
 }
 
 // Options are the rooms that follow-ups stand on. Log may be nil.
@@ -303,5 +303,5 @@ func (f *FollowUps) Awaited(ctx context.Context, id tenant.ID, claim ulid.ULID) 
 	if err != nil {
 		return store.Change{}, false, err
 	}
-	return store.Change{Ref: ref, Expect: c.Version}, awaited(c.PhaseAt(f.now())), nil
+	return store.Change{Ref: ref, Expect: c.Version}, awaited(&c, f.now()), nil
 }

@@ -106,7 +106,10 @@ func (s *subject) again(now time.Time) *message.Problem {
 		p := no("another message has taken its place")
 		p.Value = s.st.ResentTo.String()
 		return p
-	case !h.Claim.IsZero() && (s.claim == nil || !awaited(s.claim.PhaseAt(now))):
+	case !h.Claim.IsZero() && (s.claim == nil || !awaited(s.claim, now)):
+		if s.claim != nil && s.claim.Phase == payment.PartlyPaid {
+			return no("there is no account for the rest")
+		}
 		return no("nothing is to be paid any more")
 	case !arrivedAt(newest, now) && !failedAt(newest, now):
 		return no("its newest SMS is on its way")
@@ -118,13 +121,13 @@ func (s *subject) disowned() bool {
 	return !s.st.DisownedAt.IsZero() || s.first != nil && !s.first.DisownedAt.IsZero() || s.last != nil && !s.last.DisownedAt.IsZero()
 }
 
-// awaited reports whether money is still to come.
-func awaited(p payment.Phase) bool {
-	switch p {
-	case payment.Unpaid, payment.InProgress, payment.AwaitingMoney, payment.PartlyPaid, payment.Overdue:
+// awaited reports whether money is still to come. For the rest of what is partly paid there is an account, or no way to pay it.
+func awaited(c *payment.State, now time.Time) bool {
+	switch c.PhaseAt(now) {
+	case payment.Unpaid, payment.InProgress, payment.AwaitingMoney, payment.Overdue:
 		return true
 	}
-	return false
+	return c.Account() != nil
 }
 
 // over reports whether the message is out of the list for good.
@@ -152,7 +155,7 @@ func (s *subject) in(l List, now time.Time) bool {
 	if s.disowned() {
 		return false // it is for somebody else, until the sender says otherwise
 	}
-	if s.over(l) || s.claim != nil && !awaited(s.claim.PhaseAt(now)) {
+	if s.over(l) || s.claim != nil && !awaited(s.claim, now) {
 		return false
 	}
 	arrived := arrivedAt(&s.st, now)

@@ -47,7 +47,7 @@ type Order struct {
 	List   List
 	Filter Filter
 	// Text with {url}, or Template, of the tenant or an occasion ("std:reminder"); both empty: each message's own text again.
-	// {number}, {amount} and {due} stand for what its claim says.
+	// {number} and {due} stand for what its claim says, {amount} for what is still to be paid of it.
 	Text, Template string
 	Class          message.Class // of the new messages; empty: that of each
 	Sender         string        // sender profile; empty: that of each

@@ -193,7 +193,8 @@ func (f *FollowUps) draft(t tenant.ID, s *State, sub *subject, text string, now 
 			d.Text = strings.Replace(d.Text, lh.URL, "{url}", 1)
 		}
 	} else if sub.claim != nil && !ready { // an occasion has its own of the claim
-		d.Vars = map[string]string{"number": sub.claim.Number, "amount": strconv.FormatInt(sub.claim.Amount, 10), "due": due.In(message.Tokyo).Format("2006/01/02")}
+		left := sub.claim.Amount - (sub.claim.Received - sub.claim.Refunded)
+		d.Vars = map[string]string{"number": sub.claim.Number, "amount": strconv.FormatInt(left, 10), "due": due.In(message.Tokyo).Format("2006/01/02")}
 	}
 	of := resending{tenant: t, run: s, id: sub.id, link: link.id, replaced: r.URL == "" && lh.Token != ""}
 	r.With = func(ctx context.Context, made ulid.ULID, now time.Time) ([]store.Change, *message.Problem, error) {
@@ -285,6 +286,6 @@ func (f *FollowUps) with(ctx context.Context, r *resending, made ulid.ULID, now 
 	if r.replaced {
 		again.Message = made
 	}
-	claim, problem, err := f.Claims.Again(s.claim, again)
-	return append(changes, claim), problem, err
+	claim, problem, err := f.Claims.Again(ctx, s.claim, again)
+	return append(changes, claim...), problem, err
 }

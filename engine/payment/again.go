@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -17,36 +18,36 @@ type Again struct {
 	By      string    // who changes it; as in message.Act
 }
 
-// Again is the change to commit together with a message that asks for a claim once more, against the version of s: whoever
-// pays meanwhile wins. Unlike Patch it gives no other due date to a claim with an attempt that can be paid although it was
-// canceled, or of which nobody knows yet: the payer would have two numbers. The problem is of the field "due".
-func (p *Payments) Again(s *State, a Again) (store.Change, *message.Problem, error) {
-	now, change := p.now(), store.Change{Ref: s.Ref, Expect: s.Version}
-	if !a.Due.IsZero() && !a.Due.Equal(s.Due) {
-		if live := s.Live(); live != nil && (!live.Final || live.Settling()) {
-			return change, &message.Problem{Field: "due", Code: message.CodeOpenPayment, Value: s.Number, Detail: "a number is out that may still be paid"}, nil
+// Again is what to commit together with a message that asks for a claim once more, against the version of s: whoever pays
+// meanwhile wins. Unlike Patch it gives no other due date to a claim with an attempt that can be paid although it was
+// canceled, or of which nobody knows yet: the payer would have two numbers. The account of a claim that is partly paid stays the
+// one that it is, and past its due date is asked for with another alone. The problem is of the field "due".
+func (p *Payments) Again(ctx context.Context, s *State, a Again) ([]store.Change, *message.Problem, error) {
+	now, changes := p.now(), []store.Change{{Ref: s.Ref, Expect: s.Version}}
+	switch {
+	case !a.Due.IsZero() && !a.Due.Equal(s.Due):
+		if live := s.Live(); live != nil && live != s.Account() && (!live.Final || live.Settling()) {
+			return nil, &message.Problem{Field: "due", Code: message.CodeOpenPayment, Value: s.Number, Detail: "a number is out that may still be paid"}, nil
 		}
 		terms := s.Terms
 		terms.Due, terms.By, terms.Reason = a.Due, a.By, ""
-		events, err := s.amend(now, terms)
+		var err error
+		changes, err = p.amended(ctx, s, terms, now)
 		if ps := (message.Problems)(nil); errors.As(err, &ps) {
 			ps[0].Field = "due"
-			return change, &ps[0], nil
+			return nil, &ps[0], nil
+		}
+		if errors.Is(err, ErrUnavailable) { // whoever sends to many goes on with the others
+			return nil, &message.Problem{Field: "due", Code: "unavailable", Detail: "the payment agent has not answered yet; ask again"}, nil
 		}
 		if err != nil {
-			return change, nil, err
+			return nil, nil, err
 		}
-		next, err := s.extend(events)
-		if err != nil {
-			return change, nil, err
-		}
-		change.Events, change.Due = events, &store.Due{}
-		if at, ok := next.next(now, p.c); ok {
-			change.Due = &store.Due{Queue: queueSettle, At: at}
-		}
+	case s.Phase == PartlyPaid && now.After(s.Due):
+		return nil, &message.Problem{Field: "due", Code: "required", Detail: "its account is shown no longer: give another due date"}, nil
 	}
 	if !a.Message.IsZero() {
-		change.Events = append(change.Events, newEvent(Joined, now, Join{a.Message}))
+		changes[0].Events = append(changes[0].Events, newEvent(Joined, now, Join{a.Message}))
 	}
-	return change, nil, nil
+	return changes, nil, nil
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/message"
-	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/plugins/proto"
 )
 
@@ -19,10 +18,10 @@ func TestOverdueClaimIsAskedForAgainWithAnotherDueDate(t *testing.T) {
 	again := func(id ulid.ULID, a Again) *message.Problem {
 		t.Helper()
 		a.By = "user:sender"
-		change, problem, err := r.Again(r.state(id), a)
+		changes, problem, err := r.Again(t.Context(), r.state(id), a)
 		require.NoError(t, err)
 		if problem == nil {
-			require.NoError(t, r.commit(t.Context(), store.Tx{change}))
+			require.NoError(t, r.commit(t.Context(), changes))
 		}
 		return problem
 	}

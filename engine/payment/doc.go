@@ -10,7 +10,8 @@
 //	   │          ├─► Canceled | Expired ─► Provisional | Confirmed all the same, with an alert (要対応)
 //	   ├─► Failed └─► Failed
 //	   │          ├─► Registered (an account for direct debit; no money: the claim stays to be paid, unless it is debited from it)
-//	   │          ├─► Deposited (a transfer; several add up) ─► as Confirmed, once they are as much as was asked for
+//	   │          ├─► Deposited (a transfer; several add up) ─► as Confirmed, once they are as much as was asked for; until then Amended
+//	   │          │   moves the due date alone, and the account stays (account.go)
 //	   │          ├─► Doubted (a transfer that may be one of these, told by another file; it does not count) ─► Deposited, by a person
 //	   │          └─► Confirmed ─► RefundAsked ─► Refunded | RefundRefused; or Refunded by itself: a chargeback
 //	   └─► Unknown (the reply was lost) ─► settled by asking, never by creating again

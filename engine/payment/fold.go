@@ -243,10 +243,14 @@ func (s *State) apply(e store.Event) error {
 		}
 		s.lapsed, s.OverdueAt = l.Due, e.At
 	case Amended:
+		account := s.Account()
 		s.Terms = Terms{}
 		s.changed = e.At
 		if err := json.Unmarshal(e.Data, &s.Terms); err != nil {
 			return err
+		}
+		if account != nil {
+			account.prolong(s.Due)
 		}
 		s.Statements = append(s.Statements, Statement{Amended, Act{message.Act{By: s.By, Reason: s.Reason}, e.At}})
 	case Withdrawn, Settled:

@@ -228,7 +228,11 @@ func (p *Payments) append(ctx context.Context, s State, now time.Time, events []
 	if err != nil {
 		return s, fmt.Errorf("name attempts and deposits: %w", err)
 	}
-	names = append(append(slices.Clip(names), made...), freedPlaces(&s, &next, now)...)
+	held, err := p.holdPlace(ctx, &s, &next, now)
+	if err != nil {
+		return s, err
+	}
+	names = slices.Concat(names, made, freedPlaces(&s, &next, now), held)
 	change := store.Change{Ref: s.Ref, Expect: s.Version, Events: events, Names: names, Due: &store.Due{}, Final: next.Over()}
 	if at, ok := next.next(now, p.c); ok {
 		change.Due = &store.Due{Queue: queueSettle, At: at}
@@ -317,7 +321,8 @@ type Patch struct {
 }
 
 // Patch amends, settles or withdraws a claim. by is as in message.Act. What was issued for it is canceled with the agent
-// soon after. Errors: store.ErrNotFound; message.Problems, with code "conflict" where the claim's state forbids it.
+// soon after, but for the account of a claim that is partly paid, of which the due date alone can be amended (Account). Errors:
+// store.ErrNotFound; message.Problems, with code "conflict" where the claim's state forbids it.
 func (p *Payments) Patch(ctx context.Context, t *tenant.Tenant, number string, patch Patch, by string) (State, error) {
 	terms, err := patch.check()
 	if err != nil {
@@ -428,7 +433,7 @@ func conflictProblem(field, number, detail string) *message.Problem {
 // amend returns the event that changes the terms; none when they are the same.
 func (s *State) amend(now time.Time, t Terms) ([]store.NewEvent, error) {
 	switch {
-	case s.Received > 0:
+	case s.Received > 0 && (s.Account() == nil || t.Amount != s.Amount || t.Tax != s.Tax):
 		return nil, refuse("amount", s.Number, "money was received already")
 	case s.SettledBy != nil || s.WithdrawnBy != nil:
 		return nil, refuse("amount", s.Number, "the claim was settled or withdrawn")

@@ -47,7 +47,7 @@ func (p *Payments) Plan(ctx context.Context, t *tenant.Tenant, messageID ulid.UL
 	if err != nil {
 		return Planned{}, nil, err
 	}
-	return p.planKnown(&s, messageID, c, terms, now)
+	return p.planKnown(ctx, &s, messageID, c, terms, now)
 }
 
 func (p *Payments) planNew(t *tenant.Tenant, messageID ulid.ULID, c *message.Claim, terms Terms, now time.Time) (Planned, *message.Problem, error) {
@@ -70,7 +70,7 @@ func (p *Payments) planNew(t *tenant.Tenant, messageID ulid.ULID, c *message.Cla
 	}}}, nil, nil
 }
 
-func (p *Payments) planKnown(s *State, messageID ulid.ULID, c *message.Claim, terms Terms, now time.Time) (Planned, *message.Problem, error) {
+func (p *Payments) planKnown(ctx context.Context, s *State, messageID ulid.ULID, c *message.Claim, terms Terms, now time.Time) (Planned, *message.Problem, error) {
 	join := newEvent(Joined, now, Join{messageID})
 	planned := Planned{ID: s.Ref.ID}
 	switch {
@@ -91,7 +91,7 @@ func (p *Payments) planKnown(s *State, messageID ulid.ULID, c *message.Claim, te
 		return Planned{}, nil, err
 	}
 	terms.By = "engine"
-	events, err := s.amend(now, terms)
+	planned.Changes, err = p.amended(ctx, s, terms, now)
 	var ps message.Problems
 	if errors.As(err, &ps) {
 		ps[0].Field = "claim." + ps[0].Field
@@ -100,15 +100,6 @@ func (p *Payments) planKnown(s *State, messageID ulid.ULID, c *message.Claim, te
 	if err != nil {
 		return Planned{}, nil, err
 	}
-	events = append(events, join)
-	next, err := s.extend(events)
-	if err != nil {
-		return Planned{}, nil, err
-	}
-	change := store.Change{Ref: s.Ref, Expect: s.Version, Events: events}
-	if at, ok := next.next(now, p.c); ok {
-		change.Due = &store.Due{Queue: queueSettle, At: at}
-	}
-	planned.Changes = []store.Change{change}
+	planned.Changes[0].Events = append(planned.Changes[0].Events, join)
 	return planned, nil, nil
 }

@@ -71,7 +71,8 @@ func (p *Payments) lease(ctx context.Context, s *State, start *Start, now time.T
 				return nil, found.Err
 			}
 			start.Place = at(from + i)
-			return &store.Name{Space: store.ByAttempt, Key: keys[i], Value: start.ID[:], Until: start.Due.Add(p.c.Grace).Add(pl.quarantine), Exclusive: true}, nil
+			name := p.taken(id, start, &pl)
+			return &name, nil
 		}
 	}
 	p.log.Error("no place of a pool is free: payments of the method cannot begin", "tenant", id, "agent", start.Agent, "method", start.Method, "places", len(pl.places))
@@ -89,6 +90,11 @@ func freedPlaces(s, next *State, now time.Time) (names []store.Name) {
 		}
 	}
 	return names
+}
+
+// taken is the name of an attempt's place.
+func (p *Payments) taken(id tenant.ID, start *Start, pl *pool) store.Name {
+	return store.Name{Space: store.ByAttempt, Key: placeKey(id, start.Agent, start.Place), Value: start.ID[:], Until: start.Due.Add(p.c.Grace).Add(pl.quarantine), Exclusive: true}
 }
 
 // pool asks the module for its places, at most once in poolFresh.
