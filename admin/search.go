@@ -28,34 +28,43 @@ const (
 	memberLookups = 300
 )
 
-// lookups counts users' searches by number.
+// lookups counts the numbers that users search for.
 type lookups struct {
-	mu sync.Mutex             // guards at
-	at map[string][]time.Time // by login: those of the last hour
+	mu sync.Mutex          // guards of
+	of map[string][]lookup // by login: those of the last hour
 }
 
-// take counts one, unless most were made within the last hour.
-func (l *lookups) take(login string, most int, now time.Time) bool {
+type lookup struct {
+	number carrier.Number
+	at     time.Time
+}
+
+// take counts a number that the user has not searched for within the last hour, unless those are as many as may be.
+func (l *lookups) take(login string, n carrier.Number, most int, now time.Time) (known, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at := slices.DeleteFunc(l.at[login], func(t time.Time) bool { return now.Sub(t) >= time.Hour })
-	ok := len(at) < most
-	if ok {
-		at = append(at, now)
+	of := slices.DeleteFunc(l.of[login], func(u lookup) bool { return now.Sub(u.at) >= time.Hour })
+	known = slices.ContainsFunc(of, func(u lookup) bool { return u.number == n })
+	if ok = known || len(of) < most; ok && !known {
+		of = append(of, lookup{n, now})
 	}
-	l.at[login] = at
-	return ok
+	l.of[login] = of
+	return known, ok
 }
 
-// lookUp lets a search by number be made, once it is on record.
+// lookUp lets a search by number be made, once it is on record. A list that is narrowed further is searched for the same number again.
 func (s *Server) lookUp(ctx context.Context, v *visit, n carrier.Number) error {
 	most := memberLookups
 	if v.Is(tenant.RoleViewer) {
 		most = viewerLookups
 	}
-	if !s.lookups.take(v.User.Login, most, v.now) {
+	known, ok := s.lookups.take(v.User.Login, n, most, v.now)
+	if !ok {
 		return &fail{http.StatusTooManyRequests, "電話番号での検索は1時間に" + number(most) + "回までです。時間をおいてもう一度お試しください。",
 			"Numbers can be searched for " + number(most) + " times an hour. Please try again later."}
+	}
+	if known {
+		return nil
 	}
 	return s.record(ctx, v, "messages.search", n.Masked(), "")
 }

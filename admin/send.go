@@ -551,7 +551,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, v *visit) error {
 			if p.Test {
 				ja, en = "ご自身の番号宛てにテスト送信を受け付けました。", "The test message to yourself is accepted."
 			}
-			if err := s.record(r.Context(), v, "message.send", res.No, map[bool]string{true: "test"}[p.Test]); err != nil {
+			if err := s.recordDone(r.Context(), v, "message.send", res.No, map[bool]string{true: "test"}[p.Test]); err != nil {
 				return err
 			}
 			if !d.WantsSend() {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -89,6 +90,7 @@ type Server struct {
 	proxies   []netip.Prefix
 	hub       hub
 	lookups   lookups
+	plainSaid atomic.Int64 // Unix seconds: when refusedPlain spoke
 	drafts    drafts
 	trials    trials
 	downloads places
@@ -121,7 +123,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{Options: o, downloads: places{of: map[tenant.ID]int{}}, met: newMetrics(o.Registry), closing: make(chan struct{})}
 	s.hub.watchers = map[*watcher]struct{}{}
-	s.lookups.at = map[string][]time.Time{}
+	s.lookups.of = map[string][]lookup{}
 	s.trials.of = map[string]*trial{}
 	for i, p := range o.TrustedProxies {
 		prefix, err := netip.ParsePrefix(p)
@@ -243,6 +245,14 @@ func peer(r *http.Request) netip.Addr {
 // secure reports whether the browser speaks TLS, to us or to a trusted proxy.
 func (s *Server) secure(r *http.Request) bool {
 	return r.TLS != nil || s.trusted(peer(r)) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+}
+
+// refusedPlain tells the operator, at most once a minute, of a proxy that keeps everybody out.
+func (s *Server) refusedPlain(r *http.Request) {
+	now := s.Now().Unix()
+	if said := s.plainSaid.Load(); s.trusted(peer(r)) && now-said >= 60 && s.plainSaid.CompareAndSwap(said, now) {
+		s.Log.Warn("console refused: a trusted proxy does not say X-Forwarded-Proto: https", "proxy", peer(r))
+	}
 }
 
 // client is the address of the browser: the last one that no trusted proxy has.

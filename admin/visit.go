@@ -121,6 +121,7 @@ func (s *Server) handle(rt route, w http.ResponseWriter, r *http.Request) {
 // admit decides whether the request gets to its handler.
 func (s *Server) admit(rt route, w http.ResponseWriter, r *http.Request, v *visit) error {
 	if !s.secure(r) && !v.from.IsLoopback() && !s.Simulated {
+		s.refusedPlain(r)
 		return errPlain
 	}
 	c, err := r.Cookie(s.cookieName(r))
@@ -319,6 +320,11 @@ func (s *Server) record(ctx context.Context, v *visit, action, target, detail st
 	if !s.door.Alive(v.session) {
 		return errSignin
 	}
+	return s.recordDone(ctx, v, action, target, detail)
+}
+
+// recordDone is record for what is done already, whoever is still signed in.
+func (s *Server) recordDone(ctx context.Context, v *visit, action, target, detail string) error {
 	return s.Audit.Record(ctx, v.User.Tenant, audit.Entry{By: v.By(), From: v.from.String(), Action: action, Target: target, Detail: detail})
 }
 

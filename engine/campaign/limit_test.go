@@ -103,9 +103,7 @@ func TestRowsThatWaitHeedWhatIsSaid(t *testing.T) {
 			st := r.check(bills(20))
 			_, err := r.Release(t.Context(), mizu, st.ID, Release{By: "key:erp"})
 			require.NoError(t, err)
-			for st.Waiting != "busy" {
-				st = must(r.State(t.Context(), mizu, st.ID))
-			}
+			require.Eventually(t, func() bool { return must(r.State(t.Context(), mizu, st.ID)).Waiting == "busy" }, 30*time.Second, 5*time.Millisecond)
 			changed, stop := r.Watch(st.ID)
 			defer stop()
 			if what == "pause" {
@@ -114,7 +112,6 @@ func TestRowsThatWaitHeedWhatIsSaid(t *testing.T) {
 				_, err = r.Cancel(t.Context(), mizu, st.ID, "user:hanako", "")
 			}
 			require.NoError(t, err)
-			b.over.Store(true)
 			for st.Accepted == 0 { // what came in is put on record
 				<-changed
 				st = must(r.State(t.Context(), mizu, st.ID))
@@ -126,6 +123,7 @@ func TestRowsThatWaitHeedWhatIsSaid(t *testing.T) {
 				return
 			}
 			require.Len(t, r.messages(st.ID), 10)
+			b.over.Store(true)
 			_, err = r.Resume(t.Context(), mizu, st.ID, "user:hanako")
 			require.NoError(t, err)
 			require.EqualValues(t, 20, r.until(st.ID, Done).Accepted)

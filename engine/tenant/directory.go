@@ -1,7 +1,6 @@
 package tenant
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -77,11 +76,16 @@ func (s *Snapshot) Hook(path string) (*Tenant, Agent, bool) {
 	return s.Tenants[h.tenant], h.agent, true
 }
 
-// Foreign reports whether a host, in lower case, is one that other tenants have for their links, and this one has not.
-func (s *Snapshot) Foreign(host []byte, id ID) bool {
-	name, _, _ := bytes.Cut(host, []byte(":"))
-	of, taken := s.hosts[string(bytes.TrimSuffix(name, []byte(".")))] // browsers take "a.jp." for a.jp
+// Foreign reports whether a host is one that other tenants have for their links, and this one has not.
+func (s *Snapshot) Foreign(host string, id ID) bool {
+	of, taken := s.hosts[HostName(host)]
 	return taken && !slices.Contains(of, id)
+}
+
+// HostName is the name in a host as addresses have it: in lower case, without port, and without the final dot that browsers take for none.
+func HostName(host string) string {
+	name, _, _ := strings.Cut(host, ":")
+	return strings.ToLower(strings.TrimSuffix(name, "."))
 }
 
 // IDs lists the tenants in order.
@@ -148,7 +152,7 @@ func (s *Snapshot) apply(events []Event) (*Snapshot, error) {
 		if t.Brand.Logo != nil {
 			n.logos[t.Brand.Logo.Name] = t.Brand.Logo
 		}
-		if host, _, _ := strings.Cut(t.LinkHost, ":"); host != "" {
+		if host := HostName(t.LinkHost); host != "" {
 			n.hosts[host] = append(n.hosts[host], id)
 		}
 	}

@@ -313,7 +313,11 @@ func (j *Journey) sendCode(ctx context.Context, v *visit, asked bool) error {
 		}
 		s.asked(now)
 	case identity.TooSoon:
-		s.Note = NoteTooSoon
+		if s.Codes > 0 {
+			s.Note = NoteTooSoon
+			break
+		}
+		s.asked(now) // the same button pressed twice, or another browser of the same person: a code is on its way
 	case identity.TooMany:
 		s.Note = NoteTooMany
 	}

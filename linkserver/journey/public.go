@@ -36,8 +36,8 @@ func (j *Journey) PublicAt(host string) (found tenant.ID) {
 	return found
 }
 
-// Foreign reports whether a host, in lower case, is other tenants' own: nothing of this one is shown there, for it would be taken for
+// Foreign reports whether a host is other tenants' own: nothing of this one is shown there, for it would be taken for
 // theirs. Hosts that are nobody's are open, so that links live on when a tenant's host is changed.
-func (j *Journey) Foreign(host []byte, id tenant.ID) bool {
-	return string(host) != j.LinkHost && j.Directory().Foreign(host, id)
+func (j *Journey) Foreign(host string, id tenant.ID) bool {
+	return j.Directory().Foreign(host, id) && tenant.HostName(host) != tenant.HostName(j.LinkHost)
 }

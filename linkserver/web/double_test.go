@@ -57,6 +57,7 @@ func TestEveryPostIsDoneOnce(t *testing.T) {
 	require.Equal(t, 1, w.count(m, message.Opened))
 	pressed(b, m, "identify", rightAnswers())
 	require.Len(t, w.out.sent, 1, "one code")
+	require.NotContains(t, b.shown.body, "送信していません", "it was sent, whichever answer came last")
 	w.pass(time.Minute)
 	pressed(b, m, "resend", nil)
 	require.Len(t, w.out.sent, 2, "one more")

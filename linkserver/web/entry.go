@@ -23,7 +23,7 @@ func (s *Server) entry(ctx *fasthttp.RequestCtx, c client, path string) bool {
 	rest, ok := strings.CutPrefix(path, entryPath)
 	name, step, isStep := strings.Cut(rest, "/")
 	id := tenant.ID(name)
-	if !ok || !s.o.Journey.HasEntry(id) || s.o.Journey.Foreign(ctx.Host(), id) {
+	if !ok || !s.o.Journey.HasEntry(id) || s.o.Journey.Foreign(string(ctx.Host()), id) {
 		return false
 	}
 	get := ctx.IsGet() || ctx.IsHead()

@@ -26,7 +26,7 @@ func (s *Server) public(ctx *fasthttp.RequestCtx, path string) bool {
 		id = string(s.o.Journey.PublicAt(string(ctx.Host())))
 		ok = id != ""
 	}
-	if !ok || strings.Contains(id, "/") || s.o.Journey.Foreign(ctx.Host(), tenant.ID(id)) {
+	if !ok || strings.Contains(id, "/") || s.o.Journey.Foreign(string(ctx.Host()), tenant.ID(id)) {
 		return false
 	}
 	lang := string(ctx.QueryArgs().Peek("lang"))

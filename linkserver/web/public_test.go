@@ -93,11 +93,12 @@ func TestNothingOfATenantIsShownOnAnothersHost(t *testing.T) {
 	for _, path := range paths {
 		require.Equal(t, http.StatusOK, at("gas.example.jp", "GET", path), path)
 	}
-	gas.LinkHost = "sms.example.jp"
+	gas.LinkHost = "SMS.example.jp:8443" // the engine's own, written otherwise
 	w.must(w.tenants.Apply(t.Context(), gas))
 	water.LinkHost = ""
 	w.must(w.tenants.Apply(t.Context(), water))
 	for _, path := range paths {
 		require.Equal(t, http.StatusOK, at("sms.example.jp", "GET", path), path)
+		require.Equal(t, http.StatusOK, at("sms.example.jp:443", "GET", path), path)
 	}
 }

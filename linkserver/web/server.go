@@ -283,7 +283,7 @@ func (s *Server) visit(ctx *fasthttp.RequestCtx, c client, p place) {
 			return
 		}
 	}
-	if standing == journey.Gone || s.o.Journey.Foreign(ctx.Host(), l.Tenant) {
+	if standing == journey.Gone || s.o.Journey.Foreign(string(ctx.Host()), l.Tenant) {
 		s.gone(ctx, c, lang, came, over)
 		return
 	}

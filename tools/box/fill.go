@@ -37,7 +37,7 @@ func (b *box) fill(ctx context.Context) ([]login, error) {
 		l.password = strings.TrimSpace(out.String())
 	}
 	var key bytes.Buffer
-	if err := b.kakitome(ctx, &key, "apikey", "issue", "-config", conf, "-tenant", "suido", "-name", "box"); err != nil {
+	if err := b.kakitome(ctx, &key, "apikey", "issue", "-config", conf, "-tenant", "suido", "-name", fmt.Sprint("box-", time.Now().Unix())); err != nil {
 		return nil, err
 	}
 	return logins, write(b.secret("api.key"), key.Bytes())
