@@ -299,10 +299,13 @@ func (b *Bind) stay(ctx, stop context.Context, sess *session.Session) {
 		defer cancel()
 		_ = sess.UnbindWithin(limit, stopDrain) // what it says, the other one says too
 	})()
-	if err := sess.UnbindWithin(context.WithoutCancel(stop), b.o.Config.response()); err != nil {
+	if err := sess.UnbindWithin(context.WithoutCancel(stop), min(b.o.Config.response(), longestDrain)); err != nil {
 		b.log.Warn("unbind failed", "err", err)
 	}
 }
+
+// longestDrain is how long a bind is down at most because it is drained or changed: nothing else is submitted meanwhile.
+const longestDrain = time.Minute
 
 // stopDrain is how long responses are awaited at most when the program stops, which has thirty seconds for all.
 const stopDrain = 15 * time.Second

@@ -32,7 +32,7 @@ func newPace(most int) pace {
 	return p
 }
 
-// set changes the pace. A burst of a tenth of a second keeps it smooth without a timer per PDU.
+// set changes the pace. A burst of a tenth of a second, of two PDUs where it can be, keeps it smooth without a timer per PDU.
 func (p *pace) set(now time.Time, pace float64) {
 	p.now = pace
 	if pace == 0 {
@@ -43,18 +43,19 @@ func (p *pace) set(now time.Time, pace float64) {
 		limit = rate.Inf
 	}
 	p.limiter.SetLimitAt(now, limit)
-	p.limiter.SetBurstAt(now, max(int(pace/10), 1))
+	p.limiter.SetBurstAt(now, max(int(pace/10), min(int(pace), 2), 1))
 }
 
-// room is how many may be submitted now; urgent ones find an eighth of the burst that others do not.
+// room is how many may be submitted now; urgent ones find an eighth of the burst that others do not, and one at the least if it is of more
+// than one.
 func (p *pace) room(now time.Time, urgent bool) int {
 	p.turn(now)
 	if p.most == 0 && p.now == 0 {
 		return math.MaxInt
 	}
 	room := int(p.limiter.TokensAt(now))
-	if !urgent {
-		room -= p.limiter.Burst() / reserved
+	if burst := p.limiter.Burst(); !urgent && burst > 1 {
+		room -= max(burst/reserved, 1)
 	}
 	return max(room, 0)
 }

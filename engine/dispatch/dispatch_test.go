@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -45,6 +46,7 @@ type rig struct {
 	claims    Claims
 	window    int
 	rate      int
+	response  int         // seconds; 0: 1
 	sends     *Dispatcher // of the last start
 	metrics   *prometheus.Registry
 	stop      func()
@@ -93,7 +95,7 @@ func (r *rig) open() {
 // bind is a configuration of a bind to the rig's carrier.
 func (r *rig) bind(name string) bind.Config {
 	b := bind.Default()
-	b.Name, b.Carrier, b.Address, b.SystemID, b.PasswordFile, b.Response = name, "docomo", r.smsc.Addr(), "kakitome", filepath.Join(r.dir, "password"), 1
+	b.Name, b.Carrier, b.Address, b.SystemID, b.PasswordFile, b.Response = name, "docomo", r.smsc.Addr(), "kakitome", filepath.Join(r.dir, "password"), cmp.Or(r.response, 1)
 	b.Window, b.Rate = r.window, r.rate
 	return b
 }
@@ -294,13 +296,14 @@ func TestNoAnswerIsInDoubtAndFollowsThePolicy(t *testing.T) {
 func TestLateAcceptanceEndsTheRepeating(t *testing.T) {
 	for name, second := range map[string]smsc.Fault{
 		"in doubt":  {Latency: smsc.Duration(time.Minute)},
-		"throttled": {Latency: smsc.Duration(500 * time.Millisecond), Status: "ESME_RTHROTTLED"},
-		"refused":   {Latency: smsc.Duration(500 * time.Millisecond), Status: "ESME_RINVDSTADR"},
+		"throttled": {Latency: smsc.Duration(2 * time.Second), Status: "ESME_RTHROTTLED"},
+		"refused":   {Latency: smsc.Duration(2 * time.Second), Status: "ESME_RINVDSTADR"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			second.Suffix, second.Times, second.Receipt = "9510", 1, "never"
-			r := newRig(t, smsc.Config{Faults: []smsc.Fault{{Suffix: "9510", Times: 1, Latency: smsc.Duration(1200 * time.Millisecond), Receipt: "never"}, second}})
+			r := newRig(t, smsc.Config{Faults: []smsc.Fault{{Suffix: "9510", Times: 1, Latency: smsc.Duration(4500 * time.Millisecond), Receipt: "never"}, second}})
+			r.response = 3 // the second has gone long before the first is answered, also on a laden machine
 			r.config.Doubt, r.config.DoubtWait = string(message.DoubtResend), 1
 			r.start()
 			ref := r.accept("+819000019510", "お知らせです。", nil)
@@ -308,7 +311,7 @@ func TestLateAcceptanceEndsTheRepeating(t *testing.T) {
 				events, err := r.store.Load(t.Context(), tenant.Only("suido"), ref)
 				require.NoError(t, err)
 				return len(events) == 7 // accepted, looked up, submitting, in doubt, submitting, submitted, and the second's end
-			}, 10*time.Second, 10*time.Millisecond)
+			}, 20*time.Second, 10*time.Millisecond)
 			require.Equal(t, message.Confirming, r.state(ref).Phase)
 			require.Eventually(t, func() bool {
 				queues, err := r.store.Queues()

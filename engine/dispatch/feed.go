@@ -315,9 +315,10 @@ func (f *feed) carryOut(ctx context.Context) (again []store.Ref, err error) {
 }
 
 // send gives the requests to the binds, waiting for room. What cannot be sent because ctx ended or no bind took anything for
-// five seconds is settled as not sent.
+// five seconds, or not all of it in ten, is settled as not sent: what was decided of it must not become old. So is what an operator holds.
 func (f *feed) send(ctx context.Context, batch []session.Request) {
-	waited := clock.Now()
+	began := clock.Now()
+	waited := began
 	for len(batch) > 0 {
 		binds := f.set.Load().binds
 		for range binds {
@@ -333,7 +334,7 @@ func (f *feed) send(ctx context.Context, batch []session.Request) {
 		if len(batch) == 0 {
 			return
 		}
-		if ctx.Err() != nil || time.Since(waited) > 5*time.Second {
+		if ctx.Err() != nil || f.held() || time.Since(waited) > 5*time.Second || time.Since(began) > 10*time.Second {
 			f.notSent(batch)
 			return
 		}

@@ -3,10 +3,10 @@ package payment
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
+	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -46,15 +46,19 @@ func (p *Payments) holdPlace(ctx context.Context, s, next *State, now time.Time)
 		return nil, nil
 	}
 	id := s.Ref.Tenant
-	switch holder, _, err := p.s.Lookup(ctx, tenant.Only(id), store.ByAttempt, placeKey(id, a.Agent, a.Place)); {
-	case err == nil && holder != s.Ref:
-		return nil, refuse("due", s.Number, "its account is another claim's by now")
-	case err != nil && !errors.Is(err, store.ErrNotFound):
-		return nil, err
+	// Who has the place now, and where what comes to it goes: the last one who had it (report.go).
+	for _, key := range []string{placeKey(id, a.Agent, a.Place), agentKey(id, a.Agent, a.AgentID)} {
+		switch holder, _, err := p.s.Lookup(ctx, tenant.Only(id), store.ByAttempt, key); {
+		case err == nil && holder != s.Ref:
+			return nil, refuse("due", s.Number, "its account is another claim's by now")
+		case err != nil && !errors.Is(err, store.ErrNotFound):
+			return nil, err
+		}
 	}
 	pl, err := p.pool(ctx, id, &start, now)
-	if err != nil {
-		return nil, fmt.Errorf("%w: pool: %w", ErrUnavailable, err)
+	if err != nil { // whoever changes many goes on with the others
+		p.log.Error("pool of a method cannot be read", "tenant", id, "agent", a.Agent, "err", err)
+		return nil, message.Problems{{Field: "due", Code: "unavailable", Value: s.Number, Detail: "the payment agent has not answered yet; ask again"}}
 	}
 	return []store.Name{p.taken(id, &start, &pl)}, nil
 }

@@ -115,6 +115,11 @@ func TestRestIsAskedForAgain(t *testing.T) {
 	problem = again("2027-12-31")
 	require.Equal(t, "conflict", problem.Code)
 	require.Equal(t, "its account is another claim's by now", problem.Detail)
+
+	// That one's quarantine is over too: what comes to the account is still taken for the last one's.
+	r.until(*r.state(planned.ID).Attempts[0], quarantine+time.Hour)
+	problem = again("2028-12-31")
+	require.Equal(t, "its account is another claim's by now", problem.Detail)
 }
 
 // attention are the numbers of claims with open alerts.

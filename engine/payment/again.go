@@ -37,9 +37,6 @@ func (p *Payments) Again(ctx context.Context, s *State, a Again) ([]store.Change
 			ps[0].Field = "due"
 			return nil, &ps[0], nil
 		}
-		if errors.Is(err, ErrUnavailable) { // whoever sends to many goes on with the others
-			return nil, &message.Problem{Field: "due", Code: "unavailable", Detail: "the payment agent has not answered yet; ask again"}, nil
-		}
 		if err != nil {
 			return nil, nil, err
 		}

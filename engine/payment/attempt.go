@@ -39,10 +39,11 @@ var (
 
 // attemptsDay is how often a claim can be begun to be paid in 24 hours. Each is an order with the agent, and stays in the
 // claim's stream: somebody who changes the method for ever costs the tenant no more than these. One that never reached its agent counts
-// for unaskedFor: who presses again while an agent is down is not shut out when it is there again.
+// for unaskedFor, and then a fifth: who presses again while an agent is down is not shut out when it is there again.
 const (
 	attemptsDay = 20
 	unaskedFor  = 10 * time.Minute
+	unaskedPart = 5
 )
 
 // StartOptions say how the payer wants to pay.

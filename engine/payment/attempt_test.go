@@ -341,6 +341,13 @@ func TestOutageShutsNobodyOut(t *testing.T) {
 		require.ErrorIs(t, err, ErrUnavailable)
 		require.Len(t, r.state(claim).Attempts, attemptsDay, "the stream does not grow for ever")
 		r.crash()
+		for range 30 {
+			r.pass(unaskedFor)
+			r.bank.set(down)
+			_, err := r.start(claim, "card")
+			require.ErrorIs(t, err, ErrUnavailable)
+			r.bank.set(func() { r.bank.before, r.bank.refusal = nil, nil })
+		}
 		r.pass(unaskedFor)
 		require.Equal(t, RequiresAction, r.mustStart(claim, "card").Phase)
 	}

@@ -426,15 +426,19 @@ func (s *State) Live() *Attempt {
 	return nil
 }
 
-// begun counts the attempts that were started within a day, those that never reached their agent for unaskedFor only.
+// begun counts the attempts that were started within a day, a part only of those that never reached their agent more than unaskedFor ago.
 func (s *State) begun(now time.Time) int {
-	n := 0
+	n, unasked := 0, 0
 	for _, a := range s.Attempts {
-		if age := now.Sub(a.StartedAt); age < unaskedFor || age < 24*time.Hour && !a.unasked() {
+		switch age := now.Sub(a.StartedAt); {
+		case age >= 24*time.Hour:
+		case age >= unaskedFor && a.unasked():
+			unasked++
+		default:
 			n++
 		}
 	}
-	return n
+	return n + unasked/unaskedPart
 }
 
 // Current is the attempt that a page or a timeline shows: the one with money, else the one that lives, else the newest.

@@ -87,7 +87,12 @@ func (p *Payments) planKnown(ctx context.Context, s *State, messageID ulid.ULID,
 		return planned, nil, nil
 	}
 	var err error
-	if terms.Sealed, err = p.seal(s.Ref.Tenant, s.Ref.ID, now, Content{Payer: c.Payer, Lines: c.Lines}); err != nil {
+	if s.Received > 0 { // money came for what was asked: of that the due date alone changes
+		due := terms.Due
+		amount, tax := terms.Amount, terms.Tax
+		terms = s.Terms
+		terms.Due, terms.Amount, terms.Tax, terms.Reason = due, amount, tax, ""
+	} else if terms.Sealed, err = p.seal(s.Ref.Tenant, s.Ref.ID, now, Content{Payer: c.Payer, Lines: c.Lines}); err != nil {
 		return Planned{}, nil, err
 	}
 	terms.By = "engine"

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -52,6 +53,8 @@ type Retention struct {
 	metrics *metrics
 	turn    chan struct{} // size 1: who holds it sweeps
 	began   time.Time
+
+	believed atomic.Bool // somebody swept by the clock as it is: see doubt
 }
 
 // lateAfter is how long a day may be due before that is an alarm: a sweep that was held up, a day that waits.
@@ -124,11 +127,11 @@ const farAhead = 48 * time.Hour
 
 // doubt says why the clock is not believed: a key that was destroyed too early cannot be had back. Where the clock is far ahead of what was last
 // recorded before the start, and of the time that has passed since, the kernel must say that it is synchronised. An operator's own word
-// (Sweep by the command) does as well.
+// (Sweep by the command) does as well, until the program ends.
 func (r *Retention) doubt() error {
 	newest := r.o.Store.Newest()
 	ahead := r.o.Now().Sub(newest.Add(time.Since(r.began)))
-	if newest.IsZero() || ahead < farAhead || r.o.Synchronised != nil && r.o.Synchronised() {
+	if newest.IsZero() || ahead < farAhead || r.believed.Load() || r.o.Synchronised != nil && r.o.Synchronised() {
 		return nil
 	}
 	return fmt.Errorf("the clock is %d days ahead of the record and not synchronised: no content is ended by it; where it is right, `kakitome retention` says so", int(ahead.Hours()/24))
@@ -177,7 +180,10 @@ func (r *Retention) Sweep(ctx context.Context, dry bool) (*Report, error) {
 	}
 	st, err := r.load()
 	report.Groups = st.groups()
-	return report, errors.Join(append(errs, err)...)
+	if err = errors.Join(append(errs, err)...); err == nil && !dry {
+		r.believed.Store(true)
+	}
+	return report, err
 }
 
 // due lists the days whose term is over, the oldest first.
@@ -278,7 +284,10 @@ func (r *Retention) letGo(ctx context.Context) error {
 		if len(refs) == 0 {
 			continue
 		}
-		if err := errors.Join(r.note(groups), r.o.Store.Unkeep(refs)); err != nil {
+		if err := r.note(groups); err != nil { // before nothing leads to them any more
+			return err
+		}
+		if err := r.o.Store.Unkeep(refs); err != nil {
 			return err
 		}
 	}
@@ -322,6 +331,11 @@ func (r *Retention) sweep(ctx context.Context, p *pace, report *Report) error {
 			}
 			report.Swept.Add(done)
 			r.metrics.swept(done)
+			if done.Rewritten > 0 {
+				if err := r.oweReclaim(); err != nil {
+					return err
+				}
+			}
 			if next == at { // the log ends before the span
 				break
 			}
@@ -334,13 +348,8 @@ func (r *Retention) sweep(ctx context.Context, p *pace, report *Report) error {
 		}
 	}
 	st, err := r.load()
-	if err != nil || !st.Reclaim && report.Swept.Rewritten == 0 {
+	if err != nil || !st.Reclaim {
 		return err
-	}
-	if st.Reclaim = true; report.Swept.Rewritten > 0 {
-		if err := r.save(st); err != nil { // owed until it is done
-			return err
-		}
 	}
 	began := clock.Now()
 	files, err := r.o.Store.Reclaim(ctx, func() error {

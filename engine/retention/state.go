@@ -65,6 +65,16 @@ func (r *Retention) note(spans []span) error {
 	return r.save(s)
 }
 
+// oweReclaim notes that space is to be given back.
+func (r *Retention) oweReclaim() error {
+	s, err := r.load()
+	if err != nil || s.Reclaim {
+		return err
+	}
+	s.Reclaim = true
+	return r.save(s)
+}
+
 // done takes a span out.
 func (r *Retention) done(sp span) error {
 	s, err := r.load()
