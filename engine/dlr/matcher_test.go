@@ -26,8 +26,8 @@ func arrived(id string) arrival {
 	return arrival{receipt: Receipt{ID: id, State: Delivered}, bind: "docomo-1", received: time.Now()}
 }
 
-// answered keeps what receipts are answered.
-func answered(m *Matcher) *[]pdu.Status {
+// answered keeps what receipts are answered, and gives all of it so far.
+func answered(m *Matcher) func() []pdu.Status {
 	var all []pdu.Status
 	var mu sync.Mutex // Take and Run answer
 	m.respond = func(batch []session.Response) int {
@@ -38,7 +38,11 @@ func answered(m *Matcher) *[]pdu.Status {
 		}
 		return 0
 	}
-	return &all
+	return func() []pdu.Status {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(all)
+	}
 }
 
 // full is a store that knows every id and can record nothing.
@@ -57,11 +61,11 @@ func TestReceiptThatCouldNotBeRecordedIsAskedForAgain(t *testing.T) {
 		m := NewMatcher("docomo", IDRule{Text, Text}, full{store.ErrBusy}, slog.New(slog.DiscardHandler), nil)
 		statuses := answered(m)
 		m.keep(m.match(t.Context(), []arrival{arrived("a")}))
-		require.Empty(t, *statuses, "it waits")
+		require.Empty(t, statuses(), "it waits")
 		ctx, cancel := context.WithTimeout(t.Context(), 2*hold)
 		defer cancel()
 		require.NoError(t, m.Run(ctx))
-		require.Equal(t, []pdu.Status{pdu.StatusReceiverTemporaryError}, *statuses)
+		require.Equal(t, []pdu.Status{pdu.StatusReceiverTemporaryError}, statuses())
 	})
 }
 
@@ -124,17 +128,17 @@ func TestReceiptOfNobodyIsAcknowledgedWhenNoResponseCanNameIt(t *testing.T) {
 		m.Take(ctx, "docomo-1", came("id:a stat:DELIVRD"))
 		time.Sleep(hold / 2)
 		synctest.Wait()
-		require.Empty(t, *statuses, "its response may just be recorded")
+		require.Empty(t, statuses(), "its response may just be recorded")
 		time.Sleep(hold)
 		synctest.Wait()
-		require.Equal(t, []pdu.Status{pdu.StatusReceiverTemporaryError}, *statuses)
+		require.Equal(t, []pdu.Status{pdu.StatusReceiverTemporaryError}, statuses())
 		time.Sleep(session.LateFor)
 		m.Take(ctx, "docomo-1", came("id:a stat:DELIVRD"))
-		require.Equal(t, pdu.StatusReceiverTemporaryError, (*statuses)[1], "at once")
+		require.Equal(t, pdu.StatusReceiverTemporaryError, statuses()[1], "at once")
 		require.Zero(t, testutil.ToFloat64(m.metrics.orphans))
 		time.Sleep(time.Minute)
 		m.Take(ctx, "docomo-1", came("id:a stat:DELIVRD", "id:b stat:DELIVRD"))
-		require.Equal(t, []pdu.Status{pdu.StatusOK}, (*statuses)[2:])
+		require.Equal(t, []pdu.Status{pdu.StatusOK}, statuses()[2:])
 		require.EqualValues(t, 1, testutil.ToFloat64(m.metrics.orphans))
 		time.Sleep(2 * hold)
 		synctest.Wait()
@@ -157,7 +161,7 @@ func TestLastOfSeveralSegmentsEndsTheMessageAlsoInOneBatch(t *testing.T) {
 	m := NewMatcher("docomo", IDRule{Text, Text}, s, slog.New(slog.DiscardHandler), nil)
 	statuses := answered(m)
 	require.Empty(t, m.match(t.Context(), []arrival{arrived("a"), arrived("b")}))
-	require.Equal(t, []pdu.Status{pdu.StatusOK, pdu.StatusOK}, *statuses)
+	require.Equal(t, []pdu.Status{pdu.StatusOK, pdu.StatusOK}, statuses())
 	_, _, err = s.Lookup(t.Context(), tenant.Only("suido"), store.ByKey, "k")
 	require.ErrorIs(t, err, store.ErrNotFound, "the message is final, and with it the names that it holds while it is open")
 }
@@ -189,5 +193,5 @@ func TestUnknownEndsNothing(t *testing.T) {
 	require.NoError(t, err, "the message is open")
 	m.Take(t.Context(), "docomo-1", came("id:a stat:DELIVERED"))
 	require.Equal(t, message.Arrived, phase(t, s, ref))
-	require.Equal(t, []pdu.Status{pdu.StatusOK, pdu.StatusOK, pdu.StatusOK}, *statuses)
+	require.Equal(t, []pdu.Status{pdu.StatusOK, pdu.StatusOK, pdu.StatusOK}, statuses())
 }

@@ -43,6 +43,8 @@ func (p Problem) Text(lang string) string {
 			b.WriteString("内容が一致しません")
 		case "past":
 			b.WriteString("過去の日時は指定できません")
+		case "unavailable":
+			b.WriteString("決済代行会社から応答がありません。しばらくしてから、もう一度お試しください")
 		case CodeExcluded:
 			b.WriteString("対象外に設定された商品が含まれています")
 		case CodeUnpayable:

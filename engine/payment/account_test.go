@@ -133,6 +133,21 @@ func (r *rig) attention() (numbers []string) {
 	return numbers
 }
 
+// TestRestWaitsForNoPool: a pool that does not answer is said of the one claim.
+func TestRestWaitsForNoPool(t *testing.T) {
+	r := withPool(t, 1)
+	_, a := r.partly("A-1")
+	r.until(a, time.Second)
+	r.crash()
+	r.bank.set(func() { r.bank.before = func(string) error { return errNotSent } })
+	due := "2027-02-28"
+	_, err := r.Patch(t.Context(), r.tenant, "A-1", Patch{Due: &due}, "user:sender")
+	var ps message.Problems
+	require.ErrorAs(t, err, &ps)
+	require.Equal(t, "unavailable", ps[0].Code)
+	require.NotContains(t, ps[0].Text("ja"), ps[0].Detail, "it has Japanese words")
+}
+
 func TestWhatHasAnAccountForTheRest(t *testing.T) {
 	account, part := view(Awaiting, 0, time.Minute), Deposit{Attempt: ulid.ULID{15: 1}, ID: "s1", Yen: 400, Paid: day0.Add(time.Hour)}
 	ours := view(HasExpired, 0, 99*time.Hour)

@@ -65,6 +65,9 @@ type bank struct {
 const quarantine = 90 * 24 * time.Hour
 
 func (b *bank) Pool(context.Context, *proto.PoolRequest) (*proto.PoolResponse, error) {
+	if err := b.hook("pool"); err != nil {
+		return nil, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.pools++
