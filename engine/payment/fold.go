@@ -85,6 +85,7 @@ type Attempt struct {
 	refunds     []refund
 	returned    int64     // the most that went back since the last order to give back
 	unreturned  int64     // yen of orders that came to nothing later
+	foreign     int64     // yen that no order accounts for, of what had gone back at the last order: a refund at the agent's own screen
 	issued      time.Time // first Seen of level 0
 	confirmed   time.Time // first Seen of a confirmed view
 	confirmedAt time.Time // first ConfirmedAt
@@ -327,6 +328,7 @@ func (s *State) apply(e store.Event) error {
 			return err
 		}
 		if a := s.Attempt(r.Attempt); a != nil && !slices.ContainsFunc(a.refunds, func(have refund) bool { return have.ID == r.ID }) {
+			a.foreign = a.Refunded + a.Refunding - a.asked()
 			a.refunds = append(a.refunds, refund{Refund: r, at: e.At})
 			a.returned = a.Refunded
 			a.derive()
@@ -687,13 +689,8 @@ func (a *Attempt) giveBack() {
 	if a.back != nil {
 		a.Refunded, a.RefundedAt = min(a.back.View.Refunded, a.Confirmed), a.back.View.RefundedAt
 	}
-	var asked int64
-	for _, r := range a.refunds {
-		if !r.refused {
-			asked += r.Yen
-		}
-	}
-	a.Refunding = max(0, asked-a.Refunded)
+	asked := a.asked()
+	a.Refunding = max(0, min(asked, asked+a.foreign-a.Refunded))
 	switch {
 	case a.Refunded == 0:
 	case a.back.View.ChargedBack:
@@ -703,6 +700,16 @@ func (a *Attempt) giveBack() {
 	default:
 		a.Phase = WasPartBack
 	}
+}
+
+// asked is the yen of all orders to give back, without those that came to nothing.
+func (a *Attempt) asked() (yen int64) {
+	for _, r := range a.refunds {
+		if !r.refused {
+			yen += r.Yen
+		}
+	}
+	return yen
 }
 
 // paidAt is when the money was taken, by the agent's clock.

@@ -176,6 +176,74 @@ func TestRefundThatIsNotDoneInItsTermIsAnAlertAndCanBeOrderedAnew(t *testing.T) 
 	require.Equal(t, int64(400), r.state(id).Refunded)
 }
 
+// shows has the agent show, and tell, how much of a payment went back.
+func (r *rig) shows(a Attempt, yen int64) {
+	r.t.Helper()
+	n := r.told(fmt.Sprint("back-", r.time().Unix()), a, proto.PaymentState_CONFIRMED, a.Yen, time.Hour)
+	n.Occurred = timestamppb.New(r.time())
+	n.Payment.RefundedYen, n.Payment.RefundedAt = yen, n.Occurred
+	r.bank.set(func() { r.bank.payments[a.ID.String()] = n.Payment })
+	require.Equal(r.t, 200, r.hook(n).Status)
+}
+
+// Money that went back by other means before an order is not what was ordered.
+func TestLostRefundIsOrderedAgainThoughAsMuchWentBackByOtherMeans(t *testing.T) {
+	order := func(r *rig, key string) error {
+		_, err := r.Refund(t.Context(), r.tenant, "A-1", RefundOptions{Yen: 400, Key: key, Act: message.Act{By: "key:main"}})
+		return err
+	}
+	for name, before := range map[string]func(*rig, Attempt){
+		"at the agent's own screen": func(r *rig, a Attempt) { r.shows(a, 400) },
+		"by an order that had been given up": func(r *rig, a Attempt) {
+			r.lose("refund")
+			require.NoError(t, order(r, "k-1"))
+			r.lose()
+			r.pass(24 * time.Hour)
+			r.visitDue()
+			require.ErrorContains(t, order(r, "k-1"), "refused this refund")
+			r.shows(a, 400)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			id, a := r.captured("A-1")
+			before(r, a)
+			alerts := r.state(id).Alerts
+			r.pass(time.Minute)
+			r.lose("refund")
+			require.NoError(t, order(r, "k-2"))
+			s := r.state(id)
+			require.Equal(t, int64(400), s.Refunded)
+			require.Equal(t, int64(400), s.Attempt(a.ID).Refunding)
+			require.ErrorContains(t, order(r, "k-3"), "not settled")
+			r.crash()
+			r.lose()
+			r.pass(time.Minute)
+			r.visitDue()
+			s = r.state(id)
+			require.Equal(t, int64(800), s.Refunded)
+			require.Zero(t, s.Attempt(a.ID).Refunding)
+			require.Equal(t, 1, r.bank.count(&r.bank.refunds))
+			require.NoError(t, order(r, "k-2"), "known")
+			require.Zero(t, r.visitDue())
+			require.Equal(t, alerts, r.state(id).Alerts)
+
+			r.pass(48 * time.Hour) // and all of it comes back
+			r.shows(a, 0)
+			r.visitDue()
+			require.Zero(t, r.visitDue())
+			s = r.state(id)
+			require.Zero(t, s.Attempt(a.ID).Refunding, "no order is left")
+			require.Equal(t, []Alert{{Code: RefundFailed, Attempt: a.ID, Open: true}}, s.Alerts)
+			r.pass(time.Minute)
+			require.NoError(t, order(r, "k-3"))
+			s = r.state(id)
+			require.Equal(t, int64(400), s.Refunded)
+			require.Zero(t, s.Attempt(a.ID).Refunding)
+		})
+	}
+}
+
 func TestRefundThatIsRefusedLaterIsAnAlert(t *testing.T) {
 	for name, done := range map[string]bool{"refused": false, "refused, for it was done": true} {
 		t.Run(name, func(t *testing.T) {
@@ -216,16 +284,10 @@ func TestRefundThatComesBackIsAnAlertAndCorrectsTheReceipt(t *testing.T) {
 	r := newRig(t)
 	id, a := r.captured("A-1")
 	r.given(id, ReceiptOptions{})
-	n := 0
 	comesBack := func(left int64) {
 		t.Helper()
 		r.pass(48 * time.Hour)
-		n++
-		notice := r.told(fmt.Sprint("back-", n), a, proto.PaymentState_CONFIRMED, 4400, time.Hour)
-		notice.Occurred = timestamppb.New(r.time())
-		notice.Payment.RefundedYen, notice.Payment.RefundedAt = left, notice.Occurred
-		r.bank.set(func() { r.bank.payments[a.ID.String()] = notice.Payment })
-		require.Equal(t, 200, r.hook(notice).Status)
+		r.shows(a, left)
 		require.Equal(t, 1, r.visitDue())
 		require.Zero(t, r.visitDue())
 		s := r.state(id)
