@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/oklog/ulid/v2"
@@ -60,8 +61,12 @@ func (s *Server) onClaim(w http.ResponseWriter, r *http.Request, v *visit, actio
 }
 
 func (s *Server) resolve(w http.ResponseWriter, r *http.Request, v *visit) error {
+	seen, err := strconv.Atoi(r.PostForm.Get("version"))
+	if err != nil {
+		seen = 0 // a page of an earlier version of the program: it is shown anew
+	}
 	return s.onClaim(w, r, v, "claim.resolve", "", "対応済みにしました。", "Marked as dealt with.", func(c *payment.State, reason string) error {
-		_, err := s.Payments.Resolve(r.Context(), v.scope, c.Ref.ID, message.Act{By: v.By(), Reason: reason})
+		_, err := s.Payments.Resolve(r.Context(), v.scope, c.Ref.ID, seen, message.Act{By: v.By(), Reason: reason})
 		return err
 	})
 }

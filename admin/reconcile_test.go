@@ -46,6 +46,13 @@ func (b *browser) give(agent, day, name, text string) answered {
 	return b.do(req)
 }
 
+// shownVersion is the version of the claim whose alerts a page shows; empty: it names none.
+func shownVersion(body string) string {
+	_, at, _ := strings.Cut(body, `name="version" value="`)
+	version, _, _ := strings.Cut(at, `"`)
+	return version
+}
+
 // A transfer that may be counted already waits in 要対応 for somebody to say what it is.
 func TestATransferInDoubtIsCountedOrNot(t *testing.T) {
 	r := openRoom(t)
@@ -73,7 +80,14 @@ func TestATransferInDoubtIsCountedOrNot(t *testing.T) {
 	body := b.get("/messages/" + msg.String()).body
 	require.Equal(t, 1, strings.Count(body, "別の入金として計上する</button>"))
 	require.Contains(t, body, "通帳で確認")
-	b.post("/claims/"+s.Ref.ID.String()+"/resolve", "reason", "同じ入金")
+	alerts := b.get("/alerts").body
+	b.give("sandbox", day, "transfers-05", file) // while somebody looks at the page
+	for _, stale := range []string{alerts, body, ""} {
+		again := b.get(b.post("/claims/"+s.Ref.ID.String()+"/resolve", "version", shownVersion(stale), "reason", "同じ入金").header.Get("Location")).body
+		require.Contains(t, again, "請求の状況が変わりました")
+		require.Equal(t, 2, strings.Count(again, "別の入金として計上する</button>"))
+	}
+	b.post("/claims/"+s.Ref.ID.String()+"/resolve", "version", shownVersion(b.get("/messages/"+msg.String()).body), "reason", "同じ入金")
 	require.NotContains(t, b.get("/alerts").body, "Q-1")
 	s, err = r.Payments.ByNumber(t.Context(), tenant.Only("mizu"), "Q-1")
 	require.NoError(t, err)

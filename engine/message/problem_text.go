@@ -295,6 +295,7 @@ var detailJA = map[string]string{
 	"the payment agent refused this refund; order it anew with another key":  "決済代行会社がこの返金を受け付けませんでした。別のキーで改めて指示してください",
 	"no confirmed money is there to be given back":                           "返金できる確定済みの入金がありません",
 	"several attempts have money: name one":                                  "入金のある決済が複数あります。どれか一つを指定してください",
+	"the claim has changed since it was shown":                               "画面の表示後に請求の状況が変わりました。内容を確認して、もう一度操作してください",
 	"an earlier order is not settled yet":                                    "先に指示した返金の結果がまだ確定していません",
 	"money of this method is not given back through the agent":               "この支払方法は決済代行会社を通じた返金ができません",
 	"larger than 8 MiB":                                                      "8MBを超えています",

@@ -95,9 +95,10 @@ func checkReason(act message.Act) error {
 	return nil
 }
 
-// Resolve closes the open alerts of a claim: somebody dealt with them. The reason is kept, at most 200 characters. A deposit that is in
-// doubt then stays without account: it is one that counts already.
-func (p *Payments) Resolve(ctx context.Context, scope tenant.Scope, claim ulid.ULID, act message.Act) (State, error) {
+// Resolve closes the open alerts of a claim: somebody dealt with them, who saw its version seen. The reason is kept, at most 200
+// characters. A deposit that is in doubt then stays without account: it is one that counts already. Errors: store.ErrNotFound;
+// message.Problems, with code "conflict" where the claim has changed since: what came meanwhile, nobody looked at.
+func (p *Payments) Resolve(ctx context.Context, scope tenant.Scope, claim ulid.ULID, seen int, act message.Act) (State, error) {
 	if err := checkReason(act); err != nil {
 		return State{}, err
 	}
@@ -109,8 +110,11 @@ func (p *Payments) Resolve(ctx context.Context, scope tenant.Scope, claim ulid.U
 				r.Alerts = append(r.Alerts, a.Key())
 			}
 		}
-		if len(r.Alerts) == 0 {
+		switch {
+		case len(r.Alerts) == 0:
 			return nil, nil
+		case s.Version != seen:
+			return nil, refuse("version", s.Number, "the claim has changed since it was shown")
 		}
 		return []store.NewEvent{newEvent(Resolved, now, r)}, nil
 	})

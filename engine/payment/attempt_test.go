@@ -224,7 +224,7 @@ func TestChangingTheMethodCancelsFirst(t *testing.T) {
 	require.Len(t, alerts, 1)
 	require.Equal(t, int64(14880), alerts[0].Received)
 	require.Contains(t, alerts[0].Alerts, Alert{Code: SecondPayment, Open: true})
-	resolved, err := r.Resolve(t.Context(), scope, claim, message.Act{By: "user:hanako", Reason: "返金済み"})
+	resolved, err := r.Resolve(t.Context(), scope, claim, alerts[0].Version, message.Act{By: "user:hanako", Reason: "返金済み"})
 	require.NoError(t, err)
 	require.False(t, resolved.NeedsAttention())
 	alerts, err = r.Alerts(t.Context(), scope, 10)

@@ -255,8 +255,14 @@ func TestATransferInDoubtCountsByAPersonAlone(t *testing.T) {
 	alerts, err := r.Alerts(t.Context(), scope, 10)
 	require.NoError(t, err)
 	require.Len(t, alerts, 1)
-	_, err = r.Resolve(t.Context(), scope, id, message.Act{By: "user:hanako", Reason: "同じ入金"})
-	require.NoError(t, err)
+	resolve := func(seen int) error {
+		_, err := r.Resolve(t.Context(), scope, id, seen, message.Act{By: "user:hanako", Reason: "同じ入金"})
+		return err
+	}
+	require.ErrorContains(t, resolve(s.Version-1), "has changed", "nobody saw the one that came since")
+	require.Len(t, r.state(id).Attempts[0].Doubts(), 1)
+	require.NoError(t, resolve(s.Version))
+	require.NoError(t, resolve(s.Version), "pressed twice")
 	require.False(t, r.state(id).NeedsAttention())
 	require.Equal(t, reportDiffers, told("csv", "c1", 1000).Result, "it is no longer in doubt, and 500 yen are missing")
 

@@ -309,7 +309,7 @@ func TestRefundThatComesBackIsAnAlertAndCorrectsTheReceipt(t *testing.T) {
 	again, _ := r.given(id, ReceiptOptions{})
 	require.Equal(t, doc.Receipt.Number, again.Receipt.Number)
 
-	_, err = r.Resolve(t.Context(), scope, id, message.Act{By: "user:hanako"})
+	_, err = r.Resolve(t.Context(), scope, id, r.state(id).Version, message.Act{By: "user:hanako"})
 	require.NoError(t, err)
 	for _, yen := range []int64{400, 1000} {
 		r.pass(time.Minute)

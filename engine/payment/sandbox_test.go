@@ -341,6 +341,6 @@ func TestWithTheRealModulesAndTheTill(t *testing.T) {
 	alerts, err := m.Alerts(t.Context(), scope, 10)
 	require.NoError(t, err)
 	require.Len(t, alerts, 2)
-	_, err = m.Resolve(t.Context(), scope, alerts[0].Ref.ID, message.Act{By: "user:hanako"})
+	_, err = m.Resolve(t.Context(), scope, alerts[0].Ref.ID, alerts[0].Version, message.Act{By: "user:hanako"})
 	require.NoError(t, err)
 }
