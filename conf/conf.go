@@ -95,7 +95,8 @@ type Links struct {
 	BaseURL string `toml:"base_url"`
 	// WebhookURL is the same for payment agents; empty: BaseURL.
 	WebhookURL string `toml:"webhook_url"`
-	// TrustedProxies are the networks of proxies in front of us. From them alone is a forwarded client address believed.
+	// TrustedProxies are the networks of proxies in front of us. From them alone is a forwarded client address believed. To the
+	// console they must say "X-Forwarded-Proto: https".
 	TrustedProxies []string `toml:"trusted_proxies"`
 }
 
