@@ -21,8 +21,8 @@ func TestMaskedNumberIsNotFoundByTrying(t *testing.T) {
 	b := r.enter("viewer@mizu")
 	try := func(n int) answered { return b.post("/messages/search", "number", fmt.Sprintf("090%04d1367", n)) }
 	for i := range viewerLookups {
-		require.Equal(t, http.StatusSeeOther, try(i).status)
-		require.Equal(t, http.StatusSeeOther, try(0).status, "the same again is nothing new")
+		require.Equal(t, http.StatusSeeOther, try(100+i).status)
+		require.Equal(t, http.StatusSeeOther, try(100).status, "the same again is nothing new")
 	}
 	again := r.enter("viewer@mizu")
 	a := again.post("/messages/search", "number", "09000011367")

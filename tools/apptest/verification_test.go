@@ -2,6 +2,7 @@ package apptest
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"net/http"
 	"os"
@@ -118,14 +119,18 @@ func TestCodeOfASendersOwnPage(t *testing.T) {
 	require.Equal(t, "otp", string(m.Class))
 	for _, root := range []string{c.Data(), c.File("kakitome.log")} {
 		require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || !d.Type().IsRegular() || strings.Contains(path, "/modules/") {
-				return err
+			if errors.Is(err, fs.ErrNotExist) || err == nil && (!d.Type().IsRegular() || strings.Contains(path, "/modules/")) {
+				return nil // what the engine has merged meanwhile lies in another file
 			}
-			data, err := os.ReadFile(path)
+			var data []byte
 			if err == nil {
-				require.NotContains(t, string(data), "「"+code+"」", path)
-				require.NotContains(t, string(data), Number(1)[1:], path)
+				data, err = os.ReadFile(path)
 			}
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			require.NotContains(t, string(data), "「"+code+"」", path)
+			require.NotContains(t, string(data), Number(1)[1:], path)
 			return err
 		}))
 	}
