@@ -341,7 +341,7 @@ func TestOutageShutsNobodyOut(t *testing.T) {
 		require.ErrorIs(t, err, ErrUnavailable)
 		require.Len(t, r.state(claim).Attempts, attemptsDay, "the stream does not grow for ever")
 		r.crash()
-		for range 30 {
+		for range 10 {
 			r.pass(unaskedFor)
 			r.bank.set(down)
 			_, err := r.start(claim, "card")

@@ -37,6 +37,7 @@ func TestAProviderIdentifiesInABrowser(t *testing.T) {
 				Identity: &message.Identity{Items: []message.IdentityItem{{Field: "oidc", Level: "name_birthdate", Value: "Test User;1998-01-01"}}}})
 			require.NoError(t, err)
 			p := newPhone(t, "provider-"+r.name(), r.scripted, w.LinksURL(), provider.Issuer)
+			p.sparing = true
 			p.open(sent.URL+"?lang="+r.lang, "landing")
 			p.submit("open", "elsewhere")
 			p.provide(provider, oidctest.Another)
