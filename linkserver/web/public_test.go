@@ -93,7 +93,7 @@ func TestNothingOfATenantIsShownOnAnothersHost(t *testing.T) {
 	for _, path := range paths {
 		require.Equal(t, http.StatusOK, at("gas.example.jp", "GET", path), path)
 	}
-	gas.LinkHost = "SMS.example.jp:8443" // the engine's own, written otherwise
+	gas.LinkHost = "sms.example.jp:8443" // the engine's own, with a port
 	w.must(w.tenants.Apply(t.Context(), gas))
 	water.LinkHost = ""
 	w.must(w.tenants.Apply(t.Context(), water))
