@@ -60,7 +60,8 @@ func readFormat(dir string) (*format, error) {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		for _, name := range []string{logDir, indexDir, keysDir, ackedFile} {
-			if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+			// ACKED is made before FORMAT: an empty one is of a first start that was cut off.
+			if info, err := os.Lstat(filepath.Join(dir, name)); err == nil && (name != ackedFile || info.Size() > 0) {
 				return nil, fmt.Errorf("%w: %s is missing beside %s; restore it from a backup", errDamaged, path, name)
 			}
 		}

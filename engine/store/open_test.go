@@ -162,6 +162,15 @@ func TestCopiesOfKeysGoWithTheNextStart(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(copies, "hash.json"))
 }
 
+// TestFirstStartThatWasCutOffIsMadeAgain: between the mark and FORMAT nothing is there yet that could be lost.
+func TestFirstStartThatWasCutOffIsMadeAgain(t *testing.T) {
+	o := testOptions(t)
+	require.NoError(t, os.Mkdir(o.Dir, 0o700))
+	require.NoError(t, makeAckMark(filepath.Join(o.Dir, ackedFile)))
+	s := open(t, o)
+	require.NoError(t, commit1(t, s, Change{Ref: newRef(acme, Message), Events: event(1, "head")}))
+}
+
 // TestNumbersGoOnBehindACrash: names of the last seconds are then in memory alone.
 func TestNumbersGoOnBehindACrash(t *testing.T) {
 	o := testOptions(t)
