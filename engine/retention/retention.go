@@ -54,7 +54,7 @@ type Retention struct {
 	turn    chan struct{} // size 1: who holds it sweeps
 	began   time.Time
 
-	believed atomic.Bool // somebody swept by the clock as it is: see doubt
+	believed atomic.Int64 // time.Duration: how far ahead of the record the clock was when it was last swept by, see doubt
 }
 
 // lateAfter is how long a day may be due before that is an alarm: a sweep that was held up, a day that waits.
@@ -127,14 +127,22 @@ const farAhead = 48 * time.Hour
 
 // doubt says why the clock is not believed: a key that was destroyed too early cannot be had back. Where the clock is far ahead of what was last
 // recorded before the start, and of the time that has passed since, the kernel must say that it is synchronised. An operator's own word
-// (Sweep by the command) does as well, until the program ends.
+// (Sweep by the command) does as well, for the clock as it was then, until the program ends.
 func (r *Retention) doubt() error {
-	newest := r.o.Store.Newest()
-	ahead := r.o.Now().Sub(newest.Add(time.Since(r.began)))
-	if newest.IsZero() || ahead < farAhead || r.believed.Load() || r.o.Synchronised != nil && r.o.Synchronised() {
+	ahead := r.ahead()
+	if ahead-time.Duration(r.believed.Load()) < farAhead || r.o.Synchronised != nil && r.o.Synchronised() {
 		return nil
 	}
 	return fmt.Errorf("the clock is %d days ahead of the record and not synchronised: no content is ended by it; where it is right, `kakitome retention` says so", int(ahead.Hours()/24))
+}
+
+// ahead is how much later the clock is than what was last recorded before the start and the time that has passed since.
+func (r *Retention) ahead() time.Duration {
+	newest := r.o.Store.Newest()
+	if newest.IsZero() {
+		return 0
+	}
+	return r.o.Now().Sub(newest.Add(time.Since(r.began)))
 }
 
 // Sweep ends what is due. A dry one only says what it would end.
@@ -181,7 +189,7 @@ func (r *Retention) Sweep(ctx context.Context, dry bool) (*Report, error) {
 	st, err := r.load()
 	report.Groups = st.groups()
 	if err = errors.Join(append(errs, err)...); err == nil && !dry {
-		r.believed.Store(true)
+		r.believed.Store(int64(r.ahead()))
 	}
 	return report, err
 }
@@ -206,7 +214,8 @@ func (r *Retention) due() (due []Day) {
 
 // end ends one day.
 func (r *Retention) end(ctx context.Context, p *pace, d *Day, dry bool) error {
-	kept, groups, err := r.keptUnder(ctx, d)
+	under := func(k store.Kept) bool { return k.Class == d.Class && k.Day == d.Day }
+	kept, groups, err := r.kept(ctx, d.Tenant, under)
 	if err != nil {
 		return err
 	}
@@ -246,7 +255,7 @@ func (r *Retention) end(ctx context.Context, p *pace, d *Day, dry bool) error {
 	r.metrics.days.Inc()
 	r.metrics.messages.Add(float64(d.Over))
 	r.o.Log.Info("content ended", "tenant", d.Tenant, "class", d.Class, "day", d.Day, "messages", d.Over, "kept", d.Kept)
-	kept, _, err = r.keptUnder(ctx, d) // without those that were kept once more
+	kept, _, err = r.kept(ctx, d.Tenant, under) // without those that were kept once more
 	if err != nil {
 		return err
 	}
@@ -265,19 +274,7 @@ func (r *Retention) letGo(ctx context.Context) error {
 		}
 	}
 	for id, days := range erased {
-		var refs []store.Ref
-		var groups []span
-		err := r.o.Store.EachKept(ctx, id, func(k store.Kept) error {
-			if !days[[2]string{k.Class, k.Day}] {
-				return nil
-			}
-			in, err := r.o.Store.GroupsOf(k.Ref)
-			for _, g := range in {
-				groups = append(groups, span{g, g})
-			}
-			refs = append(refs, k.Ref)
-			return err
-		})
+		refs, groups, err := r.kept(ctx, id, func(k store.Kept) bool { return days[[2]string{k.Class, k.Day}] })
 		if err != nil {
 			return err
 		}
@@ -297,10 +294,10 @@ func (r *Retention) letGo(ctx context.Context) error {
 // margin is how long after the end of its day something that was sealed under the day may be committed.
 const margin = time.Hour
 
-// keptUnder lists the messages that were sealed anew under the key of a day, and the groups that hold their events.
-func (r *Retention) keptUnder(ctx context.Context, d *Day) (refs []store.Ref, groups []span, err error) {
-	err = r.o.Store.EachKept(ctx, d.Tenant, func(k store.Kept) error {
-		if k.Class != d.Class || k.Day != d.Day {
+// kept lists a tenant's messages that were sealed anew under the keys in question, and the groups that hold their events.
+func (r *Retention) kept(ctx context.Context, id tenant.ID, under func(store.Kept) bool) (refs []store.Ref, groups []span, err error) {
+	err = r.o.Store.EachKept(ctx, id, func(k store.Kept) error {
+		if !under(k) {
 			return nil
 		}
 		in, err := r.o.Store.GroupsOf(k.Ref)

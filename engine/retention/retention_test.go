@@ -369,8 +369,12 @@ func TestWrongClockEndsNothingByItself(t *testing.T) {
 	r.lives(ref, true)
 	r.ret.o.Synchronised = func() bool { return true }
 	require.NoError(t, r.ret.doubt())
-	r.sweep()
+	r.ret.o.Synchronised = nil
+	r.sweep() // by the command
 	r.lives(ref, false)
+	require.NoError(t, r.ret.doubt(), "his word holds")
+	r.pass(100 * 24 * time.Hour)
+	require.Error(t, r.ret.doubt(), "for the clock as it was, not for one that is set while it runs")
 }
 
 func TestInterruptedSweepGoesOn(t *testing.T) {
