@@ -78,6 +78,9 @@ func (s *Snapshot) Hook(path string) (*Tenant, Agent, bool) {
 
 // Foreign reports whether a host is one that other tenants have for their links, and this one has not.
 func (s *Snapshot) Foreign(host string, id ID) bool {
+	if len(s.hosts) == 0 { // asked with every page
+		return false
+	}
 	of, taken := s.hosts[HostName(host)]
 	return taken && !slices.Contains(of, id)
 }
