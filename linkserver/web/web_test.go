@@ -796,6 +796,7 @@ func TestWhatIsNoRequestIsRefused(t *testing.T) {
 // A phone that opens a connection to have one at hand, and asks nothing or only half of something, is told nothing when it ends.
 func TestAConnectionWithoutARequestEndsWithoutAWord(t *testing.T) {
 	w := newWorld(t, DefaultConfig())
+	newBrowser(t, w.base).get("/a/x") // the first answer of a process starts fasthttp's clock, which must not be in the bubble
 	for _, request := range []string{"", "GET /a/x", "POST /a/x/open HTTP/1.1\r\nHost: kk.example.jp\r\nContent-Length: 7\r\n\r\nc"} {
 		synctest.Test(t, func(t *testing.T) {
 			client, conn := net.Pipe()
