@@ -63,14 +63,10 @@ func (b *badgerLog) Rewrite(groups []rewritten) error {
 // which is some MB of work, and may end it; alive ends what only waits.
 func (b *badgerLog) Reclaim(rest, alive func() error) (files int, err error) {
 	b.db.SetDiscardTs(math.MaxUint64) // nobody reads an older version
-	var tables int64
-	for _, t := range b.db.Tables() {
-		tables += int64(t.OnDiskSize)
-	}
 	if err := b.roomToReclaim(); err != nil {
 		return 0, err
 	}
-	if tables < maxTables { // else they are merged as they come
+	if b.tables() < maxTables { // else they are merged as they come
 		if err := errors.Join(b.fill(rest), b.awaitMerge(alive)); err != nil {
 			return 0, err
 		}
@@ -87,6 +83,14 @@ func (b *badgerLog) Reclaim(rest, alive func() error) (files int, err error) {
 		}
 		files++
 	}
+}
+
+// tables is what the tables take on the disk. Badger's own list of them counts the values too, which lie elsewhere.
+func (b *badgerLog) tables() (size int64) {
+	for _, l := range b.db.Levels() {
+		size += l.Size
+	}
+	return size
 }
 
 // roomToReclaim: what lives in a file is written to the log's end before the file goes.
