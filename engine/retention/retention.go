@@ -159,7 +159,7 @@ func (r *Retention) Sweep(ctx context.Context, dry bool) (*Report, error) {
 			return report, err
 		}
 	}
-	p := &pace{share: r.o.Config.Share, quiet: r.o.Config.QuietShare}
+	p := &pace{share: r.o.Config.Share, quiet: r.o.Config.QuietShare, merging: r.o.Store.Merging}
 	due := r.due()
 	var errs []error
 	oldest := time.Time{}
@@ -313,6 +313,12 @@ func (r *Retention) kept(ctx context.Context, id tenant.ID, under func(store.Kep
 // sweep takes what is erased out of the groups that are noted.
 func (r *Retention) sweep(ctx context.Context, p *pace, report *Report) error {
 	e := r.erasure()
+	began := clock.Now()
+	rest := func() error {
+		err := p.rest(ctx, time.Since(began))
+		began = clock.Now()
+		return err
+	}
 	for {
 		st, err := r.load()
 		if err != nil || len(st.Spans) == 0 {
@@ -320,10 +326,9 @@ func (r *Retention) sweep(ctx context.Context, p *pace, report *Report) error {
 		}
 		s := st.Spans[0]
 		for next := s.From; next <= s.To; {
-			began := clock.Now()
 			var done store.Purged
 			at := next
-			if next, done, err = r.o.Store.Purge(ctx, next, s.To, e); err != nil {
+			if next, done, err = r.o.Store.Purge(ctx, next, s.To, e, rest); err != nil {
 				return err
 			}
 			report.Swept.Add(done)
@@ -336,7 +341,7 @@ func (r *Retention) sweep(ctx context.Context, p *pace, report *Report) error {
 			if next == at { // the log ends before the span
 				break
 			}
-			if err := p.rest(ctx, time.Since(began)); err != nil {
+			if err := rest(); err != nil {
 				return err
 			}
 		}
@@ -348,12 +353,7 @@ func (r *Retention) sweep(ctx context.Context, p *pace, report *Report) error {
 	if err != nil || !st.Reclaim {
 		return err
 	}
-	began := clock.Now()
-	files, err := r.o.Store.Reclaim(ctx, func() error {
-		err := p.rest(ctx, time.Since(began))
-		began = clock.Now()
-		return err
-	})
+	files, err := r.o.Store.Reclaim(ctx, rest)
 	report.Files = files
 	r.metrics.files.Add(float64(files))
 	if err != nil {

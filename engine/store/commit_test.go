@@ -217,9 +217,12 @@ func TestNamesAreSeenAsTheyMove(t *testing.T) {
 		require.Equal(t, m, n.holder)
 		require.NoError(t, s.index.writeOut())
 	}
-	p := &purge{s: s, batch: s.index.db.NewBatch()}
-	require.NoError(t, p.dropName(key, m.ID))
-	require.NoError(t, p.finish())
+	for _, holder := range []ulid.ULID{newRef(acme, Message).ID, m.ID} { // somebody else's is left
+		_, there, err = r.get(key)
+		require.NoError(t, err)
+		require.True(t, there)
+		require.NoError(t, s.index.forget(s.index.db.NewBatch(), []heldName{{key, holder}}))
+	}
 	_, there, err = r.get(key)
 	require.NoError(t, err)
 	require.False(t, there)

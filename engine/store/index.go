@@ -123,6 +123,9 @@ func openIndex(dir string, store ulid.ULID, o Options, whole bool, fatal func(er
 	return ix, nil
 }
 
+// Merging is how long the index has been merging its tables since it was opened, each merge for itself.
+func (s *Store) Merging() time.Duration { return s.index.db.Metrics().Compact.Duration }
+
 // merge merges all tables of an index that was made as a whole, and syncs it.
 func (ix *index) merge(ctx context.Context) error {
 	if err := ix.db.Flush(); err != nil {
@@ -475,6 +478,11 @@ func (ix *index) publish() error {
 	}
 	ix.writing.Lock()
 	defer ix.writing.Unlock()
+	return ix.writeStaged()
+}
+
+// writeStaged is publish for a caller who holds writing.
+func (ix *index) writeStaged() error {
 	ix.applying.Lock()
 	ix.mu.Lock()
 	ix.changeStage()
@@ -524,10 +532,53 @@ func (ix *index) writeStage() error {
 	return nil
 }
 
-// forget makes durable a batch that deletes names and terms, of which none is staged.
-func (ix *index) forget(b *pebble.Batch) error {
+// heldName is a name and the stream that took it.
+type heldName struct {
+	key    []byte
+	holder ulid.ULID
+}
+
+// forget makes durable a batch of deletions, and deletes names that are still their streams'. It sorts the names: hundreds
+// of thousands are read in passing, not each from its own block. No stage is written meanwhile: what is staged from then on,
+// a name that somebody else takes, comes behind the deletions.
+func (ix *index) forget(b *pebble.Batch, names []heldName) error {
+	slices.SortFunc(names, func(a, b heldName) int { return bytes.Compare(a.key, b.key) })
+	if err := ix.forgetHeld(b, names); err != nil {
+		return err
+	}
+	return ix.db.Flush()
+}
+
+func (ix *index) forgetHeld(b *pebble.Batch, names []heldName) (err error) {
+	ix.writing.Lock()
+	defer ix.writing.Unlock()
+	if err := ix.writeStaged(); err != nil { // else it would bring back what is forgotten
+		return err
+	}
+	it, err := ix.db.NewIter(nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for _, n := range names {
+		if !it.SeekGE(n.key) || !bytes.Equal(it.Key(), n.key) {
+			continue
+		}
+		now, err := parseName(it.Value())
+		if err != nil {
+			return err
+		}
+		if now.holder.ID == n.holder {
+			if err := b.Delete(n.key, nil); err != nil {
+				return err
+			}
+		}
+	}
+	if err := it.Error(); err != nil {
+		return err
+	}
 	ix.applying.Lock()
-	err := b.Commit(pebble.NoSync)
+	err = b.Commit(pebble.NoSync)
 	ix.applying.Unlock()
 	if err != nil {
 		return err
@@ -535,7 +586,7 @@ func (ix *index) forget(b *pebble.Batch) error {
 	ix.mu.Lock()
 	ix.moves++
 	ix.mu.Unlock()
-	return ix.db.Flush()
+	return nil
 }
 
 // staged is how much publish would write.

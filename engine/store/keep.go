@@ -77,11 +77,6 @@ func (s *Store) Unkeep(refs []Ref) error {
 	return b.Commit(pebble.NoSync)
 }
 
-func (s *Store) kept(ref Ref) (bool, error) {
-	n, there, err := s.index.name(appendNameKey(nil, ByKept, ref.Tenant, ref.ID[:]))
-	return there && n.holder == ref, err
-}
-
 // SealedUnder says which class and day the key of a box is of; false: it is no box of the tenant.
 func (s *Store) SealedUnder(id tenant.ID, box []byte) (class, day string, ok bool) {
 	if len(box) < stubSize || box[0] != boxVersion {

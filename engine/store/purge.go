@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -48,25 +49,36 @@ func (p *Purged) Add(o Purged) {
 	p.Boxes, p.Whole, p.Names, p.Terms = p.Boxes+o.Boxes, p.Whole+o.Whole, p.Names+o.Names, p.Terms+o.Terms
 }
 
-// A step of Purge reads so much of the log at most, but one group at least.
+// A step of Purge reads so much of the log at most, but one group at least. What the index forgets is spread over all of it,
+// and each table of that is merged with much of the rest: few large ones are far cheaper than many small ones.
 const (
-	purgeBytes  = 4 << 20
-	purgeGroups = 2048
+	purgeBytes  = 32 << 20
+	purgeGroups = 16384
+	restBytes   = 4 << 20 // a part of a step, behind which it rests
+	restGroups  = 2048
 )
 
-// Purge goes through groups from one to another, a few MB at a time, and returns the group to go on with. One caller at a
-// time.
-func (s *Store) Purge(ctx context.Context, from, to uint64, e Erasure) (next uint64, p Purged, err error) {
+// Purge goes through groups from one to another, some ten MB at a time, and returns the group to go on with. It calls rest
+// behind each part of its work, about a tenth of that, and ends early with its error. One caller at a time.
+func (s *Store) Purge(ctx context.Context, from, to uint64, e Erasure, rest func() error) (next uint64, p Purged, err error) {
 	if err := s.enter(); err != nil {
 		return from, p, err
 	}
 	defer s.exit()
-	c := &purge{ctx: ctx, s: s, e: e, batch: s.index.db.NewBatch(), whole: map[ulid.ULID]bool{}}
+	c := &purge{ctx: ctx, s: s, e: e, batch: s.index.db.NewBatch(), whole: map[ulid.ULID]bool{}, of: s.index.names()}
 	defer c.batch.Close()
+	defer func() { err = errors.Join(err, c.of.close()) }()
 	to = min(to, s.applied.Load())
+	read, groups := int64(restBytes), restGroups // at which it rests
 	for next = max(from, 1); next <= to && c.Read < purgeBytes && c.Groups < purgeGroups; next++ {
 		if err := ctx.Err(); err != nil {
 			return from, p, err
+		}
+		if c.Read >= read || c.Groups >= groups {
+			if err := errors.Join(c.of.close(), rest()); err != nil { // it is not to hold files while it waits
+				return from, p, err
+			}
+			read, groups = c.Read+restBytes, c.Groups+restGroups
 		}
 		if err := s.log.Read(next, func(group []byte) error { return c.group(next, group) }); err != nil {
 			return from, p, err
@@ -85,14 +97,23 @@ type purge struct {
 	s     *Store
 	e     Erasure
 	batch *pebble.Batch // what the index forgets
+	names []heldName    // the same, where they are still held
 	new   []rewritten
 	heads []Event
 	whole map[ulid.ULID]bool // streams of kind Callback that go (true) or stay
 	facts storedFacts
+	of    names // reads names one by one
+}
+
+// fate is what becomes of a stream of which something is erased.
+type fate struct {
+	kept   bool  // it lives on under another key
+	head   bool  // its head is in the group
+	headAt int64 // then the head's time
 }
 
 func (c *purge) group(seq uint64, group []byte) error {
-	gone := map[ulid.ULID]bool{} // streams of which something in this group is erased
+	gone := map[ulid.ULID]fate{} // streams of which something in this group is erased
 	out, err := rewriteGroup(group, func(_ uint32, body []byte) ([]byte, error) {
 		if body[0] == entryFacts {
 			return c.forget(gone, body)
@@ -112,7 +133,7 @@ func (c *purge) group(seq uint64, group []byte) error {
 }
 
 // event gives the body of an event without erased content; nil when its stream goes as a whole.
-func (c *purge) event(gone map[ulid.ULID]bool, body []byte) ([]byte, error) {
+func (c *purge) event(gone map[ulid.ULID]fate, body []byte) ([]byte, error) {
 	ev, err := parseEvent(body)
 	if err != nil {
 		return nil, err
@@ -144,16 +165,19 @@ func (c *purge) event(gone map[ulid.ULID]bool, body []byte) ([]byte, error) {
 		return body, nil
 	}
 	if erased > 0 {
-		if _, known := gone[ev.id]; !known {
-			kept, err := c.s.kept(Ref{t, ev.kind, ev.id})
-			if err != nil {
+		of, known := gone[ev.id]
+		if !known {
+			if of.kept, err = c.kept(Ref{t, ev.kind, ev.id}); err != nil {
 				return nil, err
 			}
-			gone[ev.id] = !kept
 		}
-		if ev.seq == 0 && gone[ev.id] {
-			c.heads = append(c.heads, ev.event(t))
+		if ev.seq == 0 {
+			of.head, of.headAt = true, ev.at
+			if !of.kept {
+				c.heads = append(c.heads, ev.event(t))
+			}
 		}
+		gone[ev.id] = of
 	}
 	if cuts == 0 {
 		return body, nil
@@ -161,6 +185,11 @@ func (c *purge) event(gone map[ulid.ULID]bool, body []byte) ([]byte, error) {
 	c.Boxes += cuts
 	head := len(body) - len(ev.data)
 	return append(body[:head:head], data...), nil
+}
+
+func (c *purge) kept(ref Ref) (bool, error) {
+	n, there, err := c.of.get(appendNameKey(nil, ByKept, ref.Tenant, ref.ID[:]))
+	return there && n.holder == ref, err
 }
 
 // goes reports whether the stream of an event goes, or has gone, as a whole.
@@ -237,7 +266,7 @@ func (s *Store) sourceGone(ctx context.Context, e *Erasure, ref Ref, head []byte
 }
 
 // forget gives the body of facts without the names and terms that go with the content of their stream.
-func (c *purge) forget(gone map[ulid.ULID]bool, body []byte) ([]byte, error) {
+func (c *purge) forget(gone map[ulid.ULID]fate, body []byte) ([]byte, error) {
 	f := &c.facts
 	if err := parseFacts(f, body); err != nil {
 		return nil, err
@@ -245,14 +274,19 @@ func (c *purge) forget(gone map[ulid.ULID]bool, body []byte) ([]byte, error) {
 	if f.kind == Callback && c.whole[f.id] {
 		return nil, nil
 	}
-	if !gone[f.id] || len(f.names)+len(f.terms) == 0 {
+	of, known := gone[f.id]
+	if !known || of.kept || len(f.names)+len(f.terms) == 0 {
 		return body, nil
 	}
-	st, there, err := c.s.index.state(f.id)
-	if err != nil || !there {
-		return body, err
+	ref, headAt := Ref{tenantOf(f.tenant), f.kind, f.id}, of.headAt
+	if !of.head {
+		st, there, err := c.s.index.state(f.id)
+		if err != nil || !there {
+			return body, err
+		}
+		headAt = st.headAt
 	}
-	change := Change{Ref: st.ref, Expect: Any, Final: f.final}
+	change := Change{Ref: ref, Expect: Any, Final: f.final}
 	if f.head {
 		change.Expect = 0
 	}
@@ -265,9 +299,7 @@ func (c *purge) forget(gone map[ulid.ULID]bool, body []byte) ([]byte, error) {
 			continue
 		}
 		c.Names++
-		if err := c.dropName(appendNameKey(nil, n.space, st.ref.Tenant, n.key), f.id); err != nil {
-			return nil, err
-		}
+		c.names = append(c.names, heldName{appendNameKey(nil, n.space, ref.Tenant, n.key), f.id})
 	}
 	for _, t := range f.terms {
 		if c.e.Term == nil || !c.e.Term(f.kind, t.field) {
@@ -275,7 +307,7 @@ func (c *purge) forget(gone map[ulid.ULID]bool, body []byte) ([]byte, error) {
 			continue
 		}
 		c.Terms++
-		key := appendNewest(appendTermPrefix(nil, st.ref.Tenant, f.kind, t.field, t.value), st.headAt, f.id)
+		key := appendNewest(appendTermPrefix(nil, ref.Tenant, f.kind, t.field, t.value), headAt, f.id)
 		if err := c.batch.Delete(key, nil); err != nil {
 			return nil, err
 		}
@@ -286,23 +318,10 @@ func (c *purge) forget(gone map[ulid.ULID]bool, body []byte) ([]byte, error) {
 	return appendFacts(nil, &change)[entryHeaderSize:], nil
 }
 
-// dropName forgets a name that is still this stream's.
-func (c *purge) dropName(key []byte, holder ulid.ULID) error {
-	n, there, err := c.s.index.name(key)
-	if err != nil || !there || n.holder.ID != holder {
-		return err
-	}
-	return c.batch.Delete(key, nil)
-}
-
 // finish makes durable what was gathered: the index first.
 func (c *purge) finish() error {
-	ix := c.s.index
-	if !c.batch.Empty() {
-		if err := ix.publish(); err != nil { // else what is staged would bring it back
-			return fmt.Errorf("purge the index: %w", err)
-		}
-		if err := ix.forget(c.batch); err != nil {
+	if !c.batch.Empty() || len(c.names) > 0 {
+		if err := c.s.index.forget(c.batch, c.names); err != nil {
 			return fmt.Errorf("purge the index: %w", err)
 		}
 	}

@@ -28,7 +28,7 @@ func TestVerifyKnowsWhatWasErased(t *testing.T) {
 	require.NoError(t, s.writeOut())
 	failed := errors.New("the power failed")
 	s.forgotten = func() error { return failed }
-	_, _, err = s.Purge(t.Context(), 1, 1000, e)
+	_, _, err = s.Purge(t.Context(), 1, 1000, e, restless)
 	require.ErrorIs(t, err, failed)
 	require.NoError(t, s.Close())
 
@@ -46,7 +46,7 @@ func TestVerifyKnowsWhatWasErased(t *testing.T) {
 
 	s, err = Open(o)
 	require.NoError(t, err)
-	_, p, err := s.Purge(t.Context(), 1, 1000, e)
+	_, p, err := s.Purge(t.Context(), 1, 1000, e, restless)
 	require.NoError(t, err)
 	require.NotZero(t, p.Rewritten)
 	require.NoError(t, s.Close())
