@@ -2,6 +2,7 @@ package retention
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,9 +15,11 @@ import (
 type pace struct {
 	share, quiet int                  // percent of a core, beside traffic and without
 	used         func() time.Duration // CPU time of the process so far; nil: cpuTime
+	merging      func() time.Duration // how long the index has been merged so far: the work leaves much to merge behind it
 
 	looked time.Time     // when it was last looked whether there is traffic
 	before time.Duration // what used said then
+	merged time.Duration // what merging said
 	worked time.Duration // since then
 	calm   bool          // there was none
 }
@@ -24,9 +27,11 @@ type pace struct {
 const (
 	// lookEvery is how often it is looked whether there is traffic.
 	lookEvery = time.Second
-	// calmBelow is the percentage of a core, besides what the work itself takes, below which there is none. Collecting the
-	// work's own garbage and merging the index behind it stay below.
+	// calmBelow is the percentage of a core, besides what the work itself takes and merging the index, below which there is
+	// none. Collecting the work's own garbage stays below.
 	calmBelow = 40
+	// fullFrom is the percentage of all cores from which on the machine has no more to give, whoever takes it.
+	fullFrom = 85
 )
 
 // rest waits for as long as work of such a length is to be followed by none.
@@ -37,9 +42,11 @@ func (p *pace) rest(ctx context.Context, worked time.Duration) error {
 		if used == nil {
 			used = cpuTime
 		}
-		total := used()
-		p.calm = !p.looked.IsZero() && total-p.before-p.worked < now.Sub(p.looked)*calmBelow/100
-		p.looked, p.before, p.worked = now, total, 0
+		total, merged, passed := used(), p.merging(), now.Sub(p.looked)
+		took := total - p.before
+		others := took - p.worked - min(merged-p.merged, passed) // what is merged for a core's time and more is of traffic
+		p.calm = !p.looked.IsZero() && others < passed*calmBelow/100 && took < passed*time.Duration(runtime.GOMAXPROCS(0))*fullFrom/100
+		p.looked, p.before, p.merged, p.worked = now, total, merged, 0
 	}
 	share := p.share
 	if p.calm {

@@ -1,6 +1,7 @@
 package retention
 
 import (
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,13 +11,18 @@ import (
 
 // The sweep takes a tenth of a core beside traffic, six tenths without, and sees within a second that traffic came or went.
 func TestSweepMakesWayForTraffic(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	synctest.Test(t, func(t *testing.T) {
 		const work = 10 * time.Millisecond
-		var cpu time.Duration
-		traffic := 0 // percent of a core
-		p := &pace{share: 10, quiet: 60, used: func() time.Duration { return cpu }}
+		var cpu, merged time.Duration
+		traffic, merge := 0, 0 // percent of a core
+		p := &pace{share: 10, quiet: 60, used: func() time.Duration { return cpu }, merging: func() time.Duration { return merged }}
+		others := func(d time.Duration) {
+			cpu += d * time.Duration(traffic+merge) / 100
+			merged += d * time.Duration(merge) / 100
+		}
 		pass := func(d time.Duration) {
-			cpu += d * time.Duration(traffic) / 100
+			others(d)
 			time.Sleep(d)
 		}
 		// sweep works for a time and returns its share of it, in percent.
@@ -29,7 +35,7 @@ func TestSweepMakesWayForTraffic(t *testing.T) {
 				worked += work
 				rested := time.Now()
 				require.NoError(t, p.rest(t.Context(), work))
-				cpu += time.Since(rested) * time.Duration(traffic) / 100
+				others(time.Since(rested))
 			}
 			return int(100 * worked / time.Since(began))
 		}
@@ -42,6 +48,18 @@ func TestSweepMakesWayForTraffic(t *testing.T) {
 			sweep(2 * lookEvery)
 			require.Equal(t, 10, sweep(10*time.Second))
 		}
+		traffic, merge = 10, 70 // the index behind the sweep
+		sweep(2 * lookEvery)
+		require.Equal(t, 60, sweep(10*time.Second))
+		traffic, merge = 100, 100 // for traffic
+		sweep(2 * lookEvery)
+		require.Equal(t, 10, sweep(10*time.Second))
+		traffic, merge = 30, 100*runtime.GOMAXPROCS(0) // the machine is full
+		sweep(2 * lookEvery)
+		require.Equal(t, 10, sweep(10*time.Second))
+		traffic, merge = 0, 0
+		sweep(2 * lookEvery)
+		require.Equal(t, 60, sweep(10*time.Second))
 		p.quiet = 5 // never less than the share
 		traffic = 0
 		sweep(2 * lookEvery)
