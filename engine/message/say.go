@@ -9,20 +9,31 @@ import (
 
 // LongDay is the day of a moment in Tokyo as pages and letters say it.
 func LongDay(at time.Time, lang string) string {
-	at = at.In(Tokyo)
-	if lang == "en" {
-		return at.Format("2 January 2006")
-	}
-	return at.Format("2006年1月2日") + "（" + string([]rune("日月火水木金土")[at.Weekday()]) + "）"
+	return string(appendDay(make([]byte, 0, 64), at.In(Tokyo), lang))
 }
+
+// appendDay is LongDay of a moment that is in Tokyo's time: every page says one.
+func appendDay(dst []byte, at time.Time, lang string) []byte {
+	if lang == "en" {
+		return at.AppendFormat(dst, "2 January 2006")
+	}
+	year, month, day := at.Date()
+	dst = append(strconv.AppendInt(dst, int64(year), 10), "年"...)
+	dst = append(strconv.AppendInt(dst, int64(month), 10), "月"...)
+	dst = append(strconv.AppendInt(dst, int64(day), 10), "日（"...)
+	return append(append(dst, weekdays[at.Weekday()]...), "）"...)
+}
+
+var weekdays = [...]string{"日", "月", "火", "水", "木", "金", "土"}
 
 // Moment is day and minute in Tokyo as pages say them.
 func Moment(at time.Time, lang string) string {
-	minute := at.In(Tokyo).Format("15:04")
+	at = at.In(Tokyo)
+	said := appendDay(make([]byte, 0, 64), at, lang)
 	if lang == "en" {
-		return LongDay(at, lang) + ", " + minute + " (Japan time)"
+		return string(append(at.AppendFormat(append(said, ", "...), "15:04"), " (Japan time)"...))
 	}
-	return LongDay(at, lang) + " " + minute
+	return string(at.AppendFormat(append(said, ' '), "15:04"))
 }
 
 // Yen is an amount as pages and letters say it.

@@ -111,6 +111,9 @@ func (s *seal) formHolds(session *journey.Session, given []byte) bool {
 
 // session is the one of this browser for the link; false: it has none that is still good.
 func (s *Server) session(ctx *fasthttp.RequestCtx, c client, l link.Link) (*journey.Session, bool) {
+	if len(ctx.Request.Header.Peek("Cookie")) == 0 { // most that come by an SMS bring none
+		return nil, false
+	}
 	name := cookieName(l.Token, c.https)
 	session, ok := s.seal.read(name, ctx.Request.Header.Cookie(name))
 	return session, ok && session.Holds(l, s.o.Now())

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -52,21 +53,18 @@ func (s *Server) draw(ctx *fasthttp.RequestCtx, screen *journey.Screen, status i
 		model = page.NewModel(screen.Page)
 	}
 	html := s.o.Pages.Draw(context.Background(), screen.Tenant, model)
-	style := "'none'"
-	if html.Style != "" {
-		style = "'" + html.Style + "'"
-	}
-	script := ""
+	body := ctx.Response.SwapBody(nil) // memory of an earlier answer
+	policy := append(body[:0], "default-src 'none'; style-src '"...)
+	policy = append(policy, cmp.Or(html.Style, "none")...)
+	policy = append(policy, "'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"...)
 	if screen.Reload > 0 {
-		script = "; script-src '" + waitHash + "'; connect-src 'self'"
+		policy = append(policy, "; script-src '"+waitHash+"'; connect-src 'self'"...)
 	}
-	ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'; style-src "+style+"; img-src 'self' data:; form-action 'self'"+
-		"; base-uri 'none'; frame-ancestors 'none'"+script)
+	ctx.Response.Header.SetBytesV("Content-Security-Policy", policy)
 	ctx.SetContentType("text/html; charset=utf-8")
 	ctx.SetStatusCode(status)
-	body := ctx.Response.SwapBody(nil) // memory of an earlier answer
-	body = html.Append(body[:0], link, form, screen.Until)
-	if script != "" {
+	body = html.Append(policy[:0], link, form, screen.Until)
+	if screen.Reload > 0 {
 		body = withWait(body, screen.Reload)
 	}
 	ctx.Response.SwapBody(body)

@@ -162,22 +162,23 @@ type place struct {
 
 // parsePath reads the path of a link; false: it is none, whatever is stored.
 func parsePath(path string) (place, bool) {
-	parts := strings.Split(path, "/")
-	if len(parts) < 3 || len(parts) > 5 || parts[0] != "" || len(parts[1]) != 1 || parts[1][0] < 'a' || parts[1][0] > 'z' {
+	if len(path) < 4 || path[0] != '/' || path[1] < 'a' || path[1] > 'z' || path[2] != '/' {
 		return place{}, false
 	}
-	if n := len(parts[2]); n < 8 || n > link.MaxToken-2 || strings.ContainsFunc(parts[2], notAlphanumeric) {
+	name, rest, more := strings.Cut(path[3:], "/")
+	if n := len(name); n < 8 || n > link.MaxToken-2 || strings.ContainsFunc(name, notAlphanumeric) {
 		return place{}, false
 	}
-	p := place{route: "link", token: parts[1] + "/" + parts[2]}
-	switch rest := parts[3:]; {
-	case len(rest) == 0:
-	case len(rest) == 1 && rest[0] == "return":
+	p := place{route: "link", token: path[1 : 3+len(name)]}
+	step, document, two := strings.Cut(rest, "/")
+	switch {
+	case !more:
+	case !two && step == "return":
 		p.route = "return"
-	case len(rest) == 1:
-		p.route, p.name = "step", rest[0]
-	case rest[0] == "documents" && rest[1] != "" && len(rest[1]) <= 100:
-		p.route, p.name = "document", rest[1]
+	case !two:
+		p.route, p.name = "step", step
+	case step == "documents" && document != "" && len(document) <= 100 && !strings.Contains(document, "/"):
+		p.route, p.name = "document", document
 	default:
 		return place{}, false
 	}
