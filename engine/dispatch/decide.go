@@ -34,6 +34,7 @@ type flight struct {
 	ref     store.Ref
 	class   message.Class
 	lane    message.Lane
+	number  carrier.Number
 	parts   int // of the message
 	mu      sync.Mutex
 	flying  int       // segments without a result
@@ -189,7 +190,7 @@ func (f *feed) record(ref store.Ref, s *message.State, change store.Change, sub 
 		change.Final, change.Due = true, out
 		return plan{change: change}
 	}
-	f.flights = append(f.flights, flight{ref: ref, class: s.Head.Class, lane: s.Head.Lane, parts: len(s.Parts)})
+	f.flights = append(f.flights, flight{ref: ref, class: s.Head.Class, lane: s.Head.Lane, number: sub.number, parts: len(s.Parts)})
 	fl := &f.flights[len(f.flights)-1]
 	pl := plan{change: change}
 	for i := range s.Parts {

@@ -54,6 +54,7 @@ type Store interface {
 	Wake(queue string) <-chan struct{}
 	Queues() ([]string, error)
 	LoadInto(ctx context.Context, scope tenant.Scope, refs []store.Ref, into *store.Streams) ([][]store.Event, error)
+	Open(id tenant.ID, aad string, box []byte) ([]byte, error)
 	AppendOpen(dst []byte, id tenant.ID, aad, box []byte) ([]byte, error)
 }
 

@@ -126,15 +126,22 @@ type settling struct {
 	txs     []store.Tx
 	events  []store.NewEvent
 	names   []store.Name
+	doubts  []doubted
 	bytes   []byte
 	keys    strings.Builder // the store may keep what is cut from it
+}
+
+// doubted is a doubt and the place of the change that records it.
+type doubted struct {
+	at int
+	dlr.Doubt
 }
 
 var settlings = sync.Pool{New: func() any { return new(settling) }}
 
 // begin lets go of the last batch, for one of n results.
 func (m *settling) begin(n int) {
-	m.changes, m.txs, m.events, m.names = m.changes[:0], m.txs[:0], m.events[:0], m.names[:0]
+	m.changes, m.txs, m.events, m.names, m.doubts = m.changes[:0], m.txs[:0], m.events[:0], m.names[:0], m.doubts[:0]
 	m.bytes = slices.Grow(m.bytes[:0], 96*n)
 	m.keys = strings.Builder{}
 	m.keys.Grow(40 * n)

@@ -8,14 +8,12 @@ import (
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dlr"
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/message/stored"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/smpp/pdu"
 	"github.com/kakitome/kakitome/smpp/session"
 )
-
-// smscIDLife is how long a carrier's message id finds its message. Carriers use ids again after a time.
-const smscIDLife = 72 * time.Hour
 
 // smscIDMax is far above the 64 characters of SMPP 3.4 §5.2.23, and below what a name of the store holds.
 const smscIDMax = 200
@@ -39,6 +37,13 @@ func (p *pump) settle(bindName string, batch []session.Result) {
 		p.log.Error("results could not be recorded; they are in doubt after a restart", "count", len(m.txs), "err", err)
 		return
 	}
+	var doubts []dlr.Doubt
+	for _, d := range m.doubts {
+		if errs[d.at] == nil {
+			doubts = append(doubts, d.Doubt)
+		}
+	}
+	p.matcher.Doubted(doubts...)
 	for i, e := range errs {
 		if e != nil {
 			p.log.Error("result could not be recorded", "msg", m.changes[i].Ref.ID, "err", e)
@@ -64,7 +69,7 @@ func (p *pump) outcome(m *settling, own *part, r *session.Result, bindName strin
 		key := m.key(at)
 		d.SMSCID, d.Written = key[len(p.name)+1:], r.Written
 		if len(d.SMSCID) <= smscIDMax { // a longer one cannot be matched, but the carrier took the message all the same
-			m.name(&change, store.Name{Space: store.BySMSCID, Key: key, Value: m.part(own.n, f.parts), Until: now.Add(smscIDLife)})
+			m.name(&change, store.Name{Space: store.BySMSCID, Key: key, Value: m.part(own.n, f.parts), Until: now.Add(dlr.IDLife)})
 		}
 		p.metrics.submitted.Inc()
 		if r.Late { // it was in doubt; whatever was planned then finds the new state
@@ -85,6 +90,9 @@ func (p *pump) outcome(m *settling, own *part, r *session.Result, bindName strin
 		typ = message.InDoubt
 		d.Policy, d.Until = p.doubt(f.class, own.doubts, now)
 		p.metrics.outcome("in_doubt")
+		m.doubts = append(m.doubts, doubted{len(m.changes), dlr.Doubt{
+			Ref: f.ref, Part: own.n, Total: f.parts, Attempt: own.attempt, Number: dlr.PhoneOf(f.number.E164()), Written: r.Written,
+		}})
 	}
 	m.event(&change, typ, now, &d)
 	f.land(&change, typ, d.Until, p.name)
@@ -192,17 +200,27 @@ func (p *pump) recoverMany(ctx context.Context, refs []store.Ref) error {
 			return err
 		}
 		var txs []store.Tx
-		for i, stored := range streams {
-			s, err := message.Fold(dlr.Events(stored))
+		var doubts []doubted
+		for i, events := range streams {
+			s, err := message.Fold(dlr.Events(events))
 			if err != nil {
 				p.log.Error("message in doubt cannot be read", "msg", refs[i].ID, "err", err)
 				continue
 			}
-			txs = append(txs, store.Tx{p.doubtful(refs[i], &s, clock.Now())})
+			change, of := p.doubtful(refs[i], &s, clock.Now())
+			for _, d := range of {
+				doubts = append(doubts, doubted{len(txs), d})
+			}
+			txs = append(txs, store.Tx{change})
 		}
 		errs, err := p.commit(ctx, txs)
 		if err != nil {
 			return err
+		}
+		for _, d := range doubts {
+			if errs[d.at] == nil {
+				p.matcher.Doubted(d.Doubt)
+			}
 		}
 		refs = refs[:0]
 		var conflict *store.ConflictError
@@ -218,9 +236,13 @@ func (p *pump) recoverMany(ctx context.Context, refs []store.Ref) error {
 	return nil
 }
 
-// doubtful is the change for a message of which segments were under way.
-func (p *pump) doubtful(ref store.Ref, s *message.State, now time.Time) store.Change {
-	change := store.Change{Ref: ref, Expect: s.Version}
+// doubtful is the change for a message of which segments were under way, and these.
+func (p *pump) doubtful(ref store.Ref, s *message.State, now time.Time) (change store.Change, doubts []dlr.Doubt) {
+	change = store.Change{Ref: ref, Expect: s.Version}
+	sms, err := stored.SMS(p.o.Store, ref.Tenant, ref.ID, &s.Head)
+	if err != nil && !errors.Is(err, store.ErrErased) {
+		p.log.Error("number of a message in doubt cannot be read", "msg", ref.ID, "err", err)
+	}
 	f := &flight{lane: s.Head.Lane}
 	for i := range s.Parts {
 		switch ph := s.Parts[i].Phase; {
@@ -231,6 +253,9 @@ func (p *pump) doubtful(ref store.Ref, s *message.State, now time.Time) store.Ch
 			f.flying++
 			f.land(&change, message.InDoubt, d.Until, p.name)
 			p.metrics.outcome("in_doubt")
+			doubts = append(doubts, dlr.Doubt{
+				Ref: ref, Part: i + 1, Total: len(s.Parts), Attempt: s.Parts[i].Attempt, Number: dlr.PhoneOf(sms.Number), Written: s.SubmittingAt,
+			})
 		case (ph == message.Waiting || ph == message.Doubtful) && !s.Over(): // a segment that had landed waits for its next try
 			f.flying++
 			f.land(&change, message.Retrying, s.Parts[i].RetryAt, p.name)
@@ -240,5 +265,5 @@ func (p *pump) doubtful(ref store.Ref, s *message.State, now time.Time) store.Ch
 		change.Due = out
 	}
 	change.Final = s.Over()
-	return change
+	return change, doubts
 }

@@ -24,6 +24,9 @@ import (
 // Key is the store name (space BySMSCID) of a carrier's message id as IDRule gives it. Its value is Part.
 func Key(carrier, id string) string { return carrier + "/" + id }
 
+// IDLife is how long a carrier's message id finds its message. Carriers use ids again after a time.
+const IDLife = 72 * time.Hour
+
 // Part is the value kept with Key: which segment of how many.
 func Part(part, total int) []byte { return []byte{byte(part), byte(total)} }
 
@@ -75,6 +78,9 @@ type Matcher struct {
 	named   []arrival          // of ahead, whose response is recorded now
 	recheck []string           // keys of ahead whose response may have been recorded meanwhile
 
+	doubts  map[uint64][]Doubt // by Receipt.Number
+	doubted int                // of them, over all
+
 	recorded map[string]time.Time // by Key: matched while they were ahead, so that they come again for nothing; when they first came
 }
 
@@ -92,7 +98,7 @@ type arrival struct {
 func NewMatcher(carrier string, rule IDRule, s Store, log *slog.Logger, reg prometheus.Registerer) *Matcher {
 	m := &Matcher{
 		carrier: carrier, store: s, log: log.With("carrier", carrier), metrics: newMetrics(reg, carrier), respond: session.RespondEach,
-		wake: make(chan struct{}, 1), ahead: map[string]arrival{}, recorded: map[string]time.Time{},
+		wake: make(chan struct{}, 1), ahead: map[string]arrival{}, doubts: map[uint64][]Doubt{}, recorded: map[string]time.Time{},
 	}
 	m.phones, _ = s.(Phones)
 	m.Set(rule, 0)
@@ -134,7 +140,7 @@ func (m *Matcher) Take(ctx context.Context, bind string, batch []session.Incomin
 		arrivals = append(arrivals, arrival{receipt: r, bind: bind, reply: in.Reply, received: in.Received})
 	}
 	m.answer(at)
-	m.keep(m.match(ctx, arrivals))
+	m.keep(m.endDoubts(ctx, m.match(ctx, arrivals)))
 	if len(fromPhones) > 0 {
 		m.phones.TakePhones(ctx, m.carrier, bind, fromPhones)
 	}
@@ -180,7 +186,7 @@ func (m *Matcher) take(ctx context.Context, list *[]arrival) {
 	*list = nil
 	m.mu.Unlock()
 	if len(batch) > 0 {
-		m.keep(m.match(ctx, batch))
+		m.keep(m.endDoubts(ctx, m.match(ctx, batch)))
 	}
 }
 
@@ -250,10 +256,7 @@ func (m *Matcher) Named(key string) {
 		delete(m.ahead, key)
 		m.counted(0)
 		m.named = append(m.named, a)
-		select {
-		case m.wake <- struct{}{}:
-		default:
-		}
+		signal(m.wake)
 	}
 }
 
@@ -272,16 +275,14 @@ func (m *Matcher) look(ctx context.Context, keys []string) {
 	}
 }
 
-// expire gives up those that the carrier does not send again either. Most are of another program on the same account, or of a
-// session that was lost. A receipt of the latter could be told by its number alone, but so could one of another message to the
-// same person, and then a doubtful message would count as delivered that never left; it is repeated instead, which the policy of
-// doubt bounds.
+// expire gives up those that the carrier does not send again either. Most are of another program on the same account.
 func (m *Matcher) expire() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	before := len(m.ahead)
 	maps.DeleteFunc(m.ahead, func(_ string, a arrival) bool { return m.over(a.received, againFor) })
 	maps.DeleteFunc(m.recorded, func(_ string, received time.Time) bool { return m.over(received, againFor) })
+	m.expireDoubts()
 	m.counted(before - len(m.ahead))
 }
 

@@ -5,6 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	receipts                                 [Skipped + 1]prometheus.Counter // by State, those that are final
 	orphans, unreadable, refused, unanswered prometheus.Counter
+	doubts                                   prometheus.Counter
 	ahead                                    prometheus.Gauge
 }
 
@@ -19,6 +20,7 @@ func newMetrics(reg prometheus.Registerer, carrier string) *metrics {
 		orphans:    counter("orphans", "Delivery receipts that named no known submission, nor one whose response came in time."),
 		unreadable: counter("unreadable", "Delivery receipts without a message id, or a state that is known."),
 		refused:    counter("refused", "Requests of the carrier that are no delivery receipt."),
+		doubts:     counter("doubts", "Delivery receipts that ended the doubt of a submission whose response was lost, told by number and time."),
 		unanswered: counter("unanswered", "Delivery receipts whose session ended before the answer."),
 		ahead: prometheus.NewGauge(prometheus.GaugeOpts{Name: "kakitome_dlr_ahead", ConstLabels: labels,
 			Help: "Delivery receipts that wait for the response that names their id, and come again meanwhile."}),
@@ -29,7 +31,7 @@ func newMetrics(reg prometheus.Registerer, carrier string) *metrics {
 		}
 	}
 	if reg != nil {
-		reg.MustRegister(receipts, m.orphans, m.unreadable, m.refused, m.unanswered, m.ahead)
+		reg.MustRegister(receipts, m.orphans, m.unreadable, m.refused, m.unanswered, m.doubts, m.ahead)
 	}
 	return m
 }

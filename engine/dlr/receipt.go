@@ -7,7 +7,7 @@
 // Matching (Matcher) is by carrier, not by bind: a receipt may come on any bind of the carrier, and before the response
 // that named the id is stored. The deliver_sm is answered only after the event is on disk, so a crash in between makes the
 // carrier send it again. One that matches nothing for a second is answered ESME_RX_T_APPN, so that it holds up no other, until no
-// response can name it any more.
+// response can name it any more. Where a response was lost, nothing names the id: then the receipt is told by phone and time (doubt.go).
 package dlr
 
 import (
@@ -26,6 +26,9 @@ type Receipt struct {
 	State State
 	Err   string    // the network's error, as written: not always three digits
 	Done  time.Time // the carrier's clock, its zone taken as Asia/Tokyo; zero: not said
+
+	Number    uint64    // PhoneOf the phone
+	Submitted time.Time // when the carrier took the message, as Done
 }
 
 // State is a message_state. SMPP 3.4 §5.2.28, SMPP 5.0 §4.7.15
@@ -101,7 +104,10 @@ func parse(texts *strings.Builder, p *pdu.SM, tokyo *time.Location) (Receipt, er
 		text = text[:i] // the rest quotes the message and may hold anything
 	}
 	id, word := field(text, "id:"), field(text, "stat:")
-	r := Receipt{State: stateOf(word), Done: doneDate(field(text, "done date:"), tokyo)}
+	r := Receipt{
+		State: stateOf(word), Done: doneDate(field(text, "done date:"), tokyo),
+		Number: PhoneOf(p.Source.Addr), Submitted: doneDate(field(text, "submit date:"), tokyo),
+	}
 	if v, ok := p.TLVs.Get(pdu.TagReceiptedMessageID); ok {
 		if v, _, _ := bytes.Cut(v, []byte{0}); len(v) > 0 {
 			id = v

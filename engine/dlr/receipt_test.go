@@ -16,8 +16,8 @@ func receipt(text string) *pdu.SM { return &pdu.SM{ESMClass: 0x04, ShortMessage:
 func TestReceiptsOfTheField(t *testing.T) {
 	done := time.Date(2026, 7, 1, 12, 34, 0, 0, tokyo)
 	for text, want := range map[string]Receipt{
-		"id:0123456789 sub:001 dlvrd:001 submit date:2607011233 done date:2607011234 stat:DELIVRD err:000 text:abc": {ID: "0123456789", State: Delivered, Err: "000", Done: done},
-		"id:00B8BE19 submit date:2607011233 done date:260701123400 stat:UNDELIV err:12":                             {ID: "00B8BE19", State: Undeliverable, Err: "12", Done: done},
+		"id:0123456789 sub:001 dlvrd:001 submit date:2607011233 done date:2607011234 stat:DELIVRD err:000 text:abc": {ID: "0123456789", State: Delivered, Err: "000", Done: done, Submitted: done.Add(-time.Minute)},
+		"id:00B8BE19 submit date:2607011233 done date:260701123400 stat:UNDELIV err:12":                             {ID: "00B8BE19", State: Undeliverable, Err: "12", Done: done, Submitted: done.Add(-time.Minute)},
 		"ID:5f0c7f7e-0000-4000-8000-000000000001 STAT:expired ERR:X1A2":                                             {ID: "5f0c7f7e-0000-4000-8000-000000000001", State: Expired, Err: "X1A2"},
 		"stat:REJECTD id:7":       {ID: "7", State: Rejected},
 		"id:8 stat:DELIV":         {ID: "8", State: Delivered},
@@ -31,8 +31,8 @@ func TestReceiptsOfTheField(t *testing.T) {
 	} {
 		got, err := Parse(receipt(text), tokyo)
 		require.NoError(t, err, text)
-		require.True(t, want.Done.Equal(got.Done), text)
-		got.Done = want.Done
+		require.True(t, want.Done.Equal(got.Done) && want.Submitted.Equal(got.Submitted), text)
+		got.Done, got.Submitted = want.Done, want.Submitted
 		require.Equal(t, want, got, text)
 	}
 }
@@ -90,4 +90,11 @@ func TestIDRulesMatchBothSides(t *testing.T) {
 		_, err := ParseIDRule(bad)
 		require.Error(t, err, bad)
 	}
+}
+
+func TestPhoneIsTheSameHoweverItIsWritten(t *testing.T) {
+	for _, address := range []string{"09000010001", "819000010001", "+819000010001", "+81-90-0001-0001"} {
+		require.EqualValues(t, 9000010001, PhoneOf(address), address)
+	}
+	require.Zero(t, PhoneOf(""))
 }

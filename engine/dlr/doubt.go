@@ -1,0 +1,203 @@
+package dlr
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/kakitome/kakitome/engine/clock"
+	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/store"
+	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/smpp/pdu"
+)
+
+// A submission in doubt has no id that its receipt could name: the response that would have told it was lost. Its receipt is
+// told by the phone it is of and the time at which the carrier says that it took the message, once no id has led anywhere. Of our
+// own messages to that phone every other one has an id, but for those in doubt too: where these are several, no receipt is
+// taken for any. So a receipt can only be mistaken where another program sends to the same phone over the same account within minutes.
+
+// Doubt is a segment that was written and whose response was not seen.
+type Doubt struct {
+	Ref                  store.Ref
+	Part, Total, Attempt int
+	Number               uint64    // PhoneOf
+	Written              time.Time // or as near as is known
+}
+
+const (
+	// The carrier's time of submission is read to the minute, by its own clock.
+	submittedBefore = 3 * time.Minute
+	submittedAfter  = 2 * time.Minute
+	// doubtsFor is how long a doubt is kept in memory, doubtsMax how many; of one more the receipt finds nothing.
+	doubtsFor = time.Hour
+	doubtsMax = 100_000
+)
+
+// PhoneOf is the last ten digits of an address: the same of 090…, 8190… and +8190….
+func PhoneOf[T string | []byte](address T) (n uint64) {
+	for _, c := range []byte(address) {
+		if c >= '0' && c <= '9' {
+			n = (n*10 + uint64(c-'0')) % 1e10
+		}
+	}
+	return n
+}
+
+// Doubted tells of segments whose doubt is recorded.
+func (m *Matcher) Doubted(doubts ...Doubt) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	of := map[uint64]bool{}
+	for _, d := range doubts {
+		if d.Number == 0 || m.doubted >= doubtsMax {
+			continue
+		}
+		m.doubts[d.Number] = append(m.doubts[d.Number], d)
+		m.doubted++
+		of[d.Number] = true
+	}
+	for key, a := range m.ahead {
+		if of[a.receipt.Number] {
+			delete(m.ahead, key)
+			m.named = append(m.named, a)
+		}
+	}
+	m.counted(0)
+	if len(m.named) > 0 {
+		signal(m.wake)
+	}
+}
+
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// candidates are the doubts that a receipt may be of: all of one message.
+func (m *Matcher) candidates(r *Receipt) (all []Doubt) {
+	if r.Number == 0 || r.Submitted.IsZero() {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, d := range m.doubts[r.Number] {
+		if r.Submitted.Before(d.Written.Add(-submittedBefore)) || r.Submitted.After(d.Written.Add(submittedAfter)) {
+			continue
+		}
+		if len(all) > 0 && all[0].Ref != d.Ref {
+			return nil
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// endDoubts records the receipts that are of submissions in doubt, answers them, and returns the others. Only those are looked
+// at that have waited for their id to be named.
+func (m *Matcher) endDoubts(ctx context.Context, batch []arrival) (rest []arrival) {
+	m.mu.Lock()
+	none := m.doubted == 0
+	m.mu.Unlock()
+	if none {
+		return batch
+	}
+	var at answers
+	rest = batch[:0]
+	for _, a := range batch {
+		if !a.failed && (a.ahead || time.Since(a.received) > hold) {
+			ended, err := m.endDoubt(ctx, a)
+			if err != nil {
+				m.log.Error("cannot record a receipt of a submission in doubt", "err", err)
+				a.failed = true
+			}
+			if ended {
+				at.add(a.reply, pdu.StatusOK)
+				continue
+			}
+		}
+		rest = append(rest, a)
+	}
+	m.answer(at)
+	return rest
+}
+
+// endDoubt records a receipt if it is of a segment that is still in doubt.
+func (m *Matcher) endDoubt(ctx context.Context, a arrival) (bool, error) {
+	all := m.candidates(&a.receipt)
+	if len(all) == 0 {
+		return false, nil
+	}
+	ref := all[0].Ref
+	loaded, err := m.store.LoadMany(ctx, tenant.Operator(), []store.Ref{ref})
+	if err != nil {
+		return false, err
+	}
+	s, err := message.Fold(Events(loaded[0]))
+	if err != nil {
+		return false, err
+	}
+	for _, d := range all {
+		if d.Part > len(s.Parts) || s.Parts[d.Part-1].Phase != message.Doubtful || s.Parts[d.Part-1].Attempt != d.Attempt {
+			m.forget(d) // it was sent anew, or ended
+			continue
+		}
+		typ := message.Undelivered
+		if a.receipt.State == Delivered {
+			typ = message.Delivered
+		}
+		report := message.Event{Type: typ, At: clock.Now(), Data: message.AppendReport(nil, &message.Report{
+			Part: d.Part, Carrier: m.carrier, Bind: a.bind, State: a.receipt.State.String(), Err: a.receipt.Err, Done: a.receipt.Done,
+		})}
+		change := store.Change{Ref: ref, Expect: s.Version, Events: []store.NewEvent{{Type: byte(report.Type), At: report.At, Data: report.Data}},
+			Names: []store.Name{{Space: store.BySMSCID, Key: Key(m.carrier, m.rule.Load().FromReceipt(a.receipt.ID)), Value: Part(d.Part, d.Total), Until: clock.Now().Add(IDLife)}}}
+		if err := s.Apply(report); err != nil {
+			return false, err
+		}
+		change.Final = s.Over()
+		errs, err := m.store.Commit(ctx, store.Tx{change})
+		switch err := errors.Join(append(errs, err)...); {
+		case errors.As(err, new(*store.ConflictError)): // it is being sent anew, perhaps: looked at once more
+			return false, nil
+		case err != nil:
+			return false, err
+		}
+		m.forget(d)
+		m.metrics.receipts[a.receipt.State].Inc()
+		m.metrics.doubts.Inc()
+		if a.ahead {
+			m.record(&a)
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+// forget lets go of a doubt that is none any more.
+func (m *Matcher) forget(d Doubt) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keepDoubts(d.Number, func(o Doubt) bool { return o == d })
+}
+
+// keepDoubts leaves out the doubts of a phone that are over. The caller holds mu.
+func (m *Matcher) keepDoubts(number uint64, over func(Doubt) bool) {
+	all := m.doubts[number]
+	left := slices.DeleteFunc(all, over)
+	m.doubted -= len(all) - len(left)
+	if len(left) == 0 {
+		delete(m.doubts, number)
+		return
+	}
+	m.doubts[number] = left
+}
+
+// expireDoubts lets go of doubts of long ago. The caller holds mu.
+func (m *Matcher) expireDoubts() {
+	for number := range m.doubts {
+		m.keepDoubts(number, func(d Doubt) bool { return time.Since(d.Written) > doubtsFor })
+	}
+}
