@@ -33,6 +33,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/kakitome/kakitome/tools/machine"
 )
 
 // settings are what a run may change.
@@ -118,12 +120,12 @@ func one(ctx context.Context, name string, s settings, limit time.Duration, out 
 			ctx, cancel := context.WithTimeout(ctx, cmp.Or(limit, sc.limit))
 			defer cancel()
 			say("scenario %s", name)
-			began := time.Now()
+			began, commit := time.Now(), machine.Commit() // what runs is built now
 			figures, err := sc.run(ctx, s)
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
-			return newReport(name, s, figures, time.Since(began)).write(out)
+			return newReport(name, commit, s, figures, time.Since(began)).write(out)
 		}
 	}
 	return fmt.Errorf("there is no scenario %q", name)

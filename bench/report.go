@@ -23,8 +23,8 @@ type report struct {
 	Figures  []figure        `json:"figures"`
 }
 
-func newReport(name string, s settings, figures []figure, took time.Duration) *report {
-	return &report{Scenario: name, At: time.Now().UTC().Format(time.RFC3339), Commit: machine.Commit(), Seconds: took.Seconds(), Machine: machine.Describe(), Settings: s, Figures: figures}
+func newReport(name, commit string, s settings, figures []figure, took time.Duration) *report {
+	return &report{Scenario: name, At: time.Now().UTC().Format(time.RFC3339), Commit: commit, Seconds: took.Seconds(), Machine: machine.Describe(), Settings: s, Figures: figures}
 }
 
 // write prints the table, and writes both forms into dir unless it is empty.
