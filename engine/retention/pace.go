@@ -20,6 +20,7 @@ type pace struct {
 	looked time.Time     // when it was last looked whether there is traffic
 	before time.Duration // what used said then
 	merged time.Duration // what merging said
+	behind time.Duration // how much merging the work has left behind, as far as is reckoned
 	worked time.Duration // since then
 	calm   bool          // there was none
 }
@@ -27,9 +28,13 @@ type pace struct {
 const (
 	// lookEvery is how often it is looked whether there is traffic.
 	lookEvery = time.Second
-	// calmBelow is the percentage of a core, besides what the work itself takes and merging the index, below which there is
-	// none. Collecting the work's own garbage stays below.
+	// calmBelow is the percentage of a core, besides what the work itself takes and the merging of the index that it leaves behind,
+	// below which there is none. Collecting the work's own garbage stays below.
 	calmBelow = 40
+	// mergesFor is for how long, in percent of the work, the index is merged behind it, and behindMax how much of that is
+	// reckoned to come yet: merging for longer is of traffic.
+	mergesFor = 150
+	behindMax = 3 * time.Second
 	// fullFrom is the percentage of all cores from which on the machine has no more to give, whoever takes it.
 	fullFrom = 85
 )
@@ -44,7 +49,10 @@ func (p *pace) rest(ctx context.Context, worked time.Duration) error {
 		}
 		total, merged, passed := used(), p.merging(), now.Sub(p.looked)
 		took := total - p.before
-		others := took - p.worked - min(merged-p.merged, passed) // what is merged for a core's time and more is of traffic
+		p.behind = min(p.behind+p.worked*mergesFor/100, behindMax)
+		own := min(merged-p.merged, p.behind)
+		p.behind -= own
+		others := took - p.worked - own
 		p.calm = !p.looked.IsZero() && others < passed*calmBelow/100 && took < passed*time.Duration(runtime.GOMAXPROCS(0))*fullFrom/100
 		p.looked, p.before, p.merged, p.worked = now, total, merged, 0
 	}

@@ -52,7 +52,10 @@ func TestSweepMakesWayForTraffic(t *testing.T) {
 		sweep(2 * lookEvery)
 		require.Equal(t, 60, sweep(10*time.Second))
 		traffic, merge = 100, 100 // for traffic
-		sweep(2 * lookEvery)
+		sweep(2*lookEvery + behindMax)
+		require.Equal(t, 10, sweep(10*time.Second))
+		traffic, merge = 30, 100 // the same, of traffic that does little else
+		sweep(2*lookEvery + behindMax)
 		require.Equal(t, 10, sweep(10*time.Second))
 		traffic, merge = 30, 100*runtime.GOMAXPROCS(0) // the machine is full
 		sweep(2 * lookEvery)
