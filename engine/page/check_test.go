@@ -50,6 +50,8 @@ func TestCheckRefusesHostileHTML(t *testing.T) {
 		"open graph":                             strings.Replace(around(""), "<title>", `<meta name="og:image" content="https://evil.example/"><title>`, 1),
 		"import":                                 strings.Replace(around(""), "p{color", `@import "https://evil.example/";p{color`, 1),
 		"style url":                              strings.Replace(around(""), "p{color", `p{background:URL( "https://evil.example/")}p{color`, 1),
+		"style url, quoted and far":              strings.Replace(around(""), "p{color", "p{background:url(data:image/png;base64,AA), url\t\n('//evil.example/')}p{color", 1),
+		"style url without anything":             strings.Replace(around(""), "p{color", "p{background:url(", 1),
 		"style url, escaped":                     strings.Replace(around(""), "p{color", `p{background:\75rl(https://evil.example/)}p{color`, 1),
 		"second style":                           around(`<style>p{}</style>`),
 		"template":                               around(`<template><script>1</script></template>`),

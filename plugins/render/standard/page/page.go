@@ -181,6 +181,7 @@ func Render(p *proto.Page) ([]byte, *proto.Error) {
 	}
 	t := templates[m.Language]
 	var body, doc bytes.Buffer
+	doc.Grow(16 << 10)
 	if err := t.ExecuteTemplate(&body, m.View.String(), m); err != nil {
 		return nil, internal(err)
 	}
