@@ -80,7 +80,7 @@ const (
 	DoubtFail   Doubt = "fail"   // never resend
 )
 
-// DefaultDoubt is the policy where neither carrier nor operator set one.
+// DefaultDoubt is the policy where the operator set none.
 func (c Class) DefaultDoubt() Doubt {
 	if c == OTP {
 		return DoubtFail
