@@ -100,37 +100,65 @@ func TestStreamCutAtEveryBoundaryIsUnderstoodTheSame(t *testing.T) {
 	}
 }
 
+// drawn is a random stream, and what a session must make of it.
+type drawn struct {
+	stream   []byte
+	want     []string
+	answered int
+}
+
+// drawStream draws up to so many PDUs, with bodies of up to so many bytes unless they are well formed.
+func drawStream(rt *rapid.T, pdus, size int) (d drawn) {
+	for i := range rapid.IntRange(1, pdus).Draw(rt, "pdus") {
+		seq := uint32(i + 2)
+		command := rapid.SampledFrom([]pdu.Command{
+			pdu.CmdDeliverSM, pdu.CmdDataSM, pdu.CmdEnquireLink, pdu.CmdEnquireLinkResp, pdu.CmdAlertNotification, pdu.CmdSubmitSM, 0x111, 0x80000111,
+		}).Draw(rt, "command")
+		body := rapid.SliceOfN(rapid.Byte(), 0, size).Draw(rt, "body")
+		var sm pdu.SM
+		var data pdu.DataSM
+		if command == pdu.CmdDeliverSM && rapid.Bool().Draw(rt, "well formed") {
+			sm.ShortMessage = body
+			body, _ = sm.AppendBody(nil)
+		}
+		d.stream, _ = pdu.Append(d.stream, seq, pdu.StatusOK, &pdu.Raw{Cmd: command, Data: body})
+		if handed := command == pdu.CmdAlertNotification || command == pdu.CmdDataSM && data.ParseBody(body) == nil || command == pdu.CmdDeliverSM && sm.ParseBody(body) == nil; handed {
+			d.want = append(d.want, fmt.Sprintf("%v %d %x", command, seq, body))
+		}
+		if !command.IsResponse() && command != pdu.CmdAlertNotification {
+			d.answered++
+		}
+	}
+	return d
+}
+
+// check gives the stream to a session, cut at the places given.
+func (d *drawn) check(t *testing.T, rt *rapid.T, cuts []int) {
+	var seen []string
+	var answers []byte
+	synctest.Test(t, func(t *testing.T) { seen, answers = converse(t, d.stream, cuts) })
+	require.Equal(rt, d.want, seen, "cut at %v", cuts)
+	require.Len(rt, counted(rt, answers), d.answered, "cut at %v", cuts)
+}
+
 func TestRandomStreamsAreUnderstoodTheSameInAnyPieces(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		var stream []byte
-		var want []string
-		answered := 0
-		for i := range rapid.IntRange(1, 12).Draw(rt, "pdus") {
-			seq := uint32(i + 2)
-			command := rapid.SampledFrom([]pdu.Command{
-				pdu.CmdDeliverSM, pdu.CmdDataSM, pdu.CmdEnquireLink, pdu.CmdEnquireLinkResp, pdu.CmdAlertNotification, pdu.CmdSubmitSM, 0x111, 0x80000111,
-			}).Draw(rt, "command")
-			body := rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(rt, "body")
-			var sm pdu.SM
-			var data pdu.DataSM
-			if command == pdu.CmdDeliverSM && rapid.Bool().Draw(rt, "well formed") {
-				sm.ShortMessage = body
-				body, _ = sm.AppendBody(nil)
-			}
-			stream, _ = pdu.Append(stream, seq, pdu.StatusOK, &pdu.Raw{Cmd: command, Data: body})
-			if handed := command == pdu.CmdAlertNotification || command == pdu.CmdDataSM && data.ParseBody(body) == nil || command == pdu.CmdDeliverSM && sm.ParseBody(body) == nil; handed {
-				want = append(want, fmt.Sprintf("%v %d %x", command, seq, body))
-			}
-			if !command.IsResponse() && command != pdu.CmdAlertNotification {
-				answered++
-			}
-		}
-		cuts := rapid.SliceOfN(rapid.IntRange(0, len(stream)), 0, 20).Draw(rt, "cuts")
+		d := drawStream(rt, 12, 40)
+		cuts := rapid.SliceOfN(rapid.IntRange(0, len(d.stream)), 0, 20).Draw(rt, "cuts")
 		slices.Sort(cuts)
-		var seen []string
-		var answers []byte
-		synctest.Test(t, func(t *testing.T) { seen, answers = converse(t, stream, cuts) })
-		require.Equal(rt, want, seen)
-		require.Len(rt, counted(rt, answers), answered)
+		d.check(t, rt, cuts)
+	})
+}
+
+// TestRandomStreamsCutAtEveryBoundaryAreUnderstoodTheSame: short ones, each cut in two at every boundary, and everywhere at once.
+func TestRandomStreamsCutAtEveryBoundaryAreUnderstoodTheSame(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		d := drawStream(rt, 3, 4)
+		everywhere := make([]int, len(d.stream))
+		for i := range everywhere {
+			everywhere[i] = i
+			d.check(t, rt, []int{i})
+		}
+		d.check(t, rt, everywhere)
 	})
 }
