@@ -40,6 +40,8 @@ type Carrier struct {
 	ledger   *ledger
 	rules    *rules
 	trouble  Trouble
+	troubles uint64 // how often it was set
+	spells   uint64 // how often they were
 	bucket   bucket
 	lastID   uint64
 	counts   Counts
@@ -114,7 +116,7 @@ func New(cfg Config, ledgerFile io.Writer, log *slog.Logger) (*Carrier, error) {
 	for _, a := range cfg.Accounts {
 		c.accounts[a.SystemID] = &account{Account: a}
 	}
-	if err := c.SetFaults(cfg.Faults); err != nil {
+	if err := errors.Join(c.SetFaults(cfg.Faults), c.SetSpells(cfg.Spells)); err != nil {
 		return nil, fmt.Errorf("carrier %q: %w", cfg.Name, err)
 	}
 	var err error
@@ -361,8 +363,16 @@ func (c *Carrier) SetTrouble(t Trouble) error {
 	if err := t.prepare(); err != nil {
 		return err
 	}
+	c.suffer(t)
+	return nil
+}
+
+// suffer sets a prepared trouble, and returns its count.
+func (c *Carrier) suffer(t Trouble) (count uint64) {
 	c.mu.Lock()
 	c.trouble = t
+	c.troubles++
+	count = c.troubles
 	c.mu.Unlock()
 	if t.Stall {
 		c.gate.shut()
@@ -380,7 +390,48 @@ func (c *Carrier) SetTrouble(t Trouble) error {
 	if t.Down {
 		c.dropAll(errTrouble)
 	}
+	return count
+}
+
+// SetSpells replaces the troubles to come by these, whose times count from now.
+func (c *Carrier) SetSpells(spells []Spell) error {
+	spells = slices.Clone(spells)
+	for i := range spells {
+		if err := spells[i].prepare(); err != nil {
+			return fmt.Errorf("spells[%d].%w", i, err)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spells++
+	now, turn := time.Now(), c.spells
+	for _, s := range spells {
+		c.agenda.at(now.Add(time.Duration(s.After)), func() { c.undergo(&s, turn) })
+	}
 	return nil
+}
+
+// undergo begins a spell unless others have taken its place. It ends unless
+// another trouble has.
+func (c *Carrier) undergo(s *Spell, turn uint64) {
+	c.mu.Lock()
+	replaced := c.spells != turn
+	c.mu.Unlock()
+	if replaced {
+		return
+	}
+	count := c.suffer(s.Trouble)
+	if s.For == 0 {
+		return
+	}
+	c.agenda.at(time.Now().Add(time.Duration(s.For)), func() {
+		c.mu.Lock()
+		own := c.troubles == count
+		c.mu.Unlock()
+		if own {
+			c.suffer(Trouble{})
+		}
+	})
 }
 
 // SetFaults replaces the rules of Config.Faults; the built-in ones stay.

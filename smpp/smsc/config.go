@@ -60,7 +60,8 @@ type Config struct {
 
 	NoBuiltinFaults bool    `toml:"no_builtin_faults"` // numbers choose nothing; see the package comment
 	Faults          []Fault `toml:"faults"`            // looked at before the built-in ones
-	Script          string  `toml:"script"`            // file with more of them, see ReadScript; its owner reads it
+	Spells          []Spell `toml:"spells"`            // troubles of the whole carrier, each at its time
+	Script          string  `toml:"script"`            // file with more of both, see ReadScript; its owner reads it
 
 	LedgerSize int `toml:"ledger_size"` // messages kept; default 100,000; -1 keeps, joins and decodes none
 }
@@ -86,7 +87,10 @@ type Fault struct {
 	Vanish  bool     `toml:"vanish" json:"vanish,omitempty"`   // half-open from now on: no answer to anything, not closed
 	Unbind  bool     `toml:"unbind" json:"unbind,omitempty"`   // unbind after the response
 	Stall   Duration `toml:"stall" json:"stall,omitempty"`     // read nothing more from this connection for so long
+	Drip    Duration `toml:"drip" json:"drip,omitempty"`       // from now on pause before each byte of this connection, read or written
 
+	MessageID    string   `toml:"message_id" json:"message_id,omitempty"`       // form of the id, as that of the carrier; "" is the carrier's, also in the receipt
+	ReceiptID    string   `toml:"receipt_id" json:"receipt_id,omitempty"`       // form in the receipt, with message_id; "" the same
 	State        string   `toml:"state" json:"state,omitempty"`                 // final state, default DELIVRD
 	Err          string   `toml:"err" json:"err,omitempty"`                     // of the receipt, default 000
 	Receipt      string   `toml:"receipt" json:"receipt,omitempty"`             // "" once, "never", "twice", "first" (before the response), "elsewhere" (on another bind)
@@ -172,21 +176,12 @@ func (c *Config) Validate() error {
 	if (c.TLSCertificate == "") != (c.TLSKey == "") {
 		bad("tls_certificate, tls_key: one without the other")
 	}
-	oneOf := func(field, v string, allowed ...string) {
-		for _, a := range allowed {
-			if v == a {
-				return
-			}
-		}
-		bad("%s %q: not one of %q", field, v, allowed)
+	if err := checkIDs(c.MessageID, c.ReceiptID); err != nil {
+		errs = append(errs, err)
 	}
-	oneOf("message_id", c.MessageID, idForms...)
-	if c.MessageID == "uuid" {
-		oneOf("receipt_id", c.ReceiptID, "", "upper")
-	} else {
-		oneOf("receipt_id", c.ReceiptID, receiptForms...)
+	if !slices.Contains(textForms, c.ReceiptForm) {
+		bad("receipt_form %q: not one of %q", c.ReceiptForm, textForms)
 	}
-	oneOf("receipt_form", c.ReceiptForm, textForms...)
 	if c.Rate < 0 {
 		bad("rate %v: below zero", c.Rate)
 	}
@@ -199,6 +194,11 @@ func (c *Config) Validate() error {
 	for i := range c.Faults {
 		if err := c.Faults[i].prepare(); err != nil {
 			bad("faults[%d].%w", i, err)
+		}
+	}
+	for i := range c.Spells {
+		if err := c.Spells[i].prepare(); err != nil {
+			bad("spells[%d].%w", i, err)
 		}
 	}
 	return errors.Join(errs...)
@@ -219,6 +219,12 @@ func (f *Fault) prepare() (err error) {
 	if len(f.Err) > 10 {
 		return fmt.Errorf("err: %d characters, limit 10", len(f.Err))
 	}
+	if f.ReceiptID != "" && f.MessageID == "" {
+		return errors.New("receipt_id: without message_id")
+	}
+	if err := checkIDs(f.MessageID, f.ReceiptID); err != nil {
+		return err
+	}
 	switch f.Receipt {
 	case "", "never", "twice", "first", "elsewhere":
 	default:
@@ -238,16 +244,16 @@ func (f *Fault) prepare() (err error) {
 
 // Trouble is what ails the whole carrier. The zero value is none.
 type Trouble struct {
-	Down       bool     `json:"down"`        // closes connections and drops sessions
-	Stall      bool     `json:"stall"`       // keeps connections, reads nothing from them
-	Vanish     bool     `json:"vanish"`      // half-open: keeps connections, also new ones, and never answers anything on them; those stay so
-	Drip       Duration `json:"drip"`        // pause before each byte read or written
-	Silent     bool     `json:"silent"`      // answers link checks, but no submit_sm, and accepts none
-	Reject     string   `json:"reject"`      // refuses every submit_sm with this command_status
-	RejectBind string   `json:"reject_bind"` // refuses every bind with this command_status
-	Throttle   float64  `json:"throttle"`    // submit_sm a second, when lower than the rate; 0 is none
-	NoReceipts bool     `json:"no_receipts"` // sends no receipts; those due are lost
-	Latency    Duration `json:"latency"`     // added to that of the carrier
+	Down       bool     `toml:"down" json:"down"`               // closes connections and drops sessions
+	Stall      bool     `toml:"stall" json:"stall"`             // keeps connections, reads nothing from them
+	Vanish     bool     `toml:"vanish" json:"vanish"`           // half-open: keeps connections, also new ones, and never answers anything on them; those stay so
+	Drip       Duration `toml:"drip" json:"drip"`               // pause before each byte read or written
+	Silent     bool     `toml:"silent" json:"silent"`           // answers link checks, but no submit_sm, and accepts none
+	Reject     string   `toml:"reject" json:"reject"`           // refuses every submit_sm with this command_status
+	RejectBind string   `toml:"reject_bind" json:"reject_bind"` // refuses every bind with this command_status
+	Throttle   float64  `toml:"throttle" json:"throttle"`       // submit_sm a second, when lower than the rate; 0 is none
+	NoReceipts bool     `toml:"no_receipts" json:"no_receipts"` // sends no receipts; those due are lost
+	Latency    Duration `toml:"latency" json:"latency"`         // added to that of the carrier
 
 	reject, rejectBind pdu.Status
 }
@@ -265,6 +271,20 @@ func (t *Trouble) prepare() (err error) {
 	}
 	if t.Throttle < 0 {
 		return fmt.Errorf("throttle %v: below zero", t.Throttle)
+	}
+	return nil
+}
+
+// Spell is a trouble that comes at a time of its own. It ends the one before it.
+type Spell struct {
+	After   Duration `toml:"after" json:"after,omitempty"` // from the start of the carrier, or from [Carrier.SetSpells]
+	For     Duration `toml:"for" json:"for,omitempty"`     // 0: until the next spell, or [Carrier.SetTrouble]
+	Trouble Trouble  `toml:"trouble" json:"trouble"`
+}
+
+func (s *Spell) prepare() error {
+	if err := s.Trouble.prepare(); err != nil {
+		return fmt.Errorf("trouble.%w", err)
 	}
 	return nil
 }

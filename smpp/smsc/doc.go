@@ -20,7 +20,9 @@
 // NoBuiltinFaults is set; rules of Config.Faults, of a script (ReadScript) or
 // of [Carrier.SetFaults] are looked at first, the longest suffix first, so that
 // a whole number can have a script of its own. Rules of one suffix follow one
-// another. Any command_status can be answered, any text be sent as a receipt.
+// another. Any command_status can be answered, any text be sent as a receipt,
+// ids be written in any form, and the connection be dropped, unbound, stalled,
+// left half-open or made to drip.
 //
 //	9401  refused: ESME_RINVDSTADR
 //	9402  refused: ESME_RSUBMITFAIL
@@ -55,7 +57,9 @@
 //
 // [Carrier.SetTrouble] changes at run time how all numbers fare: down,
 // stalled (reads nothing), half-open, dripping (byte by byte), silent,
-// refusing, throttling, without receipts. [Carrier.Unbind] unbinds everybody,
+// refusing, throttling, without receipts. Config.Spells, a script or
+// [Carrier.SetSpells] say beforehand when such a trouble comes and for how
+// long. [Carrier.Unbind] unbinds everybody,
 // [Carrier.Outbind] asks an ESME to bind. A session lost without unbind counts
 // for max_binds for BindLinger, so that the next bind finds ESME_RALYBND.
 package smsc

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -73,6 +74,22 @@ func TestFormsOfMessageIDs(t *testing.T) {
 	require.Equal(t, "00000000000000004660", string(appendID(nil, "padded", 4660)))
 }
 
+func TestNumberHasItsOwnFormOfIDs(t *testing.T) {
+	e := bind(t, run(t, Config{MessageID: "hex", ReceiptID: "decimal", Faults: []Fault{
+		{Suffix: "0002", MessageID: "uuid", ReceiptID: "upper"}, {Suffix: "0003", MessageID: "padded"},
+	}}, nil))
+	for i, c := range []struct{ dest, id, receipt string }{
+		{"818000000001", `^00[0-9A-F]{14}$`, `^[1-9]\d+$`},
+		{"818000000002", `^[0-9a-f]{8}-`, `^[0-9A-F]{8}-`},
+		{"818000000003", `^0\d{19}$`, `^0\d{19}$`},
+	} {
+		e.submit(t, c.dest, "x")
+		require.Regexp(t, c.id, string(e.waitResults(t, i+1)[i].MessageID))
+		id, _, _ := strings.Cut(e.waitReceipts(t, i+1)[i], "|")
+		require.Regexp(t, c.receipt, id)
+	}
+}
+
 func TestReceiptsOfAnyForm(t *testing.T) {
 	c := run(t, Config{Faults: []Fault{{Suffix: "71", ReceiptText: "{stat};{id};{err}", State: "UNDELIV", Err: "12345"}, {Suffix: "72", ReceiptForm: "short"}}}, nil)
 	e := bind(t, c)
@@ -110,7 +127,7 @@ func TestReceiptOnAnotherBind(t *testing.T) {
 }
 
 func TestRulesOfOneNumberFollowOneAnother(t *testing.T) {
-	faults, err := ReadScript(strings.NewReader(`
+	script, err := ReadScript(strings.NewReader(`
 # a number of one's own
 {"suffix":"818000000001","status":"ESME_RTHROTTLED","times":2}
 {"suffix":"818000000001","status":"0x45","times":1}
@@ -119,7 +136,7 @@ func TestRulesOfOneNumberFollowOneAnother(t *testing.T) {
 `))
 	require.NoError(t, err)
 	c := run(t, Config{}, nil)
-	require.NoError(t, c.SetFaults(faults))
+	require.NoError(t, c.SetFaults(script.Faults))
 	e := bind(t, c)
 	for i, want := range []pdu.Status{pdu.StatusThrottled, pdu.StatusThrottled, pdu.StatusSubmitFailed, pdu.StatusOK, pdu.StatusOK} {
 		e.submit(t, "818000000001", "x")
@@ -132,6 +149,9 @@ func TestRulesOfOneNumberFollowOneAnother(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"suffix":"1"}` + "\n" + `{"sufix":"1"}`: "line 2: ", `{"status":"HUH"}`: "line 1: status", `{} {}`: "more than one",
 		`{"receipt":"soon"}`: "receipt", `{"receipt_form":"x"}`: "receipt_form", `[`: "line 1",
+		`{"message_id":"roman"}`: "message_id", `{"receipt_id":"hex"}`: "receipt_id", `{"message_id":"uuid","receipt_id":"hex"}`: "receipt_id",
+		`{"suffix":"1","trouble":{}}`: "line 1: trouble", `{"suffix":"1","after":"1s"}`: "line 1: after", `{"trouble":{"reject":"HUH"}}`: "line 1: trouble.reject",
+		`{"trouble":{"dwon":true}}`: "line 1: ", `{"for":"-1s","trouble":{}}`: "line 1: ",
 		`{"suffix":"123456789012345678901"}`: "suffix", `{"receipt_text":"` + strings.Repeat("x", 255) + `"}`: "receipt_text",
 	} {
 		_, err := ReadScript(strings.NewReader(text))
@@ -141,10 +161,11 @@ func TestRulesOfOneNumberFollowOneAnother(t *testing.T) {
 
 func FuzzReadScript(f *testing.F) {
 	f.Add([]byte(`{"suffix":"1","status":"0x45","latency":"3s"}`))
+	f.Add([]byte(`{"after":"1m","for":"10s","trouble":{"reject_bind":"ESME_RALYBND"}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		faults, err := ReadScript(bytes.NewReader(b))
+		script, err := ReadScript(bytes.NewReader(b))
 		if err == nil {
-			_, err = newRules(faults, builtinFaults)
+			_, err = newRules(script.Faults, builtinFaults)
 			require.NoError(t, err)
 		}
 	})
@@ -232,6 +253,59 @@ func TestDripAndSlowAnswersStillArrive(t *testing.T) {
 		return false
 	}, patience, time.Millisecond)
 	e.waitReceipts(t, 3)
+}
+
+func TestOneConnectionDrips(t *testing.T) {
+	c := run(t, Config{Faults: []Fault{{Suffix: "63", Drip: Duration(time.Hour)}}}, nil)
+	a, b := bind(t, c), bind(t, c)
+	a.submit(t, "818000000063", "x")
+	a.waitResults(t, 1)
+	a.submit(t, "818000000001", "x")
+	require.ErrorIs(t, a.waitResults(t, 2)[1].Err, session.ErrTimeout)
+	b.submit(t, "818000000001", "x")
+	require.Equal(t, pdu.StatusOK, b.waitResults(t, 1)[0].Status)
+}
+
+func TestTroubleComesByTheScript(t *testing.T) {
+	script, err := ReadScript(strings.NewReader(`
+{"trouble":{"reject":"ESME_RSYSERR"}}
+{"after":"1m","for":"10s","trouble":{"reject_bind":"ESME_RALYBND"}}
+{"after":"2m","for":"1m","trouble":{"silent":true}}
+{"after":"150s","trouble":{"throttle":5}}
+{"suffix":"0001","drip":"1ms"}
+`))
+	require.NoError(t, err)
+	require.Len(t, script.Faults, 1)
+	synctest.Test(t, func(t *testing.T) {
+		c, err := New(Config{Name: "docomo", Listen: "127.0.0.1:0", Accounts: []Account{{SystemID: "kakitome"}}, Spells: script.Spells}, nil, nil)
+		require.NoError(t, err)
+		defer c.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go c.agenda.run(ctx)
+		after := func(d time.Duration) Trouble {
+			time.Sleep(d)
+			synctest.Wait()
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.trouble
+		}
+		require.Equal(t, pdu.StatusSystemError, after(time.Second).reject)
+		now := after(time.Minute) // 61 s
+		require.Equal(t, pdu.StatusAlreadyBound, now.rejectBind)
+		require.Zero(t, now.reject, "the one before has ended")
+		require.Zero(t, after(10*time.Second)) // 71 s
+		require.True(t, after(time.Minute).Silent)
+		require.Zero(t, after(time.Minute).Silent)
+		require.Equal(t, 5.0, after(time.Hour).Throttle, "the end of another spell is not its own")
+
+		require.NoError(t, c.SetSpells([]Spell{{After: Duration(time.Minute), Trouble: Trouble{Down: true}}}))
+		require.NoError(t, c.SetSpells([]Spell{{After: Duration(time.Second), For: Duration(time.Minute), Trouble: Trouble{Drip: Duration(time.Second)}}}))
+		require.NotZero(t, after(2*time.Second).Drip)
+		require.NoError(t, c.SetTrouble(Trouble{NoReceipts: true}))
+		require.Equal(t, Trouble{NoReceipts: true}, after(time.Hour), "neither what was replaced nor an end")
+		require.ErrorContains(t, c.SetSpells([]Spell{{Trouble: Trouble{Throttle: -1}}}), "spells[0].trouble.throttle")
+	})
 }
 
 func TestCarrierAsksForABind(t *testing.T) {

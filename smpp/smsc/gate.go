@@ -52,14 +52,15 @@ func (g *gate) wait(over <-chan struct{}) {
 	}
 }
 
-// gatedConn is a connection behind a gate, which may also stall or vanish by
-// itself.
+// gatedConn is a connection behind a gate, which may also stall, drip or vanish
+// by itself.
 type gatedConn struct {
 	net.Conn
 	gate     *gate
 	once     sync.Once
 	over     chan struct{} // closed by Close, or a deadline in the past
 	stalled  atomic.Int64  // nothing is read before this time, in Unix nanoseconds
+	drip     atomic.Int64  // as that of the gate
 	vanished atomic.Bool
 }
 
@@ -94,12 +95,17 @@ func (c *gatedConn) hold() {
 	}
 }
 
+// pace is the pause before each byte.
+func (c *gatedConn) pace() time.Duration {
+	return time.Duration(max(c.drip.Load(), c.gate.drip.Load()))
+}
+
 // Read holds back what it read until the gate is open.
 func (c *gatedConn) Read(b []byte) (int, error) {
 	for {
 		c.hold()
-		if d := c.gate.drip.Load(); d > 0 {
-			c.pause(time.Duration(d))
+		if d := c.pace(); d > 0 {
+			c.pause(d)
 			b = b[:min(1, len(b))]
 		}
 		n, err := c.Conn.Read(b)
@@ -115,9 +121,9 @@ func (c *gatedConn) Write(b []byte) (n int, err error) {
 		if c.vanished.Load() {
 			return len(b), nil
 		}
-		k, d := len(b), c.gate.drip.Load()
+		k, d := len(b), c.pace()
 		if d > 0 {
-			c.pause(time.Duration(d))
+			c.pause(d)
 			k = n + 1
 		}
 		k, err = c.Conn.Write(b[n:k])

@@ -3,7 +3,9 @@ package smsc
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 )
 
@@ -13,6 +15,21 @@ var (
 	idForms      = []string{"", "decimal", "padded", "hex", "hex-short", "uuid"}
 	receiptForms = []string{"", "decimal", "padded", "hex", "hex-short"}
 )
+
+// checkIDs checks the form of message_id and that which it takes in receipts.
+func checkIDs(messageID, receiptID string) error {
+	if !slices.Contains(idForms, messageID) {
+		return fmt.Errorf("message_id %q: not one of %q", messageID, idForms)
+	}
+	allowed := receiptForms
+	if messageID == "uuid" {
+		allowed = []string{"", "upper"}
+	}
+	if !slices.Contains(allowed, receiptID) {
+		return fmt.Errorf("receipt_id %q: not one of %q", receiptID, allowed)
+	}
+	return nil
+}
 
 // appendID appends id n in a form: "decimal" 4660, "padded" with zeros to 20
 // digits, "hex" 0000000000001234 in capitals, "hex-short" 1234 in small ones.
@@ -63,18 +80,22 @@ func appendUUID(dst []byte) []byte {
 	return dst
 }
 
-// appendIDs appends the next message_id and the form that it takes in receipts.
-// The lock is held.
-func (c *Carrier) appendIDs(dst []byte) (all, id, inReceipt []byte) {
+// appendIDs appends the next message_id and the form that it takes in receipts,
+// those of the fault if it has its own. The lock is held.
+func (c *Carrier) appendIDs(dst []byte, f *Fault) (all, id, inReceipt []byte) {
+	form, receiptForm := c.cfg.MessageID, c.cfg.ReceiptID
+	if f.MessageID != "" {
+		form, receiptForm = f.MessageID, f.ReceiptID
+	}
 	c.lastID++
 	start := len(dst)
-	if c.cfg.MessageID == "uuid" {
+	if form == "uuid" {
 		dst = appendUUID(dst)
 	} else {
-		dst = appendID(dst, c.cfg.MessageID, c.lastID)
+		dst = appendID(dst, form, c.lastID)
 	}
 	id = dst[start:len(dst):len(dst)]
-	switch c.cfg.ReceiptID {
+	switch receiptForm {
 	case "":
 		return dst, id, id
 	case "upper":
@@ -83,6 +104,6 @@ func (c *Carrier) appendIDs(dst []byte) (all, id, inReceipt []byte) {
 		return dst, id, inReceipt
 	}
 	start = len(dst)
-	dst = appendID(dst, c.cfg.ReceiptID, c.lastID)
+	dst = appendID(dst, receiptForm, c.lastID)
 	return dst, id, dst[start:len(dst):len(dst)]
 }

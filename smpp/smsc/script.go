@@ -95,39 +95,66 @@ func (r *rules) find(dest []byte) *Fault {
 	return nil
 }
 
-// ReadScript reads rules from a file: one Fault a line, as a JSON object with
-// the names of the configuration, such as
+// Script is what a file says of a carrier.
+type Script struct {
+	Faults []Fault // rules by number
+	Spells []Spell // troubles of the whole carrier
+}
+
+// ReadScript reads a file of one JSON object a line with the names of the
+// configuration: a Fault, or a Spell, which is known by its trouble, such as
 //
 //	{"suffix":"818000000001","status":"ESME_RTHROTTLED","times":2}
-//	{"suffix":"818000000001","receipt":"elsewhere"}
+//	{"suffix":"818000000001","receipt":"elsewhere","message_id":"hex"}
+//	{"after":"1m","for":"10s","trouble":{"down":true}}
+//	{"after":"2m","for":"30s","trouble":{"reject_bind":"ESME_RALYBND"}}
 //
 // Empty lines and those that begin with # are passed over. An error names the
 // line.
-func ReadScript(r io.Reader) ([]Fault, error) {
-	var faults []Fault
+func ReadScript(r io.Reader) (s Script, err error) {
 	in := bufio.NewScanner(r)
 	for n := 1; in.Scan(); n++ {
 		text := bytes.TrimSpace(in.Bytes())
 		if len(text) == 0 || text[0] == '#' {
 			continue
 		}
-		var f Fault
-		dec := json.NewDecoder(bytes.NewReader(text))
-		dec.DisallowUnknownFields()
-		err := dec.Decode(&f)
-		if err == nil && dec.More() {
-			err = errors.New("more than one object")
+		if err := s.add(text); err != nil {
+			return Script{}, fmt.Errorf("line %d: %w", n, err)
 		}
-		if err == nil {
-			err = f.prepare()
-		}
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", n, err)
-		}
-		faults = append(faults, f)
 	}
 	if err := in.Err(); err != nil {
-		return nil, fmt.Errorf("read script: %w", err)
+		return Script{}, fmt.Errorf("read script: %w", err)
 	}
-	return faults, nil
+	return s, nil
+}
+
+// add takes one line.
+func (s *Script) add(text []byte) error {
+	var l struct {
+		Fault
+		After   Duration `json:"after"`
+		For     Duration `json:"for"`
+		Trouble *Trouble `json:"trouble"`
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&l); err != nil {
+		return err
+	}
+	if dec.More() {
+		return errors.New("more than one object")
+	}
+	if l.Trouble != nil {
+		if l.Fault != (Fault{}) {
+			return errors.New("trouble: beside a rule by number")
+		}
+		spell := Spell{l.After, l.For, *l.Trouble}
+		s.Spells = append(s.Spells, spell)
+		return spell.prepare()
+	}
+	if l.After+l.For > 0 {
+		return errors.New("after, for: without trouble")
+	}
+	s.Faults = append(s.Faults, l.Fault)
+	return l.Fault.prepare()
 }

@@ -66,7 +66,7 @@ func (c *Carrier) onRequests(conn *gatedConn, a *account, s *session.Session, ba
 			d.due = append(d.due, v.receipt)
 		}
 		f := v.fault
-		if f.Drop || f.Vanish || f.Unbind || f.Stall > 0 {
+		if f.Drop || f.Vanish || f.Unbind || f.Stall > 0 || f.Drip > 0 {
 			last = f
 		}
 		switch {
@@ -154,6 +154,8 @@ func (c *Carrier) befall(conn *gatedConn, s *session.Session, f *Fault) {
 		c.unbind(s)
 	case f.Stall > 0:
 		conn.stall(time.Duration(f.Stall))
+	case f.Drip > 0:
+		conn.drip.Store(int64(f.Drip))
 	}
 }
 
@@ -189,7 +191,7 @@ func (c *Carrier) judge(d *desk, a *account, s *session.Session, p *pdu.SM, wait
 	}
 	c.counts.Accepted++
 	var inReceipt []byte
-	d.ids, v.id, inReceipt = c.appendIDs(d.ids)
+	d.ids, v.id, inReceipt = c.appendIDs(d.ids, f)
 	if c.ledger.size < 0 {
 		c.counts.Messages++
 		if p.RegisteredDelivery&pdu.RegisteredMask == pdu.RegisteredNone {

@@ -67,7 +67,7 @@ func load(name string) (Config, error) {
 	return c, nil
 }
 
-// addScript appends the rules of a carrier's script to its faults.
+// addScript appends what a carrier's script says to its faults and spells.
 func addScript(c *smsc.Config) error {
 	if c.Script == "" {
 		return nil
@@ -77,11 +77,11 @@ func addScript(c *smsc.Config) error {
 		return err
 	}
 	defer file.Close()
-	faults, err := smsc.ReadScript(file)
+	script, err := smsc.ReadScript(file)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Script, err)
 	}
-	c.Faults = append(c.Faults, faults...)
+	c.Faults, c.Spells = append(c.Faults, script.Faults...), append(c.Spells, script.Spells...)
 	return nil
 }
 
@@ -138,7 +138,7 @@ rate = 0                    # submit_sm a second, over it ESME_RTHROTTLED; 0 no 
 window = 0                  # unanswered a session, over it ESME_RMSGQFUL; 0 no limit
 bind_linger = "0s"          # how long a session lost without unbind counts for max_binds
 no_builtin_faults = false   # true: numbers choose nothing
-script = ""                 # file of rules by number, one JSON object a line
+script = ""                 # file of rules by number and of spells, one JSON object a line
 tls_certificate = ""        # PEM files, relative to this one: the port then speaks TLS
 tls_key = ""
 ledger_size = 100000        # messages kept in memory; -1 none
@@ -178,6 +178,13 @@ receipt_form = "text"
   suffix = "9999"
   status = "ESME_RMSGQFUL"
   times = 3
+  # Trouble of the whole carrier, from a time after the start and for so long:
+  # down, stall, vanish, drip, silent, reject, reject_bind, throttle, no_receipts,
+  # latency.
+  # [[carrier.spells]]
+  # after = "30m"
+  # for = "10s"
+  # trouble = { reject_bind = "ESME_RALYBND", drip = "1ms" }
 
 [[carrier]]
 name = "Rakuten Mobile"

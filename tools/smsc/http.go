@@ -25,12 +25,12 @@ import (
 //	GET  /messages/stream            server-sent events: messages as phones get them
 //	POST /carriers/{name}/faults     {"down":true}, … replaces the trouble ({} ends it);
 //	                                 "rules":[…] replaces the rules by number too
-//	POST /carriers/{name}/script     rules by number, one object per line, replace those there are
+//	POST /carriers/{name}/script     rules by number and spells to come, one object per line, replace those there are
 //	POST /carriers/{name}/unbind     unbinds all sessions
 //	POST /carriers/{name}/outbind    {"addr":"127.0.0.1:…","password":…} asks an ESME to bind
 //	POST /carriers/{name}/originate  {"from":…,"to":…,"text":…} a phone writes
 //
-// The fields are those of smsc.Counts, Message, Trouble, Fault and Origin.
+// The fields are those of smsc.Counts, Message, Trouble, Fault, Spell and Origin.
 
 // streamBuffer is how many messages a reader of the stream may be behind.
 const streamBuffer = 1024
@@ -210,9 +210,9 @@ func (s *server) script(w http.ResponseWriter, r *http.Request) {
 	if c == nil {
 		return
 	}
-	faults, err := smsc.ReadScript(http.MaxBytesReader(w, r.Body, maxScript))
+	script, err := smsc.ReadScript(http.MaxBytesReader(w, r.Body, maxScript))
 	if err == nil {
-		err = c.SetFaults(faults)
+		err = errors.Join(c.SetFaults(script.Faults), c.SetSpells(script.Spells))
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
