@@ -8,6 +8,7 @@
 //	pages      landing page and the page behind the questions, beside a bare handler (pages.go)
 //	links      ten million live links: bytes each, start, reading (links.go)
 //	session    smpp/session alone, beside go-smpp (session.go)
+//	ported     ten million ported numbers: their import, its memory, a lookup (ported.go)
 //	lanes      how many messages of a large bulk go before a code (lanes.go)
 //	campaign   what still goes out after a campaign was paused, and canceled (campaign.go)
 //	memory     of an engine with a million queued messages and as many live links (memory.go)
@@ -43,6 +44,7 @@ type settings struct {
 	Window  int           `json:"window"`      // of each of the four binds
 	Batch   int           `json:"batch_lines"` // of a batch request
 	Session int           `json:"session"`     // messages of session
+	Ported  int           `json:"ported"`      // rows of ported
 	Bulk    int           `json:"bulk"`        // messages of lanes
 	Rows    int           `json:"rows"`        // of campaign
 	Links   int           `json:"links"`       // of links
@@ -68,7 +70,7 @@ var scenarios = []struct {
 	run   func(ctx context.Context, s settings) ([]figure, error)
 	limit time.Duration
 }{
-	{"rows", rows, usual}, {"pages", pages, usual}, {"links", links, usual}, {"session", sessionAlone, usual}, {"lanes", lanes, usual}, {"campaign", campaign, usual}, {"memory", memory, usual},
+	{"rows", rows, usual}, {"pages", pages, usual}, {"links", links, usual}, {"session", sessionAlone, usual}, {"ported", ported, usual}, {"lanes", lanes, usual}, {"campaign", campaign, usual}, {"memory", memory, usual},
 	{"stored", tenMillion, usual}, {"backlog", backlog, usual}, {"backup", backup, usual}, {"retention", retention, 3 * time.Hour},
 }
 
@@ -80,6 +82,7 @@ func main() {
 	flag.IntVar(&s.Window, "window", 500, "outstanding PDUs of each bind (session: twice as many)")
 	flag.IntVar(&s.Batch, "batch", 1000, "lines of a batch request")
 	flag.IntVar(&s.Session, "session", 1_500_000, "messages of session")
+	flag.IntVar(&s.Ported, "ported", 10_000_000, "rows of ported, at most 20,000,000")
 	flag.IntVar(&s.Bulk, "bulk", 1_000_000, "messages of lanes, at most 900,000 of a carrier's million numbers twice")
 	flag.IntVar(&s.Rows, "rows", 1_000_000, "rows of campaign")
 	flag.IntVar(&s.Links, "links", 10_000_000, "live links of links")
