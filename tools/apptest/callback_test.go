@@ -3,11 +3,13 @@ package apptest
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,4 +110,66 @@ func TestTenantApplySetsCallbacks(t *testing.T) {
 	require.NotContains(t, out, "callback", "what a definition does not name stays")
 	_, err = apply("[[callback]]\nname = \"crm\"\nurl = \"https://127.0.0.1:1/\"\n")
 	require.ErrorContains(t, err, "url")
+}
+
+// TestReceiverThatNeverAnswersHoldsNoMessageBack: the sender's system takes the connection and the notices, and says nothing more. All its
+// messages are at the carrier and delivered before it has answered a single one.
+func TestReceiverThatNeverAnswersHoldsNoMessageBack(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	system := NewHook()
+	var hanging, answered atomic.Int32
+	var silent atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if silent.Load() {
+			_, _ = io.Copy(io.Discard, r.Body) // what ends it is the engine's patience
+			hanging.Add(1)
+			<-r.Context().Done()
+			return
+		}
+		system.ServeHTTP(w, r)
+		answered.Add(1)
+	}))
+	defer server.Close()
+	host := server.Listener.Addr().String()
+	c := newCountry(t, Options{Window: window, Egress: []string{host}})
+	defer c.Close() // before the receiver, so that nothing of it hangs
+	require.NoError(t, c.StartCarriers(ctx))
+	require.NoError(t, c.StartEngine(ctx))
+	sender, err := c.Join(ctx)
+	require.NoError(t, err)
+	require.NoError(t, system.Register(ctx, sender, "erp", "http://"+host+"/hook"))
+	challenges := answered.Load()
+	silent.Store(true)
+	send := func(from, n int) (ids []string) {
+		t.Helper()
+		var drafts []message.Draft
+		for i := range n {
+			drafts = append(drafts, message.Draft{To: Number(from + i), Text: "〇〇県水道局のお知らせです。"})
+		}
+		lines, err := sender.Batch(ctx, drafts)
+		require.NoError(t, err)
+		for _, l := range lines {
+			require.NotNil(t, l.Message, "%+v", l.Problem)
+			ids = append(ids, l.Message.ID)
+		}
+		return ids
+	}
+	ids := send(0, 1)
+	await(t, ctx, func() bool { return hanging.Load() > 0 })
+	const bulk = 400 // more than callbacks of a tenant run at a time
+	for _, id := range append(ids, send(1, bulk)...) {
+		await(t, ctx, func() bool {
+			m, err := sender.Message(ctx, id)
+			require.NoError(t, err)
+			return m.Status == message.Arrived
+		})
+	}
+	require.Equal(t, challenges, answered.Load(), "the receiver still hangs")
+	ledger, err := ReadLedger(c.File("ledger.ndjson"))
+	require.NoError(t, err)
+	for i := range bulk + 1 {
+		require.Len(t, ledger.Received[Number(i)], 1)
+	}
 }
