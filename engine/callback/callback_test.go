@@ -510,3 +510,20 @@ func TestTestSaysWhatTheReceiverDoes(t *testing.T) {
 	_, err = r.Test(t.Context(), gasu, "erp")
 	require.ErrorIs(t, err, tenant.ErrNoCallback)
 }
+
+// A callback that hears first of a stream when the disk is short is told all the same, and nobody behind it waits.
+func TestShortDiskHoldsNoNotice(t *testing.T) {
+	r := openRoom(t, quick)
+	r.put(mizu, "erp", Spec{URL: erp, Events: []string{MessageDelivered}})
+	ref := r.accept(mizu)
+	r.stop()
+	r.opt.MinFree = 1 << 60
+	r.start()
+	_, err := r.Store.Commit(t.Context(), store.Tx{{Ref: store.Ref{Tenant: mizu, Kind: store.Message, ID: ulid.Make()}, Events: []store.NewEvent{{Type: byte(message.Accepted)}}}})
+	require.ErrorIs(t, err, store.ErrFull)
+	for _, e := range []event{submitting, submitted, delivered} {
+		r.add(ref, e)
+	}
+	r.until(func() bool { return len(r.world.seen(erp)) == 1 })
+	require.Equal(t, []string{MessageDelivered}, types(r.world.seen(erp), ref.ID))
+}

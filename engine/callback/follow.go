@@ -105,7 +105,7 @@ func (c *Callbacks) markOnce(ctx context.Context, marks []mark) (left []mark, wa
 		txs[i] = store.Tx{marks[i].change()}
 	}
 	errs, err := c.Store.Commit(ctx, txs...)
-	if errors.Is(err, store.ErrBusy) || errors.Is(err, store.ErrFull) {
+	if errors.Is(err, store.ErrBusy) {
 		return marks, true, nil
 	}
 	if err != nil {
@@ -121,14 +121,12 @@ func (c *Callbacks) markOnce(ctx context.Context, marks []mark) (left []mark, wa
 			m.fresh = true
 		case errors.As(err, &conflict) && m.fresh:
 			m.fresh = false
-		case errors.Is(err, store.ErrFull), errors.Is(err, store.ErrBusy):
-			wait = true
 		default:
 			return nil, false, fmt.Errorf("note what is to be told: %w", err)
 		}
 		left = append(left, m)
 	}
-	return left, wait, nil
+	return left, false, nil
 }
 
 // sleep waits; the error is the context's.

@@ -228,9 +228,11 @@ func (tx Tx) makesStream() bool {
 	return false
 }
 
-// makesStream says whether a change is refused when the disk is short. What is done then is recorded all the same: audit has a stream
-// a day.
-func (c *Change) makesStream() bool { return c.Expect == 0 && c.Ref.Kind != Audit }
+// makesStream says whether a change is refused when the disk is short. What is done then is recorded all the same (audit has a stream
+// a day), and told (a callback has one for each stream that it hears of).
+func (c *Change) makesStream() bool {
+	return c.Expect == 0 && c.Ref.Kind != Audit && c.Ref.Kind != Callback
+}
 
 // builder is the state of the building goroutine.
 type builder struct {

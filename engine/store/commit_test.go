@@ -159,6 +159,7 @@ func TestShortDiskRefusesNewStreamsOnly(t *testing.T) {
 	require.ErrorIs(t, errs[0], ErrFull)
 	require.NoError(t, errs[1])
 	require.NoError(t, commit1(t, s, Change{Ref: newRef(acme, Audit), Events: event(1, "what was done then")}))
+	require.NoError(t, commit1(t, s, Change{Ref: newRef(acme, Callback), Events: event(1, "what is told of it")}))
 }
 
 func TestFullQueueAnswersBusy(t *testing.T) {

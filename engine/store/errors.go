@@ -7,7 +7,7 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrBusy: the coordinator's queue is full; try again later (HTTP 429/503).
 	ErrBusy = errors.New("store is busy")
-	// ErrFull: too little free space to accept new work (HTTP 507). Changes to existing streams still pass.
+	// ErrFull: too little free space to accept new work (HTTP 507). Changes to existing streams still pass, and what is recorded of them.
 	ErrFull = errors.New("store is short of disk space")
 	// ErrClosed: the store is closing or has failed.
 	ErrClosed = errors.New("store is closed")
