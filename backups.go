@@ -255,7 +255,10 @@ func listWaiting(inspect func(*store.Store) func(context.Context, store.Inspecte
 	}
 }
 
-// emptyData makes the data directory, or refuses one that holds a record or links of another time.
+// derived are the directories beside the store that follow its record, and are made again where they are missing.
+var derived = []string{"links", "followup"}
+
+// emptyData makes the data directory, or refuses one that holds a record, or what follows one, of another time.
 func emptyData(dir string) error {
 	if err := privateDir(dir); err != nil {
 		return err
@@ -263,7 +266,7 @@ func emptyData(dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, "retention.json")); err == nil { // it counts the groups of another store
 		return fmt.Errorf("%s holds retention.json: restore into another directory, or move it away", dir)
 	}
-	for _, name := range []string{"store", "links"} {
+	for _, name := range append([]string{"store"}, derived...) {
 		entries, err := os.ReadDir(filepath.Join(dir, name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -286,10 +289,12 @@ func rebuildCommand(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.RemoveAll(filepath.Join(c.Data.Dir, "links")); err != nil { // they are asked for in the store when missed
-		return err
+	for _, name := range derived {
+		if err := os.RemoveAll(filepath.Join(c.Data.Dir, name)); err != nil {
+			return err
+		}
 	}
-	fmt.Println("the index is made anew; links fill again as they are opened")
+	fmt.Println("the index is made anew; links fill again as they are opened, lists of follow-ups from the next start on")
 	return nil
 }
 

@@ -140,6 +140,8 @@ func TestBackupUnderLoadIsRestoredElsewhere(t *testing.T) {
 	require.NoError(t, c.Engine.Stop(time.Minute))
 	out, err = c.Command(ctx, "rebuild", "-config", config)
 	require.NoError(t, err, out)
+	require.NoDirExists(t, filepath.Join(c.Data(), "links"))
+	require.NoDirExists(t, filepath.Join(c.Data(), "followup"))
 	out, err = c.Command(ctx, "verify", "-config", config)
 	require.NoError(t, err, out)
 	require.Contains(t, out, "no faults")
