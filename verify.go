@@ -8,6 +8,7 @@ import (
 
 	"github.com/kakitome/kakitome/conf"
 	"github.com/kakitome/kakitome/engine/document"
+	"github.com/kakitome/kakitome/engine/followup"
 	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/payment"
@@ -19,13 +20,19 @@ import (
 
 // verifyOptions ask each room whether a stream of its kind is what it would have made.
 func verifyOptions(c *conf.Config, most int, bar *progressBar) store.VerifyOptions {
+	var lists *followup.Check
+	var unread error
 	return store.VerifyOptions{Options: storeOptions(c), Most: most, Tell: bar.tell,
 		Inspect: func(s *store.Store) func(context.Context, store.Inspected) error {
-			i := inspector{s, document.New(s, nil)}
+			lists, unread = followup.OpenCheck(filepath.Join(c.Data.Dir, "followup"), s)
+			i := inspector{s, document.New(s, nil), lists}
 			return i.stream
 		},
 		Erasure: retention.Erasure(),
 		Beside: func(ctx context.Context, s *store.Store, find func(of, what string)) error {
+			if err := errors.Join(unread, lists.Close()); err != nil {
+				find("lists of follow-ups", err.Error())
+			}
 			return link.Check(ctx, filepath.Join(c.Data.Dir, "links"), s, s.Lag(link.Reader) == 0, func(of link.Link, what string) {
 				find("link of stream "+of.Ref().String(), what)
 			})
@@ -37,6 +44,7 @@ func verifyOptions(c *conf.Config, most int, bar *progressBar) store.VerifyOptio
 type inspector struct {
 	s         *store.Store
 	documents *document.Documents
+	lists     *followup.Check
 }
 
 func (i inspector) stream(ctx context.Context, in store.Inspected) error {
@@ -103,6 +111,7 @@ func (i inspector) message(ctx context.Context, in store.Inspected) error {
 			errs = append(errs, fmt.Errorf("its claim %s: %w", h.Claim, err))
 		}
 	}
+	errs = append(errs, i.lists.Message(ctx, in.Ref, in.Events))
 	missing, err := i.documents.Known(ctx, scope, message.AttachmentIDs(content.Page.Documents))
 	for _, id := range missing {
 		errs = append(errs, fmt.Errorf("its document %s is not there", id))

@@ -13,6 +13,7 @@
 // to be out of its list for good it takes out as well. So a list of millions costs a walk over keys, newest first, and the
 // streams of what is shown: memory does not grow with it. Batches are synced, some times a second, before the reader's place in the
 // store moves on. The directory may be deleted: the name of its reader is in it, so a new one is filled from the beginning.
+// Check (check.go) compares it with the record, for kakitome verify.
 //
 // # Runs
 //

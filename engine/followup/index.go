@@ -114,50 +114,49 @@ func (ix *index) event(b *pebble.Batch, e *store.Event) error {
 		return nil
 	}
 	var errs []error
-	put := func(lists ...List) {
-		for _, l := range lists {
-			errs = append(errs, b.Set(key(e.Ref.Tenant, l, e.Ref.ID), nil, nil))
-		}
+	into, outOf := moves(e)
+	for _, l := range outOf {
+		errs = append(errs, b.Delete(key(e.Ref.Tenant, l, e.Ref.ID), nil))
 	}
-	drop := func(lists ...List) {
-		for _, l := range lists {
-			errs = append(errs, b.Delete(key(e.Ref.Tenant, l, e.Ref.ID), nil))
-		}
-	}
-	ev := message.Event{Type: message.Type(e.Type), At: e.At, Data: e.Data}
-	switch ev.Type {
-	case message.Accepted:
-		put(Undelivered)
-		if message.HasLink(e.Data) {
-			put(Unopened)
-		}
-	case message.Delivered:
-		drop(Undelivered)
-	case message.Undelivered, message.Refused, message.Lapsed: // it stays when another segment is delivered after it
-		put(failed)
-	case message.Opened:
-		var o message.Opening
-		if err := ev.Decode(&o); err == nil && o.Doubtful == "" {
-			drop(Undelivered, failed, Unopened)
-			put(Unidentified, Unpaid)
-		}
-	case message.Identified:
-		drop(Undelivered, failed, Unopened, Unidentified)
-		put(Unpaid)
-	case message.Promised:
-		drop(Unpaid)
-		put(BrokenPromise)
-	case message.Canceled:
-		drop(kept()...)
-	case message.Revoked:
-		drop(Unopened, Unidentified, Unpaid, BrokenPromise)
-	case message.Resent:
-		drop(Undelivered, failed)
+	for _, l := range into {
+		errs = append(errs, b.Set(key(e.Ref.Tenant, l, e.Ref.ID), nil, nil))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("keep the lists: %w", err)
 	}
 	return nil
+}
+
+// moves says into which of the kept lists an event of a message may bring it, and out of which it does.
+func moves(e *store.Event) (into, outOf []List) {
+	ev := message.Event{Type: message.Type(e.Type), At: e.At, Data: e.Data}
+	switch ev.Type {
+	case message.Accepted:
+		if message.HasLink(e.Data) {
+			return []List{Undelivered, Unopened}, nil
+		}
+		return []List{Undelivered}, nil
+	case message.Delivered:
+		return nil, []List{Undelivered}
+	case message.Undelivered, message.Refused, message.Lapsed: // it stays when another segment is delivered after it
+		return []List{failed}, nil
+	case message.Opened:
+		var o message.Opening
+		if err := ev.Decode(&o); err == nil && o.Doubtful == "" {
+			return []List{Unidentified, Unpaid}, []List{Undelivered, failed, Unopened}
+		}
+	case message.Identified:
+		return []List{Unpaid}, []List{Undelivered, failed, Unopened, Unidentified}
+	case message.Promised:
+		return []List{BrokenPromise}, []List{Unpaid}
+	case message.Canceled:
+		return nil, kept()
+	case message.Revoked:
+		return nil, []List{Unopened, Unidentified, Unpaid, BrokenPromise}
+	case message.Resent:
+		return nil, []List{Undelivered, failed}
+	}
+	return nil, nil
 }
 
 // walk gives candidates of a list, newest first, older than before (zero: all) and not older than from, at most limit.
