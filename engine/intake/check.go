@@ -67,7 +67,7 @@ type plan struct {
 
 	guards   []guard       // against another message like this one
 	guardFor time.Duration // how long this one guards; 0: not at all
-	taken    []*limit      // what it counts against; given back when it does not get in
+	taken    []taking      // what it counts against; given back when it does not get in
 }
 
 // open reports whether nothing speaks against the draft so far.

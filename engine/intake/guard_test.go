@@ -226,3 +226,53 @@ func TestRateOfASender(t *testing.T) {
 	require.NoError(t, try(now, "otp"))
 	require.NoError(t, try(now.Add(time.Second), "default"))
 }
+
+// A message that another limit or the record refuses leaves its place in the second to others, and no place is made by that.
+func TestRefusedMessageGivesItsRateBack(t *testing.T) {
+	r := openRoom(t)
+	r.policy(t, tenant.Policy{Limits: []tenant.Limit{{PerSec: 3}, {Sender: "default", PerSec: 1}}})
+	tn, now := r.Tenants.Now().Tenants["mizu"], time.Now()
+	try := func(at time.Time, profile string, via message.Via) (*plan, error) {
+		p := &plan{now: at, profile: profile, res: &Result{}}
+		return p, r.limits.take(t.Context(), r.Store, tn, &Request{Via: via}, p)
+	}
+	var limit *LimitError
+	in := func(at time.Time, n int) {
+		t.Helper()
+		for range n {
+			_, err := try(at, "otp", message.ViaAPI)
+			require.NoError(t, err)
+		}
+		_, err := try(at, "otp", message.ViaAPI)
+		require.ErrorAs(t, err, &limit)
+		require.Empty(t, limit.Sender)
+	}
+	first, err := try(now, "default", message.ViaAPI)
+	require.NoError(t, err)
+	for range 5 {
+		_, err := try(now, "default", message.ViaAPI)
+		require.ErrorAs(t, err, &limit)
+		require.Equal(t, "default", limit.Sender)
+	}
+	in(now, 2)
+	code, err := try(now, "otp", message.ViaEngine)
+	require.NoError(t, err, "the engine's own come in all the same")
+	code.giveBack()
+	first.giveBack()
+	in(now, 1)
+	late, err := try(now.Add(time.Minute), "otp", message.ViaAPI)
+	require.NoError(t, err)
+	in(now.Add(2*time.Minute), 3)
+	late.giveBack()
+	late.giveBack()
+	in(now.Add(2*time.Minute), 1)
+	one, err := try(now.Add(3*time.Minute), "otp", message.ViaAPI)
+	require.NoError(t, err)
+	two, err := try(now.Add(3*time.Minute), "otp", message.ViaAPI)
+	require.NoError(t, err)
+	_, err = try(now.Add(4*time.Minute), "otp", message.ViaEngine)
+	require.NoError(t, err)
+	one.giveBack()
+	two.giveBack()
+	in(now.Add(4*time.Minute), 3)
+}

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -56,9 +54,16 @@ type limitKey struct {
 type limit struct {
 	mu     sync.Mutex // guards what follows, also while the store counts
 	rule   tenant.Limit
-	bucket *rate.Limiter
-	day    string // of used
+	tokens float64   // messages that may come in now, rule.PerSec at the most
+	filled time.Time // to when tokens were
+	day    string    // of used
 	used   int
+}
+
+// taking is what a message took of a limit.
+type taking struct {
+	of    *limit
+	token bool // one of the engine's own may have found none
 }
 
 // take counts the message against every limit that it falls under, or against none.
@@ -68,11 +73,12 @@ func (ls *limits) take(ctx context.Context, s Store, t *tenant.Tenant, r *Reques
 			continue
 		}
 		l := ls.of(t.ID, rule.Sender)
-		if err := l.take(ctx, s, t.ID, rule, p.now, r.Via == message.ViaEngine); err != nil {
+		token, err := l.take(ctx, s, t.ID, rule, p.now, r.Via == message.ViaEngine)
+		if err != nil {
 			p.giveBack()
 			return err
 		}
-		p.taken = append(p.taken, l)
+		p.taken = append(p.taken, taking{l, token})
 	}
 	return nil
 }
@@ -82,9 +88,13 @@ func (p *plan) giveBack() {
 	if p.res.Accepted() && !p.res.Repeated {
 		return
 	}
-	for _, l := range p.taken {
+	for _, took := range p.taken {
+		l := took.of
 		l.mu.Lock()
 		l.used = max(0, l.used-1)
+		if took.token {
+			l.tokens = min(l.tokens+1, float64(l.rule.PerSec))
+		}
 		l.mu.Unlock()
 	}
 	p.taken = nil
@@ -103,12 +113,12 @@ func (ls *limits) of(id tenant.ID, sender string) *limit {
 	return ls.each[k]
 }
 
-func (l *limit) take(ctx context.Context, s Store, id tenant.ID, rule tenant.Limit, now time.Time, always bool) error {
+func (l *limit) take(ctx context.Context, s Store, id tenant.ID, rule tenant.Limit, now time.Time, always bool) (token bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.rule != rule {
-		if l.bucket == nil || l.rule.PerSec != rule.PerSec {
-			l.bucket = rate.NewLimiter(rate.Limit(rule.PerSec), rule.PerSec)
+		if l.rule.PerSec != rule.PerSec {
+			l.tokens, l.filled = float64(rule.PerSec), now
 		}
 		l.rule, l.day = rule, ""
 	}
@@ -121,16 +131,21 @@ func (l *limit) take(ctx context.Context, s Store, id tenant.ID, rule tenant.Lim
 		}
 		n, err := s.Count(ctx, tenant.Only(id), q, rule.PerDay)
 		if err != nil {
-			return fmt.Errorf("count the messages of a day: %w", err)
+			return false, fmt.Errorf("count the messages of a day: %w", err)
 		}
 		l.day, l.used = day, n
 	}
 	if !always && rule.PerDay > 0 && l.used >= rule.PerDay {
-		return &LimitError{Sender: rule.Sender, PerDay: rule.PerDay, RetryAfter: midnight.Add(24 * time.Hour).Sub(now)}
+		return false, &LimitError{Sender: rule.Sender, PerDay: rule.PerDay, RetryAfter: midnight.Add(24 * time.Hour).Sub(now)}
 	}
-	if rule.PerSec > 0 && !l.bucket.AllowN(now, 1) && !always {
-		return &LimitError{Sender: rule.Sender, PerSec: rule.PerSec, RetryAfter: time.Second}
+	if since := now.Sub(l.filled); since > 0 {
+		l.tokens, l.filled = min(l.tokens+since.Seconds()*float64(rule.PerSec), float64(rule.PerSec)), now
+	}
+	if token = l.tokens >= 1; token {
+		l.tokens--
+	} else if rule.PerSec > 0 && !always {
+		return false, &LimitError{Sender: rule.Sender, PerSec: rule.PerSec, RetryAfter: time.Second}
 	}
 	l.used++
-	return nil
+	return token, nil
 }
