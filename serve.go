@@ -272,7 +272,7 @@ func startEngine(_ context.Context, r *running, cfg *conf.Config, rm *rooms) (er
 	r.background("payments", rm.payments.Run)
 	rm.sheets = sheet.New(sheet.Options{Store: rm.store, Directory: rm.directory.Now, Claims: rm.payments, Pages: rm.pages, LinkHost: base.Host, Plain: base.Scheme == "http"})
 	codes := &codeSender{}
-	rm.identity = identity.New(identity.Options{Store: rm.store, Auths: rm.modules, Sender: codes, Modules: authModules(cfg), Instances: cfg.Identity, LinkHost: base.Hostname(), Log: r.log, Metrics: rm.registry})
+	rm.identity = identity.New(identity.Options{Store: rm.store, Auths: rm.modules, Sender: codes, Modules: authModules(cfg), Instances: cfg.Identity, LinkHost: base.Host, Log: r.log, Metrics: rm.registry})
 	rm.intake, err = intake.New(intake.Options{
 		Config: intake.Config{LinkHost: base.Host, LinkPlain: base.Scheme == "http"}, Entries: rm.identity,
 		Store: rm.store, Tenants: rm.directory, Carriers: rm.carriers, Identity: rm.identity, Claims: plannedClaims{rm.payments}, Offers: rm.payments,

@@ -123,12 +123,9 @@ func (id *Identity) sms(ref store.Ref, s *message.State) (message.SMS, error) {
 	return stored.SMS(id.o.Store, ref.Tenant, ref.ID, &s.Head)
 }
 
-// linkHost is the host that codes are bound to.
+// linkHost is the name of the host that codes are bound to: browsers know them by it, on whatever port.
 func (id *Identity) linkHost(t *tenant.Tenant) string {
-	if t.LinkHost != "" {
-		return t.LinkHost
-	}
-	return id.o.LinkHost
+	return tenant.HostName(cmp.Or(t.LinkHost, id.o.LinkHost))
 }
 
 // challenge has a module make a code and its text. Without a host the text has no line that binds the code to one.

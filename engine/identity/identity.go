@@ -79,7 +79,7 @@ type Options struct {
 	Modules []string // in which fields are looked for; default auth/knowledge, auth/otp_sms
 	// Instances are the configurations of modules that need one.
 	Instances []Instance
-	LinkHost  string // for the line that binds a code to a host, where the tenant has none of its own
+	LinkHost  string // for the line that binds a code to a host (a port is left out), where the tenant has none of its own
 	Timeout   time.Duration
 	Log       *slog.Logger
 	Metrics   prometheus.Registerer

@@ -35,7 +35,8 @@ type module struct {
 	client proto.AuthClient
 	mu     sync.Mutex
 	down   bool
-	next   int // the code to give next
+	next   int    // the code to give next
+	host   string // of the last code
 }
 
 func (m *module) Auth(string) proto.AuthClient { return m.client }
@@ -89,6 +90,7 @@ func (m *module) Challenge(_ context.Context, in *proto.ChallengeRequest) (*prot
 		return nil, errors.New("down")
 	}
 	m.next++
+	m.host = in.LinkHost
 	code := fmt.Sprintf("%0*d", in.Digits, m.next)
 	if in.Lang == "en" {
 		return &proto.ChallengeResponse{Answer: code, Text: "en: " + code + " " + in.SenderName}, nil
@@ -196,7 +198,7 @@ func setup(t *testing.T) *bench {
 // restart makes the room anew, over the same store.
 func (b *bench) restart() {
 	b.Identity = New(Options{
-		Store: b.store, Auths: b.module, Sender: b.out, LinkHost: "xx.jp",
+		Store: b.store, Auths: b.module, Sender: b.out, LinkHost: "xx.jp:8443",
 		Log: slog.New(slog.NewTextHandler(b.log, nil)), Now: func() time.Time { return b.now },
 	})
 }
@@ -477,6 +479,19 @@ func TestCodeIsAsTheMessageAndThePageHaveIt(t *testing.T) {
 	b.now = b.now.Add(24 * time.Hour)
 	require.Contains(t, send(Asking{Digits: 6}).Text, "「000003」", "as a shared page says, which is the same for every message")
 	require.Equal(t, 8, Digits(&bilingual, &message.Head{}))
+}
+
+// A code is bound to the name of a host: modules take no port.
+func TestCodeIsBoundToTheHostsName(t *testing.T) {
+	b := setup(t)
+	own := *water
+	for host, name := range map[string]string{"": "xx.jp", "kk.example.jp": "kk.example.jp", "kk.example.jp:8443": "kk.example.jp"} {
+		own.LinkHost = host
+		r, err := b.SendCode(t.Context(), &own, b.message(nil, true), Asking{})
+		require.NoError(t, err)
+		require.Equal(t, Sent, r)
+		require.Equal(t, name, b.module.host, host)
+	}
 }
 
 func TestNewCodesDoNotBuyMoreGuesses(t *testing.T) {
