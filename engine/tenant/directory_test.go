@@ -163,6 +163,19 @@ func TestDefinitionFaultsNameTheirField(t *testing.T) {
 	}
 }
 
+// A notice is counted as its readers do: a letter of two code points, a family and a line end are one character each.
+func TestNoticeIsCountedAsItIsRead(t *testing.T) {
+	w := water()
+	for _, c := range []string{"あ", "か\u3099", "👨\u200d👩\u200d👧", "葛󠄀", "\r\n"} {
+		w.PrePage = PrePage{Notice: strings.Repeat(c, MaxNotice), NoticeEN: strings.Repeat(c, MaxNotice)}
+		require.Empty(t, w.Validate(), "%q", c)
+		w.PrePage.NoticeEN += c
+		faults := w.Validate()
+		require.Len(t, faults, 1, "%q", c)
+		require.EqualError(t, faults[0], "prepage.notice_en: has 601 characters, 600 are allowed")
+	}
+}
+
 func TestConcurrentChangesAllArrive(t *testing.T) {
 	d := open(t, &memoryLog{})
 	require.NoError(t, d.Apply(t.Context(), water()))

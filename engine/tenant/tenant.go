@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/rivo/uniseg"
 )
 
 // OperatorID is the tenant of the operator's own users. No message belongs to it.
@@ -66,7 +68,7 @@ type PrePage struct {
 	Skip bool `json:"skip,omitempty" toml:"skip,omitempty"`
 }
 
-// MaxNotice is how many characters a PrePage's notice may have.
+// MaxNotice is how many characters a PrePage's notice may have, as its readers count: grapheme clusters, as message.Length has them.
 const MaxNotice = 600
 
 // Issuer is who signs receipts.
@@ -326,7 +328,7 @@ func (t *Tenant) Validate() []error {
 		bad("link_host", "%q is no host", t.LinkHost)
 	}
 	for field, notice := range map[string]string{"prepage.notice": t.PrePage.Notice, "prepage.notice_en": t.PrePage.NoticeEN} {
-		if n := len([]rune(notice)); n > MaxNotice {
+		if n := uniseg.GraphemeClusterCount(notice); n > MaxNotice {
 			bad(field, "has %d characters, %d are allowed", n, MaxNotice)
 		}
 	}
