@@ -229,9 +229,9 @@ func (tx Tx) makesStream() bool {
 }
 
 // makesStream says whether a change is refused when the disk is short. What is done then is recorded all the same (audit has a stream
-// a day), and told (a callback has one for each stream that it hears of).
+// a day, each sum of money one that leads to it from its day), and told (a callback has one for each stream that it hears of).
 func (c *Change) makesStream() bool {
-	return c.Expect == 0 && c.Ref.Kind != Audit && c.Ref.Kind != Callback
+	return c.Expect == 0 && c.Ref.Kind != Audit && c.Ref.Kind != Register && c.Ref.Kind != Callback
 }
 
 // builder is the state of the building goroutine.

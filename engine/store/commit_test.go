@@ -160,6 +160,7 @@ func TestShortDiskRefusesNewStreamsOnly(t *testing.T) {
 	require.NoError(t, errs[1])
 	require.NoError(t, commit1(t, s, Change{Ref: newRef(acme, Audit), Events: event(1, "what was done then")}))
 	require.NoError(t, commit1(t, s, Change{Ref: newRef(acme, Callback), Events: event(1, "what is told of it")}))
+	require.NoError(t, commit1(t, s, Change{Ref: m, Expect: 2, Events: event(3, "paid")}, Change{Ref: newRef(acme, Register), Events: event(1, "on that day")}))
 }
 
 func TestFullQueueAnswersBusy(t *testing.T) {
