@@ -1,14 +1,15 @@
 // Otp_sms is the identity module for a one-time code by SMS. It mints the code and writes the text; the host sends it
 // to the message's own number, keeps the keyed hash, counts tries and lets it expire. Nothing of it is kept here.
 //
-// The text fits one segment of 70 UTF-16 units, so that no code arrives in halves, or two where the host allows two:
+// The text fits one segment (70 UTF-16 units; 160 of GSM 7 bit, in which English is sent), so that no code arrives in halves, or two where
+// the host allows two:
 //
-//	「1234」お客様の認証番号です。認証番号は5分間有効です。他の方と共有することはお控えください。〇〇県水道局
-//	@xx.jp #1234
+//	「123456」認証番号です（5分間有効）。他の方に教えないでください。〇〇県水道局
+//	@sms.example.jp #123456
 //
 // The last line binds the code to the page's host: a phone offers the code on that host alone
-// (https://wicg.github.io/sms-one-time-codes/). It is there when the host is given and there is room for it. When the
-// sender's name is long the words become shorter, and only when the shortest are too long is the name cut.
+// (https://wicg.github.io/sms-one-time-codes/). Where a host is given, the words become as short as that line needs; it is left out only
+// when the shortest leave no room for it. The name is cut only when the shortest are too long without it.
 package main
 
 import (
@@ -20,6 +21,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -51,8 +53,6 @@ const (
 	field     = "code"
 	minDigits = 4
 	maxDigits = 8
-	maxUnits  = 70 // of UTF-16 in one SMS segment
-	twoUnits  = 67 * 2
 	minValid  = time.Minute
 	maxValid  = time.Hour
 )
@@ -117,54 +117,85 @@ var fallbacks = map[string][]string{"ja": {
 	"%s is your code (%d min). ",
 }}
 
-// text is the SMS for code: the fullest words that fit, and the bound line where there is room for it, or a second segment.
-// Where a second segment is allowed it counts as UCS-2 too, whatever the carrier makes of English.
+// text is the SMS for code: the fullest words that leave room for the bound line, else the fullest that fit without it.
 func text(code string, minutes int, name, host string, segments uint32, lang string) string {
 	words, ok := fallbacks[lang]
 	if !ok {
 		words = fallbacks["ja"]
 	}
-	bound := ""
 	if host != "" {
-		bound = "\n@" + host + " #" + code
+		bound := "\n@" + host + " #" + code
+		for _, w := range words {
+			if s := fmt.Sprintf(w, code, minutes) + name + bound; parts(s) <= max(1, min(int(segments), 2)) {
+				return s
+			}
+		}
 	}
 	for _, w := range words {
-		s := fmt.Sprintf(w, code, minutes) + name
-		if segments >= 2 && units(s)+units(bound) <= twoUnits {
-			return s + bound
-		}
-		switch n := units(s); {
-		case n+units(bound) <= maxUnits:
-			return s + bound
-		case n <= maxUnits:
+		if s := fmt.Sprintf(w, code, minutes) + name; parts(s) == 1 {
 			return s
 		}
 	}
-	last := fmt.Sprintf(words[len(words)-1], code, minutes)
-	return last + cut(name, maxUnits-units(last))
+	return cut(fmt.Sprintf(words[len(words)-1], code, minutes), name)
 }
 
-// cut shortens s to at most n UTF-16 units, with … at its end.
-func cut(s string, n int) string {
-	n -= units("…")
-	for i, r := range s {
-		if n -= units(string(r)); n < 0 {
-			return s[:i] + "…"
-		}
+// cut shortens a name behind words to what fits one segment, with … at its end, which a text of GSM 7 bit has no room for.
+func cut(words, name string) string {
+	end := "…"
+	if gsm(words + name) {
+		end = "..."
 	}
-	return s
+	short := words + end
+	for i, r := range name {
+		longer := words + name[:i] + string(r) + end
+		if parts(longer) > 1 {
+			break
+		}
+		short = longer
+	}
+	return short
 }
 
-// units counts s as UCS-2 does on the air: what lies outside the basic plane takes two.
-func units(s string) int {
-	n := 0
+// parts counts the segments that s is sent in: in GSM 7 bit where it has all letters, else in UCS-2. No letter is split between two.
+func parts(s string) int {
+	alone, each, units := 70, 67, utf16.RuneLen
+	if gsm(s) {
+		alone, each, units = 160, 153, func(r rune) int { return gsmUnits[r] }
+	}
+	n, used, all := 1, 0, 0
 	for _, r := range s {
-		n++
-		if r > 0xFFFF {
-			n++
+		u := units(r)
+		if all += u; used+u > each {
+			n, used = n+1, 0
 		}
+		used += u
+	}
+	if all <= alone {
+		return 1
 	}
 	return n
+}
+
+// The letters of GSM 7 bit (3GPP TS 23.038 §6.2.1); those of its extension take two units.
+const (
+	gsmBasic = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+	gsmMore  = "\f^{}\\[~]|€"
+)
+
+var gsmUnits = func() map[rune]int {
+	units := map[rune]int{}
+	for _, r := range gsmBasic {
+		units[r] = 1
+	}
+	for _, r := range gsmMore {
+		units[r] = 2
+	}
+	return units
+}()
+
+// gsm reports whether s has no other letters.
+func gsm(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return gsmUnits[r] == 0 })
 }
 
 // oneLine keeps a name from adding lines of its own: the last line is what a phone reads.

@@ -4,12 +4,12 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf16"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/kakitome/kakitome/plugins/proto"
+	"github.com/kakitome/kakitome/smpp/coding"
 )
 
 func challenge(t *testing.T, digits uint32, valid time.Duration, name, host string) *proto.ChallengeResponse {
@@ -19,39 +19,64 @@ func challenge(t *testing.T, digits uint32, valid time.Duration, name, host stri
 }
 
 func TestTextOfACode(t *testing.T) {
-	require.Equal(t, "123456 is your code for 5 minutes. Do not share it. Example Water", text("123456", 5, "Example Water", "", 1, "en"))
-	require.Equal(t, "123456 is your verification code for 5 minutes. Do not share it. Example Water\n@xx.jp #123456", text("123456", 5, "Example Water", "xx.jp", 2, "en"))
-	require.Equal(t, "12345678 is your code (60 min). "+strings.Repeat("W", 37)+"…", text("12345678", 60, strings.Repeat("W", 60), "", 1, "en"))
-	for _, c := range []struct{ code, name, host, want string }{
-		{"123456", "〇〇県水道局", "", "「123456」お客様の認証番号です。認証番号は5分間有効です。他の方と共有することはお控えください。〇〇県水道局"},
-		{"1234", "株式会社〇〇", "", "「1234」お客様の認証番号です。認証番号は5分間有効です。他の方と共有することはお控えください。株式会社〇〇"},
-		{"1234", "〇〇局", "sms.example.jp", "「1234」お客様の認証番号です。認証番号は5分間有効です。他の方と共有することはお控えください。〇〇局"},
-		{"1234", "〇〇県水道局", "xx.jp", "「1234」お客様の認証番号です。認証番号は5分間有効です。他の方と共有することはお控えください。〇〇県水道局\n@xx.jp #1234"},
-		{"1234", "〇〇県〇〇市上下水道局お客様センター〇〇営業所", "xx.jp", "「1234」お客様の認証番号です。5分間有効です。他の方に教えないでください。〇〇県〇〇市上下水道局お客様センター〇〇営業所"},
-		{"123456", strings.Repeat("〇", 34), "", "「123456」認証番号です（5分間有効）。他の方に教えないでください。" + strings.Repeat("〇", 34)},
-		{"123456", strings.Repeat("〇", 40), "", "「123456」認証番号（5分間有効）" + strings.Repeat("〇", 40)},
-		{"123456", strings.Repeat("〇", 60), "", "「123456」認証番号（5分間有効）" + strings.Repeat("〇", 50) + "…"},
-		{"123456", strings.Repeat("𠮷", 60), "", "「123456」認証番号（5分間有効）" + strings.Repeat("𠮷", 25) + "…"},
+	const full, mid, short, least = "「123456」お客様の認証番号です。認証番号は5分間有効です。他の方と共有することはお控えください。", "「123456」お客様の認証番号です。5分間有効です。他の方に教えないでください。",
+		"「123456」認証番号です（5分間有効）。他の方に教えないでください。", "「123456」認証番号（5分間有効）"
+	for _, c := range []struct{ lang, name, host, want string }{
+		{"ja", "〇〇県水道局", "", full + "〇〇県水道局"},
+		{"ja", "〇〇県水道局", "xx.jp", mid + "〇〇県水道局\n@xx.jp #123456"},
+		{"ja", "〇〇局", "xx.jp", full + "〇〇局\n@xx.jp #123456"},
+		{"ja", "〇〇県水道局", "sms.example.jp", short + "〇〇県水道局\n@sms.example.jp #123456"},
+		{"ja", "〇〇県水道局", "pay.suido.example.jp", least + "〇〇県水道局\n@pay.suido.example.jp #123456"},
+		{"ja", "〇〇県水道局お客様センター", "pay.suido.example.jp", least + "〇〇県水道局お客様センター\n@pay.suido.example.jp #123456"},
+		{"ja", "〇〇県〇〇市上下水道局お客様センター〇〇営業所", "pay.suido.example.jp", mid + "〇〇県〇〇市上下水道局お客様センター〇〇営業所"}, // none has room for the line
+		{"ja", "〇〇県水道局", "sms.customers.waterworks.city.example.lg.jp", full + "〇〇県水道局"},
+		{"ja", strings.Repeat("〇", 34), "", short + strings.Repeat("〇", 34)},
+		{"ja", strings.Repeat("〇", 40), "", least + strings.Repeat("〇", 40)},
+		{"ja", strings.Repeat("〇", 60), "", least + strings.Repeat("〇", 50) + "…"},
+		{"ja", strings.Repeat("𠮷", 60), "", least + strings.Repeat("𠮷", 25) + "…"},
+		{"en", "Example Water", "", "123456 is your verification code for 5 minutes. Do not share it. Example Water"},
+		{"en", "Example Waterworks Bureau", "sms.customers.waterworks.city.example.lg.jp", "123456 is your verification code for 5 minutes. Do not share it. Example Waterworks Bureau\n@sms.customers.waterworks.city.example.lg.jp #123456"},
+		{"en", "〇〇県水道局", "s.example.jp", "123456 is your code (5 min). 〇〇県水道局\n@s.example.jp #123456"},
+		{"en", strings.Repeat("W", 140), "", "123456 is your code (5 min). " + strings.Repeat("W", 128) + "..."},
 	} {
-		require.Equal(t, c.want, text(c.code, 5, c.name, c.host, 1, "ja"))
+		require.Equal(t, c.want, text("123456", 5, c.name, c.host, 1, c.lang))
 	}
+	require.Equal(t, full+"〇〇県水道局\n@pay.suido.example.jp #123456", text("123456", 5, "〇〇県水道局", "pay.suido.example.jp", 2, "ja"), "two segments, where they are allowed")
 }
 
-func TestTextNeverNeedsASecondSegment(t *testing.T) {
-	for digits := uint32(4); digits <= 8; digits++ {
-		for n := 1; n < 120; n++ {
-			for _, r := range []string{"〇", "𠮷", "a", "😀〇"} {
+// Lengths are those of what is sent, as smpp/coding counts it.
+func TestTextFitsWhatIsSent(t *testing.T) {
+	sent := func(s string) int {
+		l, err := coding.Measure(s, coding.Options{})
+		require.NoError(t, err)
+		require.Equal(t, l.Parts, parts(s), s)
+		return l.Parts
+	}
+	for digits := uint32(4); digits <= 8; digits += 2 {
+		for n := 1; n < 120; n += 2 {
+			for _, r := range []string{"〇", "𠮷", "a", "{", "😀〇"} {
 				for _, host := range []string{"", "xx.jp", "pay.example.jp", strings.Repeat("a", 63) + ".example.jp"} {
-					out := challenge(t, digits, 60*time.Minute, strings.Repeat(r, n), host)
+					name := strings.Repeat(r, n)
+					out := challenge(t, digits, 60*time.Minute, name, host)
 					require.Nil(t, out.Error)
-					require.LessOrEqual(t, len(utf16.Encode([]rune(out.Text))), 70, out.Text)
+					require.Equal(t, 1, sent(out.Text), out.Text)
 					require.True(t, strings.HasPrefix(out.Text, "「"+out.Answer+"」"), out.Text)
 					require.Len(t, out.Answer, int(digits))
 					if _, last, ok := strings.Cut(out.Text, "\n"); ok {
 						require.Equal(t, "@"+host+" #"+out.Answer, last)
 					}
+					for lang := range fallbacks {
+						require.Equal(t, 1, sent(text(out.Answer, 60, name, host, 1, lang)))
+						require.LessOrEqual(t, sent(text(out.Answer, 60, name, host, 2, lang)), 2)
+					}
 				}
 			}
+		}
+	}
+	for _, r := range gsmBasic + gsmMore + "`あ…𠮷" {
+		for _, n := range []int{70, 71, 80, 81, 134, 160, 161, 305, 306, 307} {
+			sent(strings.Repeat(string(r), n))
+			sent("x" + strings.Repeat(string(r), n))
 		}
 	}
 }
@@ -106,13 +131,4 @@ func TestTypedCodeIsFolded(t *testing.T) {
 	}
 	require.Equal(t, "unknown_field", canonical(&proto.CanonicalItem{Field: "phone", Value: "1234"}).Error.GetCode())
 	require.Equal(t, "unknown_level", canonical(&proto.CanonicalItem{Field: "code", Level: "L1", Value: "1234"}).Error.GetCode())
-}
-
-func TestSecondSegmentTakesTheBoundLine(t *testing.T) {
-	name := "〇〇県〇〇市上下水道局お客様センター"
-	one := text("123456", 5, name, "pay.example.jp", 1, "ja")
-	require.NotContains(t, one, "@")
-	two := text("123456", 5, name, "pay.example.jp", 2, "ja")
-	require.Equal(t, "「123456」お客様の認証番号です。認証番号は5分間有効です。他の方と共有することはお控えください。"+name+"\n@pay.example.jp #123456", two)
-	require.LessOrEqual(t, units(text("12345678", 60, strings.Repeat("𠮷", 60), strings.Repeat("a", 63)+".example.jp", 2, "ja")), twoUnits)
 }
