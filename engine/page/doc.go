@@ -13,7 +13,7 @@
 //
 // A renderer that is down, slow, broken or refused never keeps a recipient waiting: the page is drawn by a plain
 // template of the host's own (plain.go), the log and kakitome_page_plain_total say so, and the renderer is asked again
-// a few seconds later. A tenant may have a renderer of its own (tenant.Brand.Renderer): where that one fails, the standard one
+// a few seconds later: behind the plain page of whoever comes then, so that nobody waits for one that failed until it has answered. A tenant may have a renderer of its own (tenant.Brand.Renderer): where that one fails, the standard one
 // draws first, and kakitome_page_stand_in_total counts it. Documents (PDF) have no plain form: they fail and are asked for again.
 //
 // The cache is in memory, bounded by bytes, keyed by a digest of what the renderer is asked. It holds personal content

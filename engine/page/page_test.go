@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -237,7 +238,75 @@ func TestDeadRendererNeverKeepsTheLandingPageWaiting(t *testing.T) {
 
 	now = now.Add(retryIn)
 	r.script.Store(nil)
-	require.False(t, p.Page(t.Context(), "water", sample(proto.View_LANDING)).Plain, "it is asked again")
+	require.True(t, p.Page(t.Context(), "water", sample(proto.View_LANDING)).Plain)
+	p.Renewed()
+	require.EqualValues(t, 2, r.pages.Load(), "it is asked again")
+	require.False(t, p.Page(t.Context(), "water", sample(proto.View_LANDING)).Plain)
+	require.False(t, p.Page(t.Context(), "water", sample(proto.View_GONE)).Plain, "it has answered: other pages are drawn as before")
+}
+
+// hanging is a renderer that does not answer while it hangs.
+type hanging struct {
+	proto.RenderClient
+	hangs atomic.Bool
+	asked atomic.Int64
+}
+
+func (h *hanging) RenderPage(ctx context.Context, in *proto.RenderPageRequest, _ ...grpc.CallOption) (*proto.RenderPageResponse, error) {
+	if h.asked.Add(1); h.hangs.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	html, refused := standard.Render(in.Page)
+	return &proto.RenderPageResponse{Html: html, Error: refused}, nil
+}
+
+// Once a renderer hangs, nobody waits for it until it has answered: neither who comes when it is asked again, nor for another page.
+func TestNobodyWaitsForARendererThatHangs(t *testing.T) {
+	for name, own := range map[string]bool{"the standard one": false, "a tenant's own": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				bad, good := &hanging{}, &hanging{}
+				o := Options{Renders: two{standard: &renderer{client: bad}}, Now: time.Now}
+				if own {
+					o.Renders, o.ModuleOf = two{standard: &renderer{client: good}, own: &renderer{client: bad}}, func(tenant.ID) string { return "render/own" }
+				}
+				p := New(o)
+				defer p.Renewed()
+				took := func(view proto.View) (time.Duration, *HTML) {
+					start := time.Now()
+					h := p.Page(t.Context(), "water", sample(view))
+					return time.Since(start), h
+				}
+				bad.hangs.Store(true)
+				d, h := took(proto.View_LANDING)
+				require.Equal(t, p.o.Timeout, d, "the first finds out")
+				require.Equal(t, !own, h.Plain)
+				views := []proto.View{proto.View_LANDING, proto.View_GONE, proto.View_IDENTIFY, proto.View_CODE, proto.View_INFO}
+				for i := range 20 {
+					time.Sleep(p.o.Timeout + retryIn)
+					for range 2 {
+						d, h = took(views[i%len(views)])
+						require.Zero(t, d)
+						require.Equal(t, !own, h.Plain)
+					}
+				}
+				synctest.Wait()
+				require.EqualValues(t, 21, bad.asked.Load(), "it is asked, by one at a time")
+				p.Renewed()
+				bad.hangs.Store(false)
+				time.Sleep(retryIn)
+				took(proto.View_LANDING)
+				p.Renewed()
+				asked := bad.asked.Load()
+				for _, v := range []proto.View{proto.View_LANDING, proto.View_LOCKED} {
+					_, h = took(v)
+					require.False(t, h.Plain)
+				}
+				require.Equal(t, asked+1, bad.asked.Load(), "the landing page was drawn behind, another is drawn by it again")
+			})
+		})
+	}
 }
 
 // What was drawn once is shown for as long as it is asked for, also when the renderer hangs or draws what the host refuses; what a

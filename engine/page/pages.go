@@ -47,7 +47,7 @@ type Options struct {
 
 const (
 	keepFor   = 10 * time.Minute // then a page is stale: shown, and drawn again for who comes next
-	retryIn   = 3 * time.Second  // after the renderer failed; plain pages meanwhile
+	retryIn   = 3 * time.Second  // after the renderer failed; plain pages until it has answered
 	alarmNot  = time.Minute      // the same alarm is not logged more often
 	renderOf  = "page"
 	printOf   = "document"
@@ -71,7 +71,8 @@ type Pages struct {
 
 // fault is what a module failed at last.
 type fault struct {
-	downUntil time.Time
+	failed    bool      // it gave no answer to what it was asked last
+	askedFrom time.Time // while failed: it is asked again then, for nobody who waits
 	alarm     string
 	alarmedAt time.Time
 }
@@ -145,7 +146,11 @@ func (p *Pages) Draw(ctx context.Context, id tenant.ID, model *Model) *HTML {
 		return v.(*HTML)
 	}
 	v, _, _ := p.calls.Do(string(key[:]), func() (any, error) {
-		h, kept, reason, err := p.drawOrStandIn(ctx, id, m, module)
+		h, kept, reason, err := p.drawOrStandIn(ctx, id, m, module, false)
+		if p.due(module) || err != nil && p.due(p.o.Module) { // nobody waits to see whether a renderer that failed is back
+			m := pb.CloneOf(m)
+			defer p.renewals.Go(func() { p.renew(id, m, module, key) })
+		}
 		if err == nil {
 			p.cache.put(key, h, h.Len(), p.o.Now().Add(kept))
 			return h, nil
@@ -166,21 +171,25 @@ func (p *Pages) Draw(ctx context.Context, id tenant.ID, model *Model) *HTML {
 	return v.(*HTML)
 }
 
-// renew draws a page again that is stale. One that cannot be drawn now stays as it was.
+// renew draws a page for who comes next: one that is stale, or was drawn without a renderer that failed. One that cannot be drawn now
+// stays as it was.
 func (p *Pages) renew(id tenant.ID, m *proto.Page, module string, key digest) {
-	h, kept, reason, err := p.drawOrStandIn(context.Background(), id, m, module)
+	h, kept, reason, err := p.drawOrStandIn(context.Background(), id, m, module, true)
 	if err == nil {
 		p.cache.put(key, h, h.Len(), p.o.Now().Add(kept))
 		return
 	}
-	p.raise("page drawn before shown", p.o.Module, m.View, reason, err)
-	p.cache.stay(key, p.o.Now().Add(retryIn))
+	what := "plain page shown"
+	if p.cache.stay(key, p.o.Now().Add(retryIn)) {
+		what = "page drawn before shown"
+	}
+	p.raise(what, p.o.Module, m.View, reason, err)
 }
 
 // drawOrStandIn draws a page by the module, else by the one that stands in. It is to be kept for so long. reason and err are those of
 // the last that was asked; that the tenant's own failed is said here.
-func (p *Pages) drawOrStandIn(ctx context.Context, id tenant.ID, m *proto.Page, module string) (h *HTML, kept time.Duration, reason string, err error) {
-	if h, reason, err = p.draw(ctx, id, m, module); err == nil {
+func (p *Pages) drawOrStandIn(ctx context.Context, id tenant.ID, m *proto.Page, module string, again bool) (h *HTML, kept time.Duration, reason string, err error) {
+	if h, reason, err = p.draw(ctx, id, m, module, again); err == nil {
 		p.metrics.drawn.WithLabelValues(renderOf).Inc()
 		return h, keepFor, "", nil
 	}
@@ -189,7 +198,7 @@ func (p *Pages) drawOrStandIn(ctx context.Context, id tenant.ID, m *proto.Page, 
 	}
 	p.raise("page of another renderer shown", module, m.View, reason, err)
 	why := reason
-	if h, reason, err = p.draw(ctx, id, m, p.o.Module); err == nil {
+	if h, reason, err = p.draw(ctx, id, m, p.o.Module, again); err == nil {
 		p.metrics.standIn.WithLabelValues(why).Inc()
 	}
 	return h, retryIn, reason, err
@@ -201,7 +210,7 @@ func (p *Pages) Renewed() { p.renewals.Wait() }
 // Try draws a page by a module, whatever the tenant has, and says why it cannot be shown: the module failed or refused it, or the
 // host does. Nothing is kept.
 func (p *Pages) Try(ctx context.Context, id tenant.ID, m *proto.Page, module string) (*HTML, error) {
-	h, _, err := p.draw(ctx, id, m, module)
+	h, _, err := p.draw(ctx, id, m, module, true)
 	return h, err
 }
 
@@ -279,20 +288,21 @@ func (p *Pages) paper(ctx context.Context, id tenant.ID, d *proto.Document, form
 
 var errDown = errors.New("renderer is down")
 
-// draw asks the renderer. reason says whether it was down or its page refused.
-func (p *Pages) draw(ctx context.Context, id tenant.ID, m *proto.Page, module string) (h *HTML, reason string, err error) {
+// draw asks the renderer; one that failed only if again, and that now and then. reason says whether it was down or its page refused.
+func (p *Pages) draw(ctx context.Context, id tenant.ID, m *proto.Page, module string, again bool) (h *HTML, reason string, err error) {
 	client := p.o.Renders.Render(module)
-	if client == nil || p.isDown(module) {
+	if client == nil || !p.asks(module, again) {
 		return nil, isDown, errDown
 	}
 	// Others may wait for the same page: whoever asked first may leave.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.o.Timeout)
 	defer cancel()
 	res, err := client.RenderPage(ctx, &proto.RenderPageRequest{Call: p.call(id), Page: m})
+	p.mu.Lock()
+	f := p.of(module)
+	f.failed, f.askedFrom = err != nil, p.o.Now().Add(retryIn)
+	p.mu.Unlock()
 	if err != nil {
-		p.mu.Lock()
-		p.of(module).downUntil = p.o.Now().Add(retryIn)
-		p.mu.Unlock()
 		return nil, isDown, err
 	}
 	if e := res.Error; e != nil {
@@ -372,10 +382,27 @@ func (p *Pages) of(module string) *fault {
 	return f
 }
 
-func (p *Pages) isDown(module string) bool {
+// asks reports whether the module is asked now: one that failed only again, and by one who then has retryIn for it.
+func (p *Pages) asks(module string, again bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.o.Now().Before(p.of(module).downUntil)
+	f, now := p.of(module), p.o.Now()
+	if !f.failed {
+		return true
+	}
+	if !again || now.Before(f.askedFrom) {
+		return false
+	}
+	f.askedFrom = now.Add(retryIn)
+	return true
+}
+
+// due reports whether the module failed and is to be asked again.
+func (p *Pages) due(module string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.of(module)
+	return f.failed && !p.o.Now().Before(f.askedFrom)
 }
 
 // raise logs what is shown in place of a module's page: when why changes, and once a minute.
