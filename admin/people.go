@@ -200,7 +200,7 @@ type tenantLine struct {
 	Entry       string // address of the shared entry page; empty: there is none
 	Users, Keys int
 	Senders     int
-	Code        identity.Guess // of a one-time code alone
+	Guess       identity.Guess // of what every message asks for
 }
 
 // entryAddress is the address of the tenant's shared entry page; empty: there is none.
@@ -216,7 +216,7 @@ func (s *Server) tenants(w http.ResponseWriter, r *http.Request, v *visit) error
 	var lines []tenantLine
 	for _, id := range v.snap.IDs() {
 		t := v.snap.Tenants[id]
-		l := tenantLine{Tenant: t, Users: len(v.snap.UsersOf(id)), Senders: len(t.Senders), Code: identity.GuessOf(t, nil, t.Policy.Digits()), Entry: s.entryAddress(t)}
+		l := tenantLine{Tenant: t, Users: len(v.snap.UsersOf(id)), Senders: len(t.Senders), Guess: s.Identity.ChainGuess(t), Entry: s.entryAddress(t)}
 		for _, k := range v.snap.KeysOf(id) {
 			if k.Revoked.IsZero() {
 				l.Keys++

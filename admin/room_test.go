@@ -161,6 +161,9 @@ func (e *edge) Payment(string) proto.PaymentAgentClient { return e.payment }
 func (e *edge) Render(string) proto.RenderClient        { return e.render }
 func (e *edge) Auth(string) proto.AuthClient            { return nil }
 func (e *edge) Describe(module string) (*proto.DescribeResponse, bool) {
+	if module == "auth/knowledge" {
+		return &proto.DescribeResponse{AuthFields: []*proto.AuthField{{Name: "birth_date", OneIn: 15_000}, {Name: "kana_name", OneIn: 2_000}, {Name: "postcode", OneIn: 20}, {Name: "free"}}}, true
+	}
 	return &proto.DescribeResponse{PaymentMethods: []*proto.PaymentMethod{
 		{Code: "konbini_barcode", Kind: proto.MethodKind_KONBINI_BARCODE, LabelJa: "コンビニ支払（バーコード）", LabelEn: "Convenience store (barcode)", MinYen: 1, MaxYen: 300_000},
 		{Code: "card", Kind: proto.MethodKind_CARD, LabelJa: "クレジットカード", LabelEn: "Credit card", MinYen: 1, MaxYen: 9_999_999, Refunds: true},

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kakitome/kakitome/engine/identity"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/tenant"
 )
@@ -22,7 +23,9 @@ type settingsPage struct {
 	General []string // faults of no field that is shown
 	// Changed is what somebody else saved meanwhile, where it is not what was typed.
 	Changed []tenant.Difference
-	Fields  []field // questions of the identification that the form offers
+	Fields  []field        // questions of the identification that the form offers
+	Chain   tenant.Chain   // what every message asks for, as saved
+	Guess   identity.Guess // of Chain
 	Senders []tenant.SenderProfile
 	Methods []string // with the agents that take them
 	Entry   string   // address of the shared entry page; empty: there is none
@@ -33,6 +36,16 @@ type settingsPage struct {
 
 const blankTemplates = 2
 
+// Label names a question of the identification.
+func (p *settingsPage) Label(code string) string {
+	for _, f := range p.Fields {
+		if f.Code == code {
+			return f.Label
+		}
+	}
+	return code
+}
+
 // LabelsSet reports whether the form has words of a kind.
 func (p *settingsPage) LabelsSet(kind string) bool {
 	return len(p.S.Labels[kind])+len(p.S.LabelsEN[kind]) > 0
@@ -41,6 +54,7 @@ func (p *settingsPage) LabelsSet(kind string) bool {
 func (s *Server) settingsPage(v *visit, set tenant.Settings, was string) *settingsPage {
 	p := &settingsPage{S: set, Was: was, Fault: map[string]string{}, Senders: v.Tenant.Senders, Entry: s.entryAddress(v.Tenant)}
 	p.Labels, p.Limits.Notice, p.Limits.Label = tenant.LabelKinds, tenant.MaxNotice, tenant.MaxLabel
+	p.Chain, p.Guess = v.Tenant.Policy.Identity, s.Identity.ChainGuess(v.Tenant)
 	for i := range blankTemplates {
 		p.Blank = append(p.Blank, len(set.Templates)+i)
 	}

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,6 +43,43 @@ func TestAdministratorSetsWhatATenantIsSetBy(t *testing.T) {
 	require.Contains(t, audit, "設定変更")
 	require.Contains(t, audit, "policy.code_digits: 0 → 4")
 	require.Contains(t, b.get("/settings").body, "書留県水道局")
+}
+
+// How easily the chain is guessed stands beside it as it is saved, and is warned of above 1 in 1,000; the operator sees it of all tenants.
+func TestHowEasilyTheChainIsGuessedIsShownWhereItIsSet(t *testing.T) {
+	r := openRoom(t)
+	b, operator := r.enter("admin@mizu"), r.enter("operator")
+	const warned, field = "推測されやすい組み合わせです", "policy.identity.fields"
+	a := b.get("/settings").body
+	require.Contains(t, a, "必ず確認する項目は設定されていません")
+	require.NotContains(t, a, warned)
+	require.Contains(t, operator.get("/tenants").body, "項目なし（メッセージごと）")
+	for _, c := range []struct {
+		chain []string
+		want  []string
+		warns bool
+	}{
+		{[]string{field, "birth_date"}, []string{"約1,000人に1人"}, false},
+		{[]string{field, "birth_date", "policy.birth_years", "5"}, []string{"約121人に1人"}, true},
+		{[]string{field, "postcode"}, []string{"誰でも通過できます"}, true},
+		{[]string{field, "postcode", "policy.identity.code", "1"}, []string{"約88,888人に1人", "誰でも通過できます"}, false},
+		{[]string{"policy.identity.code", "1", "policy.code_digits", "4"}, []string{"約666人に1人"}, true},
+		{[]string{field, "birth_date", field, "kana_name", "policy.identity.code", "1"}, []string{"約133,333,333,333人に1人", "約2,000,000人に1人"}, false},
+		{[]string{field, "free", field, "of_old"}, []string{"誰でも通過できます", "計算に含まれていません：自由な質問、of_old"}, true},
+	} {
+		b.get("/settings")
+		require.Equal(t, http.StatusSeeOther, b.post("/settings", append(settingsOf(b), c.chain...)...).status)
+		shown := b.get("/settings").body
+		for _, want := range c.want {
+			require.Contains(t, shown, want, c.chain)
+		}
+		require.Equal(t, c.warns, strings.Contains(shown, warned), c.chain)
+		tenants := operator.get("/tenants").body
+		require.Contains(t, tenants, c.want[0], c.chain)
+		require.Equal(t, c.warns, strings.Contains(tenants, "badge warn"), c.chain)
+	}
+	// a form that is refused says what is saved
+	require.Contains(t, b.post("/settings", append(settingsOf(b), field, "birth_date", "policy.code_digits", "3")...).body, "計算に含まれていません：自由な質問")
 }
 
 func TestFaultsOfSettingsStandBesideTheirField(t *testing.T) {

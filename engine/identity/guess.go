@@ -72,5 +72,20 @@ func GuessOf(t *tenant.Tenant, answers []message.Answer, digits int) Guess {
 	return g
 }
 
+// ChainGuess works out the guess of what every message of the tenant asks for (Policy.Identity), by fields alone: an answer whose length
+// matters counts as one of the usual length. A field that no module knows now counts as nothing.
+func (id *Identity) ChainGuess(t *tenant.Tenant) Guess {
+	c, digits := t.Policy.Identity, 0
+	if c.Code {
+		digits = t.Policy.Digits()
+	}
+	answers := make([]message.Answer, len(c.Fields))
+	for i, name := range c.Fields {
+		_, f := id.field(name)
+		answers[i] = message.Answer{Field: name, OneIn: f.GetOneIn()}
+	}
+	return GuessOf(t, answers, digits)
+}
+
 // step is of how many one gets past a step where one in n answers is right.
 func step(n float64) float64 { return max(n/allTries, 1) }

@@ -11,6 +11,9 @@ type Chain struct {
 	Code   bool     `json:"code,omitempty" toml:"code,omitempty"`     // a one-time code follows, whether or not the message says so
 }
 
+// Empty reports whether every message says for itself what it asks for.
+func (c Chain) Empty() bool { return len(c.Fields) == 0 && !c.Code }
+
 // maxChain is message.MaxIdentityItems, which this room does not know.
 const maxChain = 4
 
