@@ -11,12 +11,14 @@ import (
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/payment"
+	"github.com/kakitome/kakitome/engine/tenant"
 )
 
 // reconcilePage compares a day of an agent: ours against what its files told.
 type reconcilePage struct {
-	Agents  []string
-	Readers []string // of them, those whose files can be read
+	Agents  []tenant.Agent
+	Former  []tenant.Agent // those that the tenant had before
+	Readers []string       // of them all, those whose files can be read
 	Agent   string
 	Day     string // YYYY-MM-DD
 	Only    string // verdict; empty: all
@@ -32,17 +34,15 @@ const (
 )
 
 func (s *Server) reconcilePage(r *http.Request, v *visit, get func(string) string) (*reconcilePage, error) {
-	p := &reconcilePage{Readers: s.Payments.ReportAgents(v.Tenant), Agent: get("agent"), Day: get("day"), Only: get("only"), Most: reconcileMost}
-	for _, a := range v.Tenant.Agents {
-		p.Agents = append(p.Agents, a.Name)
-	}
-	if p.Agent == "" && len(p.Agents) > 0 {
-		p.Agent = p.Agents[0]
+	p := &reconcilePage{Agents: v.Tenant.Agents, Former: v.Tenant.Replaced(), Readers: s.Payments.ReportAgents(v.Tenant), Agent: get("agent"), Day: get("day"), Only: get("only"), Most: reconcileMost}
+	all := slices.Concat(p.Agents, p.Former)
+	if p.Agent == "" && len(all) > 0 {
+		p.Agent = all[0].Name
 	}
 	if _, err := time.Parse(time.DateOnly, p.Day); err != nil {
 		p.Day = message.Day(v.now)
 	}
-	if len(p.Agents) == 0 {
+	if len(all) == 0 {
 		return p, nil
 	}
 	var err error

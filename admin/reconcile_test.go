@@ -138,3 +138,34 @@ func TestOursIsReconciledWithTheAgentsFile(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, payment.PartlyPaid, s.Phase)
 }
+
+// What was begun with an agent that was replaced is still paid, told of in its files, and compared, also where no agent followed it.
+func TestAnAgentThatWasReplacedIsReconciled(t *testing.T) {
+	r := openRoom(t)
+	_, old := r.begun("Q-1", 7440)
+	b := r.enter("admin@mizu")
+	day := message.Day(time.Now())
+	for _, c := range []struct {
+		now   []tenant.Agent
+		shown string
+	}{
+		{[]tenant.Agent{{Name: "second", Module: "payment/sandbox", Methods: []string{"card"}}}, `<option selected>second</option><optgroup label="以前の決済代行"><option>sandbox</option></optgroup>`},
+		{nil, `<optgroup label="以前の決済代行"><option>second</option><option selected>sandbox</option></optgroup>`},
+	} {
+		next := shop("mizu", "〇〇県水道局")
+		next.Agents = c.now
+		require.NoError(t, r.Directory.Apply(t.Context(), next))
+		path := "/reconciliation"
+		if c.now == nil {
+			require.NotContains(t, b.get(path).body, "契約が登録されていません")
+			path += "?agent=sandbox"
+		}
+		require.Contains(t, b.get(path).body, c.shown)
+	}
+	require.Contains(t, b.get("/reconciliation?agent=sandbox&day="+day).body, "確報ファイルの取り込み")
+	require.Equal(t, http.StatusSeeOther, b.give("sandbox", day, "kakuho.txt", old.ID.String()+" 7440\n").status)
+	body := b.get("/reconciliation?agent=sandbox&day=" + day).body
+	require.Contains(t, body, "Q-1")
+	require.Contains(t, body, "kakuho.txt")
+	require.Contains(t, r.enter("admin@gasu").get("/reconciliation").body, `<option selected>sandbox</option></select>`)
+}

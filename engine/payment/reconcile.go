@@ -332,13 +332,7 @@ func (r *Reconciliation) Rows(lang string) (rows [][]string) {
 
 // ReportAgents are the tenant's agents that read reports, those that it had before at the end.
 func (p *Payments) ReportAgents(t *tenant.Tenant) (names []string) {
-	all := slices.Clone(t.Agents)
-	for _, f := range t.Former {
-		if _, ok := t.Agent(f.Name); !ok {
-			all = append(all, f.Agent)
-		}
-	}
-	for _, a := range all {
+	for _, a := range slices.Concat(t.Agents, t.Replaced()) {
 		if d, ok := p.opt.Agents.Describe(a.Module); ok && d.Reports {
 			names = append(names, a.Name)
 		}

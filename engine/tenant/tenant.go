@@ -254,6 +254,17 @@ func (t *Tenant) AgentEver(name string) (Agent, bool) {
 	return Agent{}, false
 }
 
+// Replaced lists the former agents whose name no agent has now, each name once, that removed last first.
+func (t *Tenant) Replaced() (all []Agent) {
+	for _, f := range slices.Backward(t.Former) {
+		same := func(a Agent) bool { return a.Name == f.Name }
+		if !slices.ContainsFunc(t.Agents, same) && !slices.ContainsFunc(all, same) {
+			all = append(all, f.Agent)
+		}
+	}
+	return all
+}
+
 // Methods lists the payment methods of all agents, in order, each once.
 func (t *Tenant) Methods() []string {
 	var all []string
