@@ -15,6 +15,7 @@ import (
 
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/tenant"
+	"github.com/kakitome/kakitome/plugins/host"
 )
 
 func claimed(number string) message.Draft {
@@ -185,4 +186,47 @@ func TestBrandIsSetWithAPreview(t *testing.T) {
 	b.csrf = "forged"
 	require.Equal(t, http.StatusForbidden, b.brandPost(nil, "do", "save", "phone", "1").status)
 	require.Equal(t, http.StatusForbidden, r.enter("sender@mizu").get("/brand").status)
+}
+
+// A tenant's renderer is one that is there and whose pages can be shown; what is none is not saved.
+func TestRendererIsChosenWhereItsPagesCanBeShown(t *testing.T) {
+	r := openRoom(t)
+	r.Modules = func() (all []host.Status) {
+		for _, m := range []string{"render/standard", "render/own", "render/dead", "payment/sandbox"} {
+			all = append(all, host.Status{Module: m})
+		}
+		return all
+	}
+	b := r.enter("admin@mizu")
+	screen := b.get("/brand").body
+	require.Contains(t, screen, `<option value="render/own">`)
+	require.NotContains(t, screen, `value="payment/sandbox"`)
+	choose := func(do, name string) answered {
+		b.get("/brand")
+		return b.brandPost(nil, "do", do, "color", "", "phone", "000-000-0000", "hours", "", "note", "", "renderer", name)
+	}
+	for _, name := range []string{"render/gone", "payment/sandbox"} {
+		a := choose("save", name)
+		require.Equal(t, http.StatusUnprocessableEntity, a.status)
+		require.Contains(t, a.body, "このモジュールは登録されていません")
+	}
+	for _, do := range []string{"save", "preview"} {
+		a := choose(do, "render/dead")
+		require.Equal(t, http.StatusUnprocessableEntity, a.status)
+		require.Contains(t, a.body, "このモジュールのページは表示できません")
+		require.Contains(t, a.body, `<option value="render/dead" selected>`, "what was chosen stands there")
+		require.Equal(t, 2, strings.Count(a.body, "<iframe"))
+	}
+	require.Equal(t, http.StatusOK, choose("preview", "render/own").status)
+	require.Empty(t, r.tenant("mizu").Brand.Renderer)
+	require.NotContains(t, r.actions("mizu"), "brand.set")
+
+	require.Equal(t, http.StatusSeeOther, choose("save", "render/own").status)
+	require.Equal(t, "render/own", r.tenant("mizu").Brand.Renderer)
+	require.Equal(t, "brand.set", r.actions("mizu")[0])
+	require.Contains(t, b.get("/brand").body, `<option value="render/own" selected>`)
+	require.Equal(t, http.StatusSeeOther, b.brandPost(nil, "do", "save", "color", "", "phone", "000-111-2222", "hours", "", "note", "").status)
+	require.Equal(t, "render/own", r.tenant("mizu").Brand.Renderer, "a form without the field leaves it")
+	require.Equal(t, http.StatusSeeOther, choose("save", "").status)
+	require.Empty(t, r.tenant("mizu").Brand.Renderer)
 }

@@ -150,19 +150,44 @@ func (b *bank) RenderDocument(_ context.Context, in *proto.RenderDocumentRequest
 	return &proto.RenderDocumentResponse{Pdf: out.Bytes()}, err
 }
 
+// asker takes what is typed as it is, and always makes the same code.
+type asker struct{ proto.UnimplementedAuthServer }
+
+func (asker) Canonical(_ context.Context, in *proto.CanonicalRequest) (*proto.CanonicalResponse, error) {
+	out := &proto.CanonicalResponse{}
+	for _, it := range in.Items {
+		out.Forms = append(out.Forms, &proto.CanonicalForm{Form: it.Value})
+	}
+	return out, nil
+}
+
+func (asker) Challenge(context.Context, *proto.ChallengeRequest) (*proto.ChallengeResponse, error) {
+	return &proto.ChallengeResponse{Answer: "123456", Text: "「123456」お客様の認証番号です。"}, nil
+}
+
 // edge finds the modules, makes answers of items and takes links.
 type edge struct {
 	payment proto.PaymentAgentClient
 	render  proto.RenderClient
+	auth    proto.AuthClient
 	store   *store.Store
 }
 
 func (e *edge) Payment(string) proto.PaymentAgentClient { return e.payment }
-func (e *edge) Render(string) proto.RenderClient        { return e.render }
-func (e *edge) Auth(string) proto.AuthClient            { return nil }
+func (e *edge) Auth(string) proto.AuthClient            { return e.auth }
+func (e *edge) Render(module string) proto.RenderClient {
+	if module == "render/dead" {
+		return nil
+	}
+	return e.render
+}
+
 func (e *edge) Describe(module string) (*proto.DescribeResponse, bool) {
-	if module == "auth/knowledge" {
+	switch module {
+	case "auth/knowledge":
 		return &proto.DescribeResponse{AuthFields: []*proto.AuthField{{Name: "birth_date", OneIn: 15_000}, {Name: "kana_name", OneIn: 2_000}, {Name: "postcode", OneIn: 20}, {Name: "free"}}}, true
+	case "auth/otp_sms":
+		return &proto.DescribeResponse{AuthFields: []*proto.AuthField{{Name: "code", Challenge: true}}}, true
 	}
 	return &proto.DescribeResponse{PaymentMethods: []*proto.PaymentMethod{
 		{Code: "konbini_barcode", Kind: proto.MethodKind_KONBINI_BARCODE, LabelJa: "コンビニ支払（バーコード）", LabelEn: "Convenience store (barcode)", MinYen: 1, MaxYen: 300_000},
@@ -254,13 +279,14 @@ func openRoom(t testing.TB) *room {
 	g := grpc.NewServer()
 	proto.RegisterPaymentAgentServer(g, b)
 	proto.RegisterRenderServer(g, b)
+	proto.RegisterAuthServer(g, asker{})
 	go g.Serve(lis)
 	t.Cleanup(g.Stop)
 	conn, err := grpc.NewClient("passthrough:///edge", grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }))
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
-	e := &edge{payment: proto.NewPaymentAgentClient(conn), render: proto.NewRenderClient(conn), store: st}
+	e := &edge{payment: proto.NewPaymentAgentClient(conn), render: proto.NewRenderClient(conn), auth: proto.NewAuthClient(conn), store: st}
 
 	quiet := slog.New(slog.DiscardHandler)
 	documents := document.New(st, nil)
