@@ -21,7 +21,7 @@ func (s *State) Account() *Attempt {
 		return nil
 	}
 	for _, a := range slices.Backward(s.Attempts) {
-		expired := a.Phase == HasExpired && a.end.From == sourceHost
+		expired := a.Phase == HasExpired && a.end != nil && a.end.From == sourceHost
 		if len(a.deposits) > 0 && (a.Phase == PartPaid || expired) && a.Yen == s.Amount && a.Due.Equal(s.Due) {
 			return a
 		}

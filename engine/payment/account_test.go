@@ -26,6 +26,21 @@ func (r *rig) until(a Attempt, more time.Duration) {
 	r.visitDue()
 }
 
+// 速報取消 of another attempt that says at once that its number has ended leaves it without an end of its own.
+func TestAccountBesideAnAttemptThatWasRevokedPastItsEnd(t *testing.T) {
+	s := newScript(1000)
+	account, other := s.start(1), s.start(2)
+	s.add(Deposited, Deposit{Attempt: account, ID: "d", Yen: 400, Paid: day0})
+	for _, f := range []Fact{view(IsProvisional, 1000, time.Hour), revokedView(HasExpired, 2*time.Hour)} {
+		f.Attempt = other
+		s.fact(f)
+	}
+	st := s.state(t)
+	require.Equal(t, HasExpired, st.Attempt(other).Phase)
+	require.Equal(t, PartlyPaid, st.Phase)
+	require.Equal(t, account, st.Account().ID)
+}
+
 // The account had expired when the sender gave another due date: it is shown again, and is the claim's for as long as that says.
 func TestRestGoesToTheSameAccountAfterAnotherDueDate(t *testing.T) {
 	r := withPool(t, 1)
