@@ -4,12 +4,12 @@
 // The text fits one segment (70 UTF-16 units; 160 of GSM 7 bit, in which English is sent), so that no code arrives in halves, or two where
 // the host allows two:
 //
-//	「123456」認証番号です（5分間有効）。他の方に教えないでください。〇〇県水道局
-//	@sms.example.jp #123456
+//	「1234」お客様の認証番号です。認証番号は5分間有効です。他の方と共有することはお控えください。〇〇県水道局
+//	@xx.jp #1234
 //
 // The last line binds the code to the page's host: a phone offers the code on that host alone
-// (https://wicg.github.io/sms-one-time-codes/). Where a host is given, the words become as short as that line needs; it is left out only
-// when the shortest leave no room for it. The name is cut only when the shortest are too long without it.
+// (https://wicg.github.io/sms-one-time-codes/). It is there when the host is given and the words, which senders know, leave room for it. When
+// the sender's name is long the words become shorter, and only when the shortest are too long is the name cut.
 package main
 
 import (
@@ -117,22 +117,22 @@ var fallbacks = map[string][]string{"ja": {
 	"%s is your code (%d min). ",
 }}
 
-// text is the SMS for code: the fullest words that leave room for the bound line, else the fullest that fit without it.
+// text is the SMS for code: the fullest words that fit, and the bound line where they leave room for it.
 func text(code string, minutes int, name, host string, segments uint32, lang string) string {
 	words, ok := fallbacks[lang]
 	if !ok {
 		words = fallbacks["ja"]
 	}
+	bound := ""
 	if host != "" {
-		bound := "\n@" + host + " #" + code
-		for _, w := range words {
-			if s := fmt.Sprintf(w, code, minutes) + name + bound; parts(s) <= max(1, min(int(segments), 2)) {
-				return s
-			}
-		}
+		bound = "\n@" + host + " #" + code
 	}
 	for _, w := range words {
-		if s := fmt.Sprintf(w, code, minutes) + name; parts(s) == 1 {
+		s := fmt.Sprintf(w, code, minutes) + name
+		if bound != "" && parts(s+bound) <= max(1, min(int(segments), 2)) {
+			return s + bound
+		}
+		if parts(s) == 1 {
 			return s
 		}
 	}

@@ -23,12 +23,11 @@ func TestTextOfACode(t *testing.T) {
 		"「123456」認証番号です（5分間有効）。他の方に教えないでください。", "「123456」認証番号（5分間有効）"
 	for _, c := range []struct{ lang, name, host, want string }{
 		{"ja", "〇〇県水道局", "", full + "〇〇県水道局"},
-		{"ja", "〇〇県水道局", "xx.jp", mid + "〇〇県水道局\n@xx.jp #123456"},
+		{"ja", "〇〇県水道局", "xx.jp", full + "〇〇県水道局"},
 		{"ja", "〇〇局", "xx.jp", full + "〇〇局\n@xx.jp #123456"},
-		{"ja", "〇〇県水道局", "sms.example.jp", short + "〇〇県水道局\n@sms.example.jp #123456"},
-		{"ja", "〇〇県水道局", "pay.suido.example.jp", least + "〇〇県水道局\n@pay.suido.example.jp #123456"},
-		{"ja", "〇〇県水道局お客様センター", "pay.suido.example.jp", least + "〇〇県水道局お客様センター\n@pay.suido.example.jp #123456"},
-		{"ja", "〇〇県〇〇市上下水道局お客様センター〇〇営業所", "pay.suido.example.jp", mid + "〇〇県〇〇市上下水道局お客様センター〇〇営業所"}, // none has room for the line
+		{"ja", "〇〇県水道局", "sms.example.jp", full + "〇〇県水道局"},
+		{"ja", "〇〇県水道局お客様センター", "xx.jp", full + "〇〇県水道局お客様センター"},
+		{"ja", "〇〇県〇〇市上下水道局お客様センター〇〇営業所", "pay.suido.example.jp", mid + "〇〇県〇〇市上下水道局お客様センター〇〇営業所"},
 		{"ja", "〇〇県水道局", "sms.customers.waterworks.city.example.lg.jp", full + "〇〇県水道局"},
 		{"ja", strings.Repeat("〇", 34), "", short + strings.Repeat("〇", 34)},
 		{"ja", strings.Repeat("〇", 40), "", least + strings.Repeat("〇", 40)},
@@ -36,7 +35,7 @@ func TestTextOfACode(t *testing.T) {
 		{"ja", strings.Repeat("𠮷", 60), "", least + strings.Repeat("𠮷", 25) + "…"},
 		{"en", "Example Water", "", "123456 is your verification code for 5 minutes. Do not share it. Example Water"},
 		{"en", "Example Waterworks Bureau", "sms.customers.waterworks.city.example.lg.jp", "123456 is your verification code for 5 minutes. Do not share it. Example Waterworks Bureau\n@sms.customers.waterworks.city.example.lg.jp #123456"},
-		{"en", "〇〇県水道局", "s.example.jp", "123456 is your code (5 min). 〇〇県水道局\n@s.example.jp #123456"},
+		{"en", "〇〇県水道局", "s.example.jp", "123456 is your code for 5 minutes. Do not share it. 〇〇県水道局"},
 		{"en", strings.Repeat("W", 140), "", "123456 is your code (5 min). " + strings.Repeat("W", 128) + "..."},
 	} {
 		require.Equal(t, c.want, text("123456", 5, c.name, c.host, 1, c.lang))
