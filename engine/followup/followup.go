@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -70,6 +71,7 @@ func (f *FollowUps) Run(ctx context.Context) error {
 	beside.Go(func() { f.working(ctx) })
 	defer beside.Wait()
 	defer cancel()
+	f.Store.DropReaders(func(name string) bool { return strings.HasPrefix(name, readerPrefix) && name != f.index.reader })
 	err := f.Store.Follow(ctx, f.index.reader, func(batch []store.Event, _ bool) error { return f.index.apply(ctx, batch) })
 	if ctx.Err() != nil {
 		return nil

@@ -441,12 +441,15 @@ func TestIndexFillsAnewWhenItsDirectoryIsGone(t *testing.T) {
 	stop()
 	require.NoError(t, r.Close())
 	require.NoError(t, os.RemoveAll(r.Dir))
+	old := r.index.reader
+	require.Zero(t, r.Store.Lag(old))
 	again, err := Open(r.Options)
 	require.NoError(t, err)
 	*r.FollowUps = *again
 	r.run()
 	r.told()
 	require.Equal(t, []string{"C-1"}, r.listed(Unopened))
+	require.NotZero(t, r.Store.Lag(old), "its place is forgotten, else it would fall behind for ever")
 }
 
 func TestOrdersAreChecked(t *testing.T) {

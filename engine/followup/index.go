@@ -27,6 +27,8 @@ const (
 	horizon = 500 * 24 * time.Hour
 	// readerKey holds the name of the reader that fills this directory. It is shorter than any other key.
 	readerKey = "\x00"
+	// readerPrefix begins that name: a directory that was deleted had another one.
+	readerPrefix = "followup "
 )
 
 // index is which messages may belong to lists. Safe for concurrent use.
@@ -49,7 +51,7 @@ func openIndex(dir string, log *slog.Logger) (*index, error) {
 		ix.reader = string(name)
 		err = closer.Close()
 	case errors.Is(err, pebble.ErrNotFound):
-		ix.reader = "followup " + rand.Text()[:10]
+		ix.reader = readerPrefix + rand.Text()[:10]
 		err = db.Set([]byte(readerKey), []byte(ix.reader), pebble.Sync)
 	}
 	if err != nil {

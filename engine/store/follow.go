@@ -249,6 +249,19 @@ func (r *readers) leave(name string) {
 	delete(r.active, name)
 }
 
+// DropReaders forgets the places of named readers that are gone for good; one that follows stays. They count as behind no more.
+func (s *Store) DropReaders(gone func(name string) bool) {
+	r := &s.readers
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name := range r.next {
+		if !r.active[name] && gone(name) {
+			delete(r.next, name)
+			r.dirty = true
+		}
+	}
+}
+
 func (r *readers) advance(name string, next uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
