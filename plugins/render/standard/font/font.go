@@ -1,8 +1,9 @@
 // Package font holds the typeface of the documents: IPAex Gothic 004.01, unchanged, under the IPA Font License
 // Agreement v1.0 beside it (LICENSE). A document embeds only the glyphs that it shows, which the licence allows.
 //
-// The typeface covers JIS X 0213. The PDF writer reaches the Basic Multilingual Plane only, so that a character
-// outside of it, or without a glyph, is shown as 〓 (geta): never as nothing.
+// The typeface covers JIS X 0213, but the PDF writer reaches the Basic Multilingual Plane only, and some names are written
+// with what neither has (𠮷). A kanji outside of it is shown in the form of it that is inside (variants.go), and a
+// character that has none, or no glyph, as 〓 (geta): never as nothing.
 package font
 
 import (
@@ -25,13 +26,16 @@ var TTF string
 const Missing = '〓'
 
 // Shown gives the text as the typeface can show it: kana with separate voicing marks are composed, variation
-// selectors and other invisible characters dropped (their base character stays), the rest without a glyph becomes
-// Missing. Line feeds and ideographic spaces stay, other white space becomes a space.
+// selectors and other invisible characters dropped (their base character stays), a kanji out of reach takes its common
+// form, the rest without a glyph becomes Missing. Line feeds and ideographic spaces stay, other white space becomes a space.
 func Shown(s string) string {
 	covered := coverage()
 	var b strings.Builder
 	b.Grow(len(s))
 	for _, r := range composeKana(s) {
+		if r > 0xffff {
+			r = common(r)
+		}
 		switch {
 		case r == '\r':
 		case r == '\n' || r == '\u3000':
