@@ -39,6 +39,7 @@ RACE    := GOFLAGS="-race -tags=pebblegozstd -gcflags=all=-dwarf=false" CGO_ENAB
 # vet is of check. What the tests build is built as by build. Three packages at a time: some wait for clocks and browsers. A program with
 # the race detector would sleep a second at its end. -timeout is for a slow machine: the longest package takes five minutes beside others on two cores.
 test: go-new-enough
+	@[ -e tools/look/node_modules/axe-core/axe.min.js ] || echo "axe-core is not installed (make axe): pages are looked at without it"
 	$(RACE) $(GO) test -vet=off -p 3 -exec "env -u GOGC GOFLAGS=-trimpath CGO_ENABLED=0 GORACE=atexit_sleep_ms=0" -shuffle=on -timeout 20m ./tools/apptest/... ./... # the longest first
 
 # What checks pages in the tests with a browser besides our own rules; without it they run without it.
