@@ -32,7 +32,7 @@ func TestWaitingPageChangesUnderTheEyes(t *testing.T) {
 	look.Chromium(t)
 	w := sharedWorld(t)
 	p := w.phone(t, bill(apptest.Number(30), "2026-wait-1"), "wait", true)
-	link := p.identify()
+	link := p.identify(reader{"ja", true})
 	p.hurry(600)
 	p.choose("method", "konbini_barcode")
 	p.submit("checkout", "checkout")
@@ -61,7 +61,7 @@ func TestAnswersAreNotExchangedUnderTheHand(t *testing.T) {
 	d := bill(apptest.Number(31), "2026-wait-2")
 	d.Page.Survey = &message.Survey{Items: []message.SurveyItem{{Title: "検針票の受け取り", Type: "radio", Choices: []string{"郵送", "電子"}, Required: true}}}
 	p := w.phone(t, d, "wait-survey", true)
-	link := p.identify()
+	link := p.identify(reader{"ja", true})
 	p.hurry(600)
 	p.choose("method", "konbini_barcode")
 	p.submit("checkout", "checkout")
@@ -85,15 +85,17 @@ func TestAnswersAreNotExchangedUnderTheHand(t *testing.T) {
 	require.Contains(t, p.text(), "回答済み")
 }
 
+// The main way, by a barcode and by a card, is gone in both languages and with scripts and without.
 func TestAClaimIsPaidInABrowser(t *testing.T) {
 	look.Chromium(t)
 	w := sharedWorld(t)
-	for i, scripted := range []bool{true, false} {
-		name := map[bool]string{true: "js", false: "nojs"}[scripted]
-		t.Run(name, func(t *testing.T) {
+	for i, ways := range []struct{ barcode, card reader }{{reader{"ja", true}, reader{"en", true}}, {reader{"en", false}, reader{"ja", false}}} {
+		t.Run(ways.barcode.name(), func(t *testing.T) {
 			t.Parallel()
-			t.Run("barcode", func(t *testing.T) { w.barcode(t, apptest.Number(10+i), "2026-"+name+"-1", name+"-barcode", scripted) })
-			t.Run("card", func(t *testing.T) { w.card(t, apptest.Number(20+i), "2026-"+name+"-2", name+"-card", scripted) })
+			t.Run("barcode", func(t *testing.T) {
+				w.barcode(t, apptest.Number(10+i), fmt.Sprintf("2026-barcode-%d", i), ways.barcode)
+			})
+			t.Run("card", func(t *testing.T) { w.card(t, apptest.Number(20+i), fmt.Sprintf("2026-card-%d", i), ways.card) })
 		})
 	}
 }
@@ -112,23 +114,27 @@ func (w *world) phone(t *testing.T, d *message.Draft, name string, scripted bool
 	return p
 }
 
-// identify goes from the phone to the page behind the link.
-func (p *phone) identify() (link string) {
+// identify goes from the phone to the page behind the link, in the language of its reader from the first page on.
+func (p *phone) identify(r reader) (link string) {
 	p.t.Helper()
 	handset := p.Place()
 	p.await(`document.querySelector(".sms a") !== null`)
 	link = look.Value[string](p.Window, `document.querySelector(".sms a").href`)
 	p.tap(".sms a", "landing")
 	require.Contains(p.t, p.text(), "このSMSは〇〇県水道局から発信しております。")
+	if r.lang != "ja" {
+		p.tap(fmt.Sprintf(`a[href$="?lang=%s"]`, r.lang), "landing-"+r.lang)
+		require.Contains(p.t, p.text(), "This SMS was sent by")
+	}
 	p.submit("open", "identify")
 	p.fill("birth_date", "19800102", "kana_name", "スイドウタロウ")
 	p.submit("identify", "mismatch")
-	require.Contains(p.t, p.text(), "入力した内容が登録と異なるときは、SMSは送信されません。", "as after a match")
+	require.Contains(p.t, p.text(), r.says("入力した内容が登録と異なるときは、SMSは送信されません。", "No SMS is sent when what you entered is not what we have on file."), "as after a match")
 	p.await(fmt.Sprintf("Date.now() > %.0f", look.Value[float64](p.Window, "Date.now()")+6000)) // sooner it would be a double click
 	p.submit("again", "identify-again")
 	p.fill("birth_date", "昭和55年1月1日", "kana_name", "すいどう　たろう")
 	p.submit("identify", "code")
-	require.Contains(p.t, p.text(), "認証番号を送信しました")
+	require.Contains(p.t, p.text(), r.says("認証番号を送信しました", "a code was sent"))
 	p.open(handset, "code-sms")
 	p.await(`document.querySelector("strong.code") !== null`)
 	code := look.Value[string](p.Window, `[...document.querySelectorAll("strong.code")].at(-1).textContent`)
@@ -136,18 +142,18 @@ func (p *phone) identify() (link string) {
 	p.fill("code", code)
 	p.submit("code", "information")
 	require.Contains(p.t, p.text(), "水道料金のお知らせ")
-	require.Contains(p.t, p.text(), "7,440円")
+	require.Contains(p.t, p.text(), r.says("7,440円", "¥7,440"))
 	return link
 }
 
-func (w *world) barcode(t *testing.T, number, claim, name string, scripted bool) {
-	p := w.phone(t, bill(number, claim), name, scripted)
-	link := p.identify()
+func (w *world) barcode(t *testing.T, number, claim string, r reader) {
+	p := w.phone(t, bill(number, claim), "barcode-"+r.name(), r.scripted)
+	link := p.identify(r)
 	p.document(`a[href$="/documents/notice.pdf"]`, "notice")
 	p.choose("method", "konbini_barcode")
 	p.submit("checkout", "checkout")
 	p.submit("pay", "voucher")
-	require.Contains(t, p.text(), "バーコード発行は完了しておりますが、お支払いが完了していません。")
+	require.Contains(t, p.text(), r.says("バーコード発行は完了しておりますが、お支払いが完了していません。", "The barcode is issued, but the payment is not made yet."))
 	digits := look.Value[string](p.Window, `document.querySelector(".barcode p").textContent.replace(/\D/g, "")`)
 	require.Len(t, digits, 44)
 	require.Equal(t, digits, p.scan(".barcode"), "what a till reads from the screen")
@@ -160,50 +166,54 @@ func (w *world) barcode(t *testing.T, number, claim, name string, scripted bool)
 	p.tap(`form[action="/till/pay"] button`, "till-paid")
 	require.Contains(t, p.text(), "お支払いを受け付けました")
 
-	p.openUntil(link, "お支払情報（受付）", "state")
+	p.openUntil(link, r.says("お支払情報（受付）", "Payment received"), "state")
 	require.Zero(t, look.Value[int](p.Window, `document.querySelectorAll('a[href$="receipt.pdf"]').length`), "no receipt before 確報")
 
 	p.open(w.TillURL()+"/till/list?q="+claim, "till-list")
 	p.tap(`form[action="/till/confirm"]:has([name=payment_id]) button`, "till-confirmed")
-	p.openUntil(link, "お支払情報（確定）", "confirmed")
-	p.confirmed(claim)
-	p.english(link)
+	p.openUntil(link, confirmed(r), "confirmed")
+	p.confirmed(r, claim)
+	p.otherwise(r, link)
 }
 
+// confirmed is what the page says once the money has come.
+func confirmed(r reader) string { return r.says("お支払情報（確定）", "Payment confirmed") }
+
 // confirmed sees the claim confirmed and takes its receipt.
-func (p *phone) confirmed(claim string) {
+func (p *phone) confirmed(r reader, claim string) {
 	p.t.Helper()
-	require.Contains(p.t, p.text(), "お支払情報（確定）")
+	require.Contains(p.t, p.text(), confirmed(r))
 	require.Contains(p.t, p.text(), claim)
 	p.document(`a[href$="/documents/receipt.pdf"]`, "receipt")
 }
 
-// english looks at the page in the other language, and goes back.
-func (p *phone) english(link string) {
+// otherwise looks at the page in the other language, and goes back.
+func (p *phone) otherwise(r reader, link string) {
 	p.t.Helper()
-	p.tap(`a[href$="?lang=en"]`, "english")
-	require.Contains(p.t, p.text(), "Payment confirmed")
-	p.open(link, "english-kept")
-	require.Contains(p.t, p.text(), "Payment confirmed", "the language is kept")
-	p.tap(`a[href$="?lang=ja"]`, "japanese")
-	require.Contains(p.t, p.text(), "お支払情報（確定）")
+	other := reader{r.says("en", "ja"), r.scripted}
+	p.tap(fmt.Sprintf(`a[href$="?lang=%s"]`, other.lang), other.lang)
+	require.Contains(p.t, p.text(), confirmed(other))
+	p.open(link, other.lang+"-kept")
+	require.Contains(p.t, p.text(), confirmed(other), "the language is kept")
+	p.tap(fmt.Sprintf(`a[href$="?lang=%s"]`, r.lang), r.lang)
+	require.Contains(p.t, p.text(), confirmed(r))
 }
 
-func (w *world) card(t *testing.T, number, claim, name string, scripted bool) {
-	p := w.phone(t, bill(number, claim), name, scripted)
-	link := p.identify()
+func (w *world) card(t *testing.T, number, claim string, r reader) {
+	p := w.phone(t, bill(number, claim), "card-"+r.name(), r.scripted)
+	link := p.identify(r)
 	p.choose("method", "card")
 	p.submit("checkout", "checkout")
 	p.submit("pay", "redirect")
-	require.Contains(t, p.text(), "決済会社のページで行います")
+	require.Contains(t, p.text(), r.says("決済会社のページで行います", "You pay on the payment company's page."))
 	p.leave("redirect", w.TillURL()+"/pay/")
 	p.look("agent")
 	p.tap(`button[value="approved"]`, "agent-done")
 	require.Contains(t, p.text(), "お支払いが完了しました")
 	p.tap(`a[href*="/return"]`, "returned")
-	require.Contains(t, p.text(), "決済会社のページから戻りました。")
+	require.Contains(t, p.text(), r.says("決済会社のページから戻りました。", "You came back from the payment company's page."))
 	p.submit("state", "result")
-	p.await(`document.body.innerText.includes("お支払情報（確定）")`)
+	p.await(fmt.Sprintf(`document.body.innerText.includes(%q)`, confirmed(r)))
 	require.True(t, strings.HasPrefix(p.Place(), link))
-	p.confirmed(claim)
+	p.confirmed(r, claim)
 }
