@@ -67,4 +67,13 @@ func TestEveryScreenIsFitToBeUsed(t *testing.T) {
 			w.Resize(look.Phone)
 		}
 	}
+	// A long reference in the list takes no room from the words beside it.
+	w.Resize(look.Desk)
+	w.Go(server.URL + "/as/admin@mizu?to=" + url.QueryEscape("/messages?size=100"))
+	assert.Empty(t, w.Faults())
+	assert.Empty(t, look.Value[[]string](w, `[...document.querySelectorAll(".rows td:not(.wrap)")].filter(td => {
+			const words = document.createRange()
+			words.selectNodeContents(td)
+			return words.getBoundingClientRect().height > 32
+		}).map(td => td.innerText)`), "in two lines")
 }
