@@ -652,16 +652,6 @@ type names struct {
 // names returns a reader that is closed.
 func (ix *index) names() names { return names{ix: ix} }
 
-// name reads one name. It returns false when nobody ever had it.
-func (ix *index) name(key []byte) (name, bool, error) {
-	r := ix.names()
-	n, there, err := r.get(key)
-	if e := r.close(); err == nil {
-		err = e
-	}
-	return n, there, err
-}
-
 // get returns false when nobody ever had the name.
 func (r *names) get(key []byte) (name, bool, error) {
 	n, there, moves, err := r.ix.stagedName(key)
