@@ -2,7 +2,6 @@ package dlr
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -96,8 +95,18 @@ func (m *Matcher) candidates(r *Receipt) (all []Doubt) {
 	return all
 }
 
+// ending is what receipts make of one message.
+type ending struct {
+	state  message.State
+	change store.Change
+	asked  []arrival // receipts that may be of it
+	ended  []arrival // of them, those that are
+	doubts []Doubt   // that these end
+	all    []Doubt   // of the message
+}
+
 // endDoubts records the receipts that are of submissions in doubt, answers them, and returns the others. Only those are looked
-// at that have waited for their id to be named.
+// at that have waited for their id to be named. It is one commit.
 func (m *Matcher) endDoubts(ctx context.Context, batch []arrival) (rest []arrival) {
 	m.mu.Lock()
 	none := m.doubted == 0
@@ -105,75 +114,112 @@ func (m *Matcher) endDoubts(ctx context.Context, batch []arrival) (rest []arriva
 	if none {
 		return batch
 	}
-	var at answers
 	rest = batch[:0]
+	var refs []store.Ref
+	of := map[store.Ref]*ending{}
 	for _, a := range batch {
+		var all []Doubt
 		if !a.failed && (a.ahead || time.Since(a.received) > hold) {
-			ended, err := m.endDoubt(ctx, a)
-			if err != nil {
-				m.log.Error("cannot record a receipt of a submission in doubt", "err", err)
+			all = m.candidates(&a.receipt)
+		}
+		if len(all) == 0 {
+			rest = append(rest, a)
+			continue
+		}
+		e := of[all[0].Ref]
+		if e == nil {
+			e = &ending{all: all}
+			of[all[0].Ref], refs = e, append(refs, all[0].Ref)
+		}
+		e.asked = append(e.asked, a)
+	}
+	if len(refs) == 0 {
+		return rest
+	}
+	failed := func(e *ending, err error) {
+		m.log.Error("cannot record a receipt of a submission in doubt", "err", err)
+		for _, a := range e.asked {
+			a.failed = true
+			rest = append(rest, a)
+		}
+	}
+	loaded, err := m.store.LoadMany(ctx, tenant.Operator(), refs)
+	var endings []*ending
+	var txs []store.Tx
+	for i, ref := range refs {
+		e, err := of[ref], err
+		if err == nil {
+			e.state, err = message.Fold(Events(loaded[i]))
+		}
+		if err == nil {
+			err = m.end(e, ref)
+		}
+		if err != nil {
+			failed(e, err)
+			continue
+		}
+		if len(e.ended) > 0 {
+			endings, txs = append(endings, e), append(txs, store.Tx{e.change})
+		} else {
+			rest = append(rest, e.asked...)
+		}
+	}
+	if len(txs) == 0 {
+		return rest
+	}
+	errs, err := m.store.Commit(ctx, txs...)
+	var at answers
+	for i, e := range endings {
+		if err != nil {
+			failed(e, err)
+			continue
+		}
+		if errs[i] != nil { // it is being sent anew, perhaps, or the store is busy: once more
+			for _, a := range e.asked {
 				a.failed = true
+				rest = append(rest, a)
 			}
-			if ended {
-				at.add(a.reply, pdu.StatusOK)
-				continue
+			continue
+		}
+		for j, a := range e.ended {
+			m.forget(e.doubts[j])
+			m.metrics.receipts[a.receipt.State].Inc()
+			m.metrics.doubts.Inc()
+			at.add(a.reply, pdu.StatusOK)
+			if a.ahead {
+				m.record(&a)
 			}
 		}
-		rest = append(rest, a)
+		rest = append(rest, e.asked[len(e.ended):]...)
 	}
 	m.answer(at)
 	return rest
 }
 
-// endDoubt records a receipt if it is of a segment that is still in doubt.
-func (m *Matcher) endDoubt(ctx context.Context, a arrival) (bool, error) {
-	all := m.candidates(&a.receipt)
-	if len(all) == 0 {
-		return false, nil
-	}
-	ref := all[0].Ref
-	loaded, err := m.store.LoadMany(ctx, tenant.Operator(), []store.Ref{ref})
-	if err != nil {
-		return false, err
-	}
-	s, err := message.Fold(Events(loaded[0]))
-	if err != nil {
-		return false, err
-	}
-	for _, d := range all {
-		if d.Part > len(s.Parts) || s.Parts[d.Part-1].Phase != message.Doubtful || s.Parts[d.Part-1].Attempt != d.Attempt {
+// end gives each receipt the next segment that is still in doubt, and makes the change of it.
+func (m *Matcher) end(e *ending, ref store.Ref) error {
+	e.change = store.Change{Ref: ref, Expect: e.state.Version}
+	for _, d := range e.all {
+		if p := d.Part - 1; p >= len(e.state.Parts) || e.state.Parts[p].Phase != message.Doubtful || e.state.Parts[p].Attempt != d.Attempt {
 			m.forget(d) // it was sent anew, or ended
 			continue
 		}
-		typ := message.Undelivered
-		if a.receipt.State == Delivered {
-			typ = message.Delivered
+		if len(e.ended) == len(e.asked) {
+			break
 		}
-		report := message.Event{Type: typ, At: clock.Now(), Data: message.AppendReport(nil, &message.Report{
-			Part: d.Part, Carrier: m.carrier, Bind: a.bind, State: a.receipt.State.String(), Err: a.receipt.Err, Done: a.receipt.Done,
-		})}
-		change := store.Change{Ref: ref, Expect: s.Version, Events: []store.NewEvent{{Type: byte(report.Type), At: report.At, Data: report.Data}},
-			Names: []store.Name{{Space: store.BySMSCID, Key: Key(m.carrier, m.rule.Load().FromReceipt(a.receipt.ID)), Value: Part(d.Part, d.Total), Until: clock.Now().Add(IDLife)}}}
-		if err := s.Apply(report); err != nil {
-			return false, err
+		a := e.asked[len(e.ended)]
+		report := m.report(nil, d.Part, &a)
+		if err := e.state.Apply(report); err != nil {
+			return err
 		}
-		change.Final = s.Over()
-		errs, err := m.store.Commit(ctx, store.Tx{change})
-		switch err := errors.Join(append(errs, err)...); {
-		case errors.As(err, new(*store.ConflictError)): // it is being sent anew, perhaps: looked at once more
-			return false, nil
-		case err != nil:
-			return false, err
-		}
-		m.forget(d)
-		m.metrics.receipts[a.receipt.State].Inc()
-		m.metrics.doubts.Inc()
-		if a.ahead {
-			m.record(&a)
-		}
-		return true, nil
+		e.change.Events = append(e.change.Events, store.NewEvent{Type: byte(report.Type), At: report.At, Data: report.Data})
+		e.change.Names = append(e.change.Names, store.Name{
+			Space: store.BySMSCID, Key: Key(m.carrier, m.rule.Load().FromReceipt(a.receipt.ID)), Value: Part(d.Part, d.Total), Until: clock.Now().Add(IDLife),
+		})
+		e.ended, e.doubts = append(e.ended, a), append(e.doubts, d)
 	}
-	return false, nil
+	e.change.Final = e.state.Over()
+	return nil
 }
 
 // forget lets go of a doubt that is none any more.

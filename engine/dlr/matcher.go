@@ -398,15 +398,10 @@ func (m *Matcher) final(batch []arrival) (rest []arrival, keys []string) {
 
 // change records a receipt. The last segment's ends the message.
 func (m *Matcher) change(ctx context.Context, rec *records, ref store.Ref, part, total int, a arrival) (store.Change, error) {
-	typ := message.Undelivered
-	if a.receipt.State == Delivered {
-		typ = message.Delivered
-	}
 	from := len(rec.data)
-	rec.data = message.AppendReport(rec.data, &message.Report{
-		Part: part, Carrier: m.carrier, Bind: a.bind, State: a.receipt.State.String(), Err: a.receipt.Err, Done: a.receipt.Done,
-	})
-	event := message.Event{Type: typ, At: clock.Now(), Data: rec.data[from:len(rec.data):len(rec.data)]}
+	event := m.report(rec.data, part, &a)
+	rec.data = event.Data
+	event.Data = rec.data[from:len(rec.data):len(rec.data)]
 	rec.events = append(rec.events, store.NewEvent{Type: byte(event.Type), At: event.At, Data: event.Data})
 	n := len(rec.events)
 	change := store.Change{Ref: ref, Expect: store.Any, Final: true, Events: rec.events[n-1 : n : n]}
@@ -435,6 +430,17 @@ func (m *Matcher) change(ctx context.Context, rec *records, ref store.Ref, part,
 	}
 	change.Final = s.Over()
 	return change, nil
+}
+
+// report is what a receipt says of a segment; its data is appended to dst.
+func (m *Matcher) report(dst []byte, part int, a *arrival) message.Event {
+	typ := message.Undelivered
+	if a.receipt.State == Delivered {
+		typ = message.Delivered
+	}
+	return message.Event{Type: typ, At: clock.Now(), Data: message.AppendReport(dst, &message.Report{
+		Part: part, Carrier: m.carrier, Bind: a.bind, State: a.receipt.State.String(), Err: a.receipt.Err, Done: a.receipt.Done,
+	})}
 }
 
 // answers gathers what the carrier's requests are answered.
