@@ -39,8 +39,9 @@ type index struct {
 }
 
 func openIndex(dir string, log *slog.Logger) (*index, error) {
-	// Two keys a message, one of which goes soon: in a small memory each table would span all lists, and be merged with all of them.
-	db, err := pebble.Open(dir, &pebble.Options{FormatMajorVersion: pebble.FormatNewest, Logger: quiet{log}, MemTableSize: 32 << 20, L0CompactionThreshold: 8, LBaseMaxBytes: 256 << 20})
+	// Two keys a message, one of which goes soon: in a small memory each table would span all lists, and be merged with all of them. But
+	// a file of its log is reserved with a tenth more than the memory, at once: that must be little beside the store's floor of free space.
+	db, err := pebble.Open(dir, &pebble.Options{FormatMajorVersion: pebble.FormatNewest, Logger: quiet{log}, MemTableSize: 8 << 20, L0CompactionThreshold: 8, LBaseMaxBytes: 256 << 20})
 	if err != nil {
 		return nil, fmt.Errorf("open the lists in %s (the directory can be deleted: it fills again from the store): %w", dir, err)
 	}
