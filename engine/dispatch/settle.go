@@ -15,9 +15,6 @@ import (
 	"github.com/kakitome/kakitome/smpp/session"
 )
 
-// smscIDMax is far above the 64 characters of SMPP 3.4 §5.2.23, and below what a name of the store holds.
-const smscIDMax = 200
-
 // settle turns results into events, committed before it returns. A batch is one commit.
 func (p *pump) settle(bindName string, batch []session.Result) {
 	now := clock.Now()
@@ -37,13 +34,7 @@ func (p *pump) settle(bindName string, batch []session.Result) {
 		p.log.Error("results could not be recorded; they are in doubt after a restart", "count", len(m.txs), "err", err)
 		return
 	}
-	var doubts []dlr.Doubt
-	for _, d := range m.doubts {
-		if errs[d.at] == nil {
-			doubts = append(doubts, d.Doubt)
-		}
-	}
-	p.matcher.Doubted(doubts...)
+	p.tell(m.doubts, errs)
 	for i, e := range errs {
 		if e != nil {
 			p.log.Error("result could not be recorded", "msg", m.changes[i].Ref.ID, "err", e)
@@ -52,6 +43,19 @@ func (p *pump) settle(bindName string, batch []session.Result) {
 		for j := range m.changes[i].Names {
 			p.matcher.Named(m.changes[i].Names[j].Key)
 		}
+	}
+}
+
+// tell tells the matcher of the doubts that were recorded.
+func (p *pump) tell(doubts []doubted, errs []error) {
+	var recorded []dlr.Doubt
+	for _, d := range doubts {
+		if errs[d.at] == nil {
+			recorded = append(recorded, d.Doubt)
+		}
+	}
+	if len(recorded) > 0 {
+		p.matcher.Doubted(recorded...)
 	}
 }
 
@@ -68,7 +72,7 @@ func (p *pump) outcome(m *settling, own *part, r *session.Result, bindName strin
 		m.bytes = p.set.Load().rule.AppendKey(m.bytes, p.name, r.MessageID)
 		key := m.key(at)
 		d.SMSCID, d.Written = key[len(p.name)+1:], r.Written
-		if len(d.SMSCID) <= smscIDMax { // a longer one cannot be matched, but the carrier took the message all the same
+		if len(d.SMSCID) <= dlr.IDMax { // a longer one cannot be matched, but the carrier took the message all the same
 			m.name(&change, store.Name{Space: store.BySMSCID, Key: key, Value: m.part(own.n, f.parts), Until: now.Add(dlr.IDLife)})
 		}
 		p.metrics.submitted.Inc()
@@ -217,11 +221,7 @@ func (p *pump) recoverMany(ctx context.Context, refs []store.Ref) error {
 		if err != nil {
 			return err
 		}
-		for _, d := range doubts {
-			if errs[d.at] == nil {
-				p.matcher.Doubted(d.Doubt)
-			}
-		}
+		p.tell(doubts, errs)
 		refs = refs[:0]
 		var conflict *store.ConflictError
 		for i, err := range errs {

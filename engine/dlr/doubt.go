@@ -78,7 +78,7 @@ func signal(c chan<- struct{}) {
 
 // candidates are the doubts that a receipt may be of: all of one message.
 func (m *Matcher) candidates(r *Receipt) (all []Doubt) {
-	if r.Number == 0 || r.Submitted.IsZero() {
+	if r.Number == 0 || r.Submitted.IsZero() || len(r.ID) > IDMax {
 		return nil
 	}
 	m.mu.Lock()
@@ -136,33 +136,40 @@ func (m *Matcher) endDoubts(ctx context.Context, batch []arrival) (rest []arriva
 	if len(refs) == 0 {
 		return rest
 	}
-	failed := func(e *ending, err error) {
-		m.log.Error("cannot record a receipt of a submission in doubt", "err", err)
+	failed := func(e *ending) { // once more
 		for _, a := range e.asked {
 			a.failed = true
 			rest = append(rest, a)
 		}
 	}
 	loaded, err := m.store.LoadMany(ctx, tenant.Operator(), refs)
+	if err != nil {
+		m.log.Error("cannot read submissions in doubt", "err", err)
+		for _, ref := range refs {
+			failed(of[ref])
+		}
+		return rest
+	}
 	var endings []*ending
 	var txs []store.Tx
 	for i, ref := range refs {
-		e, err := of[ref], err
-		if err == nil {
-			e.state, err = message.Fold(Events(loaded[i]))
-		}
+		e := of[ref]
+		e.state, err = message.Fold(Events(loaded[i]))
 		if err == nil {
 			err = m.end(e, ref)
 		}
-		if err != nil {
-			failed(e, err)
+		if err != nil { // it will be so again
+			m.log.Error("cannot read the message of a delivery receipt", "msg", ref.ID, "err", err)
+			for _, d := range e.all {
+				m.forget(d)
+			}
+			e.ended = nil
+		}
+		if len(e.ended) == 0 {
+			rest = append(rest, e.asked...)
 			continue
 		}
-		if len(e.ended) > 0 {
-			endings, txs = append(endings, e), append(txs, store.Tx{e.change})
-		} else {
-			rest = append(rest, e.asked...)
-		}
+		endings, txs = append(endings, e), append(txs, store.Tx{e.change})
 	}
 	if len(txs) == 0 {
 		return rest
@@ -170,15 +177,8 @@ func (m *Matcher) endDoubts(ctx context.Context, batch []arrival) (rest []arriva
 	errs, err := m.store.Commit(ctx, txs...)
 	var at answers
 	for i, e := range endings {
-		if err != nil {
-			failed(e, err)
-			continue
-		}
-		if errs[i] != nil { // it is being sent anew, perhaps, or the store is busy: once more
-			for _, a := range e.asked {
-				a.failed = true
-				rest = append(rest, a)
-			}
+		if err != nil || errs[i] != nil { // it is being sent anew, perhaps, or the store is busy
+			failed(e)
 			continue
 		}
 		for j, a := range e.ended {

@@ -27,6 +27,9 @@ func Key(carrier, id string) string { return carrier + "/" + id }
 // IDLife is how long a carrier's message id finds its message. Carriers use ids again after a time.
 const IDLife = 72 * time.Hour
 
+// IDMax is far above the 64 characters of SMPP 3.4 §5.2.23, and below what a name of the store holds. A longer id finds nothing.
+const IDMax = 200
+
 // Part is the value kept with Key: which segment of how many.
 func Part(part, total int) []byte { return []byte{byte(part), byte(total)} }
 

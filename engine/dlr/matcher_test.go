@@ -3,9 +3,11 @@ package dlr
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -194,4 +196,46 @@ func TestUnknownEndsNothing(t *testing.T) {
 	m.Take(t.Context(), "docomo-1", came("id:a stat:DELIVERED"))
 	require.Equal(t, message.Arrived, phase(t, s, ref))
 	require.Equal(t, []pdu.Status{pdu.StatusOK, pdu.StatusOK, pdu.StatusOK}, statuses())
+}
+
+// TestIDThatNoNameHoldsEndsNoDoubt: it is held like any that nobody knows, and not tried for ever.
+func TestIDThatNoNameHoldsEndsNoDoubt(t *testing.T) {
+	for length, want := range map[int]message.Phase{IDMax: message.Arrived, IDMax + 1: message.Doubtful, 40_000: message.Doubtful} {
+		s, _ := opened(t)
+		ref := store.Ref{Tenant: "suido", Kind: store.Message, ID: ulid.MustNew(ulid.Now(), rand.Reader)}
+		event := func(typ message.Type, d any) store.NewEvent {
+			return store.NewEvent{Type: byte(typ), Data: message.Encode(d)}
+		}
+		errs, err := s.Commit(t.Context(), store.Tx{{Ref: ref, Events: []store.NewEvent{
+			event(message.Accepted, message.Head{V: 1, Parts: 1}), event(message.Submitting, message.Submission{Part: 1, Attempt: 1}), event(message.InDoubt, message.Submission{Part: 1, Attempt: 1, Policy: message.DoubtWait, Until: time.Now().Add(time.Hour)}),
+		}}})
+		require.NoError(t, errors.Join(append(errs, err)...))
+		m := NewMatcher("docomo", IDRule{Text, Text}, s, slog.New(slog.DiscardHandler), nil)
+		answered(m)
+		m.Doubted(Doubt{Ref: ref, Part: 1, Total: 1, Attempt: 1, Number: PhoneOf("09000010001"), Written: time.Now()})
+		in := came("id:a submit date:" + time.Now().In(message.Tokyo).Format("0601021504") + " stat:DELIVRD")
+		in[0].SM.Source.Addr, in[0].Received = []byte("819000010001"), time.Now().Add(-time.Minute)
+		in[0].SM.TLVs, err = pdu.AppendTLV(in[0].SM.TLVs, pdu.TagReceiptedMessageID, strings.Repeat("9", length)+"\x00")
+		require.NoError(t, err)
+		m.Take(t.Context(), "docomo-1", in)
+		require.Equal(t, want, phase(t, s, ref))
+		if want == message.Doubtful {
+			require.EqualValues(t, 1, testutil.ToFloat64(m.metrics.ahead))
+		}
+	}
+}
+
+// TestDoubtOfAnotherPhoneMovesNothing: what is ahead is looked through only for a phone that is in doubt.
+func TestDoubtOfAnotherPhoneMovesNothing(t *testing.T) {
+	m := NewMatcher("docomo", IDRule{Text, Text}, none{}, slog.New(slog.DiscardHandler), nil)
+	answered(m)
+	in := came("id:a stat:DELIVRD")
+	in[0].SM.Source.Addr, in[0].Received = []byte("819000010001"), time.Now().Add(-time.Minute)
+	m.Take(t.Context(), "docomo-1", in)
+	require.Len(t, m.ahead, 1)
+	m.Doubted(Doubt{Number: PhoneOf("09000010002")})
+	require.Len(t, m.ahead, 1)
+	m.Doubted(Doubt{Number: PhoneOf("09000010001")})
+	require.Empty(t, m.ahead)
+	require.Len(t, m.named, 1)
 }
