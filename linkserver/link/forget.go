@@ -20,5 +20,6 @@ func (s *Links) Forget(tokens []string) error {
 	if err := b.Commit(pebble.NoSync); err != nil {
 		return fmt.Errorf("forget links: %w", err)
 	}
+	s.recent.changed(tokens...)
 	return nil
 }

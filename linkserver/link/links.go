@@ -33,7 +33,7 @@ type Options struct {
 	Dir        string
 	Record     Record
 	FS         vfs.FS // default the disk
-	CacheBytes int64  // block cache, default 64 MiB
+	CacheBytes int64  // a quarter of it for the newest entries, the rest for blocks of Pebble; default 48 MiB
 	Log        *slog.Logger
 	Metrics    prometheus.Registerer
 	Now        func() time.Time
@@ -43,6 +43,7 @@ type Options struct {
 // Links is the serving store. Safe for concurrent use.
 type Links struct {
 	db      *pebble.DB
+	recent  *recent
 	record  Record
 	log     *slog.Logger
 	metrics *metrics
@@ -54,7 +55,7 @@ type Links struct {
 }
 
 const (
-	defaultCache = 64 << 20
+	defaultCache = 48 << 20
 	sweepEvery   = 24 * time.Hour
 	sweepBatch   = 1000
 	// An entry whose link has ended is dropped after another StatePatience: a payment that came late shows longer
@@ -80,7 +81,8 @@ func Open(o Options) (*Links, error) {
 		o.Log.Error("links failed", "err", err)
 		o.Fatal(err)
 	}
-	cache := pebble.NewCache(o.CacheBytes)
+	forRecent := o.CacheBytes / 4
+	cache := pebble.NewCache(o.CacheBytes - forRecent)
 	defer cache.Unref()
 	opts := &pebble.Options{
 		FS: o.FS, Cache: cache, FormatMajorVersion: pebble.FormatNewest,
@@ -96,7 +98,7 @@ func Open(o Options) (*Links, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the links in %s (the directory can be deleted: it fills again from the store): %w", o.Dir, err)
 	}
-	return &Links{db: db, record: o.Record, log: o.Log, metrics: newMetrics(o.Metrics), now: o.Now}, nil
+	return &Links{db: db, recent: newRecent(forRecent), record: o.Record, log: o.Log, metrics: newMetrics(o.Metrics), now: o.Now}, nil
 }
 
 // Close closes the directory. Run must have returned.
@@ -105,6 +107,7 @@ func (s *Links) Close() error { return s.db.Close() }
 // Put tells links of messages that were just committed: they open from now on. Nothing is synced. An error means only
 // that they will be asked for in the store.
 func (s *Links) Put(links []Link) error {
+	before := s.recent.before()
 	b := s.db.NewBatch()
 	defer b.Close()
 	value := make([]byte, 0, 96)
@@ -116,6 +119,10 @@ func (s *Links) Put(links []Link) error {
 	}
 	if err := b.Commit(pebble.NoSync); err != nil {
 		return fmt.Errorf("keep links: %w", err)
+	}
+	for _, l := range links {
+		value = appendEntry(value[:0], l)
+		s.recent.keep(before, l.Token, value)
 	}
 	return nil
 }
@@ -160,6 +167,11 @@ func (s *Links) Kept(token string) (Link, bool, error) {
 	if len(token) > MaxToken {
 		return Link{}, false, nil
 	}
+	if l, ok := s.recent.get(token); ok {
+		s.metrics.kept.Inc()
+		return l, true, nil
+	}
+	before := s.recent.before()
 	value, closer, err := s.db.Get([]byte(token))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return Link{}, false, nil
@@ -172,6 +184,7 @@ func (s *Links) Kept(token string) (Link, bool, error) {
 	if err != nil {
 		return Link{}, false, nil // of another version: the store knows it
 	}
+	s.recent.keep(before, token, value)
 	s.metrics.kept.Inc()
 	return l, true, nil
 }
@@ -238,6 +251,7 @@ func (s *Links) mark(l Link) error {
 	if err := s.db.Set([]byte(l.Token), appendEntry(nil, l), pebble.Sync); err != nil {
 		return fmt.Errorf("mark a link: %w", err)
 	}
+	s.recent.changed(l.Token)
 	return nil
 }
 
@@ -260,32 +274,35 @@ func (s *Links) sweeping(ctx context.Context) {
 }
 
 // Sweep drops the entries of links that ended long ago and returns how many.
-func (s *Links) Sweep(ctx context.Context) (int, error) {
-	limit, dropped := s.now().Add(-dropAfter), 0
+func (s *Links) Sweep(ctx context.Context) (dropped int, err error) {
+	limit := s.now().Add(-dropAfter)
 	it, err := s.db.NewIterWithContext(ctx, nil)
 	if err != nil {
 		return 0, fmt.Errorf("read links: %w", err)
 	}
 	defer it.Close()
-	b := s.db.NewBatch()
-	defer func() { b.Close() }()
+	var ended []string
+	drop := func() error {
+		err := s.Forget(ended)
+		if err == nil {
+			dropped += len(ended)
+		}
+		ended = ended[:0]
+		return err
+	}
 	for ok := it.First(); ok && ctx.Err() == nil; ok = it.Next() {
 		l, err := parseEntry(string(it.Key()), it.Value())
 		if err == nil && !l.StateUntil.Before(limit) {
 			continue
 		}
-		if err := b.Delete(it.Key(), nil); err != nil {
-			return dropped, fmt.Errorf("drop links: %w", err)
+		if ended = append(ended, string(it.Key())); len(ended) < sweepBatch {
+			continue
 		}
-		if dropped++; b.Count() >= sweepBatch {
-			if err := b.Commit(pebble.NoSync); err != nil {
-				return dropped, fmt.Errorf("drop links: %w", err)
-			}
-			b.Close()
-			b = s.db.NewBatch()
+		if err := drop(); err != nil {
+			return dropped, err
 		}
 	}
-	if err := errors.Join(it.Error(), b.Commit(pebble.NoSync)); err != nil {
+	if err := errors.Join(it.Error(), drop()); err != nil {
 		return dropped, fmt.Errorf("drop links: %w", err)
 	}
 	return dropped, ctx.Err()
