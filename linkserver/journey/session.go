@@ -3,7 +3,11 @@ package journey
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"reflect"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kakitome/kakitome/linkserver/link"
@@ -71,6 +75,27 @@ type Session struct {
 	// Of a shared entry. All of it is as long whether or not somebody was found.
 	Key   []byte `json:"k,omitempty"` // of the person who was asked for
 	Wrong int    `json:"w,omitempty"` // codes, since the questions were answered
+}
+
+// AppendJSON appends the session as encoding/json has it. One that has done nothing yet, which is what each landing page begins, is
+// written by hand: it takes a tenth of the time.
+func (s *Session) AppendJSON(dst []byte) ([]byte, error) {
+	rest := *s
+	rest.Token, rest.ID, rest.Since, rest.Seen = "", ID{}, 0, 0
+	if !reflect.ValueOf(&rest).Elem().IsZero() || strings.ContainsFunc(s.Token, quoted) {
+		b, err := json.Marshal(s)
+		return append(dst, b...), err
+	}
+	dst = append(append(dst, `{"t":"`...), s.Token...)
+	dst = hex.AppendEncode(append(dst, `","i":"`...), s.ID[:])
+	dst = strconv.AppendInt(append(dst, `","b":`...), s.Since, 10)
+	dst = strconv.AppendInt(append(dst, `,"s":`...), s.Seen, 10)
+	return append(dst, '}'), nil
+}
+
+// quoted reports whether JSON may write a character of a token in another way.
+func quoted(r rune) bool {
+	return !(r >= '-' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z')
 }
 
 // ID tells sessions apart. It is written as hex.

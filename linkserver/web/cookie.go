@@ -71,13 +71,14 @@ func cookieName(token string, https bool) string {
 }
 
 func (s *seal) write(name string, session *journey.Session) string {
-	plain, err := json.Marshal(session)
+	nonce := make([]byte, s.box.NonceSize(), 256)
+	rand.Read(nonce)
+	box, err := session.AppendJSON(nonce)
 	if err != nil {
 		panic("BUG: write a session: " + err.Error())
 	}
-	box := make([]byte, s.box.NonceSize(), s.box.NonceSize()+len(plain)+s.box.Overhead())
-	rand.Read(box)
-	return b64.EncodeToString(s.box.Seal(box, box, plain, []byte(name)))
+	plain := box[len(nonce):]
+	return b64.EncodeToString(s.box.Seal(box[:len(nonce)], nonce, plain, []byte(name)))
 }
 
 func (s *seal) read(name string, value []byte) (*journey.Session, bool) {
