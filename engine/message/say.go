@@ -33,7 +33,9 @@ func Moment(at time.Time, lang string) string {
 	if lang == "en" {
 		return string(append(at.AppendFormat(append(said, ", "...), "15:04"), " (Japan time)"...))
 	}
-	return string(at.AppendFormat(append(said, ' '), "15:04"))
+	hour, minute, _ := at.Clock()
+	said = append(said, ' ', byte('0'+hour/10), byte('0'+hour%10), ':')
+	return string(append(said, byte('0'+minute/10), byte('0'+minute%10)))
 }
 
 // Yen is an amount as pages and letters say it.

@@ -272,8 +272,8 @@ func (s *Server) route(ctx *fasthttp.RequestCtx) string {
 // visit finds the link and answers for it.
 func (s *Server) visit(ctx *fasthttp.RequestCtx, c client, p place) {
 	came := clock.Now()
-	work, cancel := context.WithTimeout(context.Background(), s.o.Config.timeout())
-	defer cancel()
+	work := &within{long: s.o.Config.timeout()}
+	defer work.end()
 	lang := s.lang(ctx, c)
 	over := s.misses.over(c.addr, s.o.Now())
 	l, standing := link.Link{}, journey.Gone
