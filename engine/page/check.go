@@ -73,46 +73,72 @@ func set(words string) map[string]bool {
 // check parses a page and returns the source expression of its style ("sha256-…", empty: none), or why it is refused.
 // The error names elements and attributes, never content.
 func check(doc []byte) (style string, err error) {
-	switch {
-	case len(doc) > MaxHTML:
+	if len(doc) > MaxHTML {
 		return "", fmt.Errorf("%d bytes, at most %d", len(doc), MaxHTML)
+	}
+	text, rest := cutStyle(doc)
+	if known := passed.get(text); known != "" {
+		c := checker{known: known}
+		if err := c.page(rest); c.styles > 0 {
+			return c.style, err
+		}
+	}
+	c := checker{}
+	if err := c.page(doc); err != nil {
+		return "", err
+	}
+	passed.keep(text, &c)
+	return c.style, nil
+}
+
+// page checks a page, or what cutStyle left of one whose style is known.
+func (c *checker) page(doc []byte) error {
+	switch {
 	case !utf8.Valid(doc):
-		return "", errors.New("not UTF-8")
+		return errors.New("not UTF-8")
 	case bytes.IndexByte(doc, 0) >= 0:
-		return "", errors.New("holds a NUL")
+		return errors.New("holds a NUL")
 	}
 	root, err := html.Parse(bytes.NewReader(doc))
 	if err != nil {
-		return "", fmt.Errorf("not HTML: %w", err)
+		return fmt.Errorf("not HTML: %w", err)
 	}
-	c := &checker{}
 	if root.FirstChild == nil || root.FirstChild.Type != html.DoctypeNode || root.FirstChild.Data != "html" {
-		return "", errors.New("no <!doctype html>")
+		return errors.New("no <!doctype html>")
 	}
 	if err := c.walk(root); err != nil {
-		return "", err
+		return err
 	}
 	// A placeholder anywhere else would be filled too: a form token in the address of a foreign link leaves the page. What
 	// is parsed was looked at where it stands; what is written must be as much, so that none is spelled in another way.
 	if n := bytes.Count(doc, []byte(linkMark)); n != c.links {
-		return "", fmt.Errorf("%s stands %d times, %d of them as a form's action or a link", linkMark, n, c.links)
+		return fmt.Errorf("%s stands %d times, %d of them as a form's action or a link", linkMark, n, c.links)
 	}
 	if n := bytes.Count(doc, []byte(untilMark)); n != c.untils {
-		return "", fmt.Errorf("%s stands %d times, %d of them in a text", untilMark, n, c.untils)
+		return fmt.Errorf("%s stands %d times, %d of them in a text", untilMark, n, c.untils)
 	}
 	if n := bytes.Count(doc, []byte(formMark)); n != c.tokens {
-		return "", fmt.Errorf("%s stands %d times, %d of them as the value of a hidden input of a form", formMark, n, c.tokens)
+		return fmt.Errorf("%s stands %d times, %d of them as the value of a hidden input of a form", formMark, n, c.tokens)
 	}
-	if n := len(bodyEnd.FindAllIndex(doc, 2)); n > 1 || n == 1 && !endsBody(doc) {
-		return "", errors.New("</body stands elsewhere than once, as a tag")
+	if n := count(doc, "</body"); n > 1 || n == 1 && !endsBody(doc) {
+		return errors.New("</body stands elsewhere than once, as a tag")
 	}
-	return c.style, nil
+	return nil
 }
 
-// bodyEnd is the end tag of the body, or looks like one: a script of the host's is put before it (linkserver/web).
-var bodyEnd = regexp.MustCompile(`(?i)</body`)
+// count says how often something that begins with < stands in a document, in small letters or capitals.
+func count(doc []byte, tag string) (n int) {
+	for at := bytes.IndexByte(doc, '<'); at >= 0; at = bytes.IndexByte(doc, '<') {
+		doc = doc[at:]
+		if len(doc) >= len(tag) && bytes.EqualFold(doc[:len(tag)], []byte(tag)) {
+			n++
+		}
+		doc = doc[1:]
+	}
+	return n
+}
 
-// endsBody reports whether a document has that tag.
+// endsBody reports whether a document has the end tag of the body: a script of the host's is put before it (linkserver/web).
 func endsBody(doc []byte) bool {
 	for z := html.NewTokenizer(bytes.NewReader(doc)); ; {
 		switch z.Next() {
@@ -131,6 +157,8 @@ type checker struct {
 	untils        int
 	styles        int
 	style         string
+	text          string // of the style
+	known         string // source expression of the style that was cut out; empty: none was
 }
 
 func (c *checker) walk(n *html.Node) error {
@@ -285,6 +313,10 @@ func (c *checker) styleText(n *html.Node) error {
 	if c.styles++; c.styles > 1 || n.Parent == nil || n.Parent.Data != "head" || n.Namespace != "" {
 		return errors.New("one <style>, in the head, is allowed")
 	}
+	if c.known != "" { // it passed before
+		c.style = c.known
+		return nil
+	}
 	text := ""
 	for child := range n.ChildNodes() {
 		text += child.Data
@@ -308,7 +340,7 @@ func (c *checker) styleText(n *html.Node) error {
 		}
 	}
 	sum := sha256.Sum256([]byte(text))
-	c.style = "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+	c.text, c.style = text, "sha256-"+base64.StdEncoding.EncodeToString(sum[:])
 	return nil
 }
 

@@ -1,10 +1,16 @@
 package page
 
 import (
+	"fmt"
+	"maps"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/kakitome/kakitome/plugins/proto"
+	standard "github.com/kakitome/kakitome/plugins/render/standard/page"
 )
 
 func around(body string) string {
@@ -14,8 +20,17 @@ func around(body string) string {
 const token = `<input type="hidden" name="form" value="__FORM__">`
 
 func TestCheckRefusesHostileHTML(t *testing.T) {
+	for name, doc := range hostile() {
+		_, err := check([]byte(doc))
+		require.Error(t, err, name)
+		require.NotContains(t, err.Error(), "evil.example", name)
+	}
+}
+
+// hostile are pages that are refused.
+func hostile() map[string]string {
 	form := `<form method="post" action="__LINK__/open">` + token + `<button>x</button></form>`
-	for name, doc := range map[string]string{
+	return map[string]string{
 		"script":                                 around(`<script>1</script>`),
 		"svg script":                             around(`<svg><script>1</script></svg>`),
 		"event handler":                          around(`<p onclick="x()">a</p>`),
@@ -85,10 +100,6 @@ func TestCheckRefusesHostileHTML(t *testing.T) {
 		"custom element":                         around(`<x-y>a</x-y>`),
 		"math":                                   around(`<math><mtext>a</mtext></math>`),
 		"frameset":                               `<!doctype html><html><frameset><frame src="https://evil.example/"></frameset></html>`,
-	} {
-		_, err := check([]byte(doc))
-		require.Error(t, err, name)
-		require.NotContains(t, err.Error(), "evil.example", name)
 	}
 }
 
@@ -104,5 +115,98 @@ func TestCheckTakesWhatAPageNeeds(t *testing.T) {
 		style, err := check([]byte(around(body)))
 		require.NoError(t, err, name)
 		require.NotEmpty(t, style)
+	}
+}
+
+// agree says that a page whose style is known is judged as the whole of it is.
+func agree(t *testing.T, doc string) {
+	t.Helper()
+	whole := checker{}
+	want := whole.page([]byte(doc))
+	style, err := check([]byte(doc))
+	require.Equal(t, want == nil, err == nil, "%q: %v, %v", doc, want, err)
+	if want == nil {
+		require.Equal(t, whole.style, style, doc)
+	}
+}
+
+// A known style is cut out before a page is parsed: whatever stands around it, and wherever it stands, the page is judged as before.
+func TestKnownStyleChangesNoVerdict(t *testing.T) {
+	_, err := check([]byte(around("")))
+	require.NoError(t, err)
+	require.NotEmpty(t, passed.get([]byte("p{color:#000}")))
+	const style = `<style>p{color:#000}</style>`
+	docs := map[string]string{
+		"in a title":              strings.Replace(around(""), "<title>t</title>"+style, "<title>"+style+"</title>", 1),
+		"in a title, one besides": strings.Replace(around(""), "<title>t</title>", "<title>"+style+"</title>", 1),
+		"in an attribute":         strings.Replace(around(`<p title='`+style+`'>x</p>`), style, "", 1),
+		"in a textarea":           strings.Replace(around(`<textarea name="a">`+style+`</textarea>`), style, "", 1),
+		"in a comment":            strings.Replace(around(`<!-- `+style+` -->`), style, "", 1),
+		"in a select":             strings.Replace(around(`<select><option>`+style+`</option></select>`), style, "", 1),
+		"in an svg":               strings.Replace(around(`<svg>`+style+`</svg>`), style, "", 1),
+		"in a desc of an svg":     strings.Replace(around(`<svg><desc>`+style+`</desc></svg>`), style, "", 1),
+		"in a table":              strings.Replace(around(`<table>`+style+`</table>`), style, "", 1),
+		"in the body":             strings.Replace(around(style), style, "", 1),
+		"in a style":              strings.Replace(around(""), style, `<STYLE>a`+style+`b</STYLE>`, 1),
+		"behind one":              strings.Replace(around(""), style, `<style >a{}</style>`+style, 1),
+		"before the end":          around("") + style,
+		"behind the head":         strings.Replace(around(""), style+"</head>", "</head>"+style, 1),
+		"in a noscript":           strings.Replace(around(""), style, "<noscript>"+style+"</noscript>", 1),
+		"without an end":          strings.Replace(around(""), "</style>", "", 1),
+		"ended otherwise":         strings.Replace(around(""), "</style>", "</style ><p></p></style>", 1),
+		"an end of the body":      strings.Replace(around(""), "p{color", "/*</body*/p{color", 1),
+		"a placeholder":           strings.Replace(around(""), "p{color", "/*__LINK__*/p{color", 1),
+		"an end of the link":      strings.Replace(around(""), "p{color", "/*__UNTIL__*/p{color", 1),
+		"other line ends":         strings.Replace(around(""), "p{color", "p\r\n{color", 1),
+		"a comment in HTML":       strings.Replace(around(""), "p{color", "<!-- p{color", 1),
+		"no style":                strings.Replace(around(""), style, "", 1),
+	}
+	maps.Copy(docs, hostile())
+	delete(docs, "too large") // page does not look at it
+	for name, doc := range docs {
+		for range 2 { // the second time its own style is known
+			t.Run(name, func(t *testing.T) { agree(t, doc) })
+		}
+	}
+}
+
+func TestStylesStayBounded(t *testing.T) {
+	var s styles
+	for i := range 3 * keptStyles {
+		text := fmt.Sprint(i)
+		s.keep([]byte(text), &checker{text: text, style: "sha256-" + text})
+		require.Equal(t, "sha256-"+text, s.get([]byte(text)))
+		require.LessOrEqual(t, len(s.byText), keptStyles)
+	}
+	long := strings.Repeat("a", keptStyle+1)
+	for _, text := range []string{long, "a<b", "__LINK__"} {
+		s.keep([]byte(text), &checker{text: text, style: "x"})
+		require.Empty(t, s.get([]byte(text)))
+	}
+	s.keep([]byte("a\r\n"), &checker{text: "a\n", style: "x"})
+	require.Empty(t, s.get([]byte("a\r\n")), "what is parsed is another text")
+}
+
+// count finds what the expression that stood in its place found.
+func TestCountIsOfBothCases(t *testing.T) {
+	end := regexp.MustCompile(`(?i)</body`)
+	for _, doc := range []string{"", "<", "</body", "</BoDy></body>", "<</body", "</bod", "< /body", "</bodybody</body<"} {
+		require.Len(t, end.FindAllString(doc, -1), count([]byte(doc), "</body"), doc)
+	}
+}
+
+// BenchmarkCheck is of pages as the standard renderer draws them.
+func BenchmarkCheck(b *testing.B) {
+	for _, view := range []proto.View{proto.View_LANDING, proto.View_INFO} {
+		b.Run(view.String(), func(b *testing.B) {
+			doc, refused := standard.Render(sample(view))
+			require.Nil(b, refused)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := check(doc); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
