@@ -14,6 +14,7 @@ import (
 	pb "google.golang.org/protobuf/proto"
 
 	"github.com/kakitome/kakitome/plugins/proto"
+	"github.com/kakitome/kakitome/plugins/render/standard/wording"
 )
 
 // gallery is for the eye: go test ./plugins/render/standard/page -run TestGallery -gallery DIR
@@ -413,13 +414,36 @@ func TestExpiredVoucherShowsNothingToPayWith(t *testing.T) {
 	require.NotContains(t, doc, "030210019970070917530")
 }
 
-func BenchmarkInfoPage(b *testing.B) {
-	p := everyView()["04-info-claim"]
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, refused := Render(p); refused != nil {
-			b.Fatal(refused)
+// The texts of ours that stand in the templates are those that a call of say would put there.
+func TestTextsInPlaceAreThoseThatAreSaid(t *testing.T) {
+	as := func(_ wording.Lang, source string) string { return source }
+	for lang, fast := range templates {
+		slow := parse(lang, as)
+		for name, p := range everyView() {
+			p.Lang = string(lang)
+			m, refused := newModel(p)
+			require.Nil(t, refused)
+			for _, part := range []string{p.View.String(), "layout"} {
+				var a, b bytes.Buffer
+				require.NoError(t, fast.ExecuteTemplate(&a, part, m))
+				require.NoError(t, slow.ExecuteTemplate(&b, part, m))
+				require.Equal(t, b.String(), a.String(), "%s %s %s", name, lang, part)
+			}
 		}
+	}
+}
+
+func BenchmarkRender(b *testing.B) {
+	samples := everyView()
+	for _, name := range []string{"01-landing", "04-info-claim"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, refused := Render(samples[name]); refused != nil {
+					b.Fatal(refused)
+				}
+			}
+		})
 	}
 }
 
