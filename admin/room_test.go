@@ -314,7 +314,7 @@ func openRoom(t testing.TB) *room {
 	r2 := &past{reload: func() ([]string, error) { return nil, nil }}
 	certificates, err := certificate.New(certificate.Options{Config: certificate.DefaultConfig(), Dir: t.TempDir(), Store: st, Directory: directory.Now, Renders: e})
 	require.NoError(t, err)
-	pages := page.New(page.Options{Renders: e, Log: quiet})
+	pages := page.New(page.Options{Renders: e, Log: quiet, Patience: time.Minute})
 	mail := email.DefaultConfig()
 	mail.Relay, mail.From = "relay.example.jp:587", "no-reply@example.jp" // nothing is sent: Run does not run
 	mails, err := email.New(email.Options{Config: mail, Store: st, Directory: directory.Now, Claims: payments, Sheets: pages, Log: quiet})

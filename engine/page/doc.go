@@ -16,6 +16,11 @@
 // a few seconds later: behind the plain page of whoever comes then, so that nobody waits for one that failed until it has answered. A tenant may have a renderer of its own (tenant.Brand.Renderer): where that one fails, the standard one
 // draws first, and kakitome_page_stand_in_total counts it. Documents (PDF) have no plain form: they fail and are asked for again.
 //
+// Who was not identified yet, at the landing page above all, waits for a page that is not kept no longer than Options.Patience with
+// each of the two renderers, and not at all while it is being drawn for somebody else who has waited so long. Then the same stand in,
+// counted as late; the page is drawn on behind, at most maxFlights at once, and is there for the next. A renderer that
+// is late has not failed: it has until Options.Timeout, as for a page of somebody identified, which is drawn once and waited for.
+//
 // The cache is in memory, bounded by bytes, keyed by a digest of what the renderer is asked. It holds personal content
 // for as long as an entry lives (at most ten minutes) and nothing of one request: no token, no link, no session.
 // Everything here is lost at a restart and made again. Safe for concurrent use.

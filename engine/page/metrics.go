@@ -5,8 +5,8 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	hits  prometheus.Counter
 	drawn *prometheus.CounterVec // kind: page, document
-	plain *prometheus.CounterVec // reason: down, refused
-	// reason: down, refused, document
+	plain *prometheus.CounterVec // reason: down, refused, late
+	// reason: down, refused, late, document
 	standIn *prometheus.CounterVec
 	failed  prometheus.Counter
 }
@@ -20,10 +20,10 @@ func newMetrics(reg prometheus.Registerer, c *cache) *metrics {
 			Name: "kakitome_page_drawn_total", Help: "Pages and documents that a renderer drew, by kind.",
 		}, []string{"kind"}),
 		plain: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "kakitome_page_plain_total", Help: "Pages that the host drew plainly because the renderer was down or its page was refused.",
+			Name: "kakitome_page_plain_total", Help: "Pages that the host drew plainly because the renderer was down, its page was refused, or it was late for somebody who was not identified yet.",
 		}, []string{"reason"}),
 		standIn: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "kakitome_page_stand_in_total", Help: "Pages and documents that the standard renderer drew because the tenant's own failed or its page was refused.",
+			Name: "kakitome_page_stand_in_total", Help: "Pages and documents that the standard renderer drew because the tenant's own failed, its page was refused, or it was late.",
 		}, []string{"reason"}),
 		failed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "kakitome_page_documents_failed_total", Help: "Documents that no renderer drew; one that was drawn before was given where there was one.",

@@ -6,9 +6,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -134,7 +137,7 @@ func open(r Renders, log *bytes.Buffer, reg prometheus.Registerer) *Pages {
 	if log == nil {
 		log = &bytes.Buffer{}
 	}
-	return New(Options{Renders: r, Log: slog.New(slog.NewTextHandler(log, nil)), Metrics: reg})
+	return New(Options{Renders: r, Log: slog.New(slog.NewTextHandler(log, nil)), Metrics: reg, Patience: time.Minute})
 }
 
 func TestPageIsDrawnOnceAndFilledForEach(t *testing.T) {
@@ -220,7 +223,7 @@ func TestDeadRendererNeverKeepsTheLandingPageWaiting(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	log := &bytes.Buffer{}
 	now := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
-	p := New(Options{Renders: r, Log: slog.New(slog.NewTextHandler(log, nil)), Metrics: reg, Timeout: 300 * time.Millisecond, Now: func() time.Time { return now }})
+	p := New(Options{Renders: r, Log: slog.New(slog.NewTextHandler(log, nil)), Metrics: reg, Timeout: 300 * time.Millisecond, Patience: time.Minute, Now: func() time.Time { return now }})
 	hang := make(chan struct{})
 	defer close(hang)
 	hangs := script(func(*proto.Page) (*proto.RenderPageResponse, error) { <-hang; return nil, errors.New("late") })
@@ -245,10 +248,11 @@ func TestDeadRendererNeverKeepsTheLandingPageWaiting(t *testing.T) {
 	require.False(t, p.Page(t.Context(), "water", sample(proto.View_GONE)).Plain, "it has answered: other pages are drawn as before")
 }
 
-// hanging is a renderer that does not answer while it hangs.
+// hanging is a renderer that does not answer while it hangs, and else after a while.
 type hanging struct {
 	proto.RenderClient
 	hangs atomic.Bool
+	takes time.Duration
 	asked atomic.Int64
 }
 
@@ -257,6 +261,7 @@ func (h *hanging) RenderPage(ctx context.Context, in *proto.RenderPageRequest, _
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
+	time.Sleep(h.takes)
 	html, refused := standard.Render(in.Page)
 	return &proto.RenderPageResponse{Html: html, Error: refused}, nil
 }
@@ -280,8 +285,10 @@ func TestNobodyWaitsForARendererThatHangs(t *testing.T) {
 				}
 				bad.hangs.Store(true)
 				d, h := took(proto.View_LANDING)
-				require.Equal(t, p.o.Timeout, d, "the first finds out")
+				require.Equal(t, p.o.Patience, d, "the first has no more")
 				require.Equal(t, !own, h.Plain)
+				d, _ = took(proto.View_INFO)
+				require.Equal(t, p.o.Timeout, d, "who is identified finds out")
 				views := []proto.View{proto.View_LANDING, proto.View_GONE, proto.View_IDENTIFY, proto.View_CODE, proto.View_INFO}
 				for i := range 20 {
 					time.Sleep(p.o.Timeout + retryIn)
@@ -292,7 +299,7 @@ func TestNobodyWaitsForARendererThatHangs(t *testing.T) {
 					}
 				}
 				synctest.Wait()
-				require.EqualValues(t, 21, bad.asked.Load(), "it is asked, by one at a time")
+				require.EqualValues(t, 22, bad.asked.Load(), "it is asked, by one at a time")
 				p.Renewed()
 				bad.hangs.Store(false)
 				time.Sleep(retryIn)
@@ -309,12 +316,113 @@ func TestNobodyWaitsForARendererThatHangs(t *testing.T) {
 	}
 }
 
+// Whoever sees the first page of a link waits for no module longer than the patience: another page stands in, and what the module draws
+// is there for who comes next. One that only is slow has not failed.
+func TestLandingPageStandsInForOneThatIsLate(t *testing.T) {
+	for name, own := range map[string]bool{"the standard one": false, "a tenant's own": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				slow, good, log := &hanging{takes: 700 * time.Millisecond}, &hanging{}, &bytes.Buffer{}
+				o := Options{Renders: two{standard: &renderer{client: slow}}, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil))}
+				if own {
+					o.Renders, o.ModuleOf = two{standard: &renderer{client: good}, own: &renderer{client: slow}}, func(tenant.ID) string { return "render/own" }
+				}
+				p := New(o)
+				draw := func(view proto.View) (h *HTML, d time.Duration) {
+					start := time.Now()
+					h = p.Page(t.Context(), "water", sample(view))
+					return h, time.Since(start)
+				}
+				var together sync.WaitGroup
+				for range 3 {
+					together.Go(func() {
+						_, d := draw(proto.View_LANDING)
+						assert.Equal(t, p.o.Patience, d)
+					})
+				}
+				together.Wait()
+				first, d := draw(proto.View_LANDING)
+				require.Zero(t, d, "who comes while it draws does not wait again")
+				require.Equal(t, !own, first.Plain)
+				if own {
+					require.EqualValues(t, 1, good.asked.Load())
+				}
+				time.Sleep(slow.takes)
+				next, d := draw(proto.View_LANDING)
+				require.Zero(t, d)
+				require.NotSame(t, first, next)
+				require.False(t, next.Plain)
+				require.EqualValues(t, 1, slow.asked.Load(), "all shared what one asked for")
+				next, d = draw(proto.View_INFO)
+				require.Equal(t, slow.takes, d, "a page of somebody who is identified is drawn once: it is waited for")
+				require.False(t, next.Plain)
+				require.Empty(t, log.String(), "nothing failed")
+				var m dto.Metric
+				counted := p.metrics.plain
+				if own {
+					counted = p.metrics.standIn
+				}
+				require.NoError(t, counted.WithLabelValues(isLate).Write(&m))
+				require.Equal(t, 4.0, m.GetCounter().GetValue())
+				p.Renewed()
+			})
+		})
+	}
+}
+
+// With both modules hanging, the wait is that for each of the two; pages that are under way are bounded, and all have ended soon.
+func TestPagesUnderWayAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := &hanging{}
+		bad.hangs.Store(true)
+		p := New(Options{Renders: &renderer{client: bad}, Now: time.Now, ModuleOf: func(tenant.ID) string { return "render/own" }})
+		start := time.Now()
+		require.True(t, p.Page(t.Context(), "water", sample(proto.View_LANDING)).Plain)
+		require.Equal(t, 2*p.o.Patience, time.Since(start))
+		var all sync.WaitGroup
+		for i := range 3 * maxFlights {
+			all.Go(func() {
+				m := sample(proto.View_LANDING)
+				m.Lead = fmt.Sprint(i)
+				assert.True(t, p.Page(t.Context(), "water", m).Plain)
+			})
+		}
+		all.Wait()
+		require.LessOrEqual(t, time.Since(start), 4*p.o.Patience)
+		require.LessOrEqual(t, bad.asked.Load(), int64(maxFlights))
+		p.Renewed()
+		require.LessOrEqual(t, time.Since(start), 2*p.o.Timeout+4*p.o.Patience)
+		require.Empty(t, p.flights)
+	})
+}
+
+// What is drawn ahead is there for the first who asks, and takes what it says.
+func TestKeptPageIsThereForTheFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &hanging{takes: 700 * time.Millisecond}
+		p := New(Options{Renders: &renderer{client: slow}, Now: time.Now})
+		model := NewModel(sample(proto.View_LANDING))
+		took := p.Keep("water", model)
+		require.Equal(t, p.cache.bytes(), took)
+		require.Equal(t, took, p.Keep("water", model))
+		require.EqualValues(t, 1, slow.asked.Load())
+		start := time.Now()
+		require.False(t, p.Draw(t.Context(), "water", model).Plain)
+		require.Zero(t, time.Since(start))
+		slow.hangs.Store(true)
+		require.Zero(t, p.Keep("gas", model))
+		start = time.Now()
+		require.Zero(t, p.Keep("power", model), "a module that failed is not waited for again and again")
+		require.Zero(t, time.Since(start))
+	})
+}
+
 // What was drawn once is shown for as long as it is asked for, also when the renderer hangs or draws what the host refuses; what a
 // renderer that was exchanged draws, the next one sees.
 func TestStalePageNeverWaitsForTheRenderer(t *testing.T) {
 	r := serve(t)
 	log, now := &bytes.Buffer{}, time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
-	p := New(Options{Renders: r, Log: slog.New(slog.NewTextHandler(log, nil)), Timeout: 300 * time.Millisecond, Now: func() time.Time { return now }})
+	p := New(Options{Renders: r, Log: slog.New(slog.NewTextHandler(log, nil)), Timeout: 300 * time.Millisecond, Patience: time.Minute, Now: func() time.Time { return now }})
 	first := p.Page(t.Context(), "water", sample(proto.View_LANDING))
 	hang := make(chan struct{})
 	hangs := script(func(*proto.Page) (*proto.RenderPageResponse, error) { <-hang; return nil, errors.New("late") })

@@ -40,9 +40,12 @@ type Options struct {
 	ModuleOf   func(tenant.ID) string
 	CacheBytes int64         // default 64 MiB
 	Timeout    time.Duration // of one page, default 1.5 s; a document has four times as long
-	Log        *slog.Logger
-	Metrics    prometheus.Registerer
-	Now        func() time.Time
+	// Patience of who was not identified yet with one module, default 200 ms: the module in the box takes one, and some tens where the
+	// machine is at its limit; a phone's network takes as much. Then another page stands in, and the module draws on for who comes next.
+	Patience time.Duration
+	Log      *slog.Logger
+	Metrics  prometheus.Registerer
+	Now      func() time.Time
 }
 
 const (
@@ -54,7 +57,13 @@ const (
 	imageOf   = "image"
 	isDown    = "down"
 	isRefused = "refused"
+	isLate    = "late"
+	// maxFlights is about what a module in the box draws within the patience: whoever comes then would wait in vain.
+	maxFlights = 128
 )
+
+// firstViews are seen before anybody was identified. They are the same for many.
+var firstViews = []proto.View{proto.View_LANDING, proto.View_IDENTIFY, proto.View_LOCKED, proto.View_EXPIRED_VIEW, proto.View_GONE, proto.View_STOPPED, proto.View_ABOUT}
 
 // Pages draws and keeps pages. Safe for concurrent use.
 type Pages struct {
@@ -62,11 +71,20 @@ type Pages struct {
 	cache   *cache
 	metrics *metrics
 	calls   singleflight.Group
-	// renewals of stale pages that are under way, each bounded by Timeout.
+	// renewals are the pages that are drawn behind, each within the Timeout of a module or two.
 	renewals sync.WaitGroup
 
-	mu     sync.Mutex // guards what follows
-	faults map[string]*fault
+	mu      sync.Mutex // guards what follows
+	faults  map[string]*fault
+	flights map[digest]*flight
+}
+
+// flight is a page that is being drawn, for all who come until it is there.
+type flight struct {
+	done  chan struct{} // closed when html is there
+	late  chan struct{} // closed when nobody waits for it any more
+	html  *HTML
+	plain func() *HTML // the host's own, drawn when the first needs it
 }
 
 // fault is what a module failed at last.
@@ -88,6 +106,9 @@ func New(o Options) *Pages {
 	if o.Timeout == 0 {
 		o.Timeout = 1500 * time.Millisecond
 	}
+	if o.Patience == 0 {
+		o.Patience = 200 * time.Millisecond
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -95,7 +116,7 @@ func New(o Options) *Pages {
 		o.Now = clock.Now
 	}
 	c := newCache(o.CacheBytes)
-	return &Pages{o: o, cache: c, metrics: newMetrics(o.Metrics, c), faults: map[string]*fault{}}
+	return &Pages{o: o, cache: c, metrics: newMetrics(o.Metrics, c), faults: map[string]*fault{}, flights: map[digest]*flight{}}
 }
 
 // module is what draws for the tenant.
@@ -133,7 +154,8 @@ func (p *Pages) Page(ctx context.Context, id tenant.ID, m *proto.Page) *HTML {
 	return p.Draw(ctx, id, NewModel(m))
 }
 
-// Draw draws the page for the tenant (empty: nobody's). It always gives one: the plain page where no renderer does.
+// Draw draws the page for the tenant (empty: nobody's). It always gives one: the plain page where no renderer does, or none soon enough
+// for somebody who was not identified yet.
 func (p *Pages) Draw(ctx context.Context, id tenant.ID, model *Model) *HTML {
 	m, module := model.inert, p.module(id)
 	key := p.key(renderOf, module, id, model.sum)
@@ -145,31 +167,134 @@ func (p *Pages) Draw(ctx context.Context, id tenant.ID, model *Model) *HTML {
 		}
 		return v.(*HTML)
 	}
-	v, _, _ := p.calls.Do(string(key[:]), func() (any, error) {
-		h, kept, reason, err := p.drawOrStandIn(ctx, id, m, module, false)
-		if p.due(module) || err != nil && p.due(p.o.Module) { // nobody waits to see whether a renderer that failed is back
-			m := pb.CloneOf(m)
-			defer p.renewals.Go(func() { p.renew(id, m, module, key) })
-		}
-		if err == nil {
-			p.cache.put(key, h, h.Len(), p.o.Now().Add(kept))
-			return h, nil
-		}
-		p.raise("plain page shown", p.o.Module, m.View, reason, err)
-		p.metrics.plain.WithLabelValues(reason).Inc()
-		if h, err = plain(m); err != nil {
-			p.o.Log.Error("plain page refused", "view", m.View.String(), "err", err)
-			if h, err = plain(&proto.Page{View: proto.View_FAULT, Lang: m.Lang, Brand: m.Brand}); err != nil {
-				h, _ = plain(&proto.Page{View: proto.View_FAULT, Lang: m.Lang}) // of the host's own words alone
-			}
-		}
-		if reason == isRefused { // it would only be refused again
-			p.cache.put(key, h, h.Len(), p.o.Now().Add(retryIn))
-		}
-		return h, nil
-	})
+	if slices.Contains(firstViews, m.View) {
+		return p.first(id, m, module, key, model.sum)
+	}
+	v, _, _ := p.calls.Do(string(key[:]), func() (any, error) { return p.drawOrPlain(ctx, id, m, module, key), nil })
 	return v.(*HTML)
 }
+
+// first gives a page that was not kept to somebody who has no more than the patience for each module: the tenant's own, then the
+// standard one. Each draws on behind.
+func (p *Pages) first(id tenant.ID, m *proto.Page, module string, key, sum digest) *HTML {
+	f, h := p.soon(id, m, module, key)
+	if h != nil {
+		return h
+	}
+	if module != p.o.Module {
+		key = p.key(renderOf, p.o.Module, id, sum)
+		if v, ok, stale := p.cache.get(key, p.o.Now()); ok {
+			if h = v.(*HTML); stale {
+				m = pb.CloneOf(m)
+				p.renewals.Go(func() { p.renew(id, m, p.o.Module, key) })
+			}
+		} else {
+			f, h = p.soon(id, m, p.o.Module, key)
+		}
+		if h != nil && !h.Plain {
+			p.metrics.standIn.WithLabelValues(isLate).Inc()
+		}
+		if h != nil {
+			return h
+		}
+	}
+	p.metrics.plain.WithLabelValues(isLate).Inc()
+	if f == nil {
+		return p.own(m)
+	}
+	return f.plain()
+}
+
+// soon gives a page within the patience, or no page, and the flight that goes on; no flight: too many are under way.
+func (p *Pages) soon(id tenant.ID, m *proto.Page, module string, key digest) (*flight, *HTML) {
+	f := p.fly(id, m, module, key)
+	if f == nil {
+		return nil, nil
+	}
+	select {
+	case <-f.done:
+		return f, f.html
+	default:
+	}
+	select {
+	case <-f.done:
+		return f, f.html
+	case <-f.late:
+		return f, nil
+	}
+}
+
+// fly finds the flight of a page, or begins it.
+func (p *Pages) fly(id tenant.ID, m *proto.Page, module string, key digest) *flight {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f := p.flights[key]; f != nil || len(p.flights) >= maxFlights {
+		return f
+	}
+	m = pb.CloneOf(m) // the caller may change it
+	f := &flight{done: make(chan struct{}), late: make(chan struct{}), plain: sync.OnceValue(func() *HTML { return p.own(m) })}
+	p.flights[key] = f
+	late := time.AfterFunc(p.o.Patience, func() { close(f.late) })
+	p.renewals.Go(func() {
+		defer late.Stop()
+		f.html = p.drawOrPlain(context.Background(), id, m, module, key)
+		p.mu.Lock()
+		delete(p.flights, key)
+		p.mu.Unlock()
+		close(f.done)
+	})
+	return f
+}
+
+// drawOrPlain draws a page and keeps it; where no renderer does, it gives the host's own.
+func (p *Pages) drawOrPlain(ctx context.Context, id tenant.ID, m *proto.Page, module string, key digest) *HTML {
+	h, kept, reason, err := p.drawOrStandIn(ctx, id, m, module, false)
+	if p.due(module) || err != nil && p.due(p.o.Module) { // nobody waits to see whether a renderer that failed is back
+		m := pb.CloneOf(m)
+		defer p.renewals.Go(func() { p.renew(id, m, module, key) })
+	}
+	if err == nil {
+		p.cache.put(key, h, h.Len(), p.o.Now().Add(kept))
+		return h
+	}
+	p.raise("plain page shown", p.o.Module, m.View, reason, err)
+	p.metrics.plain.WithLabelValues(reason).Inc()
+	h = p.own(m)
+	if reason == isRefused { // it would only be refused again
+		p.cache.put(key, h, h.Len(), p.o.Now().Add(retryIn))
+	}
+	return h
+}
+
+// own is the host's own page.
+func (p *Pages) own(m *proto.Page) *HTML {
+	h, err := plain(m)
+	if err != nil {
+		p.o.Log.Error("plain page refused", "view", m.View.String(), "err", err)
+		if h, err = plain(&proto.Page{View: proto.View_FAULT, Lang: m.Lang, Brand: m.Brand}); err != nil {
+			h, _ = plain(&proto.Page{View: proto.View_FAULT, Lang: m.Lang}) // of the host's own words alone
+		}
+	}
+	return h
+}
+
+// Keep has a page drawn and kept before anybody asks for it, and says how many bytes of the cache it takes. 0: no renderer draws it now.
+func (p *Pages) Keep(id tenant.ID, model *Model) int64 {
+	module := p.module(id)
+	key := p.key(renderOf, module, id, model.sum)
+	kept, ok, stale := p.cache.get(key, p.o.Now())
+	if !ok || stale {
+		p.renew(id, model.inert, module, key)
+		kept, ok, _ = p.cache.get(key, p.o.Now())
+	}
+	if !ok {
+		return 0
+	}
+	return int64(kept.(*HTML).Len() + entryOverhead)
+}
+
+// CacheBytes is what all that is kept may take.
+func (p *Pages) CacheBytes() int64 { return p.o.CacheBytes }
 
 // renew draws a page for who comes next: one that is stale, or was drawn without a renderer that failed. One that cannot be drawn now
 // stays as it was.
@@ -204,7 +329,7 @@ func (p *Pages) drawOrStandIn(ctx context.Context, id tenant.ID, m *proto.Page, 
 	return h, retryIn, reason, err
 }
 
-// Renewed waits for the stale pages that are being drawn again.
+// Renewed waits for the pages that are being drawn behind.
 func (p *Pages) Renewed() { p.renewals.Wait() }
 
 // Try draws a page by a module, whatever the tenant has, and says why it cannot be shown: the module failed or refused it, or the

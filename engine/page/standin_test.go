@@ -33,7 +33,7 @@ func (r two) Render(module string) proto.RenderClient {
 func TestStandardRendererStandsInForATenantsOwn(t *testing.T) {
 	renders := two{serve(t), serve(t)}
 	log, now := &bytes.Buffer{}, time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
-	p := New(Options{Renders: renders, Log: slog.New(slog.NewTextHandler(log, nil)), Metrics: prometheus.NewRegistry(), Now: func() time.Time { return now },
+	p := New(Options{Renders: renders, Log: slog.New(slog.NewTextHandler(log, nil)), Metrics: prometheus.NewRegistry(), Patience: time.Minute, Now: func() time.Time { return now },
 		ModuleOf: func(id tenant.ID) string { return map[tenant.ID]string{"water": "render/own"}[id] }})
 	count := func(reason string) float64 {
 		var m dto.Metric

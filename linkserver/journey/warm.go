@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/linkserver/link"
 )
@@ -11,12 +12,13 @@ import (
 const (
 	// warmEvery is how often the landing pages are looked at: a tenant's change shows its first visitor a page that is there.
 	warmEvery = time.Minute
-	// warmTenants have their landing pages drawn before anybody asks. More would push other pages out of the cache.
+	// warmTenants have their landing pages drawn before anybody asks, and fewer where these take half of the cache: more would push out
+	// the pages of who is identified, and then each other.
 	warmTenants = 1000
 )
 
-// KeepWarm draws the landing pages of all tenants before somebody opens a link, so that whoever does never waits for a renderer. It
-// returns when ctx ends.
+// KeepWarm draws the landing pages of the tenants before somebody opens a link, so that whoever does sees what their renderer draws and
+// no other page in its stead. It returns when ctx ends.
 func (j *Journey) KeepWarm(ctx context.Context) error {
 	again := time.NewTicker(warmEvery)
 	defer again.Stop()
@@ -32,18 +34,25 @@ func (j *Journey) KeepWarm(ctx context.Context) error {
 }
 
 func (j *Journey) warm(ctx context.Context) {
-	ids := j.Directory().IDs()
+	ids, room := j.Directory().IDs(), j.Pages.CacheBytes()/2
+	keep := func(s *Screen) {
+		model := s.Model
+		if model == nil {
+			model = page.NewModel(s.Page)
+		}
+		room -= j.Pages.Keep(s.Tenant, model)
+	}
 	for _, id := range ids[:min(len(ids), warmTenants)] {
 		for _, lang := range []string{"ja", "en"} {
-			if id == tenant.OperatorID || ctx.Err() != nil {
+			if id == tenant.OperatorID || room <= 0 || ctx.Err() != nil {
 				continue
 			}
 			for _, l := range []link.Link{{Identity: true, Code: true}, {Identity: true}, {}} {
 				l.Tenant = id
-				j.Pages.Page(ctx, id, j.landing(&Visit{Link: l, Standing: Open, Session: &Session{}, Lang: lang}, nil).Page)
+				keep(j.landing(&Visit{Link: l, Standing: Open, Session: &Session{}, Lang: lang}, nil))
 			}
 			if t := j.entryOf(id); t != nil {
-				j.Pages.Page(ctx, id, j.entryLanding(t, lang).Page)
+				keep(j.entryLanding(t, lang))
 			}
 		}
 	}

@@ -371,7 +371,7 @@ func newWorld(t testing.TB, config Config) *world {
 		Store: w.store, Directory: w.tenants.Now, Agents: w.modules, Renders: w.modules, Documents: w.docs, Config: pay, Now: w.now, Log: log,
 	})
 	w.must(err)
-	pages := page.New(page.Options{Renders: w.modules, Log: log, Now: w.now, Timeout: 10 * time.Second})
+	pages := page.New(page.Options{Renders: w.modules, Log: log, Now: w.now, Timeout: 10 * time.Second, Patience: 10 * time.Second})
 	relay := email.DefaultConfig()
 	relay.Relay, relay.TLS, relay.From = "127.0.0.1:1", email.NoTLS, "no-reply@kk.example.jp" // nobody runs: what is asked for waits
 	w.mails, err = email.New(email.Options{Config: relay, Store: w.store, Directory: w.tenants.Now, Claims: w.payments, Sheets: pages, Log: log, Now: w.now})
