@@ -126,6 +126,7 @@ func TestEveryViewPassesTheCheck(t *testing.T) {
 				require.NotContains(t, text, "__LINK__")
 				require.NotContains(t, text, "__FORM__")
 				require.Contains(t, text, "</html>")
+				require.Equal(t, proto.View(v) != proto.View_GONE, strings.Contains(text, `href="/a/SQND01gr?lang=`), "the other language is one press away: %v", proto.View(v))
 				require.Equal(t, strings.Count(text, "<form "), strings.Count(text, `name="form" value="tok-en_1"`))
 			}
 		}
