@@ -153,6 +153,15 @@ type model struct {
 	Bars                        string // SVG path data; empty: no barcode
 	BarcodeFirst, BarcodeSecond string
 	Body                        template.HTML
+
+	// Of Page, what most pages ask for: a template takes several times as long to find a field of an embedded message.
+	Brand                                         *proto.Brand
+	Claim                                         *proto.Claim
+	Rows                                          []*proto.Row
+	Lead, Closing, Addressee, Period, No          string
+	About                                         string // empty: no address of ours
+	LinkExpires                                   *timestamppb.Timestamp
+	Identify, Code, UntilMark, MayDisown, Preview bool
 }
 
 // Elsewhere reports whether who it is is asked at another page.
@@ -234,12 +243,15 @@ func newModel(p *proto.Page) (*model, *proto.Error) {
 		m.Page = &proto.Page{View: p.View, Brand: &proto.Brand{}}
 		m.Sender = ""
 	}
+	p = m.Page
+	m.Brand, m.Claim, m.Rows, m.Lead, m.Closing, m.Addressee, m.Period, m.No, m.LinkExpires = p.Brand, p.Claim, p.Rows, p.Lead, p.Closing, p.Addressee, p.Period, p.No, p.LinkExpires
+	m.Identify, m.Code, m.UntilMark, m.MayDisown, m.Preview = p.Identify, p.Code, p.UntilMark, p.MayDisown, p.Preview
+	if aboutPath.MatchString(p.About) {
+		m.About = p.About
+	}
 	m.Contact = m.Brand.Name != "" && (m.Brand.Phone != "" || m.Brand.Note != "" || m.Brand.Hours != "")
 	m.Alert = m.Mismatch || m.Incomplete || m.Unreadable || m.Mail.GetWrong() || m.View == proto.View_LOCKED
 	m.Open = m.View == proto.View_ABOUT
-	if !aboutPath.MatchString(m.About) {
-		m.About = "" // no address of ours
-	}
 	m.Heading = heading(m)
 	brand := parseColour(m.Brand.Color)
 	m.Colours.Brand, m.Colours.OnBrand, m.Colours.Accent = brand.String(), textOn(brand).String(), accentOf(brand).String()
