@@ -69,6 +69,9 @@ type Module struct {
 // MaxMessageBytes bounds one gRPC message in either direction, on the host's side and on the module's.
 const MaxMessageBytes = 16 << 20
 
+// WindowBytes is how much of one message may be under way, and a fourth of how much of all, on the host's side and on the module's.
+const WindowBytes = 1 << 20
+
 // PluginName is the one entry of the plugin set.
 const PluginName = "module"
 

@@ -36,6 +36,8 @@ func (s *server) options() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(MaxMessageBytes),
 		grpc.MaxSendMsgSize(MaxMessageBytes),
+		grpc.StaticStreamWindowSize(WindowBytes),
+		grpc.StaticConnWindowSize(4 * WindowBytes),
 		grpc.ChainUnaryInterceptor(s.counted, recovered, s.configured, believed),
 	}
 }
