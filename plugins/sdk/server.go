@@ -38,6 +38,7 @@ func (s *server) options() []grpc.ServerOption {
 		grpc.MaxSendMsgSize(MaxMessageBytes),
 		grpc.StaticStreamWindowSize(WindowBytes),
 		grpc.StaticConnWindowSize(4 * WindowBytes),
+		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))), // whose stacks have grown already; more calls get goroutines of their own
 		grpc.ChainUnaryInterceptor(s.counted, recovered, s.configured, believed),
 	}
 }

@@ -33,16 +33,22 @@ func parseColour(s string) rgb {
 
 func (c rgb) String() string { return fmt.Sprintf("#%02x%02x%02x", c.r, c.g, c.b) }
 
-// luminance is the relative luminance. WCAG 2.2, definitions.
-func (c rgb) luminance() float64 {
-	linear := func(v uint8) float64 {
+// linear is the light of each value of a channel. WCAG 2.2, definitions of relative luminance.
+var linear = func() (of [256]float64) {
+	for v := range of {
 		s := float64(v) / 255
 		if s <= 0.04045 {
-			return s / 12.92
+			of[v] = s / 12.92
+		} else {
+			of[v] = math.Pow((s+0.055)/1.055, 2.4)
 		}
-		return math.Pow((s+0.055)/1.055, 2.4)
 	}
-	return 0.2126*linear(c.r) + 0.7152*linear(c.g) + 0.0722*linear(c.b)
+	return of
+}()
+
+// luminance is the relative luminance. WCAG 2.2, definitions.
+func (c rgb) luminance() float64 {
+	return 0.2126*linear[c.r] + 0.7152*linear[c.g] + 0.0722*linear[c.b]
 }
 
 // contrast is 1 to 21. WCAG 2.2, definitions.
