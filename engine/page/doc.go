@@ -18,7 +18,7 @@
 //
 // Who was not identified yet, at the landing page above all, waits for a page that is not kept no longer than Options.Patience with
 // each of the two renderers, and not at all while it is being drawn for somebody else who has waited so long. Then the same stand in,
-// counted as late; the page is drawn on behind, at most maxFlights at once, and is there for the next. A renderer that
+// counted as late; the page is drawn on behind, at most maxFlights of a module at once, and is there for the next. A renderer that
 // is late has not failed: it has until Options.Timeout, as for a page of somebody identified, which is drawn once and waited for.
 //
 // The cache is in memory, bounded by bytes, keyed by a digest of what the renderer is asked. It holds personal content

@@ -390,10 +390,35 @@ func TestPagesUnderWayAreBounded(t *testing.T) {
 		}
 		all.Wait()
 		require.LessOrEqual(t, time.Since(start), 4*p.o.Patience)
-		require.LessOrEqual(t, bad.asked.Load(), int64(maxFlights))
+		require.LessOrEqual(t, bad.asked.Load(), int64(2*maxFlights), "of two modules")
 		p.Renewed()
 		require.LessOrEqual(t, time.Since(start), 2*p.o.Timeout+4*p.o.Patience)
 		require.Empty(t, p.flights)
+	})
+}
+
+// One tenant's module that hangs takes no place from another's pages.
+func TestModuleThatHangsLeavesOthersTheirPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := &hanging{}
+		bad.hangs.Store(true)
+		p := New(Options{Renders: two{standard: &renderer{client: &hanging{}}, own: &renderer{client: bad}}, Now: time.Now,
+			ModuleOf: func(id tenant.ID) string { return map[tenant.ID]string{"water": "render/own"}[id] }})
+		var all sync.WaitGroup
+		for i := range 2 * maxFlights {
+			all.Go(func() {
+				m := sample(proto.View_LANDING)
+				m.Lead = fmt.Sprint(i)
+				p.Page(t.Context(), "water", m)
+			})
+		}
+		synctest.Wait()
+		require.EqualValues(t, maxFlights, bad.asked.Load())
+		start := time.Now()
+		require.False(t, p.Page(t.Context(), "gas", sample(proto.View_LANDING)).Plain)
+		require.Zero(t, time.Since(start))
+		all.Wait()
+		p.Renewed()
 	})
 }
 

@@ -58,7 +58,7 @@ const (
 	isDown    = "down"
 	isRefused = "refused"
 	isLate    = "late"
-	// maxFlights is about what a module in the box draws within the patience: whoever comes then would wait in vain.
+	// maxFlights of one module are about what one in the box draws within the patience: whoever comes then would wait in vain.
 	maxFlights = 128
 )
 
@@ -77,6 +77,7 @@ type Pages struct {
 	mu      sync.Mutex // guards what follows
 	faults  map[string]*fault
 	flights map[digest]*flight
+	flying  map[string]int // how many by module: one that hangs leaves the others theirs
 }
 
 // flight is a page that is being drawn, for all who come until it is there.
@@ -116,7 +117,7 @@ func New(o Options) *Pages {
 		o.Now = clock.Now
 	}
 	c := newCache(o.CacheBytes)
-	return &Pages{o: o, cache: c, metrics: newMetrics(o.Metrics, c), faults: map[string]*fault{}, flights: map[digest]*flight{}}
+	return &Pages{o: o, cache: c, metrics: newMetrics(o.Metrics, c), faults: map[string]*fault{}, flights: map[digest]*flight{}, flying: map[string]int{}}
 }
 
 // module is what draws for the tenant.
@@ -228,18 +229,20 @@ func (p *Pages) soon(id tenant.ID, m *proto.Page, module string, key digest) (*f
 func (p *Pages) fly(id tenant.ID, m *proto.Page, module string, key digest) *flight {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if f := p.flights[key]; f != nil || len(p.flights) >= maxFlights {
+	if f := p.flights[key]; f != nil || p.flying[module] >= maxFlights {
 		return f
 	}
 	m = pb.CloneOf(m) // the caller may change it
 	f := &flight{done: make(chan struct{}), late: make(chan struct{}), plain: sync.OnceValue(func() *HTML { return p.own(m) })}
 	p.flights[key] = f
+	p.flying[module]++
 	late := time.AfterFunc(p.o.Patience, func() { close(f.late) })
 	p.renewals.Go(func() {
 		defer late.Stop()
 		f.html = p.drawOrPlain(context.Background(), id, m, module, key)
 		p.mu.Lock()
 		delete(p.flights, key)
+		p.flying[module]--
 		p.mu.Unlock()
 		close(f.done)
 	})
