@@ -193,7 +193,7 @@ func settingsForm(v *visit, f url.Values) (s tenant.Settings, faults map[string]
 		PaidSMS:  tenant.PaidSMS{When: text("paid_sms.when"), Template: text("paid_sms.template"), Sender: text("paid_sms.sender")},
 		Identity: tenant.Chain{Fields: f["policy.identity.fields"], Code: on("policy.identity.code")}, KanaLevel: text("policy.kana_level"), CodeDigits: number("policy.code_digits"),
 		BirthYears: number("policy.birth_years"), SplitName: on("policy.split_name"), MaxSegments: number("policy.max_segments"), TokenLength: number("policy.token_length"),
-		PastNotices: number("policy.past_notices"), StopWords: lines("policy.stop_words"), Excluded: lines("policy.excluded_products"), Canary: number("policy.canary_minutes"),
+		PastNotices: number("policy.past_notices"), ClaimMenu: on("policy.claim_menu"), StopWords: lines("policy.stop_words"), Excluded: lines("policy.excluded_products"), Canary: number("policy.canary_minutes"),
 		Labels: labels("label"), LabelsEN: labels("label_en"),
 	}
 	for i := range f["template.name"] {
@@ -216,7 +216,7 @@ var settingWords = map[string]words{
 	"prepage.notice": {"認証前の案内文", "Notice before the questions"}, "prepage.notice_en": {"認証前の案内文（英語）", "Notice before the questions, in English"}, "prepage.skip": {"認証前のページを表示しない", "No page before the questions"},
 	"policy.identity.fields": {"必ず確認する項目", "What every page asks for"}, "policy.identity.code": {"SMSの認証番号を必ず求める", "Every page asks for a code by SMS"},
 	"policy.code_digits": {"認証番号の桁数", "Digits of a code"}, "policy.split_name": {"氏名を姓と名に分けて入力", "Name in two fields"}, "policy.kana_level": {"カナ氏名の照合", "How names in kana are compared"}, "policy.birth_years": {"受信者の生年の幅（年）", "Years over which birth dates lie"},
-	"policy.max_segments": {"SMSの最大分割数", "SMS segments at most"}, "policy.token_length": {"URLの文字数", "Characters of a link"}, "policy.past_notices": {"過去のお知らせの表示件数", "Earlier notices shown"},
+	"policy.max_segments": {"SMSの最大分割数", "SMS segments at most"}, "policy.token_length": {"URLの文字数", "Characters of a link"}, "policy.past_notices": {"過去のお知らせの表示件数", "Earlier notices shown"}, "policy.claim_menu": {"お支払いのメニューを先に表示", "A menu before a claim"},
 	"policy.stop_words": {"配信停止の返信語", "Stop words"}, "policy.excluded_products": {"対象外の商品", "Products that are not sent"},
 	"policy.canary_minutes": {"カナリア送信の待ち時間（分）", "Minutes that a canary waits"},
 	"paid_sms.when":         {"送信のタイミング", "When it is sent"}, "paid_sms.template": {"入金のお知らせの定型文", "Template of the payment SMS"}, "paid_sms.sender": {"入金のお知らせの送信元", "Sender of the payment SMS"},

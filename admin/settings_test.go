@@ -27,7 +27,7 @@ func TestAdministratorSetsWhatATenantIsSetBy(t *testing.T) {
 	b.get("/settings")
 	a = b.post("/settings", "was", b.was, "name", "書留水道局", "name_en", "Kakitome Water", "brand.public.name", "書留県水道局", "brand.public.site", "https://example.jp/", "brand.public.never_asks", "暗証番号\r\n\r\nカード番号",
 		"prepage.notice", "昨日（{yesterday}）現在\r\nご入金を確認できません。", "policy.identity.fields", "birth_date", "policy.identity.fields", "kana_name", "policy.identity.code", "1",
-		"policy.code_digits", "4", "policy.split_name", "1", "policy.kana_level", "L3", "policy.birth_years", "60", "policy.max_segments", "3", "policy.token_length", "8", "policy.past_notices", "12",
+		"policy.code_digits", "4", "policy.split_name", "1", "policy.kana_level", "L3", "policy.birth_years", "60", "policy.max_segments", "3", "policy.token_length", "8", "policy.past_notices", "12", "policy.claim_menu", "1",
 		"policy.stop_words", "不要", "policy.excluded_products", "住宅ローン\n和解契約", "policy.canary_minutes", "30", "paid_sms.when", "confirmed", "paid_sms.template", "thanks", "paid_sms.sender", "default",
 		"template.name", "", "template.text", "", "template.name", "thanks", "template.text", "{amount}円のご入金を確認しました。")
 	require.Equal(t, http.StatusSeeOther, a.status, a.body)
@@ -35,14 +35,16 @@ func TestAdministratorSetsWhatATenantIsSetBy(t *testing.T) {
 	require.Equal(t, tenant.Settings{Name: "書留水道局", NameEN: "Kakitome Water", Public: tenant.Public{Hidden: true, Name: "書留県水道局", Site: "https://example.jp/", NeverAsks: []string{"暗証番号", "カード番号"}},
 		PrePage: tenant.PrePage{Notice: "昨日（{yesterday}）現在\nご入金を確認できません。"}, PaidSMS: tenant.PaidSMS{When: "confirmed", Template: "thanks", Sender: "default"},
 		Templates: []tenant.Template{{Name: "thanks", Text: "{amount}円のご入金を確認しました。"}}, Identity: tenant.Chain{Fields: []string{"birth_date", "kana_name"}, Code: true},
-		KanaLevel: "L3", CodeDigits: 4, BirthYears: 60, SplitName: true, MaxSegments: 3, TokenLength: 8, PastNotices: 12, StopWords: []string{"不要"}, Excluded: []string{"住宅ローン", "和解契約"}, Canary: 30}, now.Settings())
+		KanaLevel: "L3", CodeDigits: 4, BirthYears: 60, SplitName: true, MaxSegments: 3, TokenLength: 8, PastNotices: 12, ClaimMenu: true, StopWords: []string{"不要"}, Excluded: []string{"住宅ローン", "和解契約"}, Canary: 30}, now.Settings())
 	require.Equal(t, before.Senders, now.Senders)
 	require.Equal(t, before.Agents, now.Agents)
 	require.Equal(t, before.Brand.Phone, now.Brand.Phone)
 	audit := b.get("/audit").body
 	require.Contains(t, audit, "設定変更")
 	require.Contains(t, audit, "policy.code_digits: 0 → 4")
-	require.Contains(t, b.get("/settings").body, "書留県水道局")
+	form := b.get("/settings").body
+	require.Contains(t, form, "書留県水道局")
+	require.Contains(t, form, `name="policy.claim_menu" value="1" checked`)
 }
 
 // How easily the chain is guessed stands beside it as it is saved, and is warned of above 1 in 1,000; the operator sees it of all tenants.

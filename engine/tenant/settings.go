@@ -28,6 +28,7 @@ type Settings struct {
 	MaxSegments int
 	TokenLength int
 	PastNotices int
+	ClaimMenu   bool
 	StopWords   []string
 	Excluded    []string // products
 	Canary      int      // minutes
@@ -39,7 +40,7 @@ type Settings struct {
 func (t *Tenant) Settings() Settings {
 	p := &t.Policy
 	return Settings{t.Name, t.NameEN, t.Brand.Public, t.PrePage, t.PaidSMS, t.Templates, p.Identity, p.KanaLevel, p.CodeDigits, p.BirthYears,
-		p.SplitName, p.MaxSegments, p.TokenLength, p.PastNotices, p.StopWords, p.ExcludedProducts, p.CanaryMinutes, t.Labels, t.LabelsEN}
+		p.SplitName, p.MaxSegments, p.TokenLength, p.PastNotices, p.ClaimMenu, p.StopWords, p.ExcludedProducts, p.CanaryMinutes, t.Labels, t.LabelsEN}
 }
 
 // With returns the definition with other settings.
@@ -49,7 +50,7 @@ func (t *Tenant) With(s Settings) *Tenant {
 	n.Name, n.NameEN, n.Brand.Public, n.PrePage, n.PaidSMS, n.Templates = s.Name, s.NameEN, s.Public, s.PrePage, s.PaidSMS, s.Templates
 	p.Identity, p.KanaLevel, p.CodeDigits, p.BirthYears, p.SplitName = s.Identity, s.KanaLevel, s.CodeDigits, s.BirthYears, s.SplitName
 	p.MaxSegments, p.TokenLength, p.PastNotices, p.StopWords, p.CanaryMinutes = s.MaxSegments, s.TokenLength, s.PastNotices, s.StopWords, s.Canary
-	p.ExcludedProducts = s.Excluded
+	p.ExcludedProducts, p.ClaimMenu = s.Excluded, s.ClaimMenu
 	n.Labels, n.LabelsEN = s.Labels, s.LabelsEN
 	return &n
 }
@@ -126,7 +127,7 @@ func (s *Settings) fields() []setting {
 		{"prepage.notice", s.PrePage.Notice}, {"prepage.notice_en", s.PrePage.NoticeEN}, {"prepage.skip", yes(s.PrePage.Skip)},
 		{"policy.identity.fields", lines(s.Identity.Fields)}, {"policy.identity.code", yes(s.Identity.Code)},
 		{"policy.code_digits", number(s.CodeDigits)}, {"policy.split_name", yes(s.SplitName)}, {"policy.kana_level", s.KanaLevel}, {"policy.birth_years", number(s.BirthYears)},
-		{"policy.max_segments", number(s.MaxSegments)}, {"policy.token_length", number(s.TokenLength)}, {"policy.past_notices", number(s.PastNotices)},
+		{"policy.max_segments", number(s.MaxSegments)}, {"policy.token_length", number(s.TokenLength)}, {"policy.past_notices", number(s.PastNotices)}, {"policy.claim_menu", yes(s.ClaimMenu)},
 		{"policy.stop_words", lines(s.StopWords)}, {"policy.excluded_products", lines(s.Excluded)}, {"policy.canary_minutes", number(s.Canary)},
 		{"paid_sms.when", s.PaidSMS.When}, {"paid_sms.template", s.PaidSMS.Template}, {"paid_sms.sender", s.PaidSMS.Sender},
 		{"template", lines(templates)}, {"label", lines(s.Labels.lines())}, {"label_en", lines(s.LabelsEN.lines())},

@@ -20,7 +20,7 @@ func otherSettings() Settings {
 	return Settings{Name: "書留水道局", NameEN: "Kakitome Water", Public: Public{Hidden: true, Name: "正式名称", Site: "https://example.jp/", NeverAsks: []string{"暗証番号", "カード番号"}, NeverAsksEN: []string{"PINs"}},
 		PrePage: PrePage{Notice: "ご案内", NoticeEN: "Notice", Skip: true}, PaidSMS: PaidSMS{When: PaidOnConfirmed, Template: "thanks", Sender: "default"},
 		Templates: []Template{{"bill", "請求です。{url}"}, {"thanks", "入金を確認しました。{link}"}}, Identity: Chain{Fields: []string{"birth_date"}, Code: true},
-		KanaLevel: "L3", CodeDigits: 4, BirthYears: 60, SplitName: true, MaxSegments: 3, TokenLength: 12, PastNotices: 6, StopWords: []string{"不要"}, Excluded: []string{"住宅ローン"}, Canary: 30,
+		KanaLevel: "L3", CodeDigits: 4, BirthYears: 60, SplitName: true, MaxSegments: 3, TokenLength: 12, PastNotices: 6, ClaimMenu: true, StopWords: []string{"不要"}, Excluded: []string{"住宅ローン"}, Canary: 30,
 		Labels: Labels{LabelStatus: {"delivered": "到達"}, LabelOutcome: {"paid": "入金済み"}}, LabelsEN: Labels{LabelAccess: {AccessNone: "Unread"}}}
 }
 

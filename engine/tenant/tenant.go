@@ -133,6 +133,9 @@ type Policy struct {
 	// PastNotices is how many earlier notices to the same customer (the same reference, at the same number) stand behind the page
 	// of a later one, for who identified: 0 to 24, default none.
 	PastNotices int `json:"past_notices,omitempty" toml:"past_notices,omitempty"`
+	// ClaimMenu puts a menu before the content of a claim that is to be paid, for who identified: 「すでにお支払い済み」 and promises, the
+	// amount and the methods, documents, the contact.
+	ClaimMenu bool `json:"claim_menu,omitempty" toml:"claim_menu,omitempty"`
 	// Quiet adds hours and days at which classes are not sent to those of the law and of the operator.
 	Quiet []Quiet `json:"quiet,omitempty" toml:"quiet,omitempty"`
 	// Duplicates hold back messages like another to the same number. Where nothing is said, collection is held for an hour.
