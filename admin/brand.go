@@ -53,10 +53,23 @@ func brandSamples(v *visit, b tenant.Brand) []*proto.Page {
 	return []*proto.Page{landing, notice}
 }
 
+// brandMenu is a menu with a brand.
+func brandMenu(v *visit, b tenant.Brand) *proto.Page {
+	t := *v.Tenant
+	t.Brand = b
+	menu := page.View(&t, proto.View_CLAIM_MENU, v.Lang)
+	menu.Title, menu.Preview = v.T("お知らせの見本", "A notice"), true
+	menu.Claim, menu.Promise = page.ClaimOf(&message.Claim{Amount: 1000, Due: message.Day(v.now.AddDate(0, 0, 14))}), &proto.Promise{}
+	return menu
+}
+
 // brandPage draws the samples by the brand's renderer; one that fails is a fault of the field.
 func (s *Server) brandPage(ctx context.Context, v *visit, b tenant.Brand) *brandPage {
 	p := &brandPage{Brand: b, Fault: map[string]string{}, Modules: s.renderers(), Entry: s.entryAddress(v.Tenant)}
 	p.Limits.Phone, p.Limits.Hours, p.Limits.Note = tenant.MaxBrandPhone, tenant.MaxBrandHours, tenant.MaxBrandNote
+	frame := func(title string, html *page.HTML) {
+		p.Frames = append(p.Frames, brandFrame{title, "/brand/preview/" + s.drafts.keep(v.User.Login, html, &message.Draft{}, v.now)})
+	}
 	for i, m := range brandSamples(v, b) {
 		html, err := s.Pages.Try(ctx, v.Tenant.ID, m, cmp.Or(b.Renderer, page.DefaultModule))
 		if err != nil {
@@ -67,7 +80,10 @@ func (s *Server) brandPage(ctx context.Context, v *visit, b tenant.Brand) *brand
 		if i > 0 {
 			title = v.T("ご案内のページ", "The notice")
 		}
-		p.Frames = append(p.Frames, brandFrame{title, "/brand/preview/" + s.drafts.keep(v.User.Login, html, &message.Draft{}, v.now)})
+		frame(title, html)
+	}
+	if v.Tenant.Policy.ClaimMenu {
+		frame(v.T("お支払いのメニュー", "The menu before a claim"), s.Pages.Page(ctx, v.Tenant.ID, brandMenu(v, b)))
 	}
 	return p
 }

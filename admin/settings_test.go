@@ -23,6 +23,7 @@ func TestAdministratorSetsWhatATenantIsSetBy(t *testing.T) {
 	a := b.post("/settings", settingsOf(b)...)
 	require.Equal(t, http.StatusSeeOther, a.status, a.body)
 	require.Equal(t, before, *r.tenant("mizu"), "the form as it was opened changes nothing")
+	require.NotContains(t, b.get("/brand").body, "お支払いのメニュー")
 
 	b.get("/settings")
 	a = b.post("/settings", "was", b.was, "name", "書留水道局", "name_en", "Kakitome Water", "brand.public.name", "書留県水道局", "brand.public.site", "https://example.jp/", "brand.public.never_asks", "暗証番号\r\n\r\nカード番号",
@@ -45,6 +46,7 @@ func TestAdministratorSetsWhatATenantIsSetBy(t *testing.T) {
 	form := b.get("/settings").body
 	require.Contains(t, form, "書留県水道局")
 	require.Contains(t, form, `name="policy.claim_menu" value="1" checked`)
+	require.Contains(t, b.get("/brand").body, "お支払いのメニュー", "it is shown with the brand")
 }
 
 // How easily the chain is guessed stands beside it as it is saved, and is warned of above 1 in 1,000; the operator sees it of all tenants.

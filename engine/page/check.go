@@ -29,7 +29,7 @@ const (
 )
 
 // Actions are the steps that a form may post to, below the link.
-var Actions = []string{"open", "identify", "code", "resend", "again", "answer", "checkout", "pay", "cancel", "state", "redirect", "promise", "mail", "identified", "stranger", "pick"}
+var Actions = []string{"open", "identify", "code", "resend", "again", "answer", "checkout", "pay", "cancel", "state", "redirect", "promise", "mail", "identified", "stranger", "pick", "content", "menu"}
 
 // elements is everything that a page may be made of.
 var elements = set(`html head meta title style body header footer main nav section article aside div p span a br hr wbr
@@ -59,6 +59,7 @@ var (
 	aboutPath    = regexp.MustCompile(`^/s/[a-z0-9-]{1,64}$`)
 	documentPath = regexp.MustCompile(`^/documents/[A-Za-z0-9._~%-]{1,200}$`)
 	logoPath     = regexp.MustCompile(`^/logos/[0-9a-f]{24}\.png$`)
+	fragmentOf   = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
 	dataImage    = regexp.MustCompile(`^data:image/(png|gif|jpeg|webp);base64,[A-Za-z0-9+/=]*$`)
 )
 
@@ -279,6 +280,9 @@ func (c *checker) href(value string) error {
 
 func (c *checker) form(n *html.Node) error {
 	action, ok := strings.CutPrefix(attr(n, "action"), linkMark+"/")
+	if rest, fragment, cut := strings.Cut(action, "#"); cut && rest == "content" && fragmentOf.MatchString(fragment) {
+		action = rest // the browser keeps it on the way to the page behind the step
+	}
 	known := false
 	for _, a := range Actions {
 		known = known || (ok && a == action)

@@ -75,6 +75,8 @@ func hostile() map[string]string {
 		"foreign form":                           around(`<form method="post" action="https://evil.example/">` + token + `</form>`),
 		"form without action":                    around(`<form method="post">` + token + `</form>`),
 		"form to another step":                   around(`<form method="post" action="__LINK__/admin">` + token + `</form>`),
+		"fragment of another step":               around(`<form method="post" action="__LINK__/pay#methods">` + token + `</form>`),
+		"fragment that is none":                  around(`<form method="post" action="__LINK__/content#/../a?__FORM__">` + token + `</form>`),
 		"form by GET":                            around(`<form action="__LINK__/open">` + token + `</form>`),
 		"form without token":                     around(`<form method="post" action="__LINK__/open"><button>x</button></form>`),
 		"form with two tokens":                   around(`<form method="post" action="__LINK__/open">` + token + token + `</form>`),
@@ -107,6 +109,7 @@ func TestCheckTakesWhatAPageNeeds(t *testing.T) {
 	for name, body := range map[string]string{
 		"links":   `<a href="tel:0000000000">a</a><a href="https://example.jp/x?y=1" rel="noopener" target="_blank">b</a><a href="#q1">c</a><a href="__LINK__">d</a><a href="__LINK__/documents/notice.pdf">e</a>`,
 		"form":    `<form method="post" action="__LINK__/identify">` + token + `<label for="a">生年月日</label><input type="text" id="a" name="birth_date" inputmode="numeric" autocomplete="bday" maxlength="20" required aria-describedby="b"><button>認証</button></form>`,
+		"turn":    `<form method="post" action="__LINK__/content#methods">` + token + `<button>x</button></form><form method="post" action="__LINK__/menu">` + token + `<button>x</button></form>`,
 		"barcode": `<svg viewBox="0 0 308 96" preserveAspectRatio="none" shape-rendering="crispEdges" role="img" aria-label="x"><path fill="#000" d="M0 0h1v1z"/></svg>`,
 		"image":   `<img src="data:image/png;base64,iVBORw0KGgo=" alt="">`,
 		"words":   `<p title="&lt;/body&gt;">&lt;/body&gt;</p>`,

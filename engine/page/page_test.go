@@ -566,6 +566,11 @@ func TestDraftIsMarkedAsPreview(t *testing.T) {
 	text := string(h.Append(nil, "/preview", "", ""))
 	require.Contains(t, text, "プレビュー")
 	require.Contains(t, text, "100円")
+	require.NotContains(t, text, "メニューへ戻る")
+	menus := *water
+	menus.Policy.ClaimMenu = true
+	h = open(r, nil, nil).Draft(t.Context(), &menus, d, nil, "ja")
+	require.Contains(t, string(h.Append(nil, "/preview", "", "")), "メニューへ戻る", "there is a menu before it")
 }
 
 func BenchmarkKeptLandingPage(b *testing.B) {

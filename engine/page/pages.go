@@ -358,6 +358,7 @@ func (p *Pages) Draft(ctx context.Context, t *tenant.Tenant, d *message.Draft, m
 		if d.Claim.Promises || d.Class == string(message.Collection) {
 			m.Promise = &proto.Promise{}
 		}
+		m.ClaimMenu = t.Policy.ClaimMenu
 	}
 	if d.Link != nil && d.Link.ExpiresAt != nil {
 		m.LinkExpires = timestamppb.New(*d.Link.ExpiresAt)
@@ -439,6 +440,9 @@ func (p *Pages) draw(ctx context.Context, id tenant.ID, m *proto.Page, module st
 	style, err := check(res.Html)
 	if err == nil && m.MayDisown && slices.Contains(strangerViews, m.View) && !bytes.Contains(res.Html, []byte(linkMark+"/stranger")) {
 		err = errors.New("no link to " + linkMark + "/stranger, for whom it is not for")
+	}
+	if err == nil && m.View == proto.View_CLAIM_MENU && !bytes.Contains(res.Html, []byte(linkMark+"/content")) {
+		err = errors.New("no form to " + linkMark + "/content, behind the menu") // of a module that knows no such view
 	}
 	if err != nil {
 		return nil, isRefused, fmt.Errorf("host refused the page: %w", err)

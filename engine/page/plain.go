@@ -42,12 +42,13 @@ var headings = map[proto.View][2]string{
 	proto.View_ABOUT:          {"SMSの見分け方", "How to tell our messages"},
 	proto.View_ANSWERED:       {"ご回答ありがとうございました", "Thank you for your answer"},
 	proto.View_MENU:           {"お知らせの一覧", "Your notices"},
+	proto.View_CLAIM_MENU:     {"お支払いのご案内", "Your payment"},
 
 	proto.View_REGISTERED_VIEW: {"口座振替のお申し込み完了", "Registered for direct debit"},
 }
 
 // strangerViews have the link for whom the message is not for.
-var strangerViews = []proto.View{proto.View_LANDING, proto.View_IDENTIFY, proto.View_CODE, proto.View_INFO, proto.View_LOCKED, proto.View_EXPIRED_VIEW}
+var strangerViews = []proto.View{proto.View_LANDING, proto.View_IDENTIFY, proto.View_CODE, proto.View_INFO, proto.View_CLAIM_MENU, proto.View_LOCKED, proto.View_EXPIRED_VIEW}
 
 // issuedKinds are paid with a number or barcode that is issued for each claim.
 var issuedKinds = []proto.MethodKind{proto.MethodKind_KONBINI_NUMBER, proto.MethodKind_KONBINI_BARCODE, proto.MethodKind_PAY_EASY}
@@ -74,6 +75,7 @@ func plainTemplate(lang string) *template.Template {
 			return say(h[0], h[1])
 		},
 		"yen":    func(n int64) string { return message.Yen(n, lang) },
+		"day":    func(ts *timestamppb.Timestamp) string { return message.Day(ts.AsTime()) },
 		"moment": func(ts *timestamppb.Timestamp) string { return message.Moment(ts.AsTime(), lang) },
 	}).Parse(plainText))
 }

@@ -72,6 +72,25 @@ func TestStandardRendererStandsInForATenantsOwn(t *testing.T) {
 	require.True(t, p.Page(t.Context(), "power", sample(proto.View_LANDING)).Plain, "and the host's own page is shown where nothing was")
 }
 
+// A renderer of a time before the menu refuses it, or draws what it draws for whatever it does not know.
+func TestStandardRendererStandsInForAViewThatIsNotKnown(t *testing.T) {
+	for _, old := range []script{
+		func(*proto.Page) (*proto.RenderPageResponse, error) {
+			return &proto.RenderPageResponse{Error: &proto.Error{Class: proto.ErrorClass_NOT_SUPPORTED, Code: "view"}}, nil
+		},
+		func(*proto.Page) (*proto.RenderPageResponse, error) {
+			return &proto.RenderPageResponse{Html: []byte(around(`<p>画面を表示できません</p>`))}, nil
+		},
+	} {
+		renders := two{serve(t), serve(t)}
+		renders.own.script.Store(&old)
+		p := New(Options{Renders: renders, ModuleOf: func(tenant.ID) string { return "render/own" }})
+		h := p.Page(t.Context(), "water", sample(proto.View_CLAIM_MENU))
+		require.False(t, h.Plain)
+		require.Contains(t, string(h.Append(nil, "/a/x", "f", "")), `action="/a/x/content"`)
+	}
+}
+
 func TestDocumentsOfATenantsOwnRenderer(t *testing.T) {
 	renders := two{serve(t), serve(t)}
 	p := New(Options{Renders: renders, ModuleOf: func(tenant.ID) string { return "render/own" }})

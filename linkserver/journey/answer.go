@@ -29,6 +29,7 @@ func (j *Journey) Answer(ctx context.Context, v *Visit, typed map[string][]strin
 		if content.Page.Survey == nil || !in.state.AnsweredAt.IsZero() {
 			return again, nil
 		}
+		v.Session.Content = true // there the survey is
 		answers, complete := readAnswers(content.Page.Survey, typed)
 		if !complete {
 			// What was entered is shown again, and goes into no record.

@@ -16,6 +16,7 @@
 //	Answer    the survey, once: the second of two at the same moment sees the first one's answer
 //	Checkout, Pay, Redirect, State, Cancel     the claim; engine/payment decides. Not by robots, where nothing identifies
 //	Disown    お心当たりのない方: the number is put on the do-not-send list, and the link shows nothing more (stranger.go)
+//	Turn      between the menu of a claim and the content behind it, in the session alone (claimmenu.go)
 //	Promise   what the payer says of the payment;  Mail  the number that was issued, by e-mail (engine/email)
 //
 // A tenant may have a shared entry page, whose session leads to one of the person's links (entry.go).

@@ -400,8 +400,10 @@ func (j *Journey) Checkout(ctx context.Context, v *Visit, method string) (Next, 
 	for _, m := range j.methods(in, content, &claim) {
 		if m.Code == method {
 			v.Session.Method, v.Session.Yen, v.Session.Note = method, claim.Amount, NoteCheckout
+			return again, nil
 		}
 	}
+	v.Session.Content = true // there the methods are
 	return again, nil
 }
 

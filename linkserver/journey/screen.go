@@ -343,10 +343,17 @@ func (j *Journey) claim(v *visit, s *Screen, content *message.Content, c *paymen
 	case c.Phase == payment.Unpaid && !overdue && v.Standing == Open:
 		p.Methods = j.methods(v, content, c)
 		chosen := slices.IndexFunc(p.Methods, func(m *proto.MethodChoice) bool { return m.Code == v.Session.Method })
-		if v.Session.Note == NoteCheckout && chosen >= 0 {
+		switch menu := v.t.Policy.ClaimMenu; {
+		case v.Session.Note == NoteCheckout && chosen >= 0:
 			p.View, p.CanChangeMethod, p.Methods = proto.View_CHECKOUT, len(p.Methods) > 1, p.Methods[chosen:chosen+1]
-		} else if !registered.IsZero() {
+			p.ClaimMenu = menu && !v.Session.Content && registered.IsZero()
+		case !registered.IsZero():
 			p.View = proto.View_REGISTERED_VIEW
+		case menu && v.Session.Content:
+			p.ClaimMenu = true
+		case menu:
+			p.View = proto.View_CLAIM_MENU
+			p.Lead, p.Rows, p.Closing, p.Past = "", nil, "", nil // they are behind it
 		}
 		return
 	case c.Phase == payment.Unpaid && !registered.IsZero(): // past the due date, or the link's end

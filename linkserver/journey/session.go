@@ -70,6 +70,7 @@ type Session struct {
 	Yen        int64  `json:"y,omitempty"` // the amount that was shown with it
 	Return     string `json:"r,omitempty"` // what the agent brings back
 	Away       *Away  `json:"a,omitempty"` // at Identify: on the way to the page that says who it is
+	Content    bool   `json:"d,omitempty"` // it went on from the menu of the claim to the content behind it
 	Asked      int64  `json:"q,omitempty"` // Unix seconds: since when it has known what お心当たりのない方 does
 
 	// Of a shared entry. All of it is as long whether or not somebody was found.

@@ -2,7 +2,7 @@
 //
 //	GET, HEAD /a/{token}                     what the link shows to this browser
 //	POST      /a/{token}/{step}              open, identify, code, resend, again, answer, checkout, pay, cancel, state, redirect,
-//	                                         promise, mail, stranger
+//	                                         promise, mail, stranger, content, menu
 //	GET       /a/{token}/stranger            お心当たりのない方: what the step of that name would do
 //	GET       /a/{token}/return              back from an agent's page: a button, for the browser that left
 //	GET       /a/{token}/documents/{name}    a PDF, for a session that got in

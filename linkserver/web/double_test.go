@@ -15,6 +15,7 @@ import (
 // Every form of a link, sent many times at the same moment by the same browser, does what it says once.
 func TestEveryPostIsDoneOnce(t *testing.T) {
 	w := newWorld(t, DefaultConfig())
+	w.menus(true)
 	var steps []string // that were pressed
 	// pressed sends the shown form as often as an impatient person, and shows what came of it.
 	pressed := func(b *browser, m *sent, step string, values url.Values) (all []shown) {
@@ -63,8 +64,14 @@ func TestEveryPostIsDoneOnce(t *testing.T) {
 	require.Len(t, w.out.sent, 2, "one more")
 	pressed(b, m, "code", url.Values{"code": {w.out.code()}})
 	require.Equal(t, 1, w.count(m, message.Identified))
+	for _, step := range []string{"content", "menu"} {
+		was := w.version(m)
+		pressed(b, m, step, nil)
+		require.Equal(t, was, w.version(m), "nothing is recorded")
+	}
 	pressed(b, m, "promise", url.Values{"promise": {"day_after"}})
 	require.Equal(t, 1, w.count(m, message.Promised))
+	b.submit("content", nil)
 	pressed(b, m, "answer", url.Values{"q0": {"応募する"}})
 	require.Equal(t, 1, w.count(m, message.Answered))
 	pressed(b, m, "checkout", url.Values{"method": {"konbini_number"}})

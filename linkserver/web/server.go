@@ -440,6 +440,8 @@ func (s *Server) act(work context.Context, v *journey.Visit, name string, args *
 		return j.Redirect(work, v)
 	case "promise":
 		return j.Promise(work, v, one("promise"))
+	case "content", "menu":
+		return j.Turn(v, name == "content")
 	case strangerStep:
 		return j.Disown(work, v)
 	case "mail":

@@ -87,6 +87,7 @@ func (b *browser) weight(has map[string]bool) int {
 func TestEveryPageOfABillIsLight(t *testing.T) {
 	w := newWorld(t, DefaultConfig())
 	w.remembers(3)
+	w.menus(true)
 	w.must(w.tenants.SetBrand(t.Context(), "water", func(b tenant.Brand) (tenant.Brand, error) {
 		b.Hours, b.Note = "平日 9:00～18:00、土曜日 9:00～17:00", "通話料はお客様のご負担となります。"
 		b.Logo = &tenant.Logo{PNG: bytes.Repeat([]byte{1}, tenant.MaxLogo), Name: "0123456789abcdef01234567.png", Width: 480, Height: 128}
@@ -116,6 +117,9 @@ func TestEveryPageOfABillIsLight(t *testing.T) {
 	b.submit("identify", rightAnswers())
 	light("code")
 	b.submit("code", url.Values{"code": {w.out.code()}})
+	b.says(menuHeading)
+	light("menu")
+	b.submit("content", nil)
 	b.says("山田 太郎 様", "先月のお知らせ", "/promise", "/answer", "/checkout")
 	light("identified page")
 	b.submit("checkout", url.Values{"method": {"konbini_number"}})

@@ -11,6 +11,7 @@ import (
 	"context"
 	"encoding/json"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -338,6 +339,7 @@ func page(view proto.View, lang string) *proto.Page {
 		No:           "20261122000012345",
 		Message:      "もう一度お試しください。",
 		MayDisown:    true, About: "/s/tenant",
+		Promise: &proto.Promise{}, ClaimMenu: true,
 		Entries: []*proto.Entry{{Name: "01M80PYPYK9JPV5YF8YH5F691F", Title: "ご請求のお知らせ", Sent: timestamppb.New(clock)}},
 	}
 }
@@ -357,18 +359,25 @@ func (m *module) pagesAreComplete(t *testing.T) {
 			require.Contains(t, html, `lang="`+lang, "%v", view)
 			require.NotContains(t, html, "<script", "%v", view)
 			switch view {
-			case proto.View_LANDING, proto.View_IDENTIFY, proto.View_CODE, proto.View_LOCKED, proto.View_EXPIRED_VIEW, proto.View_INFO:
+			case proto.View_LANDING, proto.View_IDENTIFY, proto.View_CODE, proto.View_LOCKED, proto.View_EXPIRED_VIEW, proto.View_INFO, proto.View_CLAIM_MENU:
 				require.Contains(t, html, "__link__/stranger", "%v: no way for whom it is not for", view)
 			case proto.View_MENU:
 				require.Contains(t, html, "__link__/pick", "%v: nothing can be opened", view)
 				require.Contains(t, string(once.Html), `value="01M80PYPYK9JPV5YF8YH5F691F"`, "%v: nothing can be opened", view)
 			}
 			switch view {
+			case proto.View_CLAIM_MENU:
+				require.Contains(t, html, "__link__/content", "%v: no way to the content", view)
+				require.Contains(t, html, `value="day_after"`, "%v: no promise can be made", view)
+				require.Contains(t, html, "20261122000012345", "%v: the message's number is missing", view)
 			case proto.View_INFO, proto.View_VOUCHER, proto.View_REDIRECT, proto.View_WAITING, proto.View_ACCEPTED, proto.View_CONFIRMED_VIEW, proto.View_REGISTERED_VIEW:
 				require.Contains(t, html, "alert(1)", "%v: the lead is missing", view)
 				require.Contains(t, html, "00123", "%v: the table is missing", view)
 				require.Contains(t, html, "__link__/answer", "%v: the survey is missing", view)
 				require.Contains(t, html, "20261122000012345", "%v: the message's number is missing", view)
+			}
+			if view == proto.View_INFO && slices.Contains(m.describe.Views, proto.View_CLAIM_MENU) {
+				require.Contains(t, html, "__link__/menu", "%v: no way back to the menu", view)
 			}
 			require.LessOrEqual(t, len(once.Html), 512<<10, "%v", view)
 			twice, err := proto.NewRenderClient(m.conn).RenderPage(t.Context(), in)

@@ -325,6 +325,10 @@ const (
 	View_ABOUT           View = 19 // how this sender's messages are told from others': title, lead, rows, closing; nobody's in particular, no form
 	View_REGISTERED_VIEW View = 20 // the account for direct debit is registered; nothing was paid. methods: how this bill can be paid all the same
 	View_MENU            View = 21 // the open messages of who came by the sender's shared entry page: entries, each with a button; none: it says so
+	// CLAIM_MENU comes before INFO while a claim is to be paid, where the tenant wants it: what to do with this one message. promise with its
+	// buttons; a form to __LINK__/content, which INFO follows; methods, by the form of INFO for one of them or a form to __LINK__/content;
+	// documents; whether there is a survey to answer, on INFO; the contact.
+	View_CLAIM_MENU View = 22
 )
 
 // Enum value maps for View.
@@ -352,6 +356,7 @@ var (
 		19: "ABOUT",
 		20: "REGISTERED_VIEW",
 		21: "MENU",
+		22: "CLAIM_MENU",
 	}
 	View_value = map[string]int32{
 		"VIEW_UNSPECIFIED": 0,
@@ -376,6 +381,7 @@ var (
 		"ABOUT":            19,
 		"REGISTERED_VIEW":  20,
 		"MENU":             21,
+		"CLAIM_MENU":       22,
 	}
 )
 
@@ -4971,8 +4977,8 @@ func (x *RateTotal) GetTaxYen() int64 {
 // __LINK__ (the link's own path, "/a/xxxxxxxxxx"), __FORM__ (the form token) and, as text, __UNTIL__ (when the link ends) literally
 // and the host fills them.
 // Forms are POST to __LINK__/open, /identify, /code, /resend, /again, /answer, /checkout, /pay, /cancel, /state, /redirect, /promise, /mail,
-// /pick or /stranger, with a hidden input "form" of value __FORM__. Links of the page's own go to __LINK__, __LINK__?lang=ja, __LINK__?lang=en,
-// __LINK__/stranger and __LINK__/documents/{name}, and to about. No script, no resource but brand.logo; styles in one <style> element.
+// /pick, /stranger, /content (which a fragment of the page behind it may follow: /content#methods) or /menu, with a hidden input "form" of
+// value __FORM__. Links of the page's own go to __LINK__, __LINK__?lang=ja, __LINK__?lang=en, __LINK__/stranger and __LINK__/documents/{name}, and to about. No script, no resource but brand.logo; styles in one <style> element.
 type Page struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	View            View                   `protobuf:"varint,1,opt,name=view,proto3,enum=kakitome.plugin.v0.View" json:"view,omitempty"`
@@ -4993,7 +4999,7 @@ type Page struct {
 	Survey          *Survey                `protobuf:"bytes,16,opt,name=survey,proto3" json:"survey,omitempty"`
 	Documents       []*DocumentLink        `protobuf:"bytes,17,rep,name=documents,proto3" json:"documents,omitempty"`
 	Claim           *Claim                 `protobuf:"bytes,18,opt,name=claim,proto3" json:"claim,omitempty"`
-	Methods         []*MethodChoice        `protobuf:"bytes,19,rep,name=methods,proto3" json:"methods,omitempty"` // INFO: to choose from; CHECKOUT: the one chosen
+	Methods         []*MethodChoice        `protobuf:"bytes,19,rep,name=methods,proto3" json:"methods,omitempty"` // INFO, CLAIM_MENU: to choose from; CHECKOUT: the one chosen
 	Voucher         *Voucher               `protobuf:"bytes,20,opt,name=voucher,proto3" json:"voucher,omitempty"`
 	ReceiptDocument string                 `protobuf:"bytes,21,opt,name=receipt_document,json=receiptDocument,proto3" json:"receipt_document,omitempty"`    // CONFIRMED_VIEW: name of the receipt below __LINK__/documents/; empty: none
 	RedirectHost    string                 `protobuf:"bytes,22,opt,name=redirect_host,json=redirectHost,proto3" json:"redirect_host,omitempty"`             // REDIRECT, IDENTIFY with a field elsewhere: the other page's host, shown before anybody goes there
@@ -5005,8 +5011,8 @@ type Page struct {
 	Unreadable      bool                   `protobuf:"varint,28,opt,name=unreadable,proto3" json:"unreadable,omitempty"`                                    // CODE: what was typed is no code; IDENTIFY: some of fields are
 	CanAskAgain     bool                   `protobuf:"varint,30,opt,name=can_ask_again,json=canAskAgain,proto3" json:"can_ask_again,omitempty"`             // CODE: questions came before; a form to __LINK__/again leads back to them, for who got no code
 	StaysLocked     bool                   `protobuf:"varint,29,opt,name=stays_locked,json=staysLocked,proto3" json:"stays_locked,omitempty"`               // LOCKED: it does not end by itself; only the sender can end it
-	Promise         *Promise               `protobuf:"bytes,40,opt,name=promise,proto3" json:"promise,omitempty"`                                           // INFO: what the payer may say, or said, of the payment; none: nothing is asked
-	MayDisown       bool                   `protobuf:"varint,41,opt,name=may_disown,json=mayDisown,proto3" json:"may_disown,omitempty"`                     // LANDING, IDENTIFY, CODE, LOCKED, EXPIRED_VIEW, INFO: a link to __LINK__/stranger must be there
+	Promise         *Promise               `protobuf:"bytes,40,opt,name=promise,proto3" json:"promise,omitempty"`                                           // INFO, CLAIM_MENU: what the payer may say, or said, of the payment; none: nothing is asked
+	MayDisown       bool                   `protobuf:"varint,41,opt,name=may_disown,json=mayDisown,proto3" json:"may_disown,omitempty"`                     // LANDING, IDENTIFY, CODE, LOCKED, EXPIRED_VIEW, INFO, CLAIM_MENU: a link to __LINK__/stranger must be there
 	About           string                 `protobuf:"bytes,42,opt,name=about,proto3" json:"about,omitempty"`                                               // path of the sender's ABOUT page, for a link ("/s/mizu"); empty: there is none
 	Mail            *MailOffer             `protobuf:"bytes,43,opt,name=mail,proto3" json:"mail,omitempty"`                                                 // VOUCHER: its numbers can be sent by e-mail; none: not offered
 	Past            []*DocumentLink        `protobuf:"bytes,44,rep,name=past,proto3" json:"past,omitempty"`                                                 // INFO and after it: earlier notices to the same customer, the latest first
@@ -5016,6 +5022,7 @@ type Page struct {
 	Addressee       string                 `protobuf:"bytes,49,opt,name=addressee,proto3" json:"addressee,omitempty"`                                       // INFO and after it: to whom the page is addressed, as the sender wrote it; empty: nobody by name
 	Period          string                 `protobuf:"bytes,50,opt,name=period,proto3" json:"period,omitempty"`                                             // INFO and after it: 対象期間, what time the notice is about; empty: not said
 	Code            bool                   `protobuf:"varint,51,opt,name=code,proto3" json:"code,omitempty"`                                                // LANDING: a code by SMS is asked for before the notice is shown
+	ClaimMenu       bool                   `protobuf:"varint,52,opt,name=claim_menu,json=claimMenu,proto3" json:"claim_menu,omitempty"`                     // INFO: CLAIM_MENU came before, and a form to __LINK__/menu leads back to it; CHECKOUT: __LINK__ does
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -5333,6 +5340,13 @@ func (x *Page) GetPeriod() string {
 func (x *Page) GetCode() bool {
 	if x != nil {
 		return x.Code
+	}
+	return false
+}
+
+func (x *Page) GetClaimMenu() bool {
+	if x != nil {
+		return x.ClaimMenu
 	}
 	return false
 }
@@ -7560,7 +7574,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\tRateTotal\x12\x12\n" +
 	"\x04rate\x18\x01 \x01(\rR\x04rate\x12\x10\n" +
 	"\x03yen\x18\x02 \x01(\x03R\x03yen\x12\x17\n" +
-	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\x8b\f\n" +
+	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\xaa\f\n" +
 	"\x04Page\x12,\n" +
 	"\x04view\x18\x01 \x01(\x0e2\x18.kakitome.plugin.v0.ViewR\x04view\x12\x12\n" +
 	"\x04lang\x18\x02 \x01(\tR\x04lang\x12/\n" +
@@ -7609,7 +7623,9 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x02no\x180 \x01(\tR\x02no\x12\x1c\n" +
 	"\taddressee\x181 \x01(\tR\taddressee\x12\x16\n" +
 	"\x06period\x182 \x01(\tR\x06period\x12\x12\n" +
-	"\x04code\x183 \x01(\bR\x04code\"a\n" +
+	"\x04code\x183 \x01(\bR\x04code\x12\x1d\n" +
+	"\n" +
+	"claim_menu\x184 \x01(\bR\tclaimMenu\"a\n" +
 	"\x05Entry\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12.\n" +
@@ -7814,7 +7830,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\bCANCELED\x10\x06\x12\v\n" +
 	"\aEXPIRED\x10\a\x12\x0e\n" +
 	"\n" +
-	"REGISTERED\x10\b*\xb7\x02\n" +
+	"REGISTERED\x10\b*\xc7\x02\n" +
 	"\x04View\x12\x14\n" +
 	"\x10VIEW_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aLANDING\x10\x01\x12\f\n" +
@@ -7839,7 +7855,9 @@ const file_kakitome_proto_rawDesc = "" +
 	"\aSTOPPED\x10\x12\x12\t\n" +
 	"\x05ABOUT\x10\x13\x12\x13\n" +
 	"\x0fREGISTERED_VIEW\x10\x14\x12\b\n" +
-	"\x04MENU\x10\x15*\x97\x01\n" +
+	"\x04MENU\x10\x15\x12\x0e\n" +
+	"\n" +
+	"CLAIM_MENU\x10\x16*\x97\x01\n" +
 	"\fDocumentKind\x12\x1d\n" +
 	"\x19DOCUMENT_KIND_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +

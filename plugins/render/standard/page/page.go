@@ -25,7 +25,10 @@
 //	RETURNED, WAITING,
 //	ACCEPTED                /state      –
 //	REDIRECT                /redirect   –
-//	INFO                    /promise    promise: paid, tomorrow or day_after
+//	INFO, CLAIM_MENU        /promise    promise: paid, tomorrow or day_after
+//	CLAIM_MENU              /content    – (also with the fragment methods or survey: where that is on INFO)
+//	CLAIM_MENU              /checkout   method, of the one that its button names
+//	INFO behind it          /menu       –
 //	STRANGER                /stranger   –
 //	VOUCHER                 /mail       address
 //	MENU                    /pick       message: the name of the entry
@@ -315,7 +318,7 @@ func complete(p *proto.Page) *proto.Error {
 		if len(p.Methods) != 1 || p.Claim == nil {
 			return invalid("methods", "want a claim and the one method chosen")
 		}
-	case proto.View_REGISTERED_VIEW:
+	case proto.View_REGISTERED_VIEW, proto.View_CLAIM_MENU:
 		if p.Claim == nil {
 			return invalid("claim", "want the claim that was not paid")
 		}
@@ -398,6 +401,11 @@ func heading(m *model) string {
 		return say("SMSの見分け方", "How to tell our messages")
 	case proto.View_MENU:
 		return say("お知らせの一覧", "Your notices")
+	case proto.View_CLAIM_MENU:
+		if m.Title != "" {
+			return m.Title
+		}
+		return say("お支払いのご案内", "Your payment")
 	case proto.View_ANSWERED:
 		return say("ご回答ありがとうございました", "Thank you for your answer")
 	default:

@@ -63,7 +63,7 @@ func TestEveryViewIsDrawn(t *testing.T) {
 	for _, v := range Views() {
 		require.True(t, drawn[v], "no sample of %v", v)
 	}
-	require.Len(t, Views(), 21)
+	require.Len(t, Views(), 22)
 }
 
 var inert = regexp.MustCompile(`^(__LINK__(/stranger|/documents/[^/?#]+|\?lang=(ja|en))?|tel:\+?[0-9]+|https?://[^"]+|#[a-z0-9]+|/s/[a-z0-9-]+)$`)
@@ -95,7 +95,7 @@ func TestNothingActiveAndNothingForeign(t *testing.T) {
 				case "href":
 					require.Regexp(t, inert, a.Val)
 				case "action":
-					require.Regexp(t, `^__LINK__/(open|identify|code|resend|again|answer|checkout|pay|cancel|state|redirect|promise|mail|identified|stranger|pick)$`, a.Val)
+					require.Regexp(t, `^__LINK__/(open|identify|code|resend|again|answer|checkout|pay|cancel|state|redirect|promise|mail|identified|stranger|pick|content(#(methods|survey))?|menu)$`, a.Val)
 				}
 			}
 		}
@@ -387,6 +387,7 @@ func TestWhatCannotBeDrawnIsRefused(t *testing.T) {
 	refuse("voucher", &proto.Page{View: proto.View_VOUCHER, Claim: claim(), Voucher: &proto.Voucher{}})
 	refuse("voucher.barcode", &proto.Page{View: proto.View_VOUCHER, Claim: claim(), Voucher: &proto.Voucher{Barcode: "91908081030210019970070917530026123100074407"}})
 	refuse("documents", &proto.Page{View: proto.View_INFO, Documents: []*proto.DocumentLink{{Name: ".."}}})
+	refuse("claim", &proto.Page{View: proto.View_CLAIM_MENU})
 	refuse("survey.items", &proto.Page{View: proto.View_INFO, Survey: &proto.Survey{Items: []*proto.SurveyItem{{Name: "q"}}}})
 	refuse("page", &proto.Page{View: proto.View_INFO, Lead: strings.Repeat("<", MaxBytes)})
 }
@@ -492,15 +493,47 @@ func TestStepsAreThoseOfTheChain(t *testing.T) {
 			require.NotContains(t, main, not, c)
 		}
 	}
-	steps := map[proto.View]string{proto.View_IDENTIFY: "ステップ 2／3：認証画面", proto.View_CODE: "ステップ 3／3：認証番号入力", proto.View_MENU: "ステップ 3／3：メニュー", proto.View_INFO: "ステップ 3／3：メニュー（内容の確認・お手続き）"}
+	steps := map[proto.View]string{proto.View_IDENTIFY: "ステップ 2／3：認証画面", proto.View_CODE: "ステップ 3／3：認証番号入力", proto.View_MENU: "ステップ 3／3：メニュー", proto.View_INFO: "ステップ 3／3：メニュー（内容の確認・お手続き）", proto.View_CLAIM_MENU: "ステップ 3／3：メニュー"}
 	seen := map[proto.View]bool{}
 	for name, p := range everyView() {
-		if want := steps[p.View]; want != "" && !p.Preview {
+		if want := steps[p.View]; want != "" && !p.Preview && !(p.View == proto.View_INFO && p.ClaimMenu) {
 			require.Contains(t, string(render(t, p, "ja")), want, name)
 			seen[p.View] = true
 		}
 	}
 	require.Len(t, seen, len(steps))
+}
+
+// The menu leads where the claim lets go: one method to its checkout, of several to where they are chosen, and what can be shown at once.
+func TestMenuOffersWhatTheClaimDoes(t *testing.T) {
+	menu := func(change func(*proto.Page)) string {
+		p := &proto.Page{View: proto.View_CLAIM_MENU, Brand: water(), Claim: claim()}
+		change(p)
+		return string(render(t, p, "ja"))
+	}
+	const content, methods, questions, pays = `/content"`, `/content#methods"`, `/content#survey"`, `/checkout"`
+	for _, c := range []struct {
+		change   func(*proto.Page)
+		has, not []string
+	}{
+		{func(*proto.Page) {}, []string{content, "お支払い期限"}, []string{methods, pays, questions, "/promise", "7,440円"}},
+		{func(p *proto.Page) { p.Methods = []*proto.MethodChoice{card} }, []string{"クレジットカードで支払う", pays, `value="card"`, "決済会社のページへ移動します"}, []string{methods}},
+		{func(p *proto.Page) { p.Methods = []*proto.MethodChoice{account} }, []string{"口座振替のお申し込み<small>", pays}, []string{"で支払う"}},
+		{func(p *proto.Page) { p.Methods = []*proto.MethodChoice{card, transfer} }, []string{methods, "クレジットカード、銀行振込", "お振込み口座を表示", `value="bank_transfer"`}, []string{`value="card"`}},
+		{func(p *proto.Page) { p.Survey = answered() }, nil, []string{questions}},
+		{func(p *proto.Page) { p.Promise = &proto.Promise{} }, []string{`value="paid"`, `value="tomorrow"`, `value="day_after"`}, []string{"承りました"}},
+		{func(p *proto.Page) {
+			p.Survey, p.Documents = survey(), []*proto.DocumentLink{{Name: "a.pdf", Title: "検針票", Bytes: 2048}}
+		}, []string{questions, "/documents/a.pdf", "検針票<small>PDF 2KB"}, nil},
+	} {
+		body := menu(c.change)
+		for _, want := range append(c.has, "お支払いのご相談", `href="tel:0000000000"`) {
+			require.Contains(t, body, want)
+		}
+		for _, not := range c.not {
+			require.NotContains(t, body, not)
+		}
+	}
 }
 
 func TestEachPageLeadsToItsOtherLanguage(t *testing.T) {

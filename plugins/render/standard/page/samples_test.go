@@ -188,6 +188,13 @@ func everyView() map[string]*proto.Page {
 		"21-menu-one":   {View: proto.View_MENU, Entries: []*proto.Entry{{Name: "01M80PYPYK9JPV5YF8YH5F691F", Title: "水道料金のお知らせ", Sent: at(2026, 11, 22, 10, 19, 3)}}},
 		"21-menu-empty": {View: proto.View_MENU},
 
+		"22-claim-menu":          {View: proto.View_CLAIM_MENU, Title: "水道料金のお知らせ", Addressee: "山田 太郎", Period: "2026年9～10月分", Claim: claim(), Methods: []*proto.MethodChoice{barcode, number, card, transfer}, Promise: &proto.Promise{}, Documents: docs, Survey: survey(), LinkExpires: expires},
+		"22-claim-menu-promised": {View: proto.View_CLAIM_MENU, Title: "お支払いのお願い", Claim: claim(), Methods: []*proto.MethodChoice{transfer}, Promise: &proto.Promise{Word: "will_pay", By: at(2026, 12, 1, 0, 0, 0), KeptInMind: true}, LinkExpires: expires},
+		"22-claim-menu-card":     {View: proto.View_CLAIM_MENU, Title: "お支払いのお願い", Claim: claim(), Methods: []*proto.MethodChoice{card}, Promise: &proto.Promise{Word: "already_paid", By: at(2026, 12, 1, 0, 0, 0)}, Survey: answered(), MayDisown: true, About: "/s/water"},
+		"22-claim-menu-long": {View: proto.View_CLAIM_MENU, Title: strings.Repeat("長い題名のお知らせ", 5) + "です。", Addressee: strings.Repeat("長いお名前の株式会社", 5), Claim: claim(), Methods: allMethods(), Promise: &proto.Promise{},
+			Documents: []*proto.DocumentLink{{Name: "a", Title: strings.Repeat("LongDocumentName", 5) + "長い書類の名称.pdf", Bytes: 4 << 20}}, MayDisown: true},
+		"22-info-behind-menu": {View: proto.View_INFO, Title: "水道料金のお知らせ", Lead: lead, Rows: rows(), Closing: closing, Claim: claim(), Methods: []*proto.MethodChoice{barcode, card}, ClaimMenu: true, LinkExpires: expires},
+
 		"04-info-all-methods":     {View: proto.View_INFO, Title: "水道料金のお知らせ", Claim: claim(), Methods: allMethods()},
 		"05-checkout-once":        {View: proto.View_CHECKOUT, Claim: claim(), Methods: []*proto.MethodChoice{{Code: "konbini_barcode", Label: "コンビニ（バーコード）", Kind: proto.MethodKind_KONBINI_BARCODE}}},
 		"06-voucher-once":         {View: proto.View_VOUCHER, Claim: claim(), Voucher: digits, Methods: []*proto.MethodChoice{{Code: "konbini_number", Label: "コンビニ（番号）", Kind: proto.MethodKind_KONBINI_NUMBER}}},
@@ -220,7 +227,7 @@ func everyView() map[string]*proto.Page {
 		if p.View != proto.View_GONE {
 			p.Brand = water()
 		}
-		if p.View == proto.View_INFO || p.View == proto.View_VOUCHER {
+		if p.View == proto.View_INFO || p.View == proto.View_VOUCHER || p.View == proto.View_CLAIM_MENU {
 			p.No, p.Identify = "20190621012403167", true
 		}
 		pages[name] = p
