@@ -88,31 +88,36 @@ func (id *Identity) sendCode(ctx context.Context, t *tenant.Tenant, ref store.Re
 	if err != nil {
 		return 0, fmt.Errorf("hash a code: %w", err)
 	}
-	until := now.Add(CodeValid)
-	what := event(now, message.CodeHeld, nil)
-	if a.Held {
-		id.alike(store.Urgent(ctx)) // in place of the SMS
-	} else {
-		carrier, err := id.o.Sender.SendCode(ctx, CodeSMS{Tenant: ref.Tenant, To: sms.Number, Registered: sms.Registered, Text: text, For: ref.ID, Until: until})
-		if err != nil { // a fault here would tell a match from a mismatch
-			id.metrics.unsent.Inc()
-			id.o.Log.Error("one-time code was not accepted for sending", "tenant", ref.Tenant, "msg", ref.ID, "err", err)
-		} else {
-			// Whatever else happened to the message meanwhile, this is the code that arrives.
-			what = event(now, message.CodeSent, message.Code{Hash: hash[:], Until: until, Message: carrier})
-		}
-	}
 	asked, err := id.asked(newVerification(t.ID, now), now, c, &verification{V: 1, Message: ref.ID}, personal{Masked: rec.state.Head.Masked})
 	if err != nil {
 		return 0, err
 	}
-	if err = id.commit(ctx, store.Change{Ref: ref, Expect: store.Any, Events: []store.NewEvent{what}}, asked); err != nil {
+	until := now.Add(CodeValid)
+	code := store.Change{Ref: ref, Expect: store.Any, Events: []store.NewEvent{event(now, message.CodeHeld, nil)}}
+	went := false
+	if !a.Held {
+		carrier, err := id.o.Sender.SendCode(ctx, CodeSMS{Tenant: ref.Tenant, To: sms.Number, Registered: sms.Registered, Text: text, For: ref.ID, Until: until})
+		if went = err == nil; went {
+			// Whatever else happened to the message meanwhile, this is the code that arrives.
+			code.Events[0] = event(now, message.CodeSent, message.Code{Hash: hash[:], Until: until, Message: carrier})
+		} else { // a fault here would tell a match from a mismatch
+			id.metrics.unsent.Inc()
+			id.o.Log.Error("one-time code was not accepted for sending", "tenant", ref.Tenant, "msg", ref.ID, "err", err)
+		}
+	}
+	if went {
+		err = id.commit(ctx, code, asked)
+	} else if err = id.commit(store.Urgent(ctx), asked); err == nil { // in place of the SMS, as long on whatever disk
+		err = id.commit(ctx, code)
+	}
+	if err != nil {
 		return 0, fmt.Errorf("record a code of message %s: %w", ref.ID, err)
 	}
 	return Sent, nil
 }
 
-// alike waits as long as for a commit, and changes nothing: behind a bulk, one that only a match needs would be seen.
+// alike waits for its turn at the store, and changes nothing: behind a bulk, a commit that only a match needs would be seen. The sync of a
+// disk it does not wait for.
 func (id *Identity) alike(ctx context.Context) { _ = id.commit(ctx) }
 
 // Digits are how many a code of a message has.

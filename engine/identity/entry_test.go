@@ -112,9 +112,10 @@ func TestCodeOfTheSharedEntryIsOneOfItsMessage(t *testing.T) {
 	for _, found := range []*store.Ref{nil, &ref} {
 		require.Equal(t, Incomplete, code(found, " "))
 		require.Equal(t, Unreadable, code(found, "abc"))
-		before := b.commits()
+		before, _ := b.commits()
 		require.Equal(t, Mismatch, code(found, "999999"))
-		require.Equal(t, before+1, b.commits(), "a wrong code waits for the disk, whoever was found")
+		after, _ := b.commits()
+		require.Equal(t, before+1, after, "a wrong code waits for its turn at the store, whoever was found")
 	}
 	require.Equal(t, Mismatch, code(nil, b.last()), "of nobody none is right")
 	live := b.sent(0)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,8 +36,10 @@ type module struct {
 	client proto.AuthClient
 	mu     sync.Mutex
 	down   bool
-	next   int    // the code to give next
-	host   string // of the last code
+	silent bool         // no code is made
+	calls  atomic.Int64 // of a canonical form or a code
+	next   int          // the code to give next
+	host   string       // of the last code
 }
 
 func (m *module) Auth(string) proto.AuthClient { return m.client }
@@ -59,6 +62,7 @@ func (m *module) Describe(name string) (*proto.DescribeResponse, bool) {
 }
 
 func (m *module) Canonical(_ context.Context, in *proto.CanonicalRequest) (*proto.CanonicalResponse, error) {
+	m.calls.Add(1)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.down {
@@ -84,9 +88,10 @@ func (m *module) Canonical(_ context.Context, in *proto.CanonicalRequest) (*prot
 }
 
 func (m *module) Challenge(_ context.Context, in *proto.ChallengeRequest) (*proto.ChallengeResponse, error) {
+	m.calls.Add(1)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.down {
+	if m.down || m.silent {
 		return nil, errors.New("down")
 	}
 	m.next++
@@ -115,7 +120,8 @@ func (o *outbox) SendCode(ctx context.Context, c CodeSMS) (ulid.ULID, error) {
 	}
 	sms := newID()
 	if c.With == nil {
-		if _, err := o.store.Commit(ctx, store.Tx{}); err != nil { // the SMS
+		ref := store.Ref{Tenant: c.Tenant, Kind: store.Message, ID: sms}
+		if _, err := o.store.Commit(ctx, store.Tx{{Ref: ref, Events: []store.NewEvent{{Type: byte(message.Accepted), At: time.Now()}}}}); err != nil {
 			return ulid.ULID{}, err
 		}
 	} else {
@@ -150,17 +156,20 @@ type bench struct {
 	t      *testing.T
 }
 
-// commits is how many requests the store has answered.
-func (b *bench) commits() (n uint64) {
+// commits is how many requests the store has answered, and how many groups it has synced for them.
+func (b *bench) commits() (requests, synced uint64) {
 	b.t.Helper()
 	all, err := b.counts.Gather()
 	require.NoError(b.t, err)
 	for _, family := range all {
-		if family.GetName() == "kakitome_store_commit_seconds" {
-			n = family.Metric[0].Histogram.GetSampleCount()
+		switch family.GetName() {
+		case "kakitome_store_commit_seconds":
+			requests = family.Metric[0].Histogram.GetSampleCount()
+		case "kakitome_store_groups_total":
+			synced = uint64(family.Metric[0].Counter.GetValue())
 		}
 	}
-	return n
+	return requests, synced
 }
 
 var water = &tenant.Tenant{ID: "water", Name: "〇〇県水道局"}
