@@ -99,6 +99,7 @@ func TestWhatAClaimTells(t *testing.T) {
 		"expired":                      {[]any{start, issued, fact(payment.HasExpired, false)}, []string{ClaimIssued, ClaimExpired}},
 		"paid too late":                {[]any{start, issued, late}, []string{ClaimIssued, ClaimConfirmed, ClaimAlert}},
 		"settled elsewhere":            {[]any{payment.Settled}, []string{ClaimSettled}},
+		"the rest settled elsewhere":   {[]any{start, issued, half, payment.Settlement{Had: 500}, fact(payment.WasCanceled, false)}, []string{ClaimIssued, ClaimPartly, ClaimSettled}},
 		"withdrawn, paid all the same": {[]any{start, issued, payment.Withdrawn, confirmed}, []string{ClaimIssued, ClaimWithdrawn, ClaimConfirmed, ClaimAlert}},
 	} {
 		types, data := []byte{byte(payment.Made)}, [][]byte{encode(t, head)}
@@ -110,6 +111,8 @@ func TestWhatAClaimTells(t *testing.T) {
 				types, data = append(types, byte(e.Type())), append(data, encode(t, e))
 			case payment.Deposit:
 				types, data = append(types, byte(payment.Deposited)), append(data, encode(t, e))
+			case payment.Settlement:
+				types, data = append(types, byte(payment.Settled)), append(data, encode(t, e))
 			case payment.Type:
 				types, data = append(types, byte(e)), append(data, encode(t, message.Act{By: "x"}))
 			}

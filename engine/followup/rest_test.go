@@ -42,23 +42,24 @@ func TestRestOfAClaimIsAskedFor(t *testing.T) {
 	}
 	r.paid(part, transferred)
 	r.paid(settled, transferred)
+	require.Equal(t, payment.PartlyPaid, r.claim(r.state(settled).Head.Claim).Phase)
 	r.settle("W-2")
 	r.paid(short, func(attempt ulid.ULID) (payment.Type, any) {
 		return payment.Confirmed, payment.Fact{Attempt: attempt, View: payment.View{State: payment.IsConfirmed, Yen: 7440, Paid: 4000, ConfirmedAt: time.Now()}, Seen: time.Now(), From: "notice"}
 	})
-	for _, id := range []ulid.ULID{part, settled, short} {
-		require.Equal(t, payment.PartlyPaid, r.claim(r.state(id).Head.Claim).Phase)
+	for id, phase := range map[ulid.ULID]payment.Phase{part: payment.PartlyPaid, settled: payment.SettledElse, short: payment.PartlyPaid} {
+		require.Equal(t, phase, r.claim(r.state(id).Head.Claim).Phase)
 		r.happen(id, submitted, delivered)
 	}
 	r.told()
 	require.Equal(t, []string{"C-1"}, r.listed(Unopened), "nobody is asked for what there is no way to pay")
-	for _, id := range []ulid.ULID{settled, short} {
+	for id, why := range map[ulid.ULID]string{settled: "nothing is to be paid any more", short: "there is no account for the rest"} {
 		_, still, err := r.Awaited(t.Context(), mizu, r.state(id).Head.Claim)
 		require.NoError(t, err)
 		require.False(t, still)
 		res, err := r.Resend(t.Context(), r.tenants.Now().Tenants[mizu], id, Order{By: "key:erp"})
 		require.NoError(t, err)
-		require.Equal(t, "there is no account for the rest", res.Problems[0].Detail)
+		require.Equal(t, why, res.Problems[0].Detail)
 		require.NotContains(t, res.Problems[0].Text("ja"), res.Problems[0].Detail, "it has Japanese words")
 	}
 

@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -161,6 +162,33 @@ func TestRestWaitsForNoPool(t *testing.T) {
 	require.ErrorAs(t, err, &ps)
 	require.Equal(t, "unavailable", ps[0].Code)
 	require.NotContains(t, ps[0].Text("ja"), ps[0].Detail, "it has Japanese words")
+}
+
+// TestRestIsSettledElsewhere: a part came to an account, and the payer brought the rest in cash. It is no second payment, and only money
+// that comes after it is looked at again.
+func TestRestIsSettledElsewhere(t *testing.T) {
+	r := withPool(t, 1)
+	id, a := r.partly("A-1")
+	s, err := r.Patch(t.Context(), r.tenant, "A-1", Patch{Settled: true, Reason: "窓口で現金"}, "user:hanako")
+	require.NoError(t, err)
+	require.Equal(t, SettledElse, s.Phase)
+	require.EqualValues(t, 6000, s.SettledRest())
+	remaining, over := s.Rest()
+	require.Zero(t, remaining+over)
+	require.Nil(t, s.Account())
+	require.True(t, s.Attempt(a.ID).Void)
+	r.until(a, time.Hour)
+	s = *r.state(id)
+	require.Equal(t, HasExpired, s.Attempt(a.ID).Phase)
+	require.Equal(t, SettledElse, s.Phase)
+	require.Empty(t, s.Alerts)
+	require.True(t, s.Over())
+
+	r.transferred(a.Place, "late", 6000)
+	s = *r.state(id)
+	require.Equal(t, Paid, s.Phase)
+	require.True(t, s.NeedsAttention())
+	require.True(t, slices.ContainsFunc(s.Alerts, func(a Alert) bool { return a.Code == SecondPayment }))
 }
 
 func TestWhatHasAnAccountForTheRest(t *testing.T) {

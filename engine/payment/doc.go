@@ -3,8 +3,8 @@
 //
 // A claim is one stream of kind store.Claim. Its head is what the sender asked for; its events are what happened:
 //
-//	Made, Joined (a message carries it), Amended, Withdrawn, Settled (消込), WentOverdue (unpaid at its due date, once for each),
-//	Resolved (somebody dealt with the alerts)
+//	Made, Joined (a message carries it), Amended, Withdrawn, Settled (消込, of all or of the rest of what is partly paid),
+//	WentOverdue (unpaid at its due date, once for each), Resolved (somebody dealt with the alerts)
 //	Started ─► Issued ─► Provisional (速報) ─► Confirmed (確報) ─► ReceiptIssued ─► ReceiptKept
 //	   │          │           └─► Revoked (速報取消) ─► as before, or Expired when its end has passed
 //	   │          ├─► Canceled | Expired ─► Provisional | Confirmed all the same, with an alert (要対応)

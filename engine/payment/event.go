@@ -19,7 +19,7 @@ const (
 	Joined        Type = 2  // Join: one more message carries the claim
 	Amended       Type = 3  // Terms
 	Withdrawn     Type = 4  // Act: the sender no longer asks for it
-	Settled       Type = 5  // Act: paid elsewhere (消込)
+	Settled       Type = 5  // Settlement: paid elsewhere (消込)
 	Resolved      Type = 6  // Resolution: somebody dealt with alerts
 	Started       Type = 7  // Start: committed before the agent is asked
 	Unknown       Type = 8  // Doubt: the agent was asked and no answer was seen

@@ -153,6 +153,12 @@ type Act struct {
 	At time.Time
 }
 
+// Settlement is the data of Settled.
+type Settlement struct {
+	message.Act
+	Had int64 `json:"had,omitempty"` // yen that were received by then, of a claim that was partly paid: the rest was settled
+}
+
 // Statement is what a sender stated about a claim: Amended, Settled or Withdrawn.
 type Statement struct {
 	Type Type
@@ -172,6 +178,7 @@ type State struct {
 
 	Statements             []Statement // in order
 	WithdrawnBy, SettledBy *Act
+	settledHad             int64      // Settlement.Had
 	Attempts               []*Attempt // in order of their start
 	Received, Confirmed    int64      // yen
 	Refunded               int64      // yen of Confirmed that went back
@@ -255,16 +262,17 @@ func (s *State) apply(e store.Event) error {
 		}
 		s.Statements = append(s.Statements, Statement{Amended, Act{message.Act{By: s.By, Reason: s.Reason}, e.At}})
 	case Withdrawn, Settled:
-		act := Act{At: e.At}
-		if err := json.Unmarshal(e.Data, &act.Act); err != nil {
+		var said Settlement
+		if err := json.Unmarshal(e.Data, &said); err != nil {
 			return err
 		}
+		act := Act{said.Act, e.At}
 		s.changed = e.At
 		s.Statements = append(s.Statements, Statement{Type(e.Type), act})
 		if Type(e.Type) == Withdrawn && s.WithdrawnBy == nil {
 			s.WithdrawnBy = &act
 		} else if Type(e.Type) == Settled && s.SettledBy == nil {
-			s.SettledBy = &act
+			s.SettledBy, s.settledHad = &act, said.Had
 		}
 	case Resolved:
 		var r Resolution
@@ -745,7 +753,7 @@ func (s *State) sum() {
 		s.Phase = Accepted
 	case s.Refunded > 0:
 		s.Phase = PartRefunded
-	case s.Received > 0:
+	case s.Received > 0 && !s.restSettled():
 		s.Phase = PartlyPaid
 	case s.SettledBy != nil:
 		s.Phase = SettledElse
@@ -761,6 +769,11 @@ func (s *State) sum() {
 		s.Phase = Unpaid
 	}
 	s.alert()
+}
+
+// restSettled: the rest was settled elsewhere, and what had come before is as it was.
+func (s *State) restSettled() bool {
+	return s.SettledBy != nil && s.settledHad > 0 && s.Received == s.settledHad
 }
 
 func (s *State) alert() {
@@ -800,10 +813,11 @@ func (s *State) alert() {
 		}
 		short := a.Received < a.Yen && a.Phase != PartPaid
 		odd := len(a.deposits) == 0 && a.Received%max(a.Yen, 1) != 0
-		if short || odd || a.Yen != s.Amount {
+		known := s.restSettled() // of a part: by whoever settled the rest, for which what was issued is canceled
+		if (short || odd || a.Yen != s.Amount) && !known {
 			raise(AmountDiffers, a.ID)
 		}
-		if a.wasCanceled {
+		if a.wasCanceled && !known {
 			raise(PaidAfterCancel, a.ID)
 		}
 		if a.paidAt().After(a.Due) {
@@ -813,7 +827,7 @@ func (s *State) alert() {
 			raise(PaidAfterWithdrawal, a.ID)
 		}
 	}
-	if payments > 1 || (payments > 0 && s.SettledBy != nil) {
+	if payments > 1 || (payments > 0 && s.SettledBy != nil && !s.restSettled()) {
 		raise(SecondPayment, ulid.ULID{})
 	}
 	maps.DeleteFunc(s.resolved, func(key string, _ int64) bool { // what is over and comes again is to be dealt with again
@@ -856,11 +870,11 @@ func (s *State) PhaseAt(now time.Time) Phase {
 // Over reports whether nothing more is expected: paid, or no longer asked for and nothing left that could be paid.
 func (s *State) Over() bool {
 	switch s.Phase {
-	case Paid:
+	case Paid, SettledElse:
 		return s.Live() == nil && !s.refunding()
 	case AllRefunded:
 		return s.Live() == nil
-	case SettledElse, IsWithdrawn:
+	case IsWithdrawn:
 		return s.Live() == nil && s.Received == 0
 	}
 	return false

@@ -177,6 +177,10 @@ func TestDeposits(t *testing.T) {
 		{"after it was canceled", []any{account, view(WasCanceled, 0, time.Minute), deposit("s1", 1000, time.Hour)}, IsConfirmed, Paid, 1000, []string{PaidAfterCancel}},
 		{"one that may be the same", []any{account, part, inDoubt("x1", 400)}, PartPaid, PartlyPaid, 400, []string{DepositInDoubt}},
 		{"it is another", []any{account, part, inDoubt("x1", 400), deposit("x1", 400, time.Hour), inDoubt("x1", 400)}, PartPaid, PartlyPaid, 800, nil},
+		{"the rest settled elsewhere", []any{account, part, Settlement{Had: 400}}, PartPaid, SettledElse, 400, nil},
+		{"and canceled", []any{account, part, Settlement{Had: 400}, view(WasCanceled, 0, 9*time.Hour)}, WasCanceled, SettledElse, 400, nil},
+		{"and transferred too", []any{account, part, Settlement{Had: 400}, deposit("s5", 100, time.Hour)}, PartPaid, PartlyPaid, 500, []string{SecondPayment}},
+		{"all settled before a part came", []any{account, Settlement{}, part}, PartPaid, PartlyPaid, 400, []string{SecondPayment}},
 		{"one id with two amounts", []any{account, part, deposit("s1", 500, time.Hour)}, PartPaid, PartlyPaid, 500, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -186,6 +190,8 @@ func TestDeposits(t *testing.T) {
 				switch e := e.(type) {
 				case Fact:
 					s.fact(e)
+				case Settlement:
+					s.add(Settled, e)
 				case unsure:
 					s.add(Doubted, e)
 				default:
@@ -431,6 +437,9 @@ func TestFactsInAnyOrder(t *testing.T) {
 				continue
 			}
 			var data any = message.Act{By: "user:a", Reason: "x"}
+			if said == Settled && rapid.Bool().Draw(t, "the rest") {
+				data = Settlement{Act: message.Act{By: "user:a"}, Had: standing}
+			}
 			if said == Amended {
 				amount = int64(rapid.IntRange(500, 2000).Draw(t, "amount"))
 				data = Terms{Amount: amount, Tax: -1, Due: due0} // another day prolongs the account that is there by then

@@ -315,7 +315,7 @@ type Patch struct {
 	Amount    *int64  `json:"amount,omitempty"`
 	Tax       *int64  `json:"tax,omitempty"`
 	Due       *string `json:"due,omitempty"`       // YYYY-MM-DD
-	Settled   bool    `json:"settled,omitempty"`   // 消込: paid elsewhere
+	Settled   bool    `json:"settled,omitempty"`   // 消込: paid elsewhere, or the rest of it
 	Withdrawn bool    `json:"withdrawn,omitempty"` // no longer asked for
 	Reason    string  `json:"reason,omitempty"`    // kept with the fact; at most 200 characters
 }
@@ -341,7 +341,11 @@ func (p *Payments) Patch(ctx context.Context, t *tenant.Tenant, number string, p
 		case patch.Settled && s.Phase == Paid:
 			return nil, refuse("settled", s.Number, "the claim was paid already")
 		case patch.Settled:
-			return []store.NewEvent{newEvent(Settled, now, act)}, nil
+			said := Settlement{Act: act}
+			if s.Phase == PartlyPaid {
+				said.Had = s.Received
+			}
+			return []store.NewEvent{newEvent(Settled, now, said)}, nil
 		case patch.Withdrawn && s.Received > s.Refunded:
 			return nil, refuse("withdrawn", s.Number, "money was received already")
 		case patch.Withdrawn:

@@ -243,6 +243,14 @@ func (s *State) Rest() (remaining, over int64) {
 	return remaining, max(0, have-s.Amount)
 }
 
+// SettledRest is what was settled elsewhere of a claim that was partly paid; 0: nothing, or all of it.
+func (s *State) SettledRest() int64 {
+	if s.SettledBy == nil || s.settledHad == 0 {
+		return 0
+	}
+	return s.Amount - s.settledHad
+}
+
 // JSON is the claim as the API shows it at a time (GET /v1/claims/{number}).
 func (s *State) JSON(now time.Time) JSON {
 	j := JSON{
