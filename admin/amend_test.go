@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/message"
@@ -47,17 +48,24 @@ func TestClaimIsAmendedByAnAdministrator(t *testing.T) {
 	require.NotContains(t, b.get(back).body, at, "what was paid stays as it is")
 }
 
+// partly is a message whose claim of 7,440 yen was paid in part, 4,000 yen, by transfer.
+func (r *room) partly(number string) (msg, claim ulid.ULID) {
+	r.t.Helper()
+	msg, attempt := r.begun(number, 7440)
+	claim = r.state("mizu", msg.String()).Head.Claim
+	data, err := json.Marshal(payment.Deposit{Attempt: attempt.ID, ID: number, Yen: 4000, Paid: time.Now()})
+	require.NoError(r.t, err)
+	errs, err := r.Store.Commit(r.t.Context(), store.Tx{{Ref: store.Ref{Tenant: "mizu", Kind: store.Claim, ID: claim}, Expect: store.Any,
+		Events: []store.NewEvent{{Type: byte(payment.Deposited), At: time.Now(), Data: data}}}})
+	require.NoError(r.t, err)
+	require.NoError(r.t, errs[0])
+	return msg, claim
+}
+
 // A part was transferred: the due date alone is offered, and moves the end of its account.
 func TestDueDateOfAPartlyPaidClaimIsAmended(t *testing.T) {
 	r := openRoom(t)
-	msg, attempt := r.begun("W-1", 7440)
-	claim := r.state("mizu", msg.String()).Head.Claim
-	data, err := json.Marshal(payment.Deposit{Attempt: attempt.ID, ID: "d1", Yen: 4000, Paid: time.Now()})
-	require.NoError(t, err)
-	errs, err := r.Store.Commit(t.Context(), store.Tx{{Ref: store.Ref{Tenant: "mizu", Kind: store.Claim, ID: claim}, Expect: store.Any,
-		Events: []store.NewEvent{{Type: byte(payment.Deposited), At: time.Now(), Data: data}}}})
-	require.NoError(t, err)
-	require.NoError(t, errs[0])
+	msg, claim := r.partly("W-1")
 	at, b := "/claims/"+claim.String()+"/amend", r.enter("admin@mizu")
 	body := b.get("/messages/" + msg.String()).body
 	require.Contains(t, body, at)
@@ -70,4 +78,27 @@ func TestDueDateOfAPartlyPaidClaimIsAmended(t *testing.T) {
 	require.Equal(t, day, message.Day(c.Due))
 	require.Equal(t, day, message.Day(c.Live().Due))
 	require.False(t, c.Live().Void)
+}
+
+// A part was transferred, and the rest came in cash: it is settled with the amount that remains.
+func TestRestOfAPartlyPaidClaimIsSettled(t *testing.T) {
+	r := openRoom(t)
+	msg, claim := r.partly("W-1")
+	at, back, b := "/claims/"+claim.String()+"/settle", "/messages/"+msg.String(), r.enter("admin@mizu")
+	body := b.get(back).body
+	require.Contains(t, body, `action="`+at+`"`)
+	require.Contains(t, body, "残額 3,440円 を別の方法で入金済みとして")
+	require.NotContains(t, body, claim.String()+"/withdraw", "money was received")
+	a := b.post(at, "message", msg.String(), "rest", "7440", "reason", "")
+	require.Contains(t, b.get(a.header.Get("Location")).body, "その後に入金がありました。残額を確認してください", "other than the page said")
+	a = b.post(at, "message", msg.String(), "rest", "3440", "reason", "窓口で現金")
+	body = b.get(a.header.Get("Location")).body
+	for _, said := range []string{"消込済みにしました。", "消込済み</span>", "残額 3,440円 ", "窓口で現金"} {
+		require.Contains(t, body, said)
+	}
+	require.NotContains(t, body, at)
+	c, err := r.Payments.Claim(t.Context(), tenant.Only("mizu"), claim)
+	require.NoError(t, err)
+	require.Equal(t, payment.SettledElse, c.Phase)
+	require.Empty(t, c.Alerts)
 }

@@ -58,6 +58,7 @@ type detailPage struct {
 	LockedUntil                                                            time.Time
 	MayCancel, MayRevoke, MayMove, MayUnlock, MayResend, MayPay, MayRefund bool
 	MayCharge                                                              bool
+	MaySettleRest                                                          bool   // of a claim that is partly paid
 	Key                                                                    string // of an order that the page may give once
 	Receipt, Certificate                                                   bool
 	SheetOffers                                                            []sheetOffer
@@ -140,6 +141,7 @@ func (s *Server) detail(w http.ResponseWriter, r *http.Request, v *visit) error 
 	p.Certificate = s.Certificates != nil && s.Certificates.Certifies(h.Class)
 	p.MayResend = h.Class != message.OTP && !p.Row.Erased
 	p.MayPay = p.Claim != nil && p.Claim.WithdrawnBy == nil && p.Claim.SettledBy == nil && p.Claim.Received == 0
+	p.MaySettleRest = p.Claim != nil && p.Claim.Phase == payment.PartlyPaid && p.Claim.SettledBy == nil && p.Claim.WithdrawnBy == nil
 	return s.show(w, r, v, "detail", p)
 }
 

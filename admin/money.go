@@ -82,6 +82,9 @@ func (s *Server) countDeposit(w http.ResponseWriter, r *http.Request, v *visit) 
 
 func (s *Server) settle(w http.ResponseWriter, r *http.Request, v *visit) error {
 	return s.onClaim(w, r, v, "claim.settle", "", "消込済みにしました。", "Marked as settled elsewhere.", func(c *payment.State, reason string) error {
+		if rest, _ := c.Rest(); r.PostForm.Has("rest") && r.PostForm.Get("rest") != strconv.FormatInt(rest, 10) { // other than was shown
+			return message.Problems{{Field: "settled", Code: "conflict", Value: c.Number, Detail: "more was received meanwhile"}}
+		}
 		_, err := s.Payments.Patch(r.Context(), v.Tenant, c.Number, payment.Patch{Settled: true, Reason: reason}, v.By())
 		return err
 	})

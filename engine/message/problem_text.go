@@ -283,6 +283,7 @@ var detailJA = map[string]string{
 	"the claim was settled or withdrawn":                     "この請求は消込済み、または取り消されています",
 	"the claim was paid already":                             "この請求は支払済みです",
 	"money was received already":                             "この請求はすでに入金されています",
+	"more was received meanwhile":                            "その後に入金がありました。残額を確認してください",
 	"the number is in use for another amount":                "同じ請求番号が別の金額で登録されています",
 	"the number is in use with another due date":             "同じ請求番号が別の支払期限で登録されています",
 
