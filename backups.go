@@ -84,7 +84,7 @@ func (d *operatorDoor) backup(w http.ResponseWriter, r *http.Request) {
 
 // backup asks a running engine for one.
 func (o *operator) backup(ctx context.Context, in backupRequest, tell func(store.Progress)) (*store.BackupReport, error) {
-	res, err := o.send(ctx, &http.Client{Transport: o.http.Transport}, "/backup", in) // it takes as long as it takes
+	res, err := o.patient().send(ctx, "/backup", in)
 	if err != nil {
 		return nil, err
 	}

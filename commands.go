@@ -42,11 +42,9 @@ func checkCommand(ctx context.Context, args []string) error {
 	if len(c.Certificates) == 0 && len(c.Links.TrustedProxies) == 0 {
 		fmt.Printf("%s: neither certificates nor trusted proxies: API and console refuse plain HTTP\n", args[0])
 	}
-	var former []formerAgent
-	if err := dialSocket(c).call(ctx, "/agents/former", nil, &former); err == nil { // where the engine runs
-		for _, f := range former {
-			fmt.Printf("%s: %s\n", args[0], f)
-		}
+	former, _ := dialSocket(c).former(ctx) // where the engine runs
+	for _, f := range former {
+		fmt.Printf("%s: %s\n", args[0], f)
 	}
 	fmt.Printf("%s: no faults; %d carriers, %d binds, %d modules\n", args[0], len(c.Numbers.Carriers), len(c.Binds), len(c.Modules))
 	return nil
@@ -97,9 +95,24 @@ func dialSocket(c *conf.Config) *operator {
 	}}}
 }
 
+// patient is the operator for what takes as long as it takes.
+func (o *operator) patient() *operator { return &operator{&http.Client{Transport: o.http.Transport}} }
+
+// apply and former wait for a count of what is open with contracts that are no longer in a definition: it reads a tenant's claims of a
+// year, millions in minutes.
+func (o *operator) apply(ctx context.Context, in *applyRequest) (out applied, err error) {
+	err = o.patient().call(ctx, "/tenants", in, &out)
+	return out, err
+}
+
+func (o *operator) former(ctx context.Context) (all []formerAgent, err error) {
+	err = o.patient().call(ctx, "/agents/former", nil, &all)
+	return all, err
+}
+
 // call posts in (or gets, when it is nil) and reads the answer into out.
 func (o *operator) call(ctx context.Context, path string, in, out any) error {
-	res, err := o.send(ctx, o.http, path, in)
+	res, err := o.send(ctx, path, in)
 	if err != nil {
 		return err
 	}
@@ -112,7 +125,7 @@ func (o *operator) call(ctx context.Context, path string, in, out any) error {
 }
 
 // send posts in (or gets, when it is nil). The caller closes the answer's body; an answer other than 200 is an error.
-func (o *operator) send(ctx context.Context, client *http.Client, path string, in any) (*http.Response, error) {
+func (o *operator) send(ctx context.Context, path string, in any) (*http.Response, error) {
 	method, body := http.MethodGet, io.Reader(nil)
 	if in != nil {
 		data, err := json.Marshal(in)
@@ -125,7 +138,7 @@ func (o *operator) send(ctx context.Context, client *http.Client, path string, i
 	if err != nil {
 		return nil, err
 	}
-	res, err := client.Do(req)
+	res, err := o.http.Do(req)
 	if err != nil {
 		return nil, errors.Unwrap(err)
 	}
@@ -158,8 +171,8 @@ func tenantApplyCommand(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	var out applied
-	if err := o.call(ctx, "/tenants", in, &out); err != nil {
+	out, err := o.apply(ctx, in)
+	if err != nil {
 		return err
 	}
 	for _, line := range out.Diff {

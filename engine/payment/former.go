@@ -3,6 +3,7 @@ package payment
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kakitome/kakitome/engine/store"
@@ -40,6 +41,9 @@ func (p *Payments) OpenAttempts(ctx context.Context, id tenant.ID) (map[Contract
 			return nil, fmt.Errorf("count open attempts: %w", err)
 		}
 		for _, events := range streams {
+			if !slices.ContainsFunc(events, func(e store.Event) bool { return Type(e.Type) == Started }) {
+				continue
+			}
 			s, err := Fold(events)
 			if err != nil {
 				return nil, err
