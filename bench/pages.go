@@ -243,7 +243,7 @@ func rendered(ctx context.Context, dir string, add func(name string, value float
 		}
 	}
 	t := &tenant.Tenant{ID: "mizu", Name: "〇〇県水道局", Brand: tenant.Brand{Color: "#0b63a5", Phone: "000-000-0000"}}
-	pages, model := page.New(page.Options{Renders: h}), page.View(t, proto.View_LANDING, "ja")
+	pages, model := page.New(page.Options{Renders: h, Patience: time.Minute}), page.View(t, proto.View_LANDING, "ja")
 	const count = 2000
 	var first, again [count]time.Duration
 	for i := range count {
