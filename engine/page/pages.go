@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -136,18 +137,26 @@ type Model struct {
 	Page  *proto.Page
 	inert *proto.Page // Page, without the host's placeholders in its texts
 	sum   digest
+	// found is under what it was looked for last, mostly the same.
+	found atomic.Pointer[found]
+}
+
+type found struct {
+	module string
+	id     tenant.ID
+	key    digest
 }
 
 // NewModel makes one of a page.
 func NewModel(m *proto.Page) *Model {
-	model := Model{Page: m, inert: m}
+	model := &Model{Page: m, inert: m}
 	b := marshal(m)
 	if marked(b) {
 		model.inert = inert(m)
 		b = marshal(model.inert)
 	}
 	model.sum = sha256.Sum256(b)
-	return &model
+	return model
 }
 
 // Page draws the page as Draw does.
@@ -159,7 +168,12 @@ func (p *Pages) Page(ctx context.Context, id tenant.ID, m *proto.Page) *HTML {
 // for somebody who was not identified yet.
 func (p *Pages) Draw(ctx context.Context, id tenant.ID, model *Model) *HTML {
 	m, module := model.inert, p.module(id)
-	key := p.key(renderOf, module, id, model.sum)
+	last := model.found.Load()
+	if last == nil || last.module != module || last.id != id {
+		last = &found{module, id, p.key(renderOf, module, id, model.sum)}
+		model.found.Store(last)
+	}
+	key := last.key
 	if v, ok, stale := p.cache.get(key, p.o.Now()); ok {
 		p.metrics.hits.Inc()
 		if stale { // whoever asks never waits for what was there already

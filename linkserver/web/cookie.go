@@ -110,9 +110,12 @@ func (s *seal) formHolds(session *journey.Session, given []byte) bool {
 	return subtle.ConstantTimeCompare([]byte(s.formToken(session)), given) == 1
 }
 
+// hasCookies: most that come by an SMS bring none.
+func hasCookies(ctx *fasthttp.RequestCtx) bool { return len(ctx.Request.Header.Peek("Cookie")) > 0 }
+
 // session is the one of this browser for the link; false: it has none that is still good.
 func (s *Server) session(ctx *fasthttp.RequestCtx, c client, l link.Link) (*journey.Session, bool) {
-	if len(ctx.Request.Header.Peek("Cookie")) == 0 { // most that come by an SMS bring none
+	if !hasCookies(ctx) {
 		return nil, false
 	}
 	name := cookieName(l.Token, c.https)

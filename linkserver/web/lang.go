@@ -20,14 +20,19 @@ func (s *Server) lang(ctx *fasthttp.RequestCtx, c client) string {
 		s.setCookie(ctx, c, name, l, langLife)
 		return l
 	}
-	if l := string(ctx.Request.Header.Cookie(name)); l == "ja" || l == "en" {
-		return l
+	if hasCookies(ctx) {
+		if l := string(ctx.Request.Header.Cookie(name)); l == "ja" || l == "en" {
+			return l
+		}
 	}
 	return preferred(string(ctx.Request.Header.Peek("Accept-Language")))
 }
 
 // preferred reads Accept-Language. RFC 9110 §12.5.4
 func preferred(header string) string {
+	if header == "" {
+		return "ja"
+	}
 	var ja, en float64
 	for range 20 { // more is nobody's list
 		part, rest, more := strings.Cut(header, ",")

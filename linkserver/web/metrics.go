@@ -1,6 +1,7 @@
 package web
 
 import (
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -8,6 +9,7 @@ import (
 
 type metrics struct {
 	seconds *prometheus.HistogramVec // route: the names of route; status: classes
+	found   [len(classes)]sync.Map   // of seconds: prometheus.Observer by route
 	misses  prometheus.Counter
 	limited prometheus.Counter
 	refused prometheus.Counter
@@ -41,7 +43,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 }
 
 func (m *metrics) observe(route string, status int, took time.Duration) {
-	m.seconds.WithLabelValues(route, classes[min(max(status/100, 0), len(classes)-1)]).Observe(took.Seconds())
+	class := min(max(status/100, 0), len(classes)-1)
+	o, ok := m.found[class].Load(route)
+	if !ok { // a vector hashes its labels for each look
+		o, _ = m.found[class].LoadOrStore(route, m.seconds.WithLabelValues(route, classes[class]))
+	}
+	o.(prometheus.Observer).Observe(took.Seconds())
 }
 
 // classes of status, by their first digit; a module that answers a webhook chooses its own.
