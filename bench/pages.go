@@ -29,8 +29,8 @@ import (
 )
 
 // pages measures what a recipient loads: the landing page, the page behind the questions, and what a renderer module takes for
-// one. Each of the first two is taken by turns from the
-// engine and from a bare handler of fasthttp, a process of its own, that answers the same bytes (bare/main.go).
+// one. Each of the first two is taken by turns from the engine and from a bare handler of fasthttp, a process of its own, that answers
+// the same bytes (bare/main.go).
 func pages(ctx context.Context, s settings) (figures []figure, err error) {
 	add := func(name string, value float64, unit, reach string) {
 		figures = append(figures, figure{name, value, unit, reach})
@@ -126,33 +126,46 @@ func (s *site) beside(ctx context.Context, set settings, program, name, reach st
 			return err
 		}
 	}
-	var ours, theirs, cpu float64
+	var ours, theirs loaded
 	for range turns {
-		before, err := s.cpu()
-		if err != nil {
+		if err := errors.Join(ours.turn(ctx, s, v, s.Engine.PID(), set.Long/turns), theirs.turn(ctx, s, same, bare.Process.Pid, set.Long/turns)); err != nil {
 			return err
 		}
-		rate, count, err := s.visit(ctx, v, set.Long/turns)
-		if err != nil {
-			return err
-		}
-		after, err := s.cpu()
-		if err != nil {
-			return err
-		}
-		ours += rate / turns
-		cpu += float64((after - before).Microseconds()) / float64(count) / turns
-		if rate, _, err = s.visit(ctx, same, set.Long/turns); err != nil {
-			return fmt.Errorf("bare: %w", err)
-		}
-		theirs += rate / turns
 	}
-	add(name, ours, "pages/s", "")
-	add(name+": the same bytes from a bare handler", theirs, "pages/s", "")
-	add(name+" ÷ bare handler", ours/theirs, "", reach)
-	add(name+": the engine's CPU", cpu, "µs a page", "")
+	add(name, ours.rate(), "pages/s", "")
+	add(name+": the same bytes from a bare handler", theirs.rate(), "pages/s", "")
+	add(name+" ÷ bare handler", ours.rate()/theirs.rate(), "", reach)
+	add(name+": the engine's CPU", ours.each(), "µs a page", "")
+	add(name+": the bare handler's CPU", theirs.each(), "µs a page", "")
 	add(name+": size", float64(len(res.Body())), "bytes", "under 30,000")
 	return nil
+}
+
+// loaded is what turns came to.
+type loaded struct {
+	pages int64
+	long  time.Duration
+	cpu   time.Duration // of who answered
+}
+
+func (t *loaded) rate() float64 { return float64(t.pages) / t.long.Seconds() }
+
+// each is the CPU of a page in microseconds.
+func (t *loaded) each() float64 { return float64(t.cpu.Microseconds()) / float64(t.pages) }
+
+// turn takes pages from a process for a while.
+func (t *loaded) turn(ctx context.Context, s *site, v visit, pid int, long time.Duration) error {
+	before, err := cpuOf(pid)
+	if err != nil {
+		return err
+	}
+	pages, took, err := s.visit(ctx, v, long)
+	if err != nil {
+		return err
+	}
+	after, err := cpuOf(pid)
+	t.pages, t.long, t.cpu = t.pages+pages, t.long+took, t.cpu+after-before
+	return err
 }
 
 // startBare runs the bare handler with an answer, and returns its address.
@@ -195,12 +208,12 @@ func (s *site) take(v visit, i int, res *fasthttp.Response) error {
 }
 
 // visit loads pages over connections that stay open.
-func (s *site) visit(ctx context.Context, v visit, long time.Duration) (rate float64, count int64, err error) {
+func (s *site) visit(ctx context.Context, v visit, long time.Duration) (pages int64, took time.Duration, err error) {
 	const conns = 64
 	began := time.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var loaded atomic.Int64
+	var done atomic.Int64
 	var clients sync.WaitGroup
 	for c := range conns {
 		clients.Go(func() {
@@ -210,13 +223,12 @@ func (s *site) visit(ctx context.Context, v visit, long time.Duration) (rate flo
 				if err := s.take(v, i, res); err != nil {
 					cancel(err)
 				}
-				loaded.Add(1)
+				done.Add(1)
 			}
 		})
 	}
 	clients.Wait()
-	count = loaded.Load()
-	return float64(count) / time.Since(began).Seconds(), count, context.Cause(ctx)
+	return done.Load(), time.Since(began), context.Cause(ctx)
 }
 
 // rendered measures how long the standard renderer, a process of its own, takes for a page that was not drawn before, and how long
