@@ -16,8 +16,8 @@
 // a few seconds later: behind the plain page of whoever comes then, so that nobody waits for one that failed until it has answered. A tenant may have a renderer of its own (tenant.Brand.Renderer): where that one fails, the standard one
 // draws first, and kakitome_page_stand_in_total counts it. Documents (PDF) have no plain form: they fail and are asked for again.
 //
-// Who was not identified yet, at the landing page above all, waits for a page that is not kept no longer than Options.Patience with
-// each of the two renderers, and not at all while it is being drawn for somebody else who has waited so long. Then the same stand in,
+// Who was not identified yet, at the landing page above all, waits for a page that is not kept no longer than Options.Patience,
+// for one renderer or two, and not at all while it is being drawn for somebody else who has waited so long. Then the same stand in,
 // counted as late; the page is drawn on behind, at most maxFlights of a module at once, and is there for the next. A renderer that
 // is late has not failed: it has until Options.Timeout, as for a page of somebody identified, which is drawn once and waited for.
 //

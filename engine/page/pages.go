@@ -41,8 +41,8 @@ type Options struct {
 	ModuleOf   func(tenant.ID) string
 	CacheBytes int64         // default 64 MiB
 	Timeout    time.Duration // of one page, default 1.5 s; a document has four times as long
-	// Patience of who was not identified yet with one module, default 200 ms: the module in the box takes one, and some tens where the
-	// machine is at its limit; a phone's network takes as much. Then another page stands in, and the module draws on for who comes next.
+	// Patience of who was not identified yet, default 200 ms; each of two modules has one half of it. The one in the box takes 1 ms, and
+	// some tens where the machine is at its limit. Then another page stands in, and the module draws on for who comes next.
 	Patience time.Duration
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer
@@ -64,7 +64,7 @@ const (
 )
 
 // firstViews are seen before anybody was identified. They are the same for many.
-var firstViews = []proto.View{proto.View_LANDING, proto.View_IDENTIFY, proto.View_LOCKED, proto.View_EXPIRED_VIEW, proto.View_GONE, proto.View_STOPPED, proto.View_ABOUT}
+var firstViews = []proto.View{proto.View_LANDING, proto.View_IDENTIFY, proto.View_LOCKED, proto.View_EXPIRED_VIEW, proto.View_GONE, proto.View_STOPPED, proto.View_ABOUT, proto.View_STRANGER, proto.View_FAULT}
 
 // Pages draws and keeps pages. Safe for concurrent use.
 type Pages struct {
@@ -189,10 +189,14 @@ func (p *Pages) Draw(ctx context.Context, id tenant.ID, model *Model) *HTML {
 	return v.(*HTML)
 }
 
-// first gives a page that was not kept to somebody who has no more than the patience for each module: the tenant's own, then the
-// standard one. Each draws on behind.
+// first gives a page that was not kept to somebody who has no more than the patience, for the tenant's own module and then the standard
+// one. Each draws on behind.
 func (p *Pages) first(id tenant.ID, m *proto.Page, module string, key, sum digest) *HTML {
-	f, h := p.soon(id, m, module, key)
+	patience := p.o.Patience
+	if module != p.o.Module {
+		patience /= 2
+	}
+	f, h := p.soon(id, m, module, key, patience)
 	if h != nil {
 		return h
 	}
@@ -204,7 +208,7 @@ func (p *Pages) first(id tenant.ID, m *proto.Page, module string, key, sum diges
 				p.renewals.Go(func() { p.renew(id, m, p.o.Module, key) })
 			}
 		} else {
-			f, h = p.soon(id, m, p.o.Module, key)
+			f, h = p.soon(id, m, p.o.Module, key, patience)
 		}
 		if h != nil && !h.Plain {
 			p.metrics.standIn.WithLabelValues(isLate).Inc()
@@ -221,8 +225,8 @@ func (p *Pages) first(id tenant.ID, m *proto.Page, module string, key, sum diges
 }
 
 // soon gives a page within the patience, or no page, and the flight that goes on; no flight: too many are under way.
-func (p *Pages) soon(id tenant.ID, m *proto.Page, module string, key digest) (*flight, *HTML) {
-	f := p.fly(id, m, module, key)
+func (p *Pages) soon(id tenant.ID, m *proto.Page, module string, key digest, patience time.Duration) (*flight, *HTML) {
+	f := p.fly(id, m, module, key, patience)
 	if f == nil {
 		return nil, nil
 	}
@@ -240,7 +244,7 @@ func (p *Pages) soon(id tenant.ID, m *proto.Page, module string, key digest) (*f
 }
 
 // fly finds the flight of a page, or begins it.
-func (p *Pages) fly(id tenant.ID, m *proto.Page, module string, key digest) *flight {
+func (p *Pages) fly(id tenant.ID, m *proto.Page, module string, key digest, patience time.Duration) *flight {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if f := p.flights[key]; f != nil || p.flying[module] >= maxFlights {
@@ -250,7 +254,7 @@ func (p *Pages) fly(id tenant.ID, m *proto.Page, module string, key digest) *fli
 	f := &flight{done: make(chan struct{}), late: make(chan struct{}), plain: sync.OnceValue(func() *HTML { return p.own(m) })}
 	p.flights[key] = f
 	p.flying[module]++
-	late := time.AfterFunc(p.o.Patience, func() { close(f.late) })
+	late := time.AfterFunc(patience, func() { close(f.late) })
 	p.renewals.Go(func() {
 		defer late.Stop()
 		f.html = p.drawOrPlain(context.Background(), id, m, module, key)
