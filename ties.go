@@ -202,7 +202,7 @@ func (a apiClaims) Change(ctx context.Context, t *tenant.Tenant, number string, 
 			patch.Due = &c.Due
 		}
 	case "settle":
-		patch.Settled = true
+		patch.Settled, patch.Remaining = true, c.Remaining
 	case "withdraw":
 		patch.Withdrawn = true
 	}

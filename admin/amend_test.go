@@ -90,7 +90,9 @@ func TestRestOfAPartlyPaidClaimIsSettled(t *testing.T) {
 	require.Contains(t, body, "残額 3,440円 を別の方法で入金済みとして")
 	require.NotContains(t, body, claim.String()+"/withdraw", "money was received")
 	a := b.post(at, "message", msg.String(), "rest", "7440", "reason", "")
-	require.Contains(t, b.get(a.header.Get("Location")).body, "その後に入金がありました。残額を確認してください", "other than the page said")
+	require.Contains(t, b.get(a.header.Get("Location")).body, "入金の状況が変わりました。残額を確認してください", "other than the page said")
+	a = b.post(at, "message", msg.String(), "reason", "")
+	require.Contains(t, b.get(a.header.Get("Location")).body, "入金の状況が変わりました。残額を確認してください", "a page from before the part came: all of it was settled elsewhere")
 	a = b.post(at, "message", msg.String(), "rest", "3440", "reason", "窓口で現金")
 	body = b.get(a.header.Get("Location")).body
 	for _, said := range []string{"消込済みにしました。", "消込済み</span>", "残額 3,440円 ", "窓口で現金"} {

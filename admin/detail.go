@@ -141,7 +141,7 @@ func (s *Server) detail(w http.ResponseWriter, r *http.Request, v *visit) error 
 	p.Certificate = s.Certificates != nil && s.Certificates.Certifies(h.Class)
 	p.MayResend = h.Class != message.OTP && !p.Row.Erased
 	p.MayPay = p.Claim != nil && p.Claim.WithdrawnBy == nil && p.Claim.SettledBy == nil && p.Claim.Received == 0
-	p.MaySettleRest = p.Claim != nil && p.Claim.Phase == payment.PartlyPaid && p.Claim.SettledBy == nil && p.Claim.WithdrawnBy == nil
+	p.MaySettleRest = p.Claim != nil && p.Claim.Phase == payment.PartlyPaid && p.Claim.Received == p.Claim.Confirmed && p.Claim.SettledBy == nil && p.Claim.WithdrawnBy == nil
 	return s.show(w, r, v, "detail", p)
 }
 

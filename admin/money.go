@@ -82,10 +82,14 @@ func (s *Server) countDeposit(w http.ResponseWriter, r *http.Request, v *visit) 
 
 func (s *Server) settle(w http.ResponseWriter, r *http.Request, v *visit) error {
 	return s.onClaim(w, r, v, "claim.settle", "", "消込済みにしました。", "Marked as settled elsewhere.", func(c *payment.State, reason string) error {
-		if rest, _ := c.Rest(); r.PostForm.Has("rest") && r.PostForm.Get("rest") != strconv.FormatInt(rest, 10) { // other than was shown
-			return message.Problems{{Field: "settled", Code: "conflict", Value: c.Number, Detail: "more was received meanwhile"}}
+		var remaining int64 // as it was shown; the form of a claim to which nothing had come says none
+		if shown := r.PostForm.Get("rest"); shown != "" {
+			var err error
+			if remaining, err = strconv.ParseInt(shown, 10, 64); err != nil {
+				return message.Problems{{Field: "remaining", Code: "pattern", Value: message.Mask(shown)}}
+			}
 		}
-		_, err := s.Payments.Patch(r.Context(), v.Tenant, c.Number, payment.Patch{Settled: true, Reason: reason}, v.By())
+		_, err := s.Payments.Patch(r.Context(), v.Tenant, c.Number, payment.Patch{Settled: true, Remaining: &remaining, Reason: reason}, v.By())
 		return err
 	})
 }

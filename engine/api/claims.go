@@ -103,7 +103,7 @@ func (s *Server) patchClaim(ctx *fasthttp.RequestCtx, c *Caller, number string) 
 // audited is the change in the audit log.
 func (ch *ClaimChange) audited() string {
 	var parts []string
-	for name, yen := range map[string]*int64{"amount": ch.Amount, "tax": ch.Tax} {
+	for name, yen := range map[string]*int64{"amount": ch.Amount, "tax": ch.Tax, "remaining": ch.Remaining} {
 		if yen != nil {
 			parts = append(parts, name+"="+strconv.FormatInt(*yen, 10))
 		}
@@ -145,6 +145,9 @@ func (ch *ClaimChange) check() (ps message.Problems) {
 		bad(message.Problem{Field: "action", Code: "required"})
 	default:
 		bad(message.Problem{Field: "action", Code: "unknown", Value: message.Mask(ch.Action), Detail: "one of amend, settle, withdraw, refund, charge"})
+	}
+	if ch.Remaining != nil && ch.Action != "settle" {
+		bad(message.Problem{Field: "remaining", Code: "mismatch", Detail: "only with settle"})
 	}
 	switch {
 	case ch.Action == "charge" && ch.Card == "":

@@ -171,9 +171,11 @@ type ClaimChange struct {
 	Amount *int64 `json:"amount,omitempty"` // amend: yen; without Tax the new amount shows none. refund: yen; all when it is missing
 	Tax    *int64 `json:"tax,omitempty"`    // amend: yen within the amount
 	Due    string `json:"due,omitempty"`    // amend: YYYY-MM-DD
-	Reason string `json:"reason,omitempty"` // at most 200 characters
-	Key    string `json:"key,omitempty"`    // refund, charge: the sender's own; the same key is the same order
-	Card   string `json:"card,omitempty"`   // charge: number of the claim that the card was registered with
+	// Remaining is for settle: what remained of a claim that is partly paid, see payment.Patch.
+	Remaining *int64 `json:"remaining,omitempty"`
+	Reason    string `json:"reason,omitempty"` // at most 200 characters
+	Key       string `json:"key,omitempty"`    // refund, charge: the sender's own; the same key is the same order
+	Card      string `json:"card,omitempty"`   // charge: number of the claim that the card was registered with
 	// Attempt is for refund: the id of the attempt whose money is given back, as the timeline names it. Empty: the one that has money.
 	Attempt string `json:"attempt,omitempty"`
 }

@@ -106,7 +106,7 @@ func TestOneMessageIsSentAgain(t *testing.T) {
 	for _, id := range []ulid.ULID{paid, wrong, ended} {
 		r.happen(id, submitted, delivered)
 	}
-	r.settle("W-2")
+	r.settle("W-2", 0)
 	r.happen(canceled, event(message.Canceled, message.Act{}))
 	r.happen(wrong, event(message.Disowned, message.Disowning{}))
 	refused(paid, "nothing is to be paid any more")

@@ -18,7 +18,7 @@ func TestCheckComparesTheListsWithTheRecord(t *testing.T) {
 	stop := r.run()
 	waits, paid, failing := r.bill(nil), r.bill(nil), r.bill(nil)
 	r.happen(paid, submitted, delivered, opened, identified)
-	r.settle("W-2")
+	r.settle("W-2", 0)
 	r.happen(failing, submitted, undelivered)
 	r.told()
 	require.Empty(t, r.listed(Unpaid), "what is paid goes out of the list by this")

@@ -144,9 +144,9 @@ func (r *room) happen(id ulid.ULID, events ...message.Event) {
 	require.NoError(r.t, errs[0])
 }
 
-func (r *room) settle(number string) {
+func (r *room) settle(number string, remaining int64) {
 	r.t.Helper()
-	_, err := r.payments.Patch(context.Background(), r.tenants.Now().Tenants[mizu], number, payment.Patch{Settled: true}, "key:erp")
+	_, err := r.payments.Patch(context.Background(), r.tenants.Now().Tenants[mizu], number, payment.Patch{Settled: true, Remaining: &remaining}, "key:erp")
 	require.NoError(r.t, err)
 }
 
@@ -233,7 +233,7 @@ func TestMessagesStandInTheListOfTheirState(t *testing.T) {
 	} {
 		r.happen(r.bill(nil), events...)
 	}
-	r.settle("W-11")
+	r.settle("W-11", 0)
 	r.told()
 	want := map[List][]string{Undelivered: {"C-2", "C-12"}, Unopened: {"C-3", "C-8"}, Unidentified: {"C-4", "C-14"}, Unpaid: {"C-5"}, Promised: {"C-6"}, BrokenPromise: {"C-7"}}
 	for _, l := range Lists {
@@ -385,7 +385,7 @@ func TestNobodyIsAskedWhoPaysMeanwhile(t *testing.T) {
 	var wg sync.WaitGroup
 	r.before = func(intake.Request) {
 		for i := 1; i <= 20; i++ { // between the reading of the list and the commit
-			r.settle(fmt.Sprint("W-", i))
+			r.settle(fmt.Sprint("W-", i), 0)
 		}
 		wg.Go(func() { // while it commits
 			for i := 21; i <= 60; i++ {
@@ -422,7 +422,7 @@ func TestClaimIsAskedAboutAgainRightBeforeSending(t *testing.T) {
 	guard, awaited, err := r.Awaited(t.Context(), mizu, st.Head.Claim)
 	require.NoError(t, err)
 	require.True(t, awaited)
-	r.settle("W-1")
+	r.settle("W-1", 0)
 	other := r.bill(nil)
 	errs, err := r.Store.Commit(t.Context(), store.Tx{{Ref: store.Ref{Tenant: mizu, Kind: store.Message, ID: other}, Expect: store.Any, Events: []store.NewEvent{{Type: byte(message.Submitting)}}}, guard})
 	require.NoError(t, err)

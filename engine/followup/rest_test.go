@@ -43,7 +43,7 @@ func TestRestOfAClaimIsAskedFor(t *testing.T) {
 	r.paid(part, transferred)
 	r.paid(settled, transferred)
 	require.Equal(t, payment.PartlyPaid, r.claim(r.state(settled).Head.Claim).Phase)
-	r.settle("W-2")
+	r.settle("W-2", 3440)
 	r.paid(short, func(attempt ulid.ULID) (payment.Type, any) {
 		return payment.Confirmed, payment.Fact{Attempt: attempt, View: payment.View{State: payment.IsConfirmed, Yen: 7440, Paid: 4000, ConfirmedAt: time.Now()}, Seen: time.Now(), From: "notice"}
 	})

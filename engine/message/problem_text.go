@@ -283,7 +283,9 @@ var detailJA = map[string]string{
 	"the claim was settled or withdrawn":                     "この請求は消込済み、または取り消されています",
 	"the claim was paid already":                             "この請求は支払済みです",
 	"money was received already":                             "この請求はすでに入金されています",
-	"more was received meanwhile":                            "その後に入金がありました。残額を確認してください",
+	"what remains has changed meanwhile":                     "画面を開いたあとに入金の状況が変わりました。残額を確認してください",
+	"a part is not confirmed yet":                            "入金の一部がまだ速報です。確報になってから消し込んでください",
+	"yen that remain, with what is settled":                  "消込の残額（円）",
 	"the number is in use for another amount":                "同じ請求番号が別の金額で登録されています",
 	"the number is in use with another due date":             "同じ請求番号が別の支払期限で登録されています",
 

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/plugins/proto"
 )
 
 // partly is a claim of 10,000 yen of which 4,000 came, and the account for the rest.
@@ -169,7 +170,17 @@ func TestRestWaitsForNoPool(t *testing.T) {
 func TestRestIsSettledElsewhere(t *testing.T) {
 	r := withPool(t, 1)
 	id, a := r.partly("A-1")
-	s, err := r.Patch(t.Context(), r.tenant, "A-1", Patch{Settled: true, Reason: "窓口で現金"}, "user:hanako")
+	settle := func(remaining int64) (State, error) {
+		return r.Patch(t.Context(), r.tenant, "A-1", Patch{Settled: true, Remaining: &remaining, Reason: "窓口で現金"}, "user:hanako")
+	}
+	for _, seen := range []int64{0, 7000, 5999} { // before the part came in, or another came
+		_, err := settle(seen)
+		var ps message.Problems
+		require.ErrorAs(t, err, &ps)
+		require.Equal(t, "remaining", ps[0].Field)
+		require.NotContains(t, ps[0].Text("ja"), ps[0].Detail, "it has Japanese words")
+	}
+	s, err := settle(6000)
 	require.NoError(t, err)
 	require.Equal(t, SettledElse, s.Phase)
 	require.EqualValues(t, 6000, s.SettledRest())
@@ -189,6 +200,34 @@ func TestRestIsSettledElsewhere(t *testing.T) {
 	require.Equal(t, Paid, s.Phase)
 	require.True(t, s.NeedsAttention())
 	require.True(t, slices.ContainsFunc(s.Alerts, func(a Alert) bool { return a.Code == SecondPayment }))
+}
+
+// TestAllIsSettledElsewhereThoughAPartCame: whoever names nothing that remains was paid all of it, and what came in is too much.
+func TestAllIsSettledElsewhereThoughAPartCame(t *testing.T) {
+	r := withPool(t, 1)
+	r.partly("A-1")
+	s, err := r.Patch(t.Context(), r.tenant, "A-1", Patch{Settled: true}, "user:hanako")
+	require.NoError(t, err)
+	require.Equal(t, PartlyPaid, s.Phase)
+	require.Zero(t, s.SettledRest())
+	require.Equal(t, SecondPayment, s.Alerts[0].Code)
+}
+
+// TestRestIsNotSettledBeforeItsPartIsCertain: a part of which there is the provisional word alone may be taken back.
+func TestRestIsNotSettledBeforeItsPartIsCertain(t *testing.T) {
+	r := newRig(t)
+	id := r.claim("A-1", 7440)
+	a := r.mustStart(id, "konbini_barcode")
+	require.Equal(t, 200, r.hook(r.told("n1", a, proto.PaymentState_PROVISIONAL, 4000, time.Hour)).Status)
+	r.visitDue()
+	require.Equal(t, PartlyPaid, r.state(id).Phase)
+	remaining := int64(3440)
+	_, err := r.Patch(t.Context(), r.tenant, "A-1", Patch{Settled: true, Remaining: &remaining}, "user:hanako")
+	var ps message.Problems
+	require.ErrorAs(t, err, &ps)
+	require.Equal(t, "a part is not confirmed yet", ps[0].Detail)
+	require.NotContains(t, ps[0].Text("ja"), ps[0].Detail, "it has Japanese words")
+	require.Nil(t, r.state(id).SettledBy)
 }
 
 func TestWhatHasAnAccountForTheRest(t *testing.T) {

@@ -156,7 +156,7 @@ type Act struct {
 // Settlement is the data of Settled.
 type Settlement struct {
 	message.Act
-	Had int64 `json:"had,omitempty"` // yen that were received by then, of a claim that was partly paid: the rest was settled
+	Had int64 `json:"had,omitempty"` // yen that had been received, of a claim that was partly paid: the rest was settled. 0: all of it was
 }
 
 // Statement is what a sender stated about a claim: Amended, Settled or Withdrawn.
@@ -753,7 +753,7 @@ func (s *State) sum() {
 		s.Phase = Accepted
 	case s.Refunded > 0:
 		s.Phase = PartRefunded
-	case s.Received > 0 && !s.restSettled():
+	case s.Received > 0 && !(s.SettledBy != nil && s.settledHad > 0 && s.Received >= s.settledHad): // more is an alert, and asks for nothing
 		s.Phase = PartlyPaid
 	case s.SettledBy != nil:
 		s.Phase = SettledElse
@@ -827,7 +827,10 @@ func (s *State) alert() {
 			raise(PaidAfterWithdrawal, a.ID)
 		}
 	}
-	if payments > 1 || (payments > 0 && s.SettledBy != nil && !s.restSettled()) {
+	if s.SettledBy != nil && s.Received < s.settledHad { // of what had come a part is not there any more
+		raise(AmountDiffers, ulid.ULID{})
+	}
+	if payments > 1 || (payments > 0 && s.SettledBy != nil && s.Received > s.settledHad) {
 		raise(SecondPayment, ulid.ULID{})
 	}
 	maps.DeleteFunc(s.resolved, func(key string, _ int64) bool { // what is over and comes again is to be dealt with again

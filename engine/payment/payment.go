@@ -312,12 +312,15 @@ func conflict(err error) bool {
 
 // Patch is what a sender states about a claim. Nil and false leave things as they are. JSON is that of the API.
 type Patch struct {
-	Amount    *int64  `json:"amount,omitempty"`
-	Tax       *int64  `json:"tax,omitempty"`
-	Due       *string `json:"due,omitempty"`       // YYYY-MM-DD
-	Settled   bool    `json:"settled,omitempty"`   // 消込: paid elsewhere, or the rest of it
-	Withdrawn bool    `json:"withdrawn,omitempty"` // no longer asked for
-	Reason    string  `json:"reason,omitempty"`    // kept with the fact; at most 200 characters
+	Amount  *int64  `json:"amount,omitempty"`
+	Tax     *int64  `json:"tax,omitempty"`
+	Due     *string `json:"due,omitempty"`     // YYYY-MM-DD
+	Settled bool    `json:"settled,omitempty"` // 消込: paid elsewhere
+	// Remaining, with Settled: what was seen to be still to come of a claim that is partly paid, and is what was paid elsewhere; 0: nothing
+	// had come in. Refused where it is another sum by now. nil: all of the claim was paid elsewhere, and what came in besides is too much.
+	Remaining *int64 `json:"remaining,omitempty"`
+	Withdrawn bool   `json:"withdrawn,omitempty"` // no longer asked for
+	Reason    string `json:"reason,omitempty"`    // kept with the fact; at most 200 characters
 }
 
 // Patch amends, settles or withdraws a claim. by is as in message.Act. What was issued for it is canceled with the agent
@@ -342,7 +345,12 @@ func (p *Payments) Patch(ctx context.Context, t *tenant.Tenant, number string, p
 			return nil, refuse("settled", s.Number, "the claim was paid already")
 		case patch.Settled:
 			said := Settlement{Act: act}
-			if s.Phase == PartlyPaid {
+			if remaining, _ := s.Rest(); patch.Remaining != nil && *patch.Remaining != remaining {
+				return nil, refuse("remaining", s.Number, "what remains has changed meanwhile")
+			} else if patch.Remaining != nil && remaining > 0 {
+				if s.Confirmed != s.Received { // it may be taken back
+					return nil, refuse("remaining", s.Number, "a part is not confirmed yet")
+				}
 				said.Had = s.Received
 			}
 			return []store.NewEvent{newEvent(Settled, now, said)}, nil
@@ -383,6 +391,9 @@ func (patch *Patch) check() (func(Terms, string) Terms, error) {
 	amends := patch.Amount != nil || patch.Tax != nil || patch.Due != nil
 	if n := btoi(amends) + btoi(patch.Settled) + btoi(patch.Withdrawn); n != 1 {
 		ps = append(ps, message.Problem{Field: "settled", Code: "mismatch", Detail: "state one of: amount, tax or due; settled; withdrawn"})
+	}
+	if patch.Remaining != nil && (!patch.Settled || *patch.Remaining < 0 || *patch.Remaining > message.MaxAmount) {
+		ps = append(ps, message.Problem{Field: "remaining", Code: "range", Limit: message.MaxAmount, Got: *patch.Remaining, Detail: "yen that remain, with what is settled"})
 	}
 	if patch.Amount != nil && (*patch.Amount < 1 || *patch.Amount > message.MaxAmount) {
 		ps = append(ps, message.Problem{Field: "amount", Code: "range", Limit: message.MaxAmount, Got: *patch.Amount, Detail: "yen, 1 to 9,999,999"})

@@ -47,26 +47,44 @@ func TestPartOfATransferShowsTheAccountAndTheRest(t *testing.T) {
 	b.says("お振込先の口座を表示します")
 	b.submit("pay", url.Values{"method": {"transfer"}})
 	b.says("1234567", "次の口座へのお振込み")
-	asked := w.claim(m)
-	deposit := func(id string, yen int64) {
-		t.Helper()
-		data, err := json.Marshal(payment.Deposit{Attempt: asked.Attempts[0].ID, ID: id, Yen: yen, Paid: w.now()})
-		w.must(err)
-		w.commit(store.Tx{{Ref: store.Ref{Tenant: "water", Kind: store.Claim, ID: m.head.Claim}, Expect: store.Any,
-			Events: []store.NewEvent{{Type: byte(payment.Deposited), At: w.now(), Data: data}}}})
-	}
-	deposit("s1", 1000)
+	w.deposit(m, "s1", 1000)
 	b.get(w.path(m))
 	b.says("ご入金を一部確認しました", "残りのお支払い金額", "6,440円", "1,000円", "1234567", "/mail")
 	require.NotContains(t, b.shown.body, "/cancel", "money is there")
 	require.True(t, b.waits())
-	deposit("s2", asked.Amount)
+	w.deposit(m, "s2", w.claim(m).Amount)
 	b.get(w.path(m))
 	b.says("お支払情報（確定）", "ご請求額より 1,000円 多くご入金いただいています")
 	now := w.claim(m)
 	j := now.JSON(w.now())
 	require.Equal(t, int64(1000), j.Overpaid, "the sender is told")
 	require.Equal(t, payment.Overpaid, j.Alerts[0].Code)
+}
+
+// deposit is a transfer to the account of a claim.
+func (w *world) deposit(m *sent, id string, yen int64) {
+	w.t.Helper()
+	data, err := json.Marshal(payment.Deposit{Attempt: w.claim(m).Attempts[0].ID, ID: id, Yen: yen, Paid: w.now()})
+	w.must(err)
+	w.commit(store.Tx{{Ref: store.Ref{Tenant: "water", Kind: store.Claim, ID: m.head.Claim}, Expect: store.Any,
+		Events: []store.NewEvent{{Type: byte(payment.Deposited), At: w.now(), Data: data}}}})
+}
+
+// A part came to the account, and the rest was settled at the counter: the page asks for no method any more.
+func TestPageOfAClaimWhoseRestWasSettledAsksForNothing(t *testing.T) {
+	w := newWorld(t, DefaultConfig())
+	w.offer("transfer")
+	m := w.send(draft{claim: bill(w, "A-1")})
+	b := w.opened(m)
+	b.choose("transfer")
+	w.deposit(m, "s1", 1000)
+	remaining := int64(6440)
+	_, err := w.payments.Patch(t.Context(), w.water(), "A-1", payment.Patch{Settled: true, Remaining: &remaining}, "user:hanako")
+	require.NoError(t, err)
+	b.get(w.path(m))
+	b.says("お支払い状況", "お支払い済み")
+	require.NotContains(t, b.shown.body, "/checkout")
+	require.NotContains(t, b.shown.body, "お支払い方法をお選びください")
 }
 
 func TestRegistrationOfAnAccountIsSaidToBeNoPayment(t *testing.T) {
