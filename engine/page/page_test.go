@@ -405,6 +405,30 @@ func TestPagesUnderWayAreBounded(t *testing.T) {
 	})
 }
 
+// panicking is a renderer whose answer makes the host panic.
+type panicking struct{ proto.RenderClient }
+
+func (panicking) RenderPage(context.Context, *proto.RenderPageRequest, ...grpc.CallOption) (*proto.RenderPageResponse, error) {
+	panic("山田 太郎")
+}
+
+// What is drawn behind an answer ends alone when it panics: who waits for it gets another page, and the log says nothing of what it was.
+func TestPanicBehindAPageEndsNothingElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &bytes.Buffer{}
+		p := New(Options{Renders: &renderer{client: panicking{}}, Log: slog.New(slog.NewTextHandler(log, nil)), Now: time.Now})
+		start := time.Now()
+		for range 2 {
+			require.True(t, p.Page(t.Context(), "water", sample(proto.View_LANDING)).Plain)
+		}
+		require.Zero(t, time.Since(start))
+		p.Renewed()
+		require.Empty(t, p.flights)
+		require.Contains(t, log.String(), "panicked")
+		require.NotContains(t, log.String(), "山田")
+	})
+}
+
 // One tenant's module that hangs takes no place from another's pages.
 func TestModuleThatHangsLeavesOthersTheirPlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"image/png"
 	"log/slog"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -64,7 +66,7 @@ const (
 )
 
 // firstViews are seen before anybody was identified. They are the same for many.
-var firstViews = []proto.View{proto.View_LANDING, proto.View_IDENTIFY, proto.View_LOCKED, proto.View_EXPIRED_VIEW, proto.View_GONE, proto.View_STOPPED, proto.View_ABOUT, proto.View_STRANGER, proto.View_FAULT}
+var firstViews = []proto.View{proto.View_LANDING, proto.View_IDENTIFY, proto.View_LOCKED, proto.View_EXPIRED_VIEW, proto.View_GONE, proto.View_STOPPED, proto.View_STRANGER, proto.View_FAULT}
 
 // Pages draws and keeps pages. Safe for concurrent use.
 type Pages struct {
@@ -83,7 +85,7 @@ type Pages struct {
 
 // flight is a page that is being drawn, for all who come until it is there.
 type flight struct {
-	done  chan struct{} // closed when html is there
+	done  chan struct{} // closed when html is there, or none will be
 	late  chan struct{} // closed when nobody waits for it any more
 	html  *HTML
 	plain func() *HTML // the host's own, drawn when the first needs it
@@ -178,7 +180,7 @@ func (p *Pages) Draw(ctx context.Context, id tenant.ID, model *Model) *HTML {
 		p.metrics.hits.Inc()
 		if stale { // whoever asks never waits for what was there already
 			m = pb.CloneOf(m) // the caller may change it
-			p.renewals.Go(func() { p.renew(id, m, module, key) })
+			p.behind(func() { p.renew(id, m, module, key) })
 		}
 		return v.(*HTML)
 	}
@@ -205,7 +207,7 @@ func (p *Pages) first(id tenant.ID, m *proto.Page, module string, key, sum diges
 		if v, ok, stale := p.cache.get(key, p.o.Now()); ok {
 			if h = v.(*HTML); stale {
 				m = pb.CloneOf(m)
-				p.renewals.Go(func() { p.renew(id, m, p.o.Module, key) })
+				p.behind(func() { p.renew(id, m, p.o.Module, key) })
 			}
 		} else {
 			f, h = p.soon(id, m, p.o.Module, key, patience)
@@ -255,16 +257,32 @@ func (p *Pages) fly(id tenant.ID, m *proto.Page, module string, key digest, pati
 	p.flights[key] = f
 	p.flying[module]++
 	late := time.AfterFunc(patience, func() { close(f.late) })
-	p.renewals.Go(func() {
-		defer late.Stop()
+	p.behind(func() {
+		defer func() {
+			late.Stop()
+			p.mu.Lock()
+			delete(p.flights, key)
+			p.flying[module]--
+			p.mu.Unlock()
+			close(f.done)
+		}()
 		f.html = p.drawOrPlain(context.Background(), id, m, module, key)
-		p.mu.Lock()
-		delete(p.flights, key)
-		p.flying[module]--
-		p.mu.Unlock()
-		close(f.done)
 	})
 	return f
+}
+
+// behind does what is drawn behind. A panic ends that alone: its value may hold what a recipient reads, and is said only when the runtime
+// raised it.
+func (p *Pages) behind(draw func()) {
+	p.renewals.Go(func() {
+		defer func() {
+			if v := recover(); v != nil {
+				cause, ok := v.(runtime.Error)
+				p.o.Log.Error("page drawn behind panicked", "runtime", ok, "err", cause, "stack", string(debug.Stack()))
+			}
+		}()
+		draw()
+	})
 }
 
 // drawOrPlain draws a page and keeps it; where no renderer does, it gives the host's own.
@@ -272,7 +290,7 @@ func (p *Pages) drawOrPlain(ctx context.Context, id tenant.ID, m *proto.Page, mo
 	h, kept, reason, err := p.drawOrStandIn(ctx, id, m, module, false)
 	if p.due(module) || err != nil && p.due(p.o.Module) { // nobody waits to see whether a renderer that failed is back
 		m := pb.CloneOf(m)
-		defer p.renewals.Go(func() { p.renew(id, m, module, key) })
+		defer p.behind(func() { p.renew(id, m, module, key) })
 	}
 	if err == nil {
 		p.cache.put(key, h, h.Len(), p.o.Now().Add(kept))

@@ -138,6 +138,7 @@ func (s *Links) Get(ctx context.Context, token string) (Link, bool, error) {
 		return Link{}, false, nil
 	}
 	s.metrics.asked.Inc()
+	before := s.recent.before()
 	ref, _, err := s.record.Lookup(ctx, tenant.Operator(), store.ByToken, token)
 	if errors.Is(err, store.ErrNotFound) {
 		return Link{}, false, nil
@@ -158,6 +159,9 @@ func (s *Links) Get(ctx context.Context, token string) (Link, bool, error) {
 	defer s.keeping.Unlock()
 	if newer, ok, err := s.Kept(token); ok || err != nil {
 		return newer, ok, err
+	}
+	if s.recent.before() != before { // it may have been forgotten meanwhile
+		return l, true, nil
 	}
 	return l, true, s.Put([]Link{l})
 }

@@ -38,16 +38,18 @@ func (s *Server) public(ctx *fasthttp.RequestCtx, path string) bool {
 	if screen == nil {
 		return false
 	}
-	s.draw(ctx, screen, fasthttp.StatusOK, publicPath+string(screen.Tenant), "")
+	html := s.draw(ctx, screen, fasthttp.StatusOK, publicPath+string(screen.Tenant), "")
 	h := &ctx.Response.Header
-	h.Set("Cache-Control", "public, max-age="+publicLife)
+	if !html.Plain { // which is there only until a renderer is
+		h.Set("Cache-Control", "public, max-age="+publicLife)
+	}
 	h.Set("Vary", "Accept-Language")
 	h.Del("X-Robots-Tag") // whoever looks for the sender shall find it
 	return true
 }
 
-// draw draws a screen. link fills the page's own addresses, form its forms.
-func (s *Server) draw(ctx *fasthttp.RequestCtx, screen *journey.Screen, status int, link, form string) {
+// draw answers with a screen, and gives its page. link fills the page's own addresses, form its forms.
+func (s *Server) draw(ctx *fasthttp.RequestCtx, screen *journey.Screen, status int, link, form string) *page.HTML {
 	model := screen.Model
 	if model == nil {
 		model = page.NewModel(screen.Page)
@@ -68,4 +70,5 @@ func (s *Server) draw(ctx *fasthttp.RequestCtx, screen *journey.Screen, status i
 		body = withWait(body, screen.Reload)
 	}
 	ctx.Response.SwapBody(body)
+	return html
 }

@@ -32,11 +32,11 @@ func (w *within) end() {
 	w.cancel()
 }
 
-// Deadline implements context.Context, as do Done, Err and Value.
+// Deadline implements context.Context, as do Done, Err and Value: by that of a child, which asks for what it may end with.
 func (w *within) Deadline() (time.Time, bool) { return w.begin().Deadline() }
 
 func (w *within) Done() <-chan struct{} { return w.begin().Done() }
 
 func (w *within) Err() error { return w.begin().Err() }
 
-func (w *within) Value(any) any { return nil }
+func (w *within) Value(key any) any { return w.begin().Value(key) }
