@@ -166,6 +166,10 @@ func (d *operatorDoor) applyTenant(ctx context.Context, in applyRequest) (applie
 	}
 	old := d.directory.Now().Tenants[t.ID]
 	out := applied{Diff: diff(old, &t)}
+	over, err := d.former(ctx, old, &t, &out)
+	if err != nil {
+		return applied{}, err
+	}
 	for i := range t.Agents {
 		a := &t.Agents[i]
 		plain, given := in.AgentConfigs[a.Name]
@@ -189,10 +193,6 @@ func (d *operatorDoor) applyTenant(ctx context.Context, in applyRequest) (applie
 		}
 		a.Config = box
 	}
-	over, err := d.former(ctx, old, &t, &out)
-	if err != nil {
-		return applied{}, err
-	}
 	definition := len(out.Diff)
 	seeds, err := d.seedDiff(old, t.ID, in.Seeds)
 	if err != nil {
@@ -203,6 +203,9 @@ func (d *operatorDoor) applyTenant(ctx context.Context, in applyRequest) (applie
 		return out, nil
 	}
 	if definition > 0 {
+		if d.directory.Now().Tenants[t.ID] != old { // by the console, while former agents were looked at
+			return applied{}, fmt.Errorf("%s: the tenant was changed meanwhile: apply it again", t.ID)
+		}
 		if err := d.directory.Apply(ctx, t, over...); err != nil {
 			return applied{}, err
 		}
