@@ -4,12 +4,13 @@
 // The text fits one segment (70 UTF-16 units; 160 of GSM 7 bit, in which English is sent), so that no code arrives in halves, or two where
 // the host allows two:
 //
-//	「1234」お客様の認証番号です。認証番号は5分間有効です。他の方と共有することはお控えください。〇〇県水道局
-//	@xx.jp #1234
+//	「1234」お客様の認証番号です。5分間有効です。他の方に教えないでください。〇〇県水道局
+//	@pay.example.jp #1234
 //
-// The last line binds the code to the page's host: a phone offers the code on that host alone
-// (https://wicg.github.io/sms-one-time-codes/). It is there when the host is given and the words, which senders know, leave room for it. When
-// the sender's name is long the words become shorter, and only when the shortest are too long is the name cut.
+// The last line binds the code to the page's host: a phone fills the code in by itself, and on that host alone
+// (https://wicg.github.io/sms-one-time-codes/). That is worth more than words: where a host is given they become as short as the line needs,
+// down to the sender's name, the code and how long it is valid. The line is left out only when the shortest leave no room for it. The name
+// is cut only when the shortest are too long without it.
 package main
 
 import (
@@ -110,6 +111,7 @@ var fallbacks = map[string][]string{"ja": {
 	"「%s」お客様の認証番号です。認証番号は%d分間有効です。他の方と共有することはお控えください。",
 	"「%s」お客様の認証番号です。%d分間有効です。他の方に教えないでください。",
 	"「%s」認証番号です（%d分間有効）。他の方に教えないでください。",
+	"「%s」お客様の認証番号です。%d分間有効です。",
 	"「%s」認証番号（%d分間有効）",
 }, "en": {
 	"%s is your verification code for %d minutes. Do not share it. ",
@@ -117,22 +119,22 @@ var fallbacks = map[string][]string{"ja": {
 	"%s is your code (%d min). ",
 }}
 
-// text is the SMS for code: the fullest words that fit, and the bound line where they leave room for it.
+// text is the SMS for code: the fullest words that leave room for the bound line, else the fullest that fit without it.
 func text(code string, minutes int, name, host string, segments uint32, lang string) string {
 	words, ok := fallbacks[lang]
 	if !ok {
 		words = fallbacks["ja"]
 	}
-	bound := ""
 	if host != "" {
-		bound = "\n@" + host + " #" + code
+		bound := "\n@" + host + " #" + code
+		for _, w := range words {
+			if s := fmt.Sprintf(w, code, minutes) + name + bound; parts(s) <= max(1, min(int(segments), 2)) {
+				return s
+			}
+		}
 	}
 	for _, w := range words {
-		s := fmt.Sprintf(w, code, minutes) + name
-		if bound != "" && parts(s+bound) <= max(1, min(int(segments), 2)) {
-			return s + bound
-		}
-		if parts(s) == 1 {
+		if s := fmt.Sprintf(w, code, minutes) + name; parts(s) == 1 {
 			return s
 		}
 	}

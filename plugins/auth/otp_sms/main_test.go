@@ -19,23 +19,27 @@ func challenge(t *testing.T, digits uint32, valid time.Duration, name, host stri
 }
 
 func TestTextOfACode(t *testing.T) {
-	const full, mid, short, least = "「123456」お客様の認証番号です。認証番号は5分間有効です。他の方と共有することはお控えください。", "「123456」お客様の認証番号です。5分間有効です。他の方に教えないでください。",
-		"「123456」認証番号です（5分間有効）。他の方に教えないでください。", "「123456」認証番号（5分間有効）"
+	const full, mid, short, said, least = "「123456」お客様の認証番号です。認証番号は5分間有効です。他の方と共有することはお控えください。", "「123456」お客様の認証番号です。5分間有効です。他の方に教えないでください。",
+		"「123456」認証番号です（5分間有効）。他の方に教えないでください。", "「123456」お客様の認証番号です。5分間有効です。", "「123456」認証番号（5分間有効）"
 	for _, c := range []struct{ lang, name, host, want string }{
 		{"ja", "〇〇県水道局", "", full + "〇〇県水道局"},
-		{"ja", "〇〇県水道局", "xx.jp", full + "〇〇県水道局"},
 		{"ja", "〇〇局", "xx.jp", full + "〇〇局\n@xx.jp #123456"},
-		{"ja", "〇〇県水道局", "sms.example.jp", full + "〇〇県水道局"},
-		{"ja", "〇〇県水道局お客様センター", "xx.jp", full + "〇〇県水道局お客様センター"},
-		{"ja", "〇〇県〇〇市上下水道局お客様センター〇〇営業所", "pay.suido.example.jp", mid + "〇〇県〇〇市上下水道局お客様センター〇〇営業所"},
+		{"ja", "〇〇県水道局", "xx.jp", mid + "〇〇県水道局\n@xx.jp #123456"},
+		{"ja", "〇〇県水道局", "sms.example.jp", short + "〇〇県水道局\n@sms.example.jp #123456"},
+		{"ja", "〇〇県水道局お客様センター", "pay.suido.example.jp", said + "〇〇県水道局お客様センター\n@pay.suido.example.jp #123456"},
+		{"ja", "〇〇県〇〇市上下水道局お客様センター〇〇営業所", "sms.example.jp", least + "〇〇県〇〇市上下水道局お客様センター〇〇営業所\n@sms.example.jp #123456"},
+		{"ja", "〇〇県〇〇市上下水道局お客様センター〇〇営業所", "pay.suido.example.jp", mid + "〇〇県〇〇市上下水道局お客様センター〇〇営業所"}, // none leaves room for the line
 		{"ja", "〇〇県水道局", "sms.customers.waterworks.city.example.lg.jp", full + "〇〇県水道局"},
 		{"ja", strings.Repeat("〇", 34), "", short + strings.Repeat("〇", 34)},
-		{"ja", strings.Repeat("〇", 40), "", least + strings.Repeat("〇", 40)},
+		{"ja", strings.Repeat("〇", 40), "", said + strings.Repeat("〇", 40)},
+		{"ja", strings.Repeat("〇", 50), "", least + strings.Repeat("〇", 50)},
 		{"ja", strings.Repeat("〇", 60), "", least + strings.Repeat("〇", 50) + "…"},
 		{"ja", strings.Repeat("𠮷", 60), "", least + strings.Repeat("𠮷", 25) + "…"},
 		{"en", "Example Water", "", "123456 is your verification code for 5 minutes. Do not share it. Example Water"},
 		{"en", "Example Waterworks Bureau", "sms.customers.waterworks.city.example.lg.jp", "123456 is your verification code for 5 minutes. Do not share it. Example Waterworks Bureau\n@sms.customers.waterworks.city.example.lg.jp #123456"},
-		{"en", "〇〇県水道局", "s.example.jp", "123456 is your code for 5 minutes. Do not share it. 〇〇県水道局"},
+		{"en", "〇〇県水道局", "s.example.jp", "123456 is your code (5 min). 〇〇県水道局\n@s.example.jp #123456"},
+		{"en", "Example Waterworks Bureau, Customer Service of the Northern District", "sms.customers.waterworks.example.jp", "123456 is your code (5 min). Example Waterworks Bureau, Customer Service of the Northern District\n@sms.customers.waterworks.example.jp #123456"},
+		{"en", "〇〇県水道局", "sms.customers.waterworks.example.jp", "123456 is your code for 5 minutes. Do not share it. 〇〇県水道局"},
 		{"en", strings.Repeat("W", 140), "", "123456 is your code (5 min). " + strings.Repeat("W", 128) + "..."},
 	} {
 		require.Equal(t, c.want, text("123456", 5, c.name, c.host, 1, c.lang))
