@@ -118,7 +118,7 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request, v *visit) error 
 		body, err := io.ReadAll(part)
 		var long *http.MaxBytesError
 		if errors.As(err, &long) {
-			return &fail{http.StatusRequestEntityTooLarge, "ファイルは8MBまでです。", "A file has 8 MB at most."}
+			return &fail{http.StatusRequestEntityTooLarge, "ファイルは8MB（8,388,608バイト）までです。", "A file has 8 MiB at most."}
 		}
 		if err != nil {
 			return unreadable

@@ -301,7 +301,7 @@ var detailJA = map[string]string{
 	"the claim has changed since it was shown":                               "画面の表示後に請求の状況が変わりました。内容を確認して、もう一度操作してください",
 	"an earlier order is not settled yet":                                    "先に指示した返金の結果がまだ確定していません",
 	"money of this method is not given back through the agent":               "この支払方法は決済代行会社を通じた返金ができません",
-	"larger than 8 MiB":                                                      "8MBを超えています",
+	"larger than 8 MiB":                                                      "8MB（8,388,608バイト）を超えています",
 	"neither a payment nor a deposit":                                        "決済・入金のどちらの内容もありません",
 	"a deposit without its id or time, or of an amount that is out of range": "入金の識別番号・日時・金額のいずれかがないか、正しくありません",
 	"it may be one that counts already, or another of that day and amount":   "計上済みの入金と同じものか、同じ日・同じ金額の別の入金か、確認が必要です",
@@ -316,7 +316,7 @@ var detailJA = map[string]string{
 	"the payment agent has not answered yet; ask again":                 "決済代行会社の応答がありません。時間をおいて再度お試しください",
 	"not after the claim is due":                                        "支払期限より後は指定できません",
 	// engine/document
-	"larger than 5 MiB":                "5MBを超えています",
+	"larger than 5 MiB":                "5MB（5,242,880バイト）を超えています",
 	"not a complete PDF":               "PDFとして読み取れません",
 	"has streams that inflate too far": "圧縮されたデータが大きすぎます",
 	"is encrypted":                     "暗号化されています",
