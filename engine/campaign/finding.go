@@ -70,7 +70,7 @@ var detailJA = map[string]string{
 	detailCells:         "列名の行より列の数が多くなっています",
 	detailEncoding:      "読み取れない文字が含まれています",
 	detailQuote:         "引用符（\"）の対応が正しくありません",
-	detailRecord:        "1行が128KBを超えています",
+	detailRecord:        "1行が128KB（131,072バイト）を超えています",
 	detailTooManyCells:  "列の数が512を超えています",
 	detailScientific:    "表計算ソフトで丸められた値です（1.23E+10 など）。列の書式を「文字列」にして入力し直してください",
 	detailZero:          "表計算ソフトで失われた先頭の0を補いました",
