@@ -208,10 +208,14 @@ func (p *Payments) method(module, code string) (*proto.PaymentMethod, bool) {
 	return nil, false
 }
 
-// replace ends the attempt that lives, for another one.
+// replace ends the attempt that lives, for another one, because somebody presses: the agent is asked about the claim, and ordered to
+// cancel the attempt, once a minute each, however often that is. In between it is as it was last known to be.
 func (p *Payments) replace(ctx context.Context, s *State, live *Attempt, warned bool) error {
 	switch {
 	case live.Settling():
+		if _, ok := p.gate.pass(s.Ref.ID, p.now()); !ok {
+			return ErrSettling
+		}
 		if next, _, err := p.settle(ctx, s.Ref, live.ID); err != nil {
 			return err
 		} else if a := next.Attempt(live.ID); a != nil && a.Settling() {
@@ -221,11 +225,30 @@ func (p *Payments) replace(ctx context.Context, s *State, live *Attempt, warned 
 	case !live.Final && !warned && !live.Void:
 		return ErrWarn
 	}
-	next, err := p.withdraw(ctx, s, live)
+	_, err, _ := p.cancels.Do(live.ID.String(), func() (any, error) {
+		return nil, p.cancelPressed(context.WithoutCancel(ctx), s.Ref, live.ID)
+	})
+	return err
+}
+
+// cancelPressed cancels an attempt that is alive still, unless that was tried in vain within the minute.
+func (p *Payments) cancelPressed(ctx context.Context, ref store.Ref, attempt ulid.ULID) error {
+	s, err := p.load(ctx, tenant.Only(ref.Tenant), ref)
 	if err != nil {
 		return err
 	}
-	if a := next.Attempt(live.ID); a != nil && a.Lives() {
+	a := s.Attempt(attempt)
+	if a == nil || !a.Lives() {
+		return nil // who pressed at the same moment was first
+	}
+	if _, ok := p.gate.pass(attempt, p.now()); !ok {
+		return ErrUnavailable
+	}
+	next, err := p.withdraw(ctx, &s, a, true)
+	if err != nil {
+		return err
+	}
+	if a := next.Attempt(attempt); a != nil && a.Lives() {
 		return ErrUnavailable // the agent did not cancel it; it lives on
 	}
 	return nil
@@ -250,11 +273,17 @@ func (p *Payments) Cancel(ctx context.Context, scope tenant.Scope, claim ulid.UL
 }
 
 // withdraw cancels an attempt with its agent and records what it said. An agent that says conflict has probably taken
-// money: it is asked.
-func (p *Payments) withdraw(ctx context.Context, s *State, a *Attempt) (State, error) {
+// money: it is asked, by who presses once a minute.
+func (p *Payments) withdraw(ctx context.Context, s *State, a *Attempt, pressed bool) (State, error) {
 	r := p.cancel(ctx, s, a)
 	if r.class == proto.ErrorClass_CONFLICT {
-		r = p.get(ctx, s, a)
+		ask := !pressed
+		if pressed {
+			_, ask = p.gate.pass(s.Ref.ID, p.now())
+		}
+		if ask {
+			r = p.get(ctx, s, a)
+		}
 	}
 	switch r.outcome {
 	case answered:
@@ -368,22 +397,27 @@ func (p *Payments) settle(ctx context.Context, ref store.Ref, attempt ulid.ULID)
 
 // Refresh asks the agent about the claim's current attempt, at most once a minute, and returns the state after it. Where what the
 // payer has on the screen must be gone within that minute, or is past its time, the question is for another one of the same payment;
-// an agent that has none leaves the old one, which VoucherOf no longer shows. Without anything to ask it is Claim.
+// an agent that has none leaves the old one, which VoucherOf no longer shows, and is asked the next time how the payment stands.
+// Without anything to ask it is Claim.
 func (p *Payments) Refresh(ctx context.Context, scope tenant.Scope, claim ulid.ULID) (State, error) {
 	s, err := p.Claim(ctx, scope, claim)
 	if err != nil {
 		return s, err
 	}
 	a := s.Current()
-	if a == nil || !a.Lives() && a.Phase != IsProvisional || !p.gate.pass(claim, p.now()) {
+	if a == nil || !a.Lives() && a.Phase != IsProvisional {
 		return s, nil
 	}
-	if p.renews(a) && a.Stale(p.now().Add(gateInterval)) && VoucherOf(a, time.Time{}) != nil {
+	vain, ok := p.gate.pass(claim, p.now())
+	if !ok {
+		return s, nil
+	}
+	if !vain && p.renews(a) && a.Stale(p.now().Add(gateInterval)) && VoucherOf(a, time.Time{}) != nil {
 		if r := p.renew(ctx, &s, a); r.outcome == answered {
 			_, err = p.record(ctx, s.Ref, r.fact)
 		} else {
+			p.gate.vain(claim)
 			p.log.Warn("nothing else to show of a payment", "tenant", s.Ref.Tenant, "plugin", a.Module, "err", r.reason)
-			_, _, err = p.settle(ctx, s.Ref, a.ID)
 		}
 	} else {
 		_, _, err = p.settle(ctx, s.Ref, a.ID)

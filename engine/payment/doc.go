@@ -28,6 +28,11 @@
 //     whether the agent has the payment. The agent not having it after Config.Patience is Failed.
 //  3. What it said is committed. Crash before: as above.
 //
+// What somebody at a page can cause, waiting or pressing, asks the agent about a claim once a minute and orders it to cancel an
+// attempt once a minute; in between the page shows what is known (gate.go). Orders are those of attemptsDay. The engine's own questions
+// about an attempt whose reply was lost are sooner, for the payer can do nothing until it is settled: after SettleFirst and then at
+// doubling waits up to SettleMost, seven in the first minute by default, of the one attempt that lives. They count for who presses.
+//
 // A deposit is appended with its id as a name of the tenant's, so that it counts once, whatever account or claim a file that comes
 // again, or at the same time, leads to. Of an account that several payments had one after another it is that of its day (holder).
 //

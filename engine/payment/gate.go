@@ -7,10 +7,16 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// gate lets each claim pass once a minute. It is in memory: after a restart everybody may pass once.
+// gate bounds what an agent is asked because somebody waits or presses: about a claim once a minute, and to cancel an attempt as
+// often. It is in memory: after a restart everybody may pass once.
 type gate struct {
-	mu   sync.Mutex // guards seen
-	seen map[ulid.ULID]time.Time
+	mu   sync.Mutex           // guards seen
+	seen map[ulid.ULID]passed // by claim; by attempt for orders to cancel it
+}
+
+type passed struct {
+	at   time.Time
+	vain bool // for another thing to show, and there was none
 }
 
 const (
@@ -18,22 +24,43 @@ const (
 	gateSize     = 100_000
 )
 
-func (g *gate) pass(id ulid.ULID, now time.Time) bool {
+// pass reports whether the agent may be asked now. Vain is that of the time before.
+func (g *gate) pass(id ulid.ULID, now time.Time) (vain, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if last, ok := g.seen[id]; ok && now.Sub(last) < gateInterval {
-		return false
+	last, ok := g.seen[id]
+	if ok && now.Sub(last.at) < gateInterval {
+		return false, false
 	}
 	if len(g.seen) >= gateSize {
 		for k, t := range g.seen {
-			if now.Sub(t) >= gateInterval {
+			if now.Sub(t.at) >= gateInterval {
 				delete(g.seen, k)
 			}
 		}
 		if len(g.seen) >= gateSize {
-			return false // a flood: whoever asks waits for the queue
+			return false, false // a flood: whoever asks waits for the queue
 		}
 	}
-	g.seen[id] = now
-	return true
+	g.seen[id] = passed{at: now}
+	return last.vain, true
+}
+
+// asked counts a question that nobody pressed for: a press within the minute asks none.
+func (g *gate) asked(id ulid.ULID, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.seen) < gateSize {
+		g.seen[id] = passed{at: now}
+	}
+}
+
+// vain marks that who passed last got nothing else to show.
+func (g *gate) vain(id ulid.ULID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p, ok := g.seen[id]; ok {
+		p.vain = true
+		g.seen[id] = p
+	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 
 	"github.com/kakitome/kakitome/engine/clock"
@@ -66,6 +67,7 @@ type Payments struct {
 	log     *slog.Logger
 	metrics *metrics
 	gate    gate
+	cancels singleflight.Group // of orders that somebody pressed for, by attempt
 
 	mu    sync.Mutex // guards hooks, pools and registers
 	hooks map[string]*hookBudget
@@ -109,7 +111,7 @@ func New(o Options) (*Payments, error) {
 		hooks: map[string]*hookBudget{}, pools: map[string]pool{}, registers: map[tenant.ID]int{},
 	}
 	p.c = &p.opt.Config
-	p.gate.seen = map[ulid.ULID]time.Time{}
+	p.gate.seen = map[ulid.ULID]passed{}
 	return p, nil
 }
 

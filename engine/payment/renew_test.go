@@ -97,32 +97,40 @@ func TestBarcodePastItsTimeIsNotShownAndRenewed(t *testing.T) {
 func TestAgentWithoutAnotherBarcodeLeavesNone(t *testing.T) {
 	r, a := renewing(t)
 	claim := r.of(a)
+	asked, unserved := 0, false
+	r.bank.before = func(call string) (err error) {
+		r.bank.set(func() {
+			if call == "renew" {
+				asked++
+				if unserved {
+					err = status.Error(codes.Unimplemented, "no")
+				}
+			}
+		})
+		return err
+	}
 	for name, fail := range map[string]func(){
 		"refuses": func() {
 			r.bank.set(func() { r.bank.refusal = &proto.Error{Class: proto.ErrorClass_RATE_LIMITED, Code: "try_later"} })
 		},
-		"does not serve": func() {
-			r.bank.set(func() {
-				r.bank.before = func(call string) error {
-					if call == "renew" {
-						return status.Error(codes.Unimplemented, "no")
-					}
-					return nil
-				}
-			})
-		},
+		"does not serve": func() { r.bank.set(func() { unserved = true }) },
 	} {
 		fail()
 		r.pass(showFor)
-		before := r.bank.count(&r.bank.gets)
-		s, err := r.Refresh(t.Context(), scope, claim)
-		require.NoError(t, err, name)
-		require.Equal(t, AwaitingMoney, s.Phase, name)
-		require.Nil(t, VoucherOf(s.Attempts[0], r.time()), name)
-		require.Equal(t, before+1, r.bank.count(&r.bank.gets), "%s: how it stands is known all the same", name)
-		r.bank.set(func() { r.bank.refusal, r.bank.before = nil, nil })
+		count := func() [2]int { return [2]int{r.bank.count(&asked), r.bank.count(&r.bank.gets)} }
+		before := count()
+		for minute, want := range [][2]int{{1, 0}, {1, 1}, {2, 1}, {2, 2}} { // for another barcode and how it stands, in turn
+			for range 5 {
+				s, err := r.Refresh(t.Context(), scope, claim)
+				require.NoError(t, err, name)
+				require.Equal(t, AwaitingMoney, s.Phase, name)
+				require.Nil(t, VoucherOf(s.Attempts[0], r.time()), name)
+			}
+			require.Equal(t, [2]int{before[0] + want[0], before[1] + want[1]}, count(), "%s: minute %d", name, minute)
+			r.pass(gateInterval)
+		}
+		r.bank.set(func() { r.bank.refusal, unserved = nil, false })
 	}
-	r.pass(time.Minute)
 	s, err := r.Refresh(t.Context(), scope, claim)
 	require.NoError(t, err)
 	require.NotNil(t, VoucherOf(s.Attempts[0], r.time()))

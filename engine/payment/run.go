@@ -54,12 +54,15 @@ func (p *Payments) visit(ctx context.Context, ref store.Ref) error {
 		case a.Refunding > 0:
 			err = p.pursue(ctx, ref, a.ID)
 		case a.Phase == AttemptStarted && now.Before(a.StartedAt.Add(p.c.CreateTimeout+time.Second)):
-		case a.Settling(), a.Phase == IsProvisional, a.Phase == HasExpired && now.Before(a.EndedAt.Add(lateFor)):
+		case a.Settling():
+			p.gate.asked(ref.ID, now)
+			_, _, err = p.settle(ctx, ref, a.ID)
+		case a.Phase == IsProvisional, a.Phase == HasExpired && now.Before(a.EndedAt.Add(lateFor)):
 			_, _, err = p.settle(ctx, ref, a.ID)
 		case a.Lives() && !now.Before(a.Due.Add(p.c.Grace)): // also one that its agent never canceled
 			err = p.expire(ctx, ref, a)
 		case a.Void:
-			_, err = p.withdraw(ctx, &s, a)
+			_, err = p.withdraw(ctx, &s, a, false)
 		}
 		if err != nil {
 			return err
