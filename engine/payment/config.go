@@ -32,7 +32,8 @@ type Config struct {
 	Grace time.Duration `toml:"grace"`
 	// Poll is how often the agent is asked for the 確報 of a 速報. Default 24h.
 	Poll time.Duration `toml:"poll"`
-	// HookRate and HookBurst bound the webhooks of one agent account, in requests a second. Default 50 and 200.
+	// HookRate and HookBurst bound the webhooks of one agent account, in requests a second. Half is kept for addresses from which
+	// one verified before, a quarter is for all from which one did not. Default 50 and 200.
 	HookRate  float64 `toml:"hook_rate"`
 	HookBurst int     `toml:"hook_burst"`
 	// Unverified bounds how many webhooks that fail verification are kept per account and hour. Default 60.

@@ -36,7 +36,7 @@
 // A deposit is appended with its id as a name of the tenant's, so that it counts once, whatever account or claim a file that comes
 // again, or at the same time, leads to. Of an account that several payments had one after another it is that of its day (holder).
 //
-// Order of steps of a webhook: budgets; the raw request sealed and committed as a stream of kind store.Notice in the
+// Order of steps of a webhook: budgets (source.go); the raw request sealed and committed as a stream of kind store.Notice in the
 // queue "payment/notice"; the module verifies and reads it; the facts are committed, each with the notice's id as a
 // name; the stream leaves the queue; the agent gets its reply. A crash anywhere leaves the stream in the queue, and
 // applying it twice is applying it once. However late it is read, the module is told the time at which it came.

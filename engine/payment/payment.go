@@ -14,7 +14,6 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/singleflight"
-	"golang.org/x/time/rate"
 
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/message"
@@ -74,15 +73,6 @@ type Payments struct {
 	pools map[string]pool // by instance and method
 	// registers has the last seen version of each tenant's receipts stream.
 	registers map[tenant.ID]int
-}
-
-// hookBudget is what one agent account's hook may cost. Payments.mu guards sources.
-type hookBudget struct {
-	requests, unverified *rate.Limiter
-	// unread is of bytes that are kept before anybody could say whether they verify: while the module is down.
-	unread *rate.Limiter
-	// sources have one address at half of the requests each: a flood from one leaves the other half to the agent.
-	sources map[string]*rate.Limiter
 }
 
 // Class is the class under which money facts, claims and receipts are sealed: kept for seven years.

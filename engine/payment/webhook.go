@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
-	"golang.org/x/time/rate"
 
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -25,8 +24,7 @@ const (
 	MaxWebhookHeaders = 16 << 10 // names and values
 	MaxWebhookQuery   = 4 << 10
 
-	maxUnread  = 16 << 20 // bytes for each hook, and as many more in an hour
-	maxSources = 1024
+	maxUnread = 16 << 20 // bytes for each hook, and as many more in an hour
 
 	noticeRetry    = 30 * time.Second
 	noticeMost     = time.Hour
@@ -47,7 +45,7 @@ type WebhookRequest struct {
 	Query   string
 	Headers []Header
 	Body    []byte
-	Remote  string // for the log
+	Remote  string // address that it came from
 }
 
 // Reply is what the agent is answered.
@@ -67,6 +65,8 @@ type raw struct {
 	// at is when it came. The module is told this time whenever it is asked: the signatures of agents hold for minutes, and a
 	// webhook that waited for a module must not be refused for having waited.
 	at time.Time
+	// from is the name of the source that it came from, where that is to be kept once it verifies.
+	from *store.Name
 }
 
 // Events of a stream of kind store.Notice.
@@ -105,10 +105,11 @@ func (p *Payments) webhook(ctx context.Context, r *WebhookRequest) (Reply, strin
 	}
 	budget := p.budget(r.Hook)
 	now := p.now()
-	if !p.source(budget, r.Remote).AllowN(now, 1) || !budget.requests.AllowN(now, 1) {
+	src := p.source(ctx, budget, t.ID, agent.Name, r.Remote)
+	if !budget.allows(src, now) {
 		return Reply{Status: 429, Headers: []Header{{"Retry-After", "10"}}}, "too_many"
 	}
-	n := raw{Method: r.Method, Query: r.Query, Headers: r.Headers, Body: r.Body, at: now}
+	n := raw{Method: r.Method, Query: r.Query, Headers: r.Headers, Body: r.Body, at: now, from: src.named(now)}
 	if budget.unverified.TokensAt(now) < 1 || budget.unread.TokensAt(now) < float64(size+len(r.Body)) {
 		// Somebody who knows the path sends what does not verify, or very much came while the module was down: nothing is
 		// kept any more before it verifies. An agent that is answered 503 comes again.
@@ -117,6 +118,7 @@ func (p *Payments) webhook(ctx context.Context, r *WebhookRequest) (Reply, strin
 			return Reply{Status: 503}, "delayed"
 		}
 		if !resp.Verified {
+			src.judge(false, now)
 			return p.unverified(t.ID, agent.Name, resp)
 		}
 	}
@@ -131,6 +133,7 @@ func (p *Payments) webhook(ctx context.Context, r *WebhookRequest) (Reply, strin
 		p.log.Error("apply webhook", "tenant", t.ID, "plugin", agent.Module, "err", err)
 		return Reply{Status: 503, Headers: []Header{{"Retry-After", "30"}}}, "delayed"
 	}
+	src.judge(resp.Verified, now)
 	if !resp.Verified {
 		budget.unverified.AllowN(now, 1)
 		return p.unverified(t.ID, agent.Name, resp)
@@ -141,37 +144,6 @@ func (p *Payments) webhook(ctx context.Context, r *WebhookRequest) (Reply, strin
 func (p *Payments) unverified(id tenant.ID, agent string, resp *proto.WebhookResponse) (Reply, string) {
 	p.log.Warn("webhook did not verify", "tenant", id, "agent", agent)
 	return reply(resp, 401), "unverified"
-}
-
-func (p *Payments) budget(hook string) *hookBudget {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	b := p.hooks[hook]
-	if b == nil { // as many as there are agents: an unknown hook does not come here
-		b = &hookBudget{
-			requests:   rate.NewLimiter(rate.Limit(p.c.HookRate), p.c.HookBurst),
-			unverified: rate.NewLimiter(rate.Every(time.Hour/time.Duration(p.c.Unverified)), p.c.Unverified),
-			unread:     rate.NewLimiter(maxUnread/3600, maxUnread),
-			sources:    map[string]*rate.Limiter{},
-		}
-		p.hooks[hook] = b
-	}
-	return b
-}
-
-// source is the budget of one address. When there are too many addresses all begin anew.
-func (p *Payments) source(b *hookBudget, remote string) *rate.Limiter {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l := b.sources[remote]
-	if l == nil {
-		if len(b.sources) >= maxSources {
-			clear(b.sources)
-		}
-		l = rate.NewLimiter(rate.Limit(p.c.HookRate/2), max(1, p.c.HookBurst/2))
-		b.sources[remote] = l
-	}
-	return l
 }
 
 // keep seals the raw request and commits it.
@@ -217,20 +189,22 @@ func (p *Payments) applyNotice(ctx context.Context, ref store.Ref, agent, module
 		return nil, err
 	}
 	if !resp.Verified {
-		return resp, p.endNotice(ctx, ref, noticeRefused)
+		return resp, p.endNotice(ctx, ref, noticeRefused, nil)
 	}
 	for _, pn := range resp.Notices {
 		if err := p.applyPayment(ctx, ref.Tenant, agent, pn, n.at); err != nil {
 			return nil, err
 		}
 	}
-	return resp, p.endNotice(ctx, ref, noticeApplied)
+	return resp, p.endNotice(ctx, ref, noticeApplied, n.from)
 }
 
-func (p *Payments) endNotice(ctx context.Context, ref store.Ref, how byte) error {
-	return p.commit(ctx, store.Tx{{
-		Ref: ref, Expect: store.Any, Events: []store.NewEvent{{Type: how, At: p.now()}}, Due: &store.Due{}, Final: true,
-	}})
+func (p *Payments) endNotice(ctx context.Context, ref store.Ref, how byte, from *store.Name) error {
+	c := store.Change{Ref: ref, Expect: store.Any, Events: []store.NewEvent{{Type: how, At: p.now()}}, Due: &store.Due{}, Final: true}
+	if from != nil {
+		c.Names = []store.Name{*from}
+	}
+	return p.commit(ctx, store.Tx{c})
 }
 
 // applyPayment appends one notice, that came at a time, to the claim that it is about. What is not ours is counted, logged
@@ -341,7 +315,7 @@ func (p *Payments) retryNotice(ctx context.Context, ref store.Ref) error {
 	case now.Sub(head.At) > noticePatience:
 		p.metrics.webhooks.WithLabelValues("abandoned").Inc()
 		p.log.Error("webhook given up", "tenant", ref.Tenant, "plugin", rec.Module, "err", err)
-		return p.endNotice(ctx, ref, noticeAbandoned)
+		return p.endNotice(ctx, ref, noticeAbandoned, nil)
 	}
 	p.log.Warn("apply webhook", "tenant", ref.Tenant, "plugin", rec.Module, "err", err)
 	return p.commit(ctx, store.Tx{{

@@ -83,7 +83,7 @@ const (
 	BySMSCID      Space = 's' // carrier and its id of a submission → message; over all tenants
 	ByFileHash    Space = 'h' // digest of an uploaded file → campaign; a tenant's
 	ByAttempt     Space = 'p' // attempt id → claim; over all tenants
-	ByNoticeID    Space = 'w' // agent account and its notice id → claim; over all tenants
+	ByNoticeID    Space = 'w' // agent account and its notice id → claim, or an address that it tells from → a notice; over all tenants
 	ByFileName    Space = 'f' // the hashed name of an uploaded document → its newest file; a tenant's
 	ByKept        Space = 'y' // id of a stream that was sealed anew → itself; a tenant's (keep.go)
 )
