@@ -154,7 +154,7 @@ func (p *Payments) offer(t *tenant.Tenant, s *State, o StartOptions, now time.Ti
 }
 
 // Methods lists what the claim can be paid with now, in the tenant's order: offered by claim and tenant, known to a module
-// that is there, and within the method's limits. What a single message offers less is for its caller to leave out.
+// that is there, and within the limits of the method and its kind. What a single message offers less is for its caller to leave out.
 func (p *Payments) Methods(t *tenant.Tenant, s *State) []*proto.PaymentMethod {
 	var all []*proto.PaymentMethod
 	if p.c.WebhookBase == "" {
@@ -174,7 +174,8 @@ func (p *Payments) Methods(t *tenant.Tenant, s *State) []*proto.PaymentMethod {
 }
 
 func takes(m *proto.PaymentMethod, yen int64) bool {
-	return yen >= m.MinYen && (m.MaxYen == 0 || yen <= m.MaxYen)
+	most := m.MostYen()
+	return yen >= m.MinYen && (most == 0 || yen <= most)
 }
 
 // Takes implements intake.Offers.
@@ -189,7 +190,7 @@ func (p *Payments) Takes(t *tenant.Tenant, codes []string, yen int64) (most int6
 		if !known || takes(m, yen) {
 			return 0, true
 		}
-		asked, most = true, max(most, m.MaxYen)
+		asked, most = true, max(most, m.MostYen())
 	}
 	return most, !asked
 }

@@ -151,7 +151,7 @@ func (p *Payments) chargeable(ctx context.Context, t *tenant.Tenant, s *State, o
 	case !m.Charges || m.Kind != proto.MethodKind_CARD_RECURRING || p.c.WebhookBase == "":
 		return no("card", o.Card, "the agent charges no registered cards")
 	case !takes(m, s.Amount):
-		return Start{}, tenant.Agent{}, "", message.Problems{{Field: "amount", Code: "range", Limit: m.MaxYen, Got: s.Amount, Detail: "yen that the card takes"}}
+		return Start{}, tenant.Agent{}, "", message.Problems{{Field: "amount", Code: "range", Limit: m.MostYen(), Got: s.Amount, Detail: "yen that the card takes"}}
 	}
 	return Start{
 		ID: ulid.MustNew(ulid.Timestamp(now), ulid.DefaultEntropy()), Agent: card.Agent, Module: card.Module, Method: card.Method, Yen: s.Amount,

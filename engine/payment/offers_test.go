@@ -32,3 +32,22 @@ func TestAmountsThatTheOfferedMethodsTake(t *testing.T) {
 	_, ok = r.Takes(r.tenant, nil, 300_001)
 	require.True(t, ok)
 }
+
+// A module may claim more than a convenience store takes, or say nothing; that is not its to say.
+func TestAStoreTakesNoMoreThanItMay(t *testing.T) {
+	for _, kind := range []proto.MethodKind{proto.MethodKind_KONBINI_NUMBER, proto.MethodKind_KONBINI_BARCODE, proto.MethodKind_PAYER_NUMBER} {
+		for _, most := range []int64{0, 1_000_000} {
+			r := newRig(t)
+			r.mods.methods = []*proto.PaymentMethod{{Code: "konbini_barcode", Kind: kind, MinYen: 1, MaxYen: most}}
+			got, ok := r.Takes(r.tenant, []string{"konbini_barcode"}, 300_001)
+			require.False(t, ok, kind)
+			require.Equal(t, int64(300_000), got, kind)
+			dear, fair := r.claim("A-1", 300_001), r.claim("A-2", 300_000)
+			require.Empty(t, r.Methods(r.tenant, r.state(dear)), kind)
+			_, err := r.start(dear, "konbini_barcode")
+			require.ErrorIs(t, err, ErrNotOffered, kind)
+			require.Zero(t, r.bank.count(&r.bank.creates))
+			r.mustStart(fair, "konbini_barcode")
+		}
+	}
+}

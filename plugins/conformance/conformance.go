@@ -159,14 +159,7 @@ func (m *module) describesItself(t *testing.T, kind proto.Kind) {
 			require.Contains(t, []string{"text", "numeric", "tel"}, f.InputMode, f.Name)
 		}
 	case proto.Kind_PAYMENT:
-		require.NotEmpty(t, d.PaymentMethods)
-		for _, p := range d.PaymentMethods {
-			require.Regexp(t, `^[a-z][a-z0-9_]*$`, p.Code)
-			require.NotZero(t, p.Kind, p.Code)
-			require.NotEmpty(t, p.LabelJa, p.Code)
-			require.NotEmpty(t, p.LabelEn, p.Code)
-			require.Less(t, p.MinYen, p.MaxYen, p.Code)
-		}
+		m.describesMethods(t)
 	case proto.Kind_RENDER:
 		require.NotEmpty(t, d.Views)
 		require.NotEmpty(t, d.Documents)
@@ -177,6 +170,18 @@ func (m *module) describesItself(t *testing.T, kind proto.Kind) {
 		again, err := proto.NewModuleClient(m.conn).Describe(t.Context(), &proto.DescribeRequest{})
 		require.NoError(t, err)
 		require.True(t, pb.Equal(d, again), "it describes itself differently")
+	}
+}
+
+func (m *module) describesMethods(t *testing.T) {
+	require.NotEmpty(t, m.describe.PaymentMethods)
+	for _, p := range m.describe.PaymentMethods {
+		require.Regexp(t, `^[a-z][a-z0-9_]*$`, p.Code)
+		require.NotZero(t, p.Kind, p.Code)
+		require.NotEmpty(t, p.LabelJa, p.Code)
+		require.NotEmpty(t, p.LabelEn, p.Code)
+		require.Less(t, p.MinYen, p.MaxYen, p.Code)
+		require.Equal(t, p.MostYen(), p.MaxYen, "%s: more yen than a method of its kind takes", p.Code)
 	}
 }
 

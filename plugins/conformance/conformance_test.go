@@ -3,6 +3,7 @@ package conformance
 import (
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,4 +41,21 @@ func TestModuleThatDoesNotConformFails(t *testing.T) {
 		require.Regexp(t, "--- FAIL: .*"+check, string(out))
 	}
 	require.Contains(t, string(out), "--- PASS: "+t.Name()+"/unknown_fields_are_ignored")
+}
+
+// In another process, for it is to fail.
+func TestMethodThatClaimsMoreThanItsKindTakesFails(t *testing.T) {
+	method := &proto.PaymentMethod{Code: "konbini", LabelJa: "コンビニ", LabelEn: "Convenience store", MinYen: 1, MaxYen: 1_000_000}
+	if kind := os.Getenv("CLAIMING_KIND"); kind != "" {
+		method.Kind = proto.MethodKind(proto.MethodKind_value[kind])
+		(&module{describe: &proto.DescribeResponse{PaymentMethods: []*proto.PaymentMethod{method}}}).describesMethods(t)
+		return
+	}
+	for kind, ok := range map[string]bool{"KONBINI_NUMBER": false, "KONBINI_BARCODE": false, "PAYER_NUMBER": false, "CARD": true} {
+		cmd := exec.Command(os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
+		cmd.Env = append(os.Environ(), "CLAIMING_KIND="+kind)
+		out, err := cmd.CombinedOutput()
+		require.Equal(t, ok, err == nil, "%s: %s", kind, out)
+		require.Equal(t, !ok, strings.Contains(string(out), "more yen than a method of its kind takes"), "%s", out)
+	}
 }

@@ -47,7 +47,6 @@ const (
 	methodWallet  = "wallet"
 	methodAccount = "account_registration"
 
-	maxKonbiniYen  = 300_000
 	maxCardYen     = 9_999_999
 	maxPayEasyYen  = 9_999_999
 	maxWalletYen   = 500_000
@@ -67,15 +66,15 @@ func describe() *proto.DescribeResponse {
 		ConfigSchema: configSchema, MaxConcurrency: 64, Reports: true,
 		PaymentMethods: []*proto.PaymentMethod{
 			{Code: methodNumber, Kind: proto.MethodKind_KONBINI_NUMBER, LabelJa: "コンビニ（お支払番号）",
-				LabelEn: "Convenience store (payment number)", MinYen: 1, MaxYen: maxKonbiniYen,
+				LabelEn: "Convenience store (payment number)", MinYen: 1, MaxYen: proto.MaxKonbiniYen,
 				CancelBlocksPayment: true, Stores: stores},
 			// A slip on paper or on a screen is taken by its digits alone, also after it was canceled.
 			{Code: methodBarcode, Kind: proto.MethodKind_KONBINI_BARCODE, LabelJa: "コンビニ（バーコード）",
-				LabelEn: "Convenience store (barcode)", MinYen: 1, MaxYen: maxKonbiniYen, Stores: stores, Refreshes: true},
+				LabelEn: "Convenience store (barcode)", MinYen: 1, MaxYen: proto.MaxKonbiniYen, Stores: stores, Refreshes: true},
 			{Code: methodCard, Kind: proto.MethodKind_CARD, LabelJa: "クレジットカード",
 				LabelEn: "Credit card", MinYen: 1, MaxYen: maxCardYen, Redirect: true, CancelBlocksPayment: true, Refunds: true},
 			{Code: methodPayer, Kind: proto.MethodKind_PAYER_NUMBER, LabelJa: "コンビニ（お客様専用番号）",
-				LabelEn: "Convenience store (your own number)", MinYen: 1, MaxYen: maxKonbiniYen, CancelBlocksPayment: true, Stores: stores},
+				LabelEn: "Convenience store (your own number)", MinYen: 1, MaxYen: proto.MaxKonbiniYen, CancelBlocksPayment: true, Stores: stores},
 			{Code: methodPayEasy, Kind: proto.MethodKind_PAY_EASY, LabelJa: "ペイジー（ATM・ネットバンキング）",
 				LabelEn: "Pay-easy (ATM, internet banking)", MinYen: 1, MaxYen: maxPayEasyYen, CancelBlocksPayment: true,
 				Stores: []*proto.Store{{Code: "bank", LabelJa: "金融機関・ATM", LabelEn: "Bank or ATM"}}},

@@ -53,7 +53,7 @@ func describe() *proto.DescribeResponse {
 				MinYen: 50, MaxYen: 9_999_999, Redirect: true, CancelBlocksPayment: true, Refunds: true},
 			// The stores are chosen on Stripe's page. A number that a shop has begun to take is paid though it is canceled.
 			{Code: methodKonbini, Kind: proto.MethodKind_KONBINI_NUMBER, LabelJa: "コンビニ", LabelEn: "Convenience store",
-				MinYen: 120, MaxYen: 300_000, Redirect: true},
+				MinYen: 120, MaxYen: proto.MaxKonbiniYen, Redirect: true},
 		},
 	}
 }
