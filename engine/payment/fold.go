@@ -128,7 +128,7 @@ type Alert struct {
 
 const (
 	SecondPayment        = "second_payment"          // 多重支払: more was received than was asked for, or settled elsewhere too
-	AmountDiffers        = "amount_differs"          // another amount than was asked for
+	AmountDiffers        = "amount_differs"          // another amount than was asked for, or than had come when the rest was settled elsewhere
 	PaidAfterExpiry      = "paid_after_expiry"       // after the due date
 	PaidAfterCancel      = "paid_after_cancel"       // with a number that was canceled
 	PaidAfterWithdrawal  = "paid_after_withdrawal"   // the claim had been withdrawn
@@ -753,7 +753,7 @@ func (s *State) sum() {
 		s.Phase = Accepted
 	case s.Refunded > 0:
 		s.Phase = PartRefunded
-	case s.Received > 0 && !(s.SettledBy != nil && s.settledHad > 0 && s.Received >= s.settledHad): // more is an alert, and asks for nothing
+	case s.Received > 0 && (s.SettledBy == nil || s.settledHad == 0): // more or less than had come is an alert, and asks for nothing
 		s.Phase = PartlyPaid
 	case s.SettledBy != nil:
 		s.Phase = SettledElse
@@ -771,9 +771,14 @@ func (s *State) sum() {
 	s.alert()
 }
 
-// restSettled: the rest was settled elsewhere, and what had come before is as it was.
+// restSettled: the rest was settled elsewhere, and no more has come than by then.
 func (s *State) restSettled() bool {
-	return s.SettledBy != nil && s.settledHad > 0 && s.Received == s.settledHad
+	return s.SettledBy != nil && s.settledHad > 0 && s.Received <= s.settledHad
+}
+
+// takenBack is how much no longer stands (速報取消) of what had come when the rest was settled elsewhere.
+func (s *State) takenBack() int64 {
+	return max(0, s.settledHad-s.Received)
 }
 
 func (s *State) alert() {
@@ -827,11 +832,11 @@ func (s *State) alert() {
 			raise(PaidAfterWithdrawal, a.ID)
 		}
 	}
-	if s.SettledBy != nil && s.Received < s.settledHad { // of what had come a part is not there any more
-		raise(AmountDiffers, ulid.ULID{})
-	}
 	if payments > 1 || (payments > 0 && s.SettledBy != nil && s.Received > s.settledHad) {
 		raise(SecondPayment, ulid.ULID{})
+	}
+	if s.takenBack() > 0 {
+		raise(AmountDiffers, ulid.ULID{})
 	}
 	maps.DeleteFunc(s.resolved, func(key string, _ int64) bool { // what is over and comes again is to be dealt with again
 		return !slices.ContainsFunc(s.Alerts, func(a Alert) bool { return a.Key() == key })
@@ -844,6 +849,8 @@ func (s *State) about(al Alert) int64 {
 	switch {
 	case al.Code == RevokedAfterConfirm:
 		return 0
+	case a == nil && al.Code == AmountDiffers:
+		return s.takenBack()
 	case a == nil:
 		return s.Received
 	case al.Code == ChargedBack:

@@ -180,7 +180,7 @@ func TestDeposits(t *testing.T) {
 		{"the rest settled elsewhere", []any{account, part, Settlement{Had: 400}}, PartPaid, SettledElse, 400, nil},
 		{"and canceled", []any{account, part, Settlement{Had: 400}, view(WasCanceled, 0, 9*time.Hour)}, WasCanceled, SettledElse, 400, nil},
 		{"and transferred too", []any{account, part, Settlement{Had: 400}, deposit("s5", 100, time.Hour)}, PartPaid, SettledElse, 500, []string{SecondPayment}},
-		{"of more than there is", []any{account, part, Settlement{Had: 500}}, PartPaid, PartlyPaid, 400, []string{AmountDiffers}},
+		{"of more than there is", []any{account, part, Settlement{Had: 500}}, PartPaid, SettledElse, 400, []string{AmountDiffers}},
 		{"all settled before a part came", []any{account, Settlement{}, part}, PartPaid, PartlyPaid, 400, []string{SecondPayment}},
 		{"one id with two amounts", []any{account, part, deposit("s1", 500, time.Hour)}, PartPaid, PartlyPaid, 500, nil},
 	} {
@@ -211,6 +211,60 @@ func TestDeposits(t *testing.T) {
 			require.Equal(t, c.attempt == PartPaid, got.Live() != nil, "the account is shown while a part is missing")
 		})
 	}
+}
+
+// The rest was settled elsewhere; then what had come is taken back, given back, or comes again.
+func TestPartAfterTheRestWasSettled(t *testing.T) {
+	part, settled := view(IsProvisional, 400, time.Hour), Settlement{Had: 400}
+	second := view(IsConfirmed, 300, 9*time.Hour)
+	second.Attempt = ulid.ULID{15: 2}
+	refunded := refundedView(400, 400, 72*time.Hour)
+	for _, c := range []struct {
+		name   string
+		events []any
+		phase  Phase
+		alerts []Alert
+	}{
+		{"as it was", []any{part, settled, view(IsConfirmed, 400, 48*time.Hour)}, SettledElse, nil},
+		{"taken back", []any{part, settled, revokedView(Awaiting, 2*time.Hour)}, SettledElse, []Alert{{Code: AmountDiffers, Open: true}}},
+		{"told of in another order", []any{revokedView(Awaiting, 2*time.Hour), settled, part}, SettledElse, []Alert{{Code: AmountDiffers, Open: true}}},
+		{"taken back and paid again", []any{part, settled, revokedView(Awaiting, 2*time.Hour), view(IsProvisional, 400, 3*time.Hour)}, SettledElse, nil},
+		{"taken back, less came otherwise", []any{part, settled, revokedView(Awaiting, 2*time.Hour), second}, SettledElse, []Alert{{Code: AmountDiffers, Open: true}}},
+		{"more came otherwise", []any{part, settled, second}, SettledElse, []Alert{{AmountDiffers, part.Attempt, true}, {AmountDiffers, second.Attempt, true}, {Code: SecondPayment, Open: true}}},
+		{"given back", []any{view(IsConfirmed, 400, time.Hour), settled, refunded}, AllRefunded, nil},
+		{"given back, more came otherwise", []any{view(IsConfirmed, 400, time.Hour), settled, refunded, second}, PartRefunded, []Alert{{AmountDiffers, second.Attempt, true}, {Code: SecondPayment, Open: true}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScript(1000)
+			s.start(1)
+			s.start(2)
+			for _, e := range c.events {
+				if f, ok := e.(Fact); ok {
+					s.fact(f)
+				} else {
+					s.add(Settled, e)
+				}
+			}
+			got := s.state(t)
+			require.Equal(t, c.phase, got.Phase)
+			require.Equal(t, c.alerts, got.Alerts)
+		})
+	}
+
+	// A part of it is taken back, somebody deals with that, and then the other part.
+	s := newScript(1000)
+	s.start(1)
+	s.start(2)
+	other := view(IsProvisional, 300, time.Hour)
+	other.Attempt = ulid.ULID{15: 2}
+	s.fact(part).fact(other).add(Settled, Settlement{Had: 700}).fact(revokedView(Awaiting, 2*time.Hour))
+	alert := Alert{Code: AmountDiffers}
+	st := s.add(Resolved, Resolution{Alerts: []string{alert.Key()}}).state(t)
+	require.False(t, st.NeedsAttention())
+	back := revokedView(Awaiting, 3*time.Hour)
+	back.Attempt = other.Attempt
+	st = s.fact(back).state(t)
+	require.True(t, st.NeedsAttention(), "further money is gone")
 }
 
 func TestUnknownIsSettledByAnyView(t *testing.T) {
@@ -433,13 +487,21 @@ func TestFactsInAnyOrder(t *testing.T) {
 			events = append(events, store.NewEvent{Type: byte(f.Type()), At: day0, Data: encode(f)})
 		}
 		amount := int64(1000)
+		settled, had := false, int64(0)
 		for _, said := range []Type{Amended, Withdrawn, Settled} { // what the sender says, whatever the agent tells meanwhile
 			if !rapid.Bool().Draw(t, said.String()) {
 				continue
 			}
 			var data any = message.Act{By: "user:a", Reason: "x"}
+			if said == Settled {
+				settled = true
+			}
 			if said == Settled && rapid.Bool().Draw(t, "the rest") {
-				data = Settlement{Act: message.Act{By: "user:a"}, Had: rapid.SampledFrom([]int64{standing, standing / 2, standing + 100}).Draw(t, "had")}
+				had = max(1, standing+int64(rapid.IntRange(-1500, 1500).Draw(t, "since"))) // more came since, or was taken back
+				if rapid.Bool().Draw(t, "nothing since") {
+					had = max(1, standing)
+				}
+				data = Settlement{Act: message.Act{By: "user:a"}, Had: had}
 			}
 			if said == Amended {
 				amount = int64(rapid.IntRange(500, 2000).Draw(t, "amount"))
@@ -464,6 +526,18 @@ func TestFactsInAnyOrder(t *testing.T) {
 		}
 		if twice && !slices.ContainsFunc(want.Alerts, func(a Alert) bool { return a.Code == SecondPayment || a.Code == Overpaid }) {
 			t.Fatalf("second money and no alert:\n%s", summary(&want))
+		}
+
+		raised := func(code string) bool {
+			return slices.Contains(want.Alerts, Alert{Code: code, Open: true})
+		}
+		switch {
+		case settled && standing > had && standing > refunded && !raised(SecondPayment):
+			t.Fatalf("settled with %d and more came, and no alert:\n%s", had, summary(&want))
+		case had > standing != raised(AmountDiffers):
+			t.Fatalf("settled with %d, of which %d stand:\n%s", had, standing, summary(&want))
+		case had >= standing && had > 0 && payments < 2 && (raised(SecondPayment) || want.Phase == PartlyPaid):
+			t.Fatalf("the rest was settled with %d and no more came:\n%s", had, summary(&want))
 		}
 
 		shuffled := rapid.Permutation(append(slices.Clone(events), events[:rapid.IntRange(0, len(events)).Draw(t, "repeats")]...)).Draw(t, "order")
