@@ -40,7 +40,7 @@ type noRooms struct{}
 func (noRooms) Enroll(_ context.Context, _ *tenant.Tenant, ids []ulid.ULID, _ [][]message.IdentityItem) ([][]message.Answer, []message.Problems, error) {
 	return make([][]message.Answer, len(ids)), make([]message.Problems, len(ids)), nil
 }
-func (noRooms) Plan(context.Context, *tenant.Tenant, ulid.ULID, *message.Claim) (ulid.ULID, []store.Change, *message.Problem, error) {
+func (noRooms) Plan(context.Context, *tenant.Tenant, ulid.ULID, *message.Claim, string) (ulid.ULID, []store.Change, *message.Problem, error) {
 	return ulid.ULID{}, nil, nil, errors.New("no claims here")
 }
 func (noRooms) Put([]intake.Link) {}

@@ -84,8 +84,8 @@ func configureIdentity(ctx context.Context, modules *host.Host, all []identity.I
 // plannedClaims lets engine/intake plan claims with engine/payment.
 type plannedClaims struct{ payments *payment.Payments }
 
-func (p plannedClaims) Plan(ctx context.Context, t *tenant.Tenant, msg ulid.ULID, c *message.Claim) (ulid.ULID, []store.Change, *message.Problem, error) {
-	planned, problem, err := p.payments.Plan(ctx, t, msg, c)
+func (p plannedClaims) Plan(ctx context.Context, t *tenant.Tenant, msg ulid.ULID, c *message.Claim, subject string) (ulid.ULID, []store.Change, *message.Problem, error) {
+	planned, problem, err := p.payments.Plan(ctx, t, msg, c, subject)
 	return planned.ID, planned.Changes, problem, err
 }
 
@@ -197,7 +197,7 @@ func (a apiClaims) Change(ctx context.Context, t *tenant.Tenant, number string, 
 	patch := payment.Patch{Reason: c.Reason}
 	switch c.Action {
 	case "amend":
-		patch.Amount, patch.Tax = c.Amount, c.Tax
+		patch.Amount, patch.Tax, patch.TaxRate = c.Amount, c.Tax, c.TaxRate
 		if c.Due != "" {
 			patch.Due = &c.Due
 		}
@@ -245,7 +245,7 @@ func (r resends) Resend(ctx context.Context, t *tenant.Tenant, id ulid.ULID, o a
 // apiClaim is a claim in the API's form.
 func apiClaim(s *payment.State, timeline bool) api.Claim {
 	j := s.JSON(clock.Now())
-	c := api.Claim{Number: j.Number, Amount: j.Amount, Tax: j.Tax, Due: j.Due, Status: string(j.State), Provisional: j.Received - j.Confirmed,
+	c := api.Claim{Number: j.Number, Amount: j.Amount, Tax: j.Tax, TaxRate: j.TaxRate, Due: j.Due, Status: string(j.State), Provisional: j.Received - j.Confirmed,
 		Confirmed: j.Confirmed, Refunded: j.Refunded, Remaining: j.Remaining, Overpaid: j.Overpaid, Receipt: j.Receipt, Receipts: apiReceipts(j.Receipts), CreatedAt: j.Created}
 	for _, al := range j.Alerts {
 		if al.Open {

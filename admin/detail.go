@@ -473,7 +473,7 @@ func (s *Server) messagePage(w http.ResponseWriter, r *http.Request, v *visit) e
 
 // claimDraft is a claim as a message asks for it.
 func claimDraft(c *payment.State) *message.Claim {
-	d := &message.Claim{Number: c.Number, Amount: c.Amount, Due: message.Day(c.Due), Lines: c.Content.Lines, Methods: c.Methods, Payer: c.Content.Payer}
+	d := &message.Claim{Number: c.Number, Amount: c.Amount, Due: message.Day(c.Due), TaxRate: c.TaxRate, Lines: c.Content.Lines, Methods: c.Methods, Payer: c.Content.Payer}
 	if c.Tax >= 0 {
 		d.Tax = &c.Tax
 	}

@@ -21,6 +21,13 @@ func TestLinesOfAClaimInTheForm(t *testing.T) {
 	require.NotContains(t, bad, "送信内容の確認")
 	require.Contains(t, bad, `name="line_unit0" value="1万円" inputmode="numeric" placeholder="単価（円）" aria-label="単価（円） 1" aria-invalid="true"`)
 	require.Contains(t, bad, `name="line_quantity4" value="0" inputmode="numeric" placeholder="数量" aria-label="数量 5" aria-invalid="true"`)
+	rated := form("claim_rate", "10")
+	require.Contains(t, rated, "送信内容の確認")
+	require.Contains(t, rated, `name="claim_rate" value="10"`)
+	rated = form("claim_rate", "8")
+	require.Contains(t, rated, `<option value="8" selected>8%`)
+	require.Contains(t, rated, "税率ごとに一度だけ端数処理した税額と一致しません")
+	require.Contains(t, form("claim_rate", "10", "line_name0", "空室管理費", "line_unit0", "10,000"), "明細があるときは、税率は明細ごとに指定してください")
 	sum := form("line_name0", "空室管理費", "line_unit0", "9,000")
 	require.Contains(t, sum, "請求金額から消費税額を引いた額（税抜の明細）とも一致しません")
 }

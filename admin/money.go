@@ -109,7 +109,7 @@ func (s *Server) amend(w http.ResponseWriter, r *http.Request, v *visit) error {
 	for _, x := range []struct {
 		name string
 		to   **int64
-	}{{"amount", &patch.Amount}, {"tax", &patch.Tax}} {
+	}{{"amount", &patch.Amount}, {"tax", &patch.Tax}, {"tax_rate", &patch.TaxRate}} {
 		if fr.text(x.name, x.name) != "" {
 			yen := fr.yen(x.name, x.name)
 			*x.to = &yen

@@ -220,8 +220,8 @@ func (e *edge) Enroll(_ context.Context, t *tenant.Tenant, ids []ulid.ULID, item
 // plans gives intake the real claims.
 type plans struct{ p *payment.Payments }
 
-func (p plans) Plan(ctx context.Context, t *tenant.Tenant, msg ulid.ULID, c *message.Claim) (ulid.ULID, []store.Change, *message.Problem, error) {
-	planned, problem, err := p.p.Plan(ctx, t, msg, c)
+func (p plans) Plan(ctx context.Context, t *tenant.Tenant, msg ulid.ULID, c *message.Claim, subject string) (ulid.ULID, []store.Change, *message.Problem, error) {
+	planned, problem, err := p.p.Plan(ctx, t, msg, c, subject)
 	return planned.ID, planned.Changes, problem, err
 }
 

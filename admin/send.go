@@ -281,6 +281,9 @@ func (s *Server) again(r *http.Request, v *visit, from string) (url.Values, erro
 		if claim.Tax != nil {
 			f.Set("claim_tax", strconv.FormatInt(*claim.Tax, 10))
 		}
+		if claim.TaxRate != 0 {
+			f.Set("claim_rate", strconv.FormatInt(claim.TaxRate, 10))
+		}
 		f.Set("claim_due", claim.Due)
 		setLines(f, claim.Lines)
 		f.Set("claim_payer", claim.Payer)
@@ -419,6 +422,7 @@ func readDraft(f url.Values) *formReader {
 			tax := fr.yen("claim_tax", "claim.tax")
 			c.Tax = &tax
 		}
+		c.TaxRate = fr.whole([]string{fr.text("claim_rate", "claim.tax_rate")}, 0, 0, "claim.tax_rate")
 		c.Lines = fr.lines()
 		d.Claim = c
 	}

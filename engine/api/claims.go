@@ -103,7 +103,7 @@ func (s *Server) patchClaim(ctx *fasthttp.RequestCtx, c *Caller, number string) 
 // audited is the change in the audit log.
 func (ch *ClaimChange) audited() string {
 	var parts []string
-	for name, yen := range map[string]*int64{"amount": ch.Amount, "tax": ch.Tax, "remaining": ch.Remaining} {
+	for name, yen := range map[string]*int64{"amount": ch.Amount, "tax": ch.Tax, "tax_rate": ch.TaxRate, "remaining": ch.Remaining} {
 		if yen != nil {
 			parts = append(parts, name+"="+strconv.FormatInt(*yen, 10))
 		}
@@ -122,7 +122,7 @@ func (ch *ClaimChange) check() (ps message.Problems) {
 	bad := func(p message.Problem) { ps = append(ps, p) }
 	switch ch.Action {
 	case "amend":
-		if ch.Amount == nil && ch.Tax == nil && ch.Due == "" {
+		if ch.Amount == nil && ch.Tax == nil && ch.TaxRate == nil && ch.Due == "" {
 			bad(message.Problem{Field: "amount", Code: "required"})
 		}
 		if ch.Key != "" {
@@ -137,6 +137,9 @@ func (ch *ClaimChange) check() (ps message.Problems) {
 		}
 		if ch.Tax != nil {
 			bad(message.Problem{Field: "tax", Code: "mismatch", Detail: "only with amend"})
+		}
+		if ch.TaxRate != nil {
+			bad(message.Problem{Field: "tax_rate", Code: "mismatch", Detail: "only with amend"})
 		}
 		if ch.Due != "" {
 			bad(message.Problem{Field: "due", Code: "mismatch", Detail: "only with amend"})

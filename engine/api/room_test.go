@@ -36,7 +36,7 @@ type claimsEdge struct {
 	fails error
 }
 
-func (e *claimsEdge) Plan(ctx context.Context, t *tenant.Tenant, msg ulid.ULID, c *message.Claim) (ulid.ULID, []store.Change, *message.Problem, error) {
+func (e *claimsEdge) Plan(ctx context.Context, t *tenant.Tenant, msg ulid.ULID, c *message.Claim, _ string) (ulid.ULID, []store.Change, *message.Problem, error) {
 	ref, _, err := e.store.Lookup(ctx, tenant.Only(t.ID), store.ByClaimNumber, c.Number)
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -138,6 +138,7 @@ type Claim struct {
 	Number       string     `json:"number"`
 	Amount       int64      `json:"amount"`              // yen
 	Tax          *int64     `json:"tax,omitempty"`       // yen within Amount
+	TaxRate      int64      `json:"tax_rate,omitempty"`  // percent, of a claim without lines
 	Due          string     `json:"due"`                 // YYYY-MM-DD
 	Status       string     `json:"status"`              // engine/payment's word
 	Provisional  int64      `json:"provisional"`         // yen by 速報, not yet confirmed
@@ -168,9 +169,11 @@ type Receipt struct {
 // ClaimChange is a fact that the sender states about a claim.
 type ClaimChange struct {
 	Action string `json:"action"`           // amend, settle (消込: paid elsewhere), withdraw, refund, charge (to a registered card)
-	Amount *int64 `json:"amount,omitempty"` // amend: yen; without Tax the new amount shows none. refund: yen; all when it is missing
+	Amount *int64 `json:"amount,omitempty"` // amend: yen; without Tax the new amount shows that of the claim's TaxRate, or none. refund: yen; all when it is missing
 	Tax    *int64 `json:"tax,omitempty"`    // amend: yen within the amount
-	Due    string `json:"due,omitempty"`    // amend: YYYY-MM-DD
+	// TaxRate is for amend: 10, or 8 for 軽減税率, of a claim without lines; 0: none is told.
+	TaxRate *int64 `json:"tax_rate,omitempty"`
+	Due     string `json:"due,omitempty"` // amend: YYYY-MM-DD
 	// Remaining is for settle: what remained of a claim that is partly paid, see payment.Patch.
 	Remaining *int64 `json:"remaining,omitempty"`
 	Reason    string `json:"reason,omitempty"` // at most 200 characters

@@ -55,6 +55,7 @@ var known = []knownColumn{
 	{"claim.number", []string{"請求番号", "claim_number"}, func(r *row, v string) { r.claim().Number = r.identifier("claim.number", v) }},
 	{"claim.amount", []string{"請求金額", "金額", "amount"}, func(r *row, v string) { r.claim().Amount = r.integer("claim.amount", v) }},
 	{"claim.tax", []string{"うち税", "うち消費税", "消費税", "tax"}, func(r *row, v string) { tax := r.integer("claim.tax", v); r.claim().Tax = &tax }},
+	{"claim.tax_rate", []string{"税率", "tax_rate"}, func(r *row, v string) { r.claim().TaxRate = r.rate("claim.tax_rate", v) }},
 	{"claim.due", []string{"支払期限", "支払期日", "due"}, func(r *row, v string) { r.claim().Due = r.day("claim.due", v) }},
 	{"claim.methods", []string{"支払方法", "methods"}, func(r *row, v string) { r.methods = list(v) }},
 	{"claim.payer", []string{"宛名", "payer"}, func(r *row, v string) { r.claim().Payer = v }},

@@ -37,6 +37,13 @@ func TestInvoiceAndReadingOfARow(t *testing.T) {
 	require.Equal(t, int64(8), withClaim.draft.Page.Invoice.Items(withClaim.draft.Claim)[1].TaxRate)
 	withClaim.draft.Text = "x"
 	require.Empty(t, withClaim.draft.Check())
+
+	// A claim without lines has a rate of its own.
+	rated := one(t, []string{"電話番号", "タイトル", "請求番号", "請求金額", "うち税", "税率", "支払期限"}, []string{"09000010001", "水道料金", "C-1", "7440", "551", "８％", "2030/01/01"})
+	require.Empty(t, rated.faults)
+	require.Equal(t, int64(8), rated.draft.Claim.TaxRate)
+	rated.draft.Text = "x"
+	require.Empty(t, rated.draft.Check())
 }
 
 // Defaults of an upload are not changed by a row, and a fault names the column.

@@ -48,7 +48,7 @@ func (e edge) Enroll(_ context.Context, t *tenant.Tenant, ids []ulid.ULID, items
 	return answers, problems, nil
 }
 
-func (e edge) Plan(ctx context.Context, t *tenant.Tenant, msg ulid.ULID, c *message.Claim) (ulid.ULID, []store.Change, *message.Problem, error) {
+func (e edge) Plan(ctx context.Context, t *tenant.Tenant, msg ulid.ULID, c *message.Claim, _ string) (ulid.ULID, []store.Change, *message.Problem, error) {
 	amount := fmt.Append(nil, c.Amount)
 	ref, value, err := e.store.Lookup(ctx, tenant.Only(t.ID), store.ByClaimNumber, c.Number)
 	if errors.Is(err, store.ErrNotFound) {

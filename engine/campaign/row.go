@@ -182,7 +182,7 @@ func (c *converter) moneyLines(r *row) {
 		line.Unit = r.integer(at+".unit", unit)
 		line.Amount = line.Quantity * line.Unit
 		if rate != "" {
-			line.TaxRate = r.integer(at+".tax_rate", strings.TrimSuffix(narrow(rate), "%"))
+			line.TaxRate = r.rate(at+".tax_rate", rate)
 		}
 		if claim {
 			r.claim().Lines = append(r.claim().Lines, line)
@@ -434,6 +434,9 @@ func narrow(s string) string { return strings.TrimSpace(norm.NFKC.String(s)) }
 
 // scientific is what Excel makes of a long number: 9.01235E+09.
 var scientific = regexp.MustCompile(`^-?[0-9](\.[0-9]+)?[Ee]\+[0-9]{1,3}$`)
+
+// rate is a rate of tax in percent: 10, 8%.
+func (r *row) rate(path, v string) int64 { return r.integer(path, strings.TrimSuffix(narrow(v), "%")) }
 
 // identifier refuses a number that Excel has rounded.
 func (r *row) identifier(path, v string) string {

@@ -359,6 +359,7 @@ func (f fields) claim(typ payment.Type, data []byte) error {
 func (f fields) terms(t *payment.Terms) {
 	f.number("amount", t.Amount)
 	f.number("tax", t.Tax)
+	f.number("tax_rate", t.TaxRate)
 	f.time("due", t.Due)
 	f.text("methods", strings.Join(t.Methods, " "))
 	f.text("by", t.By)

@@ -60,8 +60,8 @@ func (e edge) Enroll(_ context.Context, t *tenant.Tenant, ids []ulid.ULID, items
 
 type claims struct{ *payment.Payments }
 
-func (c claims) Plan(ctx context.Context, t *tenant.Tenant, id ulid.ULID, cl *message.Claim) (ulid.ULID, []store.Change, *message.Problem, error) {
-	planned, problem, err := c.Payments.Plan(ctx, t, id, cl)
+func (c claims) Plan(ctx context.Context, t *tenant.Tenant, id ulid.ULID, cl *message.Claim, subject string) (ulid.ULID, []store.Change, *message.Problem, error) {
+	planned, problem, err := c.Payments.Plan(ctx, t, id, cl, subject)
 	return planned.ID, planned.Changes, problem, err
 }
 

@@ -240,7 +240,7 @@ func (f *FollowUps) renew(t tenant.ID, d *message.Draft, r *intake.Resend, link 
 
 // claimOf asks for what the claim is about now, so that the message joins it. Its content is opened.
 func claimOf(c *payment.State, methods []string) *message.Claim {
-	d := &message.Claim{Number: c.Number, Amount: c.Amount, Due: message.Day(c.Due), Lines: c.Content.Lines, Methods: methods, Payer: c.Content.Payer}
+	d := &message.Claim{Number: c.Number, Amount: c.Amount, TaxRate: c.TaxRate, Due: message.Day(c.Due), Lines: c.Content.Lines, Methods: methods, Payer: c.Content.Payer}
 	if c.Tax >= 0 {
 		d.Tax = &c.Tax
 	}

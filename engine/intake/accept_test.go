@@ -34,6 +34,7 @@ func TestAcceptedMessageIsOnRecordSealedAndDue(t *testing.T) {
 	require.Regexp(t, `^https://s\.example\.jp/a/[2-9A-HJ-NP-Za-km-z]{10}$`, res.URL)
 	require.Equal(t, message.Waiting, res.Phase)
 	require.Equal(t, "INV-1", res.Claim.Number)
+	require.Equal(t, "お知らせ", r.claims.paid, "the page's title")
 
 	s := r.state(t, res.ID)
 	h := s.Head

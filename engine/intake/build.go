@@ -49,6 +49,14 @@ func (w *writer) event(h *message.Head) []byte {
 	return w.data[at:len(w.data):len(w.data)]
 }
 
+// subject is what the draft's claim is for: the title of its page.
+func subject(d *message.Draft) string {
+	if d.Page == nil {
+		return ""
+	}
+	return d.Page.Title
+}
+
 // build makes the transaction of one message in rec.
 func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *plan, rec *record, w *writer) (store.Tx, *message.Problem, error) {
 	d, head, number := p.draft, &rec.head, p.number.E164()
@@ -83,7 +91,7 @@ func (in *Intake) build(ctx context.Context, t *tenant.Tenant, r *Request, p *pl
 	}
 	if d.Claim != nil {
 		if p.resend == nil {
-			id, changes, problem, err := in.Claims.Plan(ctx, t, p.id, d.Claim)
+			id, changes, problem, err := in.Claims.Plan(ctx, t, p.id, d.Claim, subject(d))
 			if problem != nil || err != nil {
 				return nil, problem, err
 			}

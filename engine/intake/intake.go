@@ -29,9 +29,9 @@ type Identity interface {
 // Claims plans how a message carries a claim. engine/payment implements it.
 type Claims interface {
 	// Plan returns the claim's id and the changes to commit together with the message: a new claim, or that the message
-	// joins or amends one. It writes nothing. A problem has code "conflict" where the claim exists with another amount.
+	// joins or amends one. The subject is what is to be paid for: the page's title. It writes nothing. A problem has code "conflict" where the claim exists with another amount.
 	// When the commit fails by a taken claim number or a conflict, Plan is asked again.
-	Plan(ctx context.Context, t *tenant.Tenant, messageID ulid.ULID, c *message.Claim) (ulid.ULID, []store.Change, *message.Problem, error)
+	Plan(ctx context.Context, t *tenant.Tenant, messageID ulid.ULID, c *message.Claim, subject string) (ulid.ULID, []store.Change, *message.Problem, error)
 }
 
 // Offers knows what can be paid with. engine/payment implements it.
@@ -254,7 +254,7 @@ func (in *Intake) Validate(ctx context.Context, r Request) ([]Result, error) {
 				p.settle(nil, in.findDuplicate(ctx, t, r, p))
 			}
 			if p.open() && p.draft.Claim != nil {
-				_, _, problem, err := in.Claims.Plan(ctx, t, p.id, p.draft.Claim)
+				_, _, problem, err := in.Claims.Plan(ctx, t, p.id, p.draft.Claim, subject(p.draft))
 				p.settle(problem, err)
 			}
 			p.res.Preview = p.preview()

@@ -69,12 +69,13 @@ func (e *identityEdge) Enroll(_ context.Context, t *tenant.Tenant, ids []ulid.UL
 type claimsEdge struct {
 	store *store.Store
 	plans int
+	paid  string // what the last one was for
 	mu    sync.Mutex
 }
 
-func (e *claimsEdge) Plan(ctx context.Context, t *tenant.Tenant, msg ulid.ULID, c *message.Claim) (ulid.ULID, []store.Change, *message.Problem, error) {
+func (e *claimsEdge) Plan(ctx context.Context, t *tenant.Tenant, msg ulid.ULID, c *message.Claim, subject string) (ulid.ULID, []store.Change, *message.Problem, error) {
 	e.mu.Lock()
-	e.plans++
+	e.plans, e.paid = e.plans+1, subject
 	e.mu.Unlock()
 	amount := []byte{byte(c.Amount >> 8), byte(c.Amount)}
 	ref, value, err := e.store.Lookup(ctx, tenant.Only(t.ID), store.ByClaimNumber, c.Number)

@@ -371,6 +371,10 @@ func (c *checker) claim(cl *Claim) {
 	}
 	c.text("claim.payer", cl.Payer, 40, false)
 	before := len(c.found)
+	c.rate("claim", cl.TaxRate)
+	if cl.TaxRate != 0 && len(cl.Lines) > 0 {
+		c.add(Problem{Field: "claim.tax_rate", Code: "mismatch", Got: cl.TaxRate, Detail: "only without lines: a line states its own"})
+	}
 	c.count("claim.lines", len(cl.Lines), MaxLines)
 	for i, l := range cl.Lines {
 		c.item(fmt.Sprintf("claim.lines[%d]", i), l)
@@ -383,9 +387,10 @@ func (c *checker) claim(cl *Claim) {
 	}
 }
 
-// taxes checks what the lines say of tax, once they are right by themselves.
+// taxes checks what the lines, or the claim's own rate, say of tax, once they are right by themselves.
 func (c *checker) taxes(cl *Claim) {
-	totals := RateTotals(cl.Lines, Floor, cl.WithoutTax())
+	lines := Rated(cl.Lines, cl.TaxRate, cl.Amount)
+	totals := RateTotals(lines, Floor, cl.WithoutTax())
 	for _, t := range totals {
 		if t.Yen < 0 {
 			c.add(Problem{Field: "claim.lines", Code: "range", Got: t.Yen, Detail: fmt.Sprintf("the lines taxed at %d percent come to less than nothing", t.Rate)})
@@ -395,8 +400,8 @@ func (c *checker) taxes(cl *Claim) {
 	if cl.Tax == nil || totals == nil {
 		return
 	}
-	if _, ok := TaxesOf(cl.Lines, cl.Amount, *cl.Tax); !ok {
-		c.add(Problem{Field: "claim.tax", Code: "mismatch", Limit: SumTax(totals), Got: *cl.Tax, Detail: "the tax of the lines, rounded once for each rate"})
+	if _, ok := TaxesOf(lines, cl.Amount, *cl.Tax); !ok {
+		c.add(Problem{Field: "claim.tax", Code: "mismatch", Limit: SumTax(totals), Got: *cl.Tax, Detail: "the tax of the rates stated, rounded once for each"})
 	}
 }
 

@@ -272,6 +272,9 @@ func appendCanonicalClaim(dst []byte, c *Claim) []byte {
 	if c.Tax != nil {
 		dst = appendInt(dst, 20, *c.Tax)
 	}
+	if c.TaxRate != 0 {
+		dst = appendInt(dst, 36, c.TaxRate)
+	}
 	for i := range c.Lines {
 		l := &c.Lines[i]
 		dst = appendEach(dst, 21, []string{l.Name})

@@ -115,9 +115,11 @@ type SurveyItem struct {
 
 // Claim is the money asked for. The number is the sender's; the same number with the same amount is the same claim.
 type Claim struct {
-	Number  string   `json:"number"`            // 1 to 40 of A-Z a-z 0-9 and -
-	Amount  int64    `json:"amount"`            // yen, 1 to 9,999,999
-	Tax     *int64   `json:"tax,omitempty"`     // yen included in Amount; nil: not shown separately
+	Number string `json:"number"`        // 1 to 40 of A-Z a-z 0-9 and -
+	Amount int64  `json:"amount"`        // yen, 1 to 9,999,999
+	Tax    *int64 `json:"tax,omitempty"` // yen included in Amount; nil: not shown separately
+	// TaxRate is the rate of the tax in percent, of a claim without lines: 10, or 8 for 軽減税率. 0: none is told.
+	TaxRate int64    `json:"tax_rate,omitempty"`
 	Due     string   `json:"due"`               // YYYY-MM-DD; until 23:59:59 in Asia/Tokyo
 	Lines   []Line   `json:"lines,omitempty"`   // at most 20; when given they add up to Amount, or, without tax (税抜), with Tax to it
 	Methods []string `json:"methods,omitempty"` // codes; empty: all that the tenant has

@@ -164,8 +164,13 @@ func (c *checker) item(field string, l Line) {
 	} else if l.Unit > MaxAmount || l.Unit < -MaxAmount || l.Quantity*l.Unit != l.Amount {
 		c.add(Problem{Field: field + ".amount", Code: "mismatch", Got: l.Amount, Detail: "quantity × unit"})
 	}
-	if l.TaxRate != 0 && l.TaxRate != StandardRate && l.TaxRate != ReducedRate {
-		c.add(Problem{Field: field + ".tax_rate", Code: "unknown", Got: l.TaxRate, Detail: "percent, one of 10, 8"})
+	c.rate(field, l.TaxRate)
+}
+
+// rate checks a rate of tax; 0: none is stated.
+func (c *checker) rate(field string, rate int64) {
+	if rate != 0 && rate != StandardRate && rate != ReducedRate {
+		c.add(Problem{Field: field + ".tax_rate", Code: "unknown", Got: rate, Detail: "percent, one of 10, 8"})
 	}
 }
 

@@ -271,6 +271,8 @@ func (p *parser) claim(c *Claim) bool {
 			return o.first(8) && p.truth(&c.Promises)
 		case "debit":
 			return o.first(9) && p.truth(&c.Debit)
+		case "tax_rate":
+			return o.first(10) && p.number(&c.TaxRate)
 		}
 		return false
 	})

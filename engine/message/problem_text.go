@@ -140,7 +140,8 @@ var detailJA = map[string]string{
 	"must not be before from":                                                          "開始日以降の日付を指定してください",
 	"up to 9 digits, and 3 behind a point":                                             "整数9桁・小数3桁以内の数値を指定してください",
 	"the lines add up to the amount, or with the tax stated to it":                     "明細の合計が、請求金額（税込の明細）とも、請求金額から消費税額を引いた額（税抜の明細）とも一致しません",
-	"the tax of the lines, rounded once for each rate":                                 "税率ごとに一度だけ端数処理した明細の税額と一致しません",
+	"only without lines: a line states its own":                                        "明細があるときは、税率は明細ごとに指定してください",
+	"the tax of the rates stated, rounded once for each":                               "税率ごとに一度だけ端数処理した税額と一致しません",
 	// engine/identity and its modules
 	"no other question stands beside one that another page answers":     "外部の本人確認とほかの質問は併用できません",
 	"this question has no words of its own":                             "質問の文言（label）を指定してください",
@@ -290,7 +291,7 @@ var detailJA = map[string]string{
 	"the number is in use with another due date":             "同じ請求番号が別の支払期限で登録されています",
 
 	"the tax of the claim, whose lines are without it":                       "請求の明細（税抜）にかかる消費税額と一致しません",
-	"the tax of the claim's lines, rounded once for each rate":               "税率ごとに一度だけ端数処理した請求の明細の税額と一致しません",
+	"the tax of the claim's rates, rounded once for each":                    "税率ごとに一度だけ端数処理した請求の税額と一致しません",
 	"state one of: amount, tax or due; settled; withdrawn":                   "金額・税額・支払期限の変更、消込、取り消しのいずれか一つを指定してください",
 	"1 to 64 printable ASCII characters without spaces":                      "空白を含まない半角英数記号1〜64文字",
 	"yen that is left of the payment":                                        "返金できる残りの金額（円）を超えています",

@@ -82,6 +82,14 @@ func SumTax(totals []RateTotal) (tax int64) {
 	return tax
 }
 
+// Rated are the lines of a claim with its own rate: without lines it is one line of that rate.
+func Rated(lines []Line, rate, amount int64) []Line {
+	if rate == 0 || len(lines) > 0 {
+		return lines
+	}
+	return []Line{{Amount: amount, TaxRate: rate}}
+}
+
 // TaxesOf is what lines of an amount come to by their rate, rounded as whoever stated the tax must have rounded. A negative tax is
 // none stated: rounded down. Nil: no line states a rate. False: no rounding gives the tax, or the lines are without tax and do
 // not add up to the amount with this one.
@@ -99,12 +107,12 @@ func TaxesOf(lines []Line, amount, tax int64) ([]RateTotal, bool) {
 	return nil, false
 }
 
-// TaxYen is the tax that the claim shows: the one that it states, else that of its lines; -1: none.
+// TaxYen is the tax that the claim shows: the one that it states, else that of its rates; -1: none.
 func (cl *Claim) TaxYen() int64 {
 	if cl.Tax != nil {
 		return *cl.Tax
 	}
-	if totals := RateTotals(cl.Lines, Floor, false); totals != nil {
+	if totals := RateTotals(Rated(cl.Lines, cl.TaxRate, cl.Amount), Floor, false); totals != nil {
 		return SumTax(totals)
 	}
 	return -1

@@ -77,4 +77,20 @@ func TestRatesOfAClaimAreChecked(t *testing.T) {
 	require.False(t, ok, "another tax of the same amount")
 	require.Equal(t, int64(171), claim(nil, taxed(10, 1001), taxed(8, 1080)).TaxYen())
 	require.Equal(t, int64(-1), claim(nil, taxed(0, 1001)).TaxYen())
+	for field, cl := range map[string]*Claim{
+		"":               {Amount: 7440, Tax: yen(676), TaxRate: 10},
+		"claim.tax":      {Amount: 7440, Tax: yen(551), TaxRate: 10},
+		"claim.tax_rate": {Amount: 7440, TaxRate: 10, Lines: []Line{taxed(0, 7440)}},
+	} {
+		var check checker
+		cl.Number, cl.Due = "A-1", "2030-01-01"
+		check.claim(cl)
+		if field == "" {
+			require.Empty(t, check.found)
+			continue
+		}
+		require.Len(t, check.found, 1)
+		require.Equal(t, field, check.found[0].Field)
+	}
+	require.Equal(t, int64(551), (&Claim{Amount: 7440, TaxRate: 8}).TaxYen(), "its own rate suffices")
 }

@@ -144,7 +144,7 @@ func ClaimOf(c *message.Claim) *proto.Claim {
 	if due, err := c.DueTime(); err == nil {
 		out.Due = timestamppb.New(due)
 	}
-	out.Lines, out.Taxes = payment.LineItems(c.Lines), payment.RateTotals(c.Lines, c.Amount, out.TaxYen)
+	out.Lines, out.Taxes = payment.LineItems(c.Lines), payment.RateTotals(c.Lines, c.TaxRate, c.Amount, out.TaxYen)
 	return out
 }
 

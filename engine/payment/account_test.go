@@ -74,7 +74,7 @@ func TestRestGoesToTheSameAccountAfterAnotherDueDate(t *testing.T) {
 	require.Nil(t, r.state(id).Live(), "it ended with the other due date")
 	late := draft("B-1", 1000)
 	late.Due = r.time().AddDate(0, 1, 0).Format(time.DateOnly)
-	planned, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), late)
+	planned, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), late, "")
 	require.NoError(t, err)
 	require.Nil(t, problem)
 	require.NoError(t, r.commit(t.Context(), planned.Changes))
@@ -125,7 +125,7 @@ func TestRestIsAskedForAgain(t *testing.T) {
 	require.NotNil(t, r.state(id).Account(), "nobody has it yet")
 	late := draft("B-1", 1000)
 	late.Due = "2027-12-31"
-	planned, _, err := r.Plan(t.Context(), r.tenant, ulid.Make(), late)
+	planned, _, err := r.Plan(t.Context(), r.tenant, ulid.Make(), late, "")
 	require.NoError(t, err)
 	require.NoError(t, r.commit(t.Context(), planned.Changes))
 	require.Equal(t, a.Place, r.mustStart(planned.ID, "bank_transfer").Place)

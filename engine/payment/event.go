@@ -62,9 +62,10 @@ func (t Type) String() string {
 
 // Terms is what the sender asks for: the data of Amended, and a part of Head.
 type Terms struct {
-	Amount  int64     `json:"amount"` // yen
-	Tax     int64     `json:"tax"`    // yen within Amount; -1: not shown separately
-	Due     time.Time `json:"due"`    // the last moment to pay
+	Amount  int64     `json:"amount"`             // yen
+	Tax     int64     `json:"tax"`                // yen within Amount; -1: not shown separately
+	TaxRate int64     `json:"tax_rate,omitempty"` // percent, of a claim without lines; 0: not told
+	Due     time.Time `json:"due"`                // the last moment to pay
 	Methods []string  `json:"methods,omitempty"`
 	Debit   bool      `json:"debit,omitempty"`  // it is debited from an account that is registered for it
 	Sealed  []byte    `json:"sealed,omitempty"` // sealed Content, aad "<claim id>/content"
@@ -76,6 +77,8 @@ type Terms struct {
 type Content struct {
 	Payer string         `json:"payer,omitempty"`
 	Lines []message.Line `json:"lines,omitempty"`
+	// Subject is what is paid for: the title of the page that asked for it. Empty: the claim was made before it was kept.
+	Subject string `json:"subject,omitempty"`
 }
 
 // Head is the immutable beginning of a claim.

@@ -142,9 +142,10 @@ func LineItems(lines []message.Line) (items []*proto.LineItem) {
 	return items
 }
 
-// RateTotals are what lines of an amount come to by their rate, as renderers take them; tax is what the claim shows, -1: none.
-func RateTotals(lines []message.Line, amount, tax int64) (totals []*proto.RateTotal) {
-	of, _ := message.TaxesOf(lines, amount, tax)
+// RateTotals are what lines of an amount come to by their rate, as renderers take them; without lines rate is that of the amount,
+// 0: not told. tax is what the claim shows, -1: none.
+func RateTotals(lines []message.Line, rate, amount, tax int64) (totals []*proto.RateTotal) {
+	of, _ := message.TaxesOf(message.Rated(lines, rate, amount), amount, tax)
 	for _, t := range of {
 		totals = append(totals, &proto.RateTotal{Rate: uint32(t.Rate), Yen: t.Yen, TaxYen: t.Tax})
 	}
@@ -194,7 +195,7 @@ func (s *State) Reveal(from *store.Store) error {
 }
 
 func (p *Payments) seal(id tenant.ID, claim ulid.ULID, now time.Time, c Content) ([]byte, error) {
-	if c.Payer == "" && len(c.Lines) == 0 {
+	if c.Payer == "" && len(c.Lines) == 0 && c.Subject == "" {
 		return nil, nil
 	}
 	box, err := p.s.Seal(id, Class, now, claim.String()+"/content", encode(c))
@@ -306,8 +307,9 @@ func conflict(err error) bool {
 type Patch struct {
 	Amount  *int64  `json:"amount,omitempty"`
 	Tax     *int64  `json:"tax,omitempty"`
-	Due     *string `json:"due,omitempty"`     // YYYY-MM-DD
-	Settled bool    `json:"settled,omitempty"` // 消込: paid elsewhere
+	TaxRate *int64  `json:"tax_rate,omitempty"` // percent, of a claim without lines; 0: none is told
+	Due     *string `json:"due,omitempty"`      // YYYY-MM-DD
+	Settled bool    `json:"settled,omitempty"`  // 消込: paid elsewhere
 	// Remaining, with Settled: what was seen to be still to come of a claim that is partly paid, and is what was paid elsewhere; 0: nothing
 	// had come in. Refused where it is another sum by now. nil: all of the claim was paid elsewhere, and what came in besides is too much.
 	Remaining *int64 `json:"remaining,omitempty"`
@@ -352,21 +354,23 @@ func (p *Payments) Patch(ctx context.Context, t *tenant.Tenant, number string, p
 			return []store.NewEvent{newEvent(Withdrawn, now, act)}, nil
 		}
 		t := terms(s.Terms, by)
+		if t.Amount != s.Amount || t.Tax != s.Tax || t.TaxRate != s.TaxRate {
+			if err := s.Reveal(p.s); err != nil {
+				return nil, err
+			}
+		}
 		if t.Amount != s.Amount { // the old lines add up to the old amount
-			if err := s.Reveal(p.s); err != nil {
-				return nil, err
-			}
+			s.Content.Lines = nil
 			var err error
-			if t.Sealed, err = p.seal(s.Ref.Tenant, s.Ref.ID, now, Content{Payer: s.Content.Payer}); err != nil {
+			if t.Sealed, err = p.seal(s.Ref.Tenant, s.Ref.ID, now, s.Content); err != nil {
 				return nil, err
 			}
-		} else if t.Tax != s.Tax {
-			if err := s.Reveal(p.s); err != nil {
-				return nil, err
-			}
-			if _, ok := message.TaxesOf(s.Content.Lines, t.Amount, t.Tax); !ok {
-				return nil, message.Problems{{Field: "tax", Code: "mismatch", Got: t.Tax, Detail: "the tax of the claim's lines, rounded once for each rate"}}
-			}
+		}
+		if t.TaxRate != 0 && len(s.Content.Lines) > 0 {
+			return nil, message.Problems{{Field: "tax_rate", Code: "mismatch", Got: t.TaxRate, Detail: "only without lines: a line states its own"}}
+		}
+		if _, ok := message.TaxesOf(message.Rated(s.Content.Lines, t.TaxRate, t.Amount), t.Amount, t.Tax); !ok {
+			return nil, message.Problems{{Field: "tax", Code: "mismatch", Got: t.Tax, Detail: "the tax of the claim's rates, rounded once for each"}}
 		}
 		return s.amend(now, t)
 	})
@@ -380,7 +384,7 @@ func (p *Payments) Patch(ctx context.Context, t *tenant.Tenant, number string, p
 // check returns what makes the new terms of the old.
 func (patch *Patch) check() (func(Terms, string) Terms, error) {
 	var ps message.Problems
-	amends := patch.Amount != nil || patch.Tax != nil || patch.Due != nil
+	amends := patch.Amount != nil || patch.Tax != nil || patch.TaxRate != nil || patch.Due != nil
 	if n := btoi(amends) + btoi(patch.Settled) + btoi(patch.Withdrawn); n != 1 {
 		ps = append(ps, message.Problem{Field: "settled", Code: "mismatch", Detail: "state one of: amount, tax or due; settled; withdrawn"})
 	}
@@ -392,6 +396,9 @@ func (patch *Patch) check() (func(Terms, string) Terms, error) {
 	}
 	if patch.Tax != nil && (*patch.Tax < 0 || patch.Amount != nil && *patch.Tax > *patch.Amount) {
 		ps = append(ps, message.Problem{Field: "tax", Code: "range", Got: *patch.Tax, Detail: "yen, included in the amount"})
+	}
+	if r := patch.TaxRate; r != nil && *r != 0 && *r != message.StandardRate && *r != message.ReducedRate {
+		ps = append(ps, message.Problem{Field: "tax_rate", Code: "unknown", Got: *r, Detail: "percent, one of 10, 8"})
 	}
 	var due time.Time
 	if patch.Due != nil {
@@ -407,8 +414,14 @@ func (patch *Patch) check() (func(Terms, string) Terms, error) {
 		return nil, err
 	}
 	return func(t Terms, by string) Terms {
+		if patch.TaxRate != nil {
+			t.TaxRate = *patch.TaxRate
+		}
 		if patch.Amount != nil && *patch.Amount != t.Amount {
 			t.Amount, t.Tax = *patch.Amount, -1 // the old tax is not that of the new amount
+		}
+		if t.Tax < 0 {
+			t.Tax = (&message.Claim{Amount: t.Amount, TaxRate: t.TaxRate}).TaxYen()
 		}
 		if patch.Tax != nil {
 			t.Tax = *patch.Tax
@@ -440,7 +453,7 @@ func conflictProblem(field, number, detail string) *message.Problem {
 // amend returns the event that changes the terms; none when they are the same.
 func (s *State) amend(now time.Time, t Terms) ([]store.NewEvent, error) {
 	switch {
-	case s.Received > 0 && (s.Account() == nil || t.Amount != s.Amount || t.Tax != s.Tax):
+	case s.Received > 0 && (s.Account() == nil || t.Amount != s.Amount || t.Tax != s.Tax || t.TaxRate != s.TaxRate):
 		return nil, refuse("amount", s.Number, "money was received already")
 	case s.SettledBy != nil || s.WithdrawnBy != nil:
 		return nil, refuse("amount", s.Number, "the claim was settled or withdrawn")
@@ -448,7 +461,7 @@ func (s *State) amend(now time.Time, t Terms) ([]store.NewEvent, error) {
 		return nil, message.Problems{{Field: "tax", Code: "range", Limit: t.Amount, Got: t.Tax, Detail: "yen, included in the amount"}}
 	case !t.Due.After(now) && !t.Due.Equal(s.Due):
 		return nil, message.Problems{{Field: "due", Code: "past"}}
-	case t.Amount == s.Amount && t.Tax == s.Tax && t.Due.Equal(s.Due):
+	case t.Amount == s.Amount && t.Tax == s.Tax && t.TaxRate == s.TaxRate && t.Due.Equal(s.Due):
 		return nil, nil
 	}
 	return []store.NewEvent{newEvent(Amended, now, t)}, nil

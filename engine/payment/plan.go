@@ -21,10 +21,10 @@ type Planned struct {
 }
 
 // Plan decides what a message with a claim that passed message.Draft.Check does: make a claim, join the one with this
-// number, or amend it. It commits nothing. The caller commits Changes in one transaction with the message; when that is
+// number, or amend it. The subject is the title of its page. It commits nothing. The caller commits Changes in one transaction with the message; when that is
 // refused with *store.TakenError of space ByClaimNumber or *store.ConflictError of a claim, somebody else was first with
 // the same number: plan again. A problem has the code "conflict" (HTTP 409) and names the number.
-func (p *Payments) Plan(ctx context.Context, t *tenant.Tenant, messageID ulid.ULID, c *message.Claim) (Planned, *message.Problem, error) {
+func (p *Payments) Plan(ctx context.Context, t *tenant.Tenant, messageID ulid.ULID, c *message.Claim, subject string) (Planned, *message.Problem, error) {
 	now := p.now()
 	due, err := c.DueTime()
 	if err != nil {
@@ -35,10 +35,11 @@ func (p *Payments) Plan(ctx context.Context, t *tenant.Tenant, messageID ulid.UL
 			return Planned{}, &message.Problem{Field: fmt.Sprintf("claim.methods[%d]", i), Code: "unknown", Value: m}, nil
 		}
 	}
-	terms := Terms{Amount: c.Amount, Tax: c.TaxYen(), Due: due, Methods: c.Methods, Debit: c.Debit}
+	terms := Terms{Amount: c.Amount, Tax: c.TaxYen(), TaxRate: c.TaxRate, Due: due, Methods: c.Methods, Debit: c.Debit}
+	content := Content{Payer: c.Payer, Lines: c.Lines, Subject: subject}
 	ref, _, err := p.s.Lookup(ctx, tenant.Only(t.ID), store.ByClaimNumber, c.Number)
 	if errors.Is(err, store.ErrNotFound) {
-		return p.planNew(t, messageID, c, terms, now)
+		return p.planNew(t, messageID, c.Number, terms, content, now)
 	}
 	if err != nil {
 		return Planned{}, nil, fmt.Errorf("find claim by its number: %w", err)
@@ -47,30 +48,30 @@ func (p *Payments) Plan(ctx context.Context, t *tenant.Tenant, messageID ulid.UL
 	if err != nil {
 		return Planned{}, nil, err
 	}
-	return p.planKnown(ctx, &s, messageID, c, terms, now)
+	return p.planKnown(ctx, &s, messageID, c, terms, content, now)
 }
 
-func (p *Payments) planNew(t *tenant.Tenant, messageID ulid.ULID, c *message.Claim, terms Terms, now time.Time) (Planned, *message.Problem, error) {
+func (p *Payments) planNew(t *tenant.Tenant, messageID ulid.ULID, number string, terms Terms, content Content, now time.Time) (Planned, *message.Problem, error) {
 	if !terms.Due.After(now) {
 		return Planned{}, &message.Problem{Field: "claim.due", Code: "past"}, nil
 	}
 	id := ulid.MustNew(ulid.Timestamp(now), ulid.DefaultEntropy())
 	var err error
-	if terms.Sealed, err = p.seal(t.ID, id, now, Content{Payer: c.Payer, Lines: c.Lines}); err != nil {
+	if terms.Sealed, err = p.seal(t.ID, id, now, content); err != nil {
 		return Planned{}, nil, err
 	}
 	return Planned{ID: id, Changes: []store.Change{{
 		Ref: claimRef(t.ID, id),
 		Events: []store.NewEvent{
-			newEvent(Made, now, Head{V: recordFormatOfClaims, Number: c.Number, Terms: terms}),
+			newEvent(Made, now, Head{V: recordFormatOfClaims, Number: number, Terms: terms}),
 			newEvent(Joined, now, Join{messageID}),
 		},
-		Names: []store.Name{{Space: store.ByClaimNumber, Key: c.Number, Exclusive: true}},
+		Names: []store.Name{{Space: store.ByClaimNumber, Key: number, Exclusive: true}},
 		Due:   &store.Due{Queue: queueSettle, At: terms.Due.Add(lapseAfter)},
 	}}}, nil, nil
 }
 
-func (p *Payments) planKnown(ctx context.Context, s *State, messageID ulid.ULID, c *message.Claim, terms Terms, now time.Time) (Planned, *message.Problem, error) {
+func (p *Payments) planKnown(ctx context.Context, s *State, messageID ulid.ULID, c *message.Claim, terms Terms, content Content, now time.Time) (Planned, *message.Problem, error) {
 	join := newEvent(Joined, now, Join{messageID})
 	planned := Planned{ID: s.Ref.ID}
 	switch {
@@ -82,17 +83,17 @@ func (p *Payments) planKnown(ctx context.Context, s *State, messageID ulid.ULID,
 		return Planned{}, p, nil
 	case !c.Amend && !terms.Due.Equal(s.Due):
 		return Planned{}, conflictProblem("claim.due", c.Number, "the number is in use with another due date"), nil
-	case !c.Amend || terms.Amount == s.Amount && terms.Tax == s.Tax && terms.Due.Equal(s.Due):
+	case !c.Amend || terms.Amount == s.Amount && terms.Tax == s.Tax && terms.TaxRate == s.TaxRate && terms.Due.Equal(s.Due):
 		planned.Changes = []store.Change{{Ref: s.Ref, Expect: store.Any, Events: []store.NewEvent{join}}}
 		return planned, nil, nil
 	}
 	var err error
 	if s.Received > 0 { // money came for what was asked: of that the due date alone changes
 		due := terms.Due
-		amount, tax := terms.Amount, terms.Tax
+		amount, tax, rate := terms.Amount, terms.Tax, terms.TaxRate
 		terms = s.Terms
-		terms.Due, terms.Amount, terms.Tax, terms.Reason = due, amount, tax, ""
-	} else if terms.Sealed, err = p.seal(s.Ref.Tenant, s.Ref.ID, now, Content{Payer: c.Payer, Lines: c.Lines}); err != nil {
+		terms.Due, terms.Amount, terms.Tax, terms.TaxRate, terms.Reason = due, amount, tax, rate, ""
+	} else if terms.Sealed, err = p.seal(s.Ref.Tenant, s.Ref.ID, now, content); err != nil {
 		return Planned{}, nil, err
 	}
 	terms.By = "engine"

@@ -24,7 +24,7 @@ func TestSameNumberJoinsRefusesOrAmends(t *testing.T) {
 
 	plan := func(c *message.Claim) (Planned, *message.Problem) {
 		t.Helper()
-		p, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), c)
+		p, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), c, "")
 		require.NoError(t, err)
 		return p, problem
 	}
@@ -83,7 +83,7 @@ func TestTwoPlansOfOneNumberMakeOneClaim(t *testing.T) {
 	for i := range ids {
 		wg.Go(func() {
 			for { // as intake does
-				p, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), draft("A-1", 500))
+				p, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), draft("A-1", 500), "")
 				if err != nil || problem != nil {
 					t.Error(err, problem)
 					return
@@ -105,7 +105,7 @@ func TestTwoPlansOfOneNumberMakeOneClaim(t *testing.T) {
 func TestNumbersAreTheTenantsOwn(t *testing.T) {
 	r := newRig(t)
 	id := r.claim("A-1", 500)
-	p, problem, err := r.Plan(t.Context(), &tenant.Tenant{ID: "other"}, ulid.Make(), draft("A-1", 900))
+	p, problem, err := r.Plan(t.Context(), &tenant.Tenant{ID: "other"}, ulid.Make(), draft("A-1", 900), "")
 	require.NoError(t, err)
 	require.Nil(t, problem)
 	require.NotEqual(t, id, p.ID)
@@ -120,7 +120,7 @@ func TestTaxOfLinesWithoutItIsNotAnother(t *testing.T) {
 	r := newRig(t)
 	tax := int64(1000)
 	c := &message.Claim{Number: "A-1", Amount: 11000, Tax: &tax, Due: "2026-12-31", Lines: []message.Line{{Name: "〇〇利用料", Quantity: 1, Unit: 10000, Amount: 10000}}}
-	planned, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), c)
+	planned, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), c, "")
 	require.NoError(t, err)
 	require.Nil(t, problem)
 	require.NoError(t, r.commit(t.Context(), planned.Changes))
@@ -184,7 +184,7 @@ func TestSenderStatesFacts(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, SettledElse, s.Phase)
 	require.Equal(t, "窓口", s.SettledBy.Reason)
-	_, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), draft("B-1", 100))
+	_, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), draft("B-1", 100), "")
 	require.NoError(t, err)
 	require.Equal(t, "conflict", problem.Code)
 	_, err = r.Patch(t.Context(), r.tenant, "Z-9", Patch{Settled: true}, "user:hanako")

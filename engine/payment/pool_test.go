@@ -52,7 +52,7 @@ func (r *rig) claimDue(number string) ulid.ULID {
 	r.t.Helper()
 	c := draft(number, 2000)
 	c.Due = r.time().AddDate(0, 1, 0).Format(time.DateOnly)
-	planned, problem, err := r.Plan(r.t.Context(), r.tenant, ulid.Make(), c)
+	planned, problem, err := r.Plan(r.t.Context(), r.tenant, ulid.Make(), c, "")
 	require.NoError(r.t, err)
 	require.Nil(r.t, problem)
 	require.NoError(r.t, r.commit(r.t.Context(), planned.Changes))

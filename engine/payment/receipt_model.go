@@ -5,12 +5,12 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/tenant"
 	modules "github.com/kakitome/kakitome/plugins/proto"
 )
@@ -28,27 +28,35 @@ func (p *Payments) sealedModel(t *tenant.Tenant, s *State, r *Receipt) ([]byte, 
 	return box, nil
 }
 
+// receiptModel has the number of a registered issuer where all is known that a simplified qualified invoice states (消費税法 57条の4
+// 第2項): what was paid for, and the total and tax of each rate. Without the number a renderer titles it 受領証.
 func (p *Payments) receiptModel(t *tenant.Tenant, s *State, r *Receipt) *modules.Document {
 	lang := "ja"
 	if r.Lang == "en" {
 		lang = "en"
 	}
-	if t.Issuer.Registration != "" && t.Issuer.Registered() == "" {
+	totals := RateTotals(s.Content.Lines, s.TaxRate, s.Amount, s.Tax)
+	registered := t.Issuer.Registered()
+	if t.Issuer.Registration != "" && registered == "" {
 		p.log.Warn("registration number cannot be one: receipts are 受領証", "tenant", t.ID)
+	}
+	subject, known := s.subject(lang)
+	if !known || len(totals) == 0 {
+		registered = "" // something that a qualified invoice has to state is not known
 	}
 	a := s.Current()
 	method, _ := p.method(a.Module, a.Method)
 	kind := method.GetKind()
 	issued := timestamppb.New(r.Issued)
 	doc := &modules.Document{
-		Kind: modules.DocumentKind_RECEIPT, Lang: lang, Created: issued,
+		Kind: modules.DocumentKind_RECEIPT, Lang: lang, Title: strings.ToValidUTF8(subject, "\ufffd"), Created: issued,
 		Issuer: &modules.Issuer{
 			Name: cmp.Or(t.Issuer.Name, t.Name), Address: t.Issuer.Address, Phone: cmp.Or(t.Issuer.Phone, t.Brand.Phone),
-			RegistrationNumber: t.Issuer.Registered(),
+			RegistrationNumber: registered,
 		},
 		Claim: &modules.Claim{
 			Number: s.Number, Yen: s.Amount, TaxYen: s.Tax, Due: timestamppb.New(s.Due), PaidAt: timestamppb.New(a.paidAt()), ReceiptNumber: r.Number,
-			Lines: LineItems(s.Content.Lines), Taxes: RateTotals(s.Content.Lines, s.Amount, s.Tax),
+			Lines: LineItems(s.Content.Lines), Taxes: totals,
 		},
 		Receipt: &modules.Receipt{
 			Number: r.Number, Issued: issued, Paid: timestamppb.New(a.paidAt()), PayerName: s.Content.Payer,
@@ -60,6 +68,26 @@ func (p *Payments) receiptModel(t *tenant.Tenant, s *State, r *Receipt) *modules
 		doc.Receipt.Refund = s.refundModel(r)
 	}
 	return doc
+}
+
+// subject is what is paid for, in the words that it was asked for with. False: nobody told, and it is named by the claim's number.
+func (s *State) subject(lang string) (string, bool) {
+	c := &s.Content
+	say := func(ja, en string, args ...any) string {
+		if lang == "en" {
+			return fmt.Sprintf(en, args...)
+		}
+		return fmt.Sprintf(ja, args...)
+	}
+	switch n := len(c.Lines); {
+	case c.Subject != "":
+		return c.Subject, true
+	case n > 1:
+		return say("%s ほか%d件", "%s and %d more", c.Lines[0].Name, n-1), true
+	case n == 1:
+		return c.Lines[0].Name, true
+	}
+	return say("請求番号 %s のご請求分", "Claim no. %s", s.Number), false
 }
 
 // refundModel is what went back. How it falls on the rates is known where there is one rate, or where all went back.
@@ -74,14 +102,14 @@ func (s *State) refundModel(r *Receipt) *modules.ReceiptRefund {
 	if before := s.paper(r.Corrects); before != nil {
 		out.Corrects, out.CorrectsIssued = before.Number, timestamppb.New(before.Issued)
 	}
-	totals := RateTotals(s.Content.Lines, s.Amount, s.Tax)
+	totals := RateTotals(s.Content.Lines, s.TaxRate, s.Amount, s.Tax)
 	switch {
 	case r.Refunded == 0:
 	case r.Refunded == s.Amount:
 		out.Taxes = totals
 	case len(totals) == 1:
 		rate := int64(totals[0].Rate)
-		out.Taxes = RateTotals([]message.Line{{Amount: r.Refunded, TaxRate: rate}}, r.Refunded, -1)
+		out.Taxes = RateTotals(nil, rate, r.Refunded, -1)
 	}
 	return out
 }

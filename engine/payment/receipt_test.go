@@ -43,7 +43,8 @@ func TestReceiptOnlyAfterConfirmation(t *testing.T) {
 
 	doc := r.pen.docs[0]
 	require.Equal(t, "〇〇株式会社", doc.Issuer.Name)
-	require.Equal(t, "T9234567890123", doc.Issuer.RegistrationNumber)
+	require.Empty(t, doc.Issuer.RegistrationNumber, "its lines state no rate of tax")
+	require.Equal(t, "〇〇利用料", doc.Title)
 	require.Equal(t, "書留 太郎", doc.Receipt.PayerName)
 	require.Equal(t, "コンビニ支払（バーコード）", doc.Receipt.MethodLabel)
 	require.Equal(t, "26112200000001", doc.Receipt.AgentReceiptNumber)

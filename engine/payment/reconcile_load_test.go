@@ -16,7 +16,7 @@ func TestReconcilerReadsClaimsTogether(t *testing.T) {
 	var ids []ulid.ULID
 	var changes []store.Change
 	for i := range reconcileBatch + 3 {
-		planned, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), draft(fmt.Sprint("A-", i), 1000))
+		planned, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), draft(fmt.Sprint("A-", i), 1000), "")
 		require.NoError(t, err)
 		require.Nil(t, problem)
 		ids, changes = append(ids, planned.ID), append(changes, planned.Changes...)

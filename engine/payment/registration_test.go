@@ -77,7 +77,7 @@ func TestAfterARegistrationTheClaimIsStillToBePaid(t *testing.T) {
 		&proto.PaymentMethod{Code: "account", Kind: proto.MethodKind_ACCOUNT_REGISTRATION, LabelJa: "口座振替", LabelEn: "Direct debit", MaxYen: 9_999_999, Redirect: true, CancelBlocksPayment: true})
 	r.tenant.Agents[0].Methods = append(r.tenant.Agents[0].Methods, "account")
 	registered := func(d *message.Claim) ulid.ULID {
-		planned, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), d)
+		planned, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), d, "")
 		require.NoError(t, err)
 		require.Nil(t, problem)
 		require.NoError(t, r.commit(t.Context(), planned.Changes))

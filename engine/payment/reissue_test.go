@@ -153,7 +153,7 @@ func TestTaxesOfAReceiptAreThoseOfItsLines(t *testing.T) {
 	tax := int64(171)
 	c := &message.Claim{Number: "T-1", Amount: 2581, Tax: &tax, Due: "2026-12-31", Lines: []message.Line{
 		{Name: "弁当", Quantity: 2, Unit: 540, Amount: 1080, TaxRate: 8}, {Name: "容器", Quantity: 1, Unit: 1001, Amount: 1001, TaxRate: 10}, {Name: "保証金", Quantity: 1, Unit: 500, Amount: 500}}}
-	planned, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), c)
+	planned, problem, err := r.Plan(t.Context(), r.tenant, ulid.Make(), c, "")
 	require.NoError(t, err)
 	require.Nil(t, problem)
 	require.NoError(t, r.commit(t.Context(), planned.Changes))
@@ -170,6 +170,8 @@ func TestTaxesOfAReceiptAreThoseOfItsLines(t *testing.T) {
 	}
 	require.Equal(t, [][3]int64{{10, 1001, 91}, {8, 1080, 80}, {0, 500, 0}}, totals(doc.Claim.Taxes))
 	require.Equal(t, uint32(8), doc.Claim.Lines[0].TaxRate)
+	require.Equal(t, "T9234567890123", doc.Issuer.RegistrationNumber)
+	require.Equal(t, "弁当 ほか2件", doc.Title)
 
 	_, err = r.giveBack("T-1", 100)
 	require.NoError(t, err)

@@ -84,7 +84,7 @@ func (m *market) claim(number string, amount int64) ulid.ULID {
 	m.t.Helper()
 	c := draft(number, amount)
 	c.Due = m.time().AddDate(0, 1, 0).Format(time.DateOnly)
-	planned, problem, err := m.Plan(m.t.Context(), m.tenant, ulid.Make(), c)
+	planned, problem, err := m.Plan(m.t.Context(), m.tenant, ulid.Make(), c, "")
 	require.NoError(m.t, err)
 	require.Nil(m.t, problem)
 	require.NoError(m.t, m.commit(m.t.Context(), planned.Changes))

@@ -186,7 +186,8 @@ type JSON struct {
 	State      Phase         `json:"state"`
 	Amount     int64         `json:"amount"`
 	Tax        *int64        `json:"tax,omitempty"`
-	Due        string        `json:"due"` // YYYY-MM-DD
+	TaxRate    int64         `json:"tax_rate,omitempty"` // percent, of a claim without lines
+	Due        string        `json:"due"`                // YYYY-MM-DD
 	Methods    []string      `json:"methods,omitempty"`
 	Received   int64         `json:"received"`            // yen, 速報 and 確報
 	Confirmed  int64         `json:"confirmed"`           // yen, 確報
@@ -254,7 +255,7 @@ func (s *State) SettledRest() int64 {
 // JSON is the claim as the API shows it at a time (GET /v1/claims/{number}).
 func (s *State) JSON(now time.Time) JSON {
 	j := JSON{
-		Number: s.Number, State: s.PhaseAt(now), Amount: s.Amount, Due: message.Day(s.Due), Methods: s.Methods,
+		Number: s.Number, State: s.PhaseAt(now), Amount: s.Amount, TaxRate: s.TaxRate, Due: message.Day(s.Due), Methods: s.Methods,
 		Received: s.Received, Confirmed: s.Confirmed, Refunded: s.Refunded, PaidAt: s.PaidAt(), Created: s.MadeAt, Attempts: []AttemptJSON{},
 		Alerts: s.Alerts, Messages: s.Messages, Debit: s.Debit, Registered: s.RegisteredAt(),
 	}

@@ -84,7 +84,7 @@ func ignore(err, expected error) error {
 
 func asked(c *payment.State) *proto.Claim {
 	tax := c.Tax
-	cl := &message.Claim{Number: c.Number, Amount: c.Amount, Due: message.Day(c.Due), Lines: c.Content.Lines}
+	cl := &message.Claim{Number: c.Number, Amount: c.Amount, TaxRate: c.TaxRate, Due: message.Day(c.Due), Lines: c.Content.Lines}
 	if tax >= 0 {
 		cl.Tax = &tax
 	}

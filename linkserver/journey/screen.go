@@ -400,7 +400,7 @@ func (j *Journey) voucher(v *visit, p *proto.Page, content *message.Content, c *
 
 func (j *Journey) claimOf(c *payment.State, a *payment.Attempt, lang string) *proto.Claim {
 	out := &proto.Claim{Number: c.Number, Yen: c.Amount, TaxYen: c.Tax, Due: timestamppb.New(c.Due), ReceivedYen: c.Received - c.Refunded}
-	out.Lines, out.Taxes = payment.LineItems(c.Content.Lines), payment.RateTotals(c.Content.Lines, c.Amount, c.Tax)
+	out.Lines, out.Taxes = payment.LineItems(c.Content.Lines), payment.RateTotals(c.Content.Lines, c.TaxRate, c.Amount, c.Tax)
 	if a == nil {
 		return out
 	}

@@ -467,7 +467,7 @@ func (w *world) send(d draft) *sent {
 	}
 	tx := store.Tx{}
 	if d.claim != nil {
-		planned, problem, err := w.payments.Plan(w.ctx(), w.water(), ref.ID, d.claim)
+		planned, problem, err := w.payments.Plan(w.ctx(), w.water(), ref.ID, d.claim, "")
 		w.must(err)
 		require.Nil(w.t, problem)
 		h.Claim = planned.ID

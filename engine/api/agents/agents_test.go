@@ -68,7 +68,7 @@ func TestFilesOfAgentsByAPI(t *testing.T) {
 
 	// A claim of 7 yen with an attempt.
 	msg := ulid.Make()
-	planned, problem, err := payments.Plan(t.Context(), site.Tenants.Now().Tenants["mizu"], msg, &message.Claim{Number: "A-1", Amount: 7, Due: "2099-12-31"})
+	planned, problem, err := payments.Plan(t.Context(), site.Tenants.Now().Tenants["mizu"], msg, &message.Claim{Number: "A-1", Amount: 7, Due: "2099-12-31"}, "")
 	require.NoError(t, err)
 	require.Nil(t, problem)
 	errs, err := site.Store.Commit(t.Context(), planned.Changes)

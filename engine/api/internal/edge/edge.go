@@ -23,7 +23,7 @@ func (Rooms) Enroll(_ context.Context, _ *tenant.Tenant, ids []ulid.ULID, _ [][]
 }
 
 // Plan refuses every claim.
-func (Rooms) Plan(context.Context, *tenant.Tenant, ulid.ULID, *message.Claim) (ulid.ULID, []store.Change, *message.Problem, error) {
+func (Rooms) Plan(context.Context, *tenant.Tenant, ulid.ULID, *message.Claim, string) (ulid.ULID, []store.Change, *message.Problem, error) {
 	return ulid.ULID{}, nil, &message.Problem{Field: "claim", Code: "refused"}, nil
 }
 

@@ -22,8 +22,8 @@ func duty(yen, tax int64) int64 {
 	return 0
 }
 
-// receipt is titled 領収書 when it can serve as a simplified qualified invoice: a registered issuer, and the tax shown
-// (消費税法 57条の4 第2項: tax amount or rate). Otherwise it is a 受領証 and says that it is not an invoice. After money went
+// receipt is titled 領収書 when it can serve as a simplified qualified invoice: with the issuer's number, which the host leaves out where
+// anything else is missing, and the tax shown (消費税法 57条の4 第2項: tax amount or rate). Otherwise it is a 受領証 and says that it is not an invoice. After money went
 // back it states what came in, what went back and what is left, and the receipt that it corrects; when it did not go back after all,
 // what came in. f is how close it stands.
 func receipt(d *proto.Document, f fit) *sheet {
@@ -82,14 +82,20 @@ func receipt(d *proto.Document, f fit) *sheet {
 	s.space(3)
 
 	var facts [][]string
-	facts = add(facts, lang.Say("内容", "For"), d.Title)
+	subject := d.Title
+	if len(c.Lines) == 0 && len(c.Taxes) == 1 && c.Taxes[0].Rate == reducedRate {
+		subject += " ※"
+	}
+	facts = add(facts, lang.Say("内容", "For"), subject)
 	facts = add(facts, lang.Say("お支払い日時", "Paid"), lang.Moment(r.Paid))
 	facts = add(facts, lang.Say("お支払い方法", "Method"), r.MethodLabel)
 	facts = add(facts, lang.Say("お支払い店舗", "Store"), r.Store)
 	facts = add(facts, lang.Say("決済受付番号", "Payment no."), r.AgentReceiptNumber)
 	facts = add(facts, lang.Say("請求番号", "Claim no."), c.Number)
 	s.facts(append(facts, rows(d.Rows)...))
-	s.lines(lang, c)
+	if s.lines(lang, c); len(c.Lines) == 0 {
+		s.taxes(lang, c)
+	}
 
 	by := issuer(lang, d.Issuer)
 	if invoice {
