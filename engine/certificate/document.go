@@ -73,7 +73,7 @@ func Document(t *tenant.Tenant, cert *proof.Certificate, lang string) *modules.D
 	say := func(j, e string) string { return word{j, e}.in(ja) }
 	report := proof.Verify(cert, proof.Options{})
 	head := &cert.Streams[0].Events[0]
-	d := &modules.Document{Kind: modules.DocumentKind_CERTIFICATE, Lang: lang, Title: head.Fields["no"], Created: timestamppb.New(cert.Made),
+	d := &modules.Document{Kind: modules.DocumentKind_CERTIFICATE, Lang: lang, Title: head.Fields["no"], Logo: t.Brand.LogoPNG(), Created: timestamppb.New(cert.Made),
 		Issuer: &modules.Issuer{Name: cmp.Or(t.Issuer.Name, t.Name), Address: t.Issuer.Address, Phone: cmp.Or(t.Issuer.Phone, t.Brand.Phone)},
 		Lead:   say("下記のメッセージについて、当システムに記録された経過を証明します。", "This certifies what the system recorded of the message below."),
 	}

@@ -151,7 +151,7 @@ func ClaimOf(c *message.Claim) *proto.Claim {
 // Notice is the page's own content as a PDF. created is the time of the content: the same content gives the same bytes.
 func Notice(t *tenant.Tenant, c *message.Content, claim *proto.Claim, lang string, created time.Time) *proto.Document {
 	return &proto.Document{
-		Kind: proto.DocumentKind_NOTICE, Lang: lang, Issuer: Issuer(t), Logo: logo(t),
+		Kind: proto.DocumentKind_NOTICE, Lang: lang, Issuer: Issuer(t), Logo: t.Brand.LogoPNG(),
 		Title: valid(c.Page.Title), Lead: valid(c.Page.Lead), Rows: rows(c.Page.Rows), Closing: valid(c.Page.Closing),
 		Claim: claim, Created: timestamppb.New(created), PayerName: valid(c.Page.Addressee), Period: valid(c.Page.Period),
 	}
@@ -169,7 +169,7 @@ type SheetWords struct {
 // give the same bytes.
 func PaymentSheet(t *tenant.Tenant, words SheetWords, claim *proto.Claim, v *proto.Voucher, lang string, created time.Time) *proto.Document {
 	d := &proto.Document{
-		Kind: proto.DocumentKind_PAYMENT_SHEET, Lang: lang, Issuer: Issuer(t), Logo: logo(t), Title: valid(words.Title), PayerName: valid(words.Payer), Closing: valid(words.Said),
+		Kind: proto.DocumentKind_PAYMENT_SHEET, Lang: lang, Issuer: Issuer(t), Logo: t.Brand.LogoPNG(), Title: valid(words.Title), PayerName: valid(words.Payer), Closing: valid(words.Said),
 		Claim: claim, Voucher: v, Created: timestamppb.New(created),
 	}
 	if words.Kind == proto.MethodKind_PAYER_NUMBER {
@@ -196,14 +196,6 @@ func Issuer(t *tenant.Tenant) *proto.Issuer {
 		i.Phone = t.Brand.Phone
 	}
 	return i
-}
-
-// logo is the picture on the tenant's documents; nil: none.
-func logo(t *tenant.Tenant) []byte {
-	if t.Brand.Logo == nil {
-		return nil
-	}
-	return t.Brand.Logo.PNG
 }
 
 // valid is text that the contract can carry.

@@ -45,7 +45,7 @@ func Invoice(t *tenant.Tenant, p *message.Page, cl *message.Claim, lang string, 
 	if title == "" {
 		title = p.Title
 	}
-	return &proto.Document{Kind: proto.DocumentKind_INVOICE, Lang: lang, Issuer: Issuer(t), Logo: logo(t), Title: valid(title), Invoice: out, Created: timestamppb.New(created)}, true
+	return &proto.Document{Kind: proto.DocumentKind_INVOICE, Lang: lang, Issuer: Issuer(t), Logo: t.Brand.LogoPNG(), Title: valid(title), Invoice: out, Created: timestamppb.New(created)}, true
 }
 
 // Reading is 検針票 of a page that has one.
@@ -70,7 +70,7 @@ func Reading(t *tenant.Tenant, p *message.Page, lang string, created time.Time) 
 	if r.Tax != nil {
 		out.TaxYen = *r.Tax
 	}
-	return &proto.Document{Kind: proto.DocumentKind_METER_READING, Lang: lang, Issuer: Issuer(t), Logo: logo(t), MeterReading: out, Created: timestamppb.New(created)}
+	return &proto.Document{Kind: proto.DocumentKind_METER_READING, Lang: lang, Issuer: Issuer(t), Logo: t.Brand.LogoPNG(), MeterReading: out, Created: timestamppb.New(created)}
 }
 
 // dayOf is a day YYYY-MM-DD in Asia/Tokyo, its first moment; nil where there is none.

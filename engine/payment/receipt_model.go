@@ -49,7 +49,7 @@ func (p *Payments) receiptModel(t *tenant.Tenant, s *State, r *Receipt) *modules
 	kind := method.GetKind()
 	issued := timestamppb.New(r.Issued)
 	doc := &modules.Document{
-		Kind: modules.DocumentKind_RECEIPT, Lang: lang, Title: strings.ToValidUTF8(subject, "\ufffd"), Created: issued,
+		Kind: modules.DocumentKind_RECEIPT, Lang: lang, Title: strings.ToValidUTF8(subject, "\ufffd"), Logo: t.Brand.LogoPNG(), Created: issued,
 		Issuer: &modules.Issuer{
 			Name: cmp.Or(t.Issuer.Name, t.Name), Address: t.Issuer.Address, Phone: cmp.Or(t.Issuer.Phone, t.Brand.Phone),
 			RegistrationNumber: registered,

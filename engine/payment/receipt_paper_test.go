@@ -3,6 +3,9 @@ package payment
 import (
 	"bytes"
 	"flag"
+	"image"
+	"image/color"
+	"image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/tenant"
 	"github.com/kakitome/kakitome/plugins/proto"
 	"github.com/kakitome/kakitome/plugins/render/standard/document"
 )
@@ -129,4 +133,33 @@ func TestSubjectStaysWithTheClaim(t *testing.T) {
 	s, err = r.Patch(t.Context(), r.tenant, "B-1", Patch{Amount: &amount, TaxRate: &rate}, "key:main")
 	require.NoError(t, err)
 	require.Equal(t, [2]int64{80, 8}, [2]int64{s.Tax, s.TaxRate})
+}
+
+// What is issued bears the logo of then, and so does each copy.
+func TestReceiptBearsTheLogoOfItsDay(t *testing.T) {
+	r := newRig(t)
+	logo := func(c color.Color) *tenant.Logo {
+		img := image.NewNRGBA(image.Rect(0, 0, 240, 60))
+		for i := range 240 * 60 {
+			img.Set(i%240, i/240, c)
+		}
+		var b bytes.Buffer
+		require.NoError(t, png.Encode(&b, img))
+		l, err := tenant.ReadLogo(b.Bytes())
+		require.NoError(t, err)
+		return l
+	}
+	then := logo(color.NRGBA{B: 0xcc, A: 0xff})
+	r.tenant.Brand.Logo = then
+	claim := r.settled(&message.Claim{Number: "A-1", Amount: 7440, TaxRate: 10, Due: "2026-12-31", Payer: "スイドウ タロウ"}, "水道料金")
+	doc, _ := r.given(claim, ReceiptOptions{})
+	require.Equal(t, then.PNG, doc.Logo)
+	onPaper(t, "logo", doc)
+
+	r.tenant.Brand.Logo = logo(color.NRGBA{R: 0xcc, A: 0xff})
+	r.pass(time.Hour)
+	doc, _ = r.given(claim, ReceiptOptions{})
+	require.Equal(t, uint32(1), doc.Receipt.Copy)
+	require.Equal(t, then.PNG, doc.Logo)
+	onPaper(t, "logo-copy", doc)
 }

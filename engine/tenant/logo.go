@@ -33,6 +33,14 @@ type Logo struct {
 	Height int    `json:"height"`
 }
 
+// LogoPNG is the picture on documents; nil: there is none.
+func (b *Brand) LogoPNG() []byte {
+	if b.Logo == nil {
+		return nil
+	}
+	return b.Logo.PNG
+}
+
 // LogoError says why a file is no logo.
 type LogoError struct {
 	Code       string // pattern: neither PNG nor JPEG; too_long: bytes; range: pixels

@@ -28,11 +28,12 @@ type printer struct{ proto.RenderClient }
 func (p printer) Render(string) proto.RenderClient { return p }
 
 func (printer) RenderDocument(_ context.Context, in *proto.RenderDocumentRequest, _ ...grpc.CallOption) (*proto.RenderDocumentResponse, error) {
-	return &proto.RenderDocumentResponse{Pdf: fmt.Appendf(nil, "%%PDF %s %s %v", in.Document.Lang, in.Document.Issuer.Name, in.Document.Certificate.Provisional)}, nil
+	return &proto.RenderDocumentResponse{Pdf: fmt.Appendf(nil, "%%PDF %s %s %v %s", in.Document.Lang, in.Document.Issuer.Name, in.Document.Certificate.Provisional, in.Document.Logo)}, nil
 }
 
 func TestCertificatesByAPI(t *testing.T) {
 	site := edge.Open(t, func(o *intake.Options) { o.Commits = certificate.Committer{Config: certificate.DefaultConfig()} })
+	site.Tenants.Now().Tenants["mizu"].Brand.Logo = &tenant.Logo{Name: "a", PNG: []byte("a logo")}
 	c, err := certificate.New(certificate.Options{Config: certificate.DefaultConfig(), Dir: site.Dir, Store: site.Store, Directory: site.Tenants.Now, Renders: printer{}})
 	require.NoError(t, err)
 	site.Serve(map[string]api.Handler{Path: Handler(c, site.Audit)})
@@ -69,7 +70,7 @@ func TestCertificatesByAPI(t *testing.T) {
 	require.Equal(t, []string{"text", "page"}, proof.Verify(cert, proof.Options{}).Contents)
 	require.Contains(t, cert.Content[0].Plain, "債権譲渡のお知らせ {url}", "the link is left out")
 	_, body = ask("mizu", 200, "GET", legal+"?format=pdf", from)
-	require.Equal(t, "%PDF ja 〇〇局 true", body)
+	require.Equal(t, "%PDF ja 〇〇局 true a logo", body)
 
 	ask("gasu", 404, "GET", legal, from)
 	ask("mizu", 404, "GET", notice, from)

@@ -31,7 +31,7 @@ func logo(t *testing.T) []byte {
 }
 
 func TestLogoStandsOnEachDocument(t *testing.T) {
-	for _, name := range []string{"invoice", "receipt", "sheet-barcode"} {
+	for _, name := range []string{"invoice", "receipt", "sheet-barcode", "certificate"} {
 		d := samples()[name]
 		plain := draw(t, d)
 		d.Logo = logo(t)
