@@ -23,7 +23,7 @@ const Bills = 40
 var header = []string{
 	"電話番号", "会員情報", "種別", "本文", "認証：お客様番号", "認証：生年月日", "認証：氏名カナ", "SMS認証",
 	"タイトル", "文頭", "表:ご使用場所", "表:使用期間", "表:水道使用水量", "表:今回指針", "表:前回指針", "文末",
-	"請求番号", "請求金額", "うち税", "支払期限", "リンク有効期限", "宛名",
+	"請求番号", "請求金額", "うち税", "税率", "支払期限", "リンク有効期限", "宛名",
 }
 
 // given are first names in kana of a family called Suido, which is "water supply".
@@ -37,7 +37,7 @@ func Suido(w io.Writer, day time.Time) error {
 // SuidoFaulty writes the bills of other claims; some rows have the faults that files from spreadsheets have. Where Suido was
 // sent, the good rows of it can be released.
 func SuidoFaulty(w io.Writer, day time.Time) error {
-	const phone, text, birth, claim, amount, due = 0, 3, 5, 16, 17, 19
+	const phone, text, birth, claim, amount, due = 0, 3, 5, 16, 17, 20
 	return write(w, day, func(i int, row []string) {
 		row[claim] += "-2"
 		switch i {
@@ -85,7 +85,7 @@ func write(w io.Writer, day time.Time, change func(i int, row []string)) error {
 			fmt.Sprintf("〇〇町%d番地", i+1), fmt.Sprintf("%d年%d～%d月分", from.Year(), from.Month(), to.Month()),
 			fmt.Sprintf("%dm3", used), strconv.Itoa(before + used), strconv.Itoa(before),
 			"お支払い期限までにお手続きをお願いいたします。",
-			fmt.Sprintf("SUIDO-%s-%04d", day.Format("200601"), i+1), commas(sum), strconv.Itoa(sum * 8 / 108), due.Format("2006/1/2"), due.AddDate(0, 0, 10).Format("2006/1/2"), name,
+			fmt.Sprintf("SUIDO-%s-%04d", day.Format("200601"), i+1), commas(sum), strconv.Itoa(sum * 10 / 110), "10", due.Format("2006/1/2"), due.AddDate(0, 0, 10).Format("2006/1/2"), name,
 		}
 		change(i, row)
 		if err := out.Write(row); err != nil {
