@@ -396,10 +396,13 @@ func (p *Payments) settle(ctx context.Context, ref store.Ref, attempt ulid.ULID)
 	return s, r.final(), err
 }
 
+// vainMost is how often another thing to show is asked for, in vain, before the question is again how the payment stands.
+const vainMost = 2
+
 // Refresh asks the agent about the claim's current attempt, at most once a minute, and returns the state after it. Where what the
 // payer has on the screen must be gone within that minute, or is past its time, the question is for another one of the same payment;
-// an agent that has none leaves the old one, which VoucherOf no longer shows, and is asked the next time how the payment stands.
-// Without anything to ask it is Claim.
+// an agent that has none leaves the old one, which VoucherOf no longer shows, and is asked the next time how the payment stands: after
+// two refusals for a reason that passes, or one for another. Without anything to ask it is Claim.
 func (p *Payments) Refresh(ctx context.Context, scope tenant.Scope, claim ulid.ULID) (State, error) {
 	s, err := p.Claim(ctx, scope, claim)
 	if err != nil {
@@ -413,11 +416,14 @@ func (p *Payments) Refresh(ctx context.Context, scope tenant.Scope, claim ulid.U
 	if !ok {
 		return s, nil
 	}
-	if !vain && p.renews(a) && a.Stale(p.now().Add(gateInterval)) && VoucherOf(a, time.Time{}) != nil {
+	if vain < vainMost && p.renews(a) && a.Stale(p.now().Add(gateInterval)) && VoucherOf(a, time.Time{}) != nil {
 		if r := p.renew(ctx, &s, a); r.outcome == answered {
 			_, err = p.record(ctx, s.Ref, r.fact)
 		} else {
-			p.gate.vain(claim)
+			if vain++; !r.passes() {
+				vain = vainMost
+			}
+			p.gate.vain(claim, vain)
 			p.log.Warn("nothing else to show of a payment", "tenant", s.Ref.Tenant, "plugin", a.Module, "err", r.reason)
 		}
 	} else {

@@ -16,7 +16,7 @@ type gate struct {
 
 type passed struct {
 	at   time.Time
-	vain bool // for another thing to show, and there was none
+	vain int // how often it was for another thing to show, one after the other, and there was none
 }
 
 const (
@@ -25,12 +25,12 @@ const (
 )
 
 // pass reports whether the agent may be asked now. Vain is that of the time before.
-func (g *gate) pass(id ulid.ULID, now time.Time) (vain, ok bool) {
+func (g *gate) pass(id ulid.ULID, now time.Time) (vain int, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	last, ok := g.seen[id]
 	if ok && now.Sub(last.at) < gateInterval {
-		return false, false
+		return 0, false
 	}
 	if len(g.seen) >= gateSize {
 		for k, t := range g.seen {
@@ -39,7 +39,7 @@ func (g *gate) pass(id ulid.ULID, now time.Time) (vain, ok bool) {
 			}
 		}
 		if len(g.seen) >= gateSize {
-			return false, false // a flood: whoever asks waits for the queue
+			return 0, false // a flood: whoever asks waits for the queue
 		}
 	}
 	g.seen[id] = passed{at: now}
@@ -55,12 +55,12 @@ func (g *gate) asked(id ulid.ULID, now time.Time) {
 	}
 }
 
-// vain marks that who passed last got nothing else to show.
-func (g *gate) vain(id ulid.ULID) {
+// vain counts that who passed last got nothing else to show.
+func (g *gate) vain(id ulid.ULID, n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if p, ok := g.seen[id]; ok {
-		p.vain = true
+		p.vain = n
 		g.seen[id] = p
 	}
 }

@@ -95,45 +95,43 @@ func TestBarcodePastItsTimeIsNotShownAndRenewed(t *testing.T) {
 }
 
 func TestAgentWithoutAnotherBarcodeLeavesNone(t *testing.T) {
-	r, a := renewing(t)
-	claim := r.of(a)
-	asked, unserved := 0, false
-	r.bank.before = func(call string) (err error) {
-		r.bank.set(func() {
-			if call == "renew" {
-				asked++
-				if unserved {
-					err = status.Error(codes.Unimplemented, "no")
-				}
-			}
-		})
-		return err
-	}
-	for name, fail := range map[string]func(){
-		"refuses": func() {
-			r.bank.set(func() { r.bank.refusal = &proto.Error{Class: proto.ErrorClass_RATE_LIMITED, Code: "try_later"} })
-		},
-		"does not serve": func() { r.bank.set(func() { unserved = true }) },
+	for _, c := range []struct {
+		name    string
+		refusal *proto.Error
+		fault   error
+		want    [][2]int // by minute: asked for another barcode, and how it stands
+	}{
+		{"refuses for now", &proto.Error{Class: proto.ErrorClass_RATE_LIMITED, Code: "try_later"}, nil, [][2]int{{1, 0}, {2, 0}, {2, 1}, {3, 1}}},
+		{"says that it has changed", &proto.Error{Class: proto.ErrorClass_CONFLICT}, nil, [][2]int{{1, 0}, {1, 1}, {2, 1}, {2, 2}}},
+		{"does not serve", nil, status.Error(codes.Unimplemented, "no"), [][2]int{{1, 0}, {1, 1}, {2, 1}, {2, 2}}},
 	} {
-		fail()
-		r.pass(showFor)
-		count := func() [2]int { return [2]int{r.bank.count(&asked), r.bank.count(&r.bank.gets)} }
-		before := count()
-		for minute, want := range [][2]int{{1, 0}, {1, 1}, {2, 1}, {2, 2}} { // for another barcode and how it stands, in turn
-			for range 5 {
-				s, err := r.Refresh(t.Context(), scope, claim)
-				require.NoError(t, err, name)
-				require.Equal(t, AwaitingMoney, s.Phase, name)
-				require.Nil(t, VoucherOf(s.Attempts[0], r.time()), name)
+		t.Run(c.name, func(t *testing.T) {
+			r, a := renewing(t)
+			claim := r.of(a)
+			r.bank.set(func() { r.bank.refusal = c.refusal })
+			count := r.calls(func(call string) error {
+				if call == "renew" {
+					return c.fault
+				}
+				return nil
+			})
+			r.pass(showFor)
+			for _, want := range c.want {
+				for range 5 {
+					s, err := r.Refresh(t.Context(), scope, claim)
+					require.NoError(t, err)
+					require.Equal(t, AwaitingMoney, s.Phase)
+					require.Nil(t, VoucherOf(s.Attempts[0], r.time()))
+				}
+				require.Equal(t, want, [2]int{count("renew"), count("get")})
+				r.pass(gateInterval)
 			}
-			require.Equal(t, [2]int{before[0] + want[0], before[1] + want[1]}, count(), "%s: minute %d", name, minute)
-			r.pass(gateInterval)
-		}
-		r.bank.set(func() { r.bank.refusal, unserved = nil, false })
+			r.bank.set(func() { r.bank.refusal, r.bank.before = nil, nil })
+			s, err := r.Refresh(t.Context(), scope, claim)
+			require.NoError(t, err)
+			require.NotNil(t, VoucherOf(s.Attempts[0], r.time()))
+		})
 	}
-	s, err := r.Refresh(t.Context(), scope, claim)
-	require.NoError(t, err)
-	require.NotNil(t, VoucherOf(s.Attempts[0], r.time()))
 }
 
 // Whatever the order of what the agent said, what may be shown longest is what is shown.
