@@ -24,6 +24,7 @@ import (
 	"github.com/kakitome/kakitome/engine/certificate"
 	"github.com/kakitome/kakitome/engine/clock"
 	"github.com/kakitome/kakitome/engine/dispatch"
+	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/engine/retention"
 	"github.com/kakitome/kakitome/engine/store"
@@ -43,6 +44,7 @@ type operatorDoor struct {
 	directory    *tenant.Directory
 	carriers     *carrier.Table
 	modules      *host.Host
+	pages        *page.Pages
 	audit        *audit.Log
 	dispatch     *dispatch.Dispatcher
 	reloader     *reloader
@@ -165,6 +167,9 @@ func (d *operatorDoor) applyTenant(ctx context.Context, in applyRequest) (applie
 		return applied{}, err
 	}
 	old := d.directory.Now().Tenants[t.ID]
+	if err := d.tryRenderer(ctx, old, &t); err != nil {
+		return applied{}, err
+	}
 	out := applied{Diff: diff(old, &t)}
 	over, err := d.former(ctx, old, &t, &out)
 	if err != nil {
@@ -217,6 +222,19 @@ func (d *operatorDoor) applyTenant(ctx context.Context, in applyRequest) (applie
 	}
 	out.Secrets, out.Faults = d.applyCallbacks(ctx, old, t.ID, t.Callbacks)
 	return out, d.audit.Record(ctx, t.ID, audit.Entry{By: "operator", Action: "tenant.apply", Detail: strings.Join(out.Diff, "\n")})
+}
+
+// tryRenderer has a renderer that is new to the tenant draw everything. One that does not run now is taken: the standard one stands in.
+func (d *operatorDoor) tryRenderer(ctx context.Context, old, t *tenant.Tenant) error {
+	module := t.Brand.Renderer
+	if module == "" || old != nil && old.Brand.Renderer == module ||
+		!slices.ContainsFunc(d.modules.Status(), func(s host.Status) bool { return s.Module == module && s.State == host.Running }) {
+		return nil
+	}
+	if err := d.pages.Trial(ctx, t, module); err != nil {
+		return fmt.Errorf("brand.renderer: %s: %w", module, err)
+	}
+	return nil
 }
 
 // seedDiff lists what a definition changes of its tenant's seeds, numbers masked. Those that it does not name stay.

@@ -394,7 +394,7 @@ func startDoors(_ context.Context, r *running, cfg *conf.Config, rm *rooms) erro
 	if err != nil {
 		return err
 	}
-	door := &operatorDoor{store: rm.store, directory: rm.directory, carriers: rm.carriers, modules: rm.modules, audit: rm.audit,
+	door := &operatorDoor{store: rm.store, directory: rm.directory, carriers: rm.carriers, modules: rm.modules, pages: rm.pages, audit: rm.audit,
 		dispatch: rm.dispatch, reloader: rm.reloader, callbacks: rm.callbacks, retention: rm.retention, campaigns: rm.campaigns, certificates: rm.certificates, payments: rm.payments, started: clock.Now(), dataDir: cfg.Data.Dir, log: r.log}
 	r.background("operator socket", func(ctx context.Context) error {
 		door.ending = ctx.Done()

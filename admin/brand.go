@@ -73,7 +73,7 @@ func (s *Server) brandPage(ctx context.Context, v *visit, b tenant.Brand) *brand
 	for i, m := range brandSamples(v, b) {
 		html, err := s.Pages.Try(ctx, v.Tenant.ID, m, cmp.Or(b.Renderer, page.DefaultModule))
 		if err != nil {
-			p.Fault["renderer"] = rendererFault(v)
+			p.Fault["renderer"] = rendererFault(v, fmt.Errorf("%v: %w", m.View, err))
 			html = s.Pages.Page(ctx, v.Tenant.ID, m)
 		}
 		title := v.T("最初のページ", "The first page")
@@ -88,8 +88,9 @@ func (s *Server) brandPage(ctx context.Context, v *visit, b tenant.Brand) *brand
 	return p
 }
 
-func rendererFault(v *visit) string {
-	return v.T("このモジュールのページは表示できません（応答がないか、安全性の確認に合格しません）。", "The pages of this module cannot be shown: it does not answer, or they do not pass the check.")
+// rendererFault says which page or document cannot be shown, and why: it is for whoever wrote the module.
+func rendererFault(v *visit, err error) string {
+	return v.T("このモジュールの画面・PDFは表示できません：", "The pages or PDFs of this module cannot be shown: ") + err.Error()
 }
 
 // renderers are the modules that draw pages.
@@ -116,9 +117,11 @@ func (s *Server) setBrand(w http.ResponseWriter, r *http.Request, v *visit) erro
 		if name != "" && !slices.Contains(s.renderers(), name) {
 			return &fail{http.StatusUnprocessableEntity, "このモジュールは登録されていません。", "There is no such module."}
 		}
-		for _, m := range brandSamples(v, b) {
-			if _, err := s.Pages.Try(r.Context(), v.Tenant.ID, m, cmp.Or(name, page.DefaultModule)); err != nil {
-				faults["renderer"] = rendererFault(v)
+		if name != "" { // the standard one stands in for all
+			t := *v.Tenant
+			t.Brand = b
+			if err := s.Pages.Trial(r.Context(), &t, name); err != nil {
+				faults["renderer"] = rendererFault(v, err)
 			}
 		}
 	}

@@ -192,7 +192,7 @@ func TestBrandIsSetWithAPreview(t *testing.T) {
 func TestRendererIsChosenWhereItsPagesCanBeShown(t *testing.T) {
 	r := openRoom(t)
 	r.Modules = func() (all []host.Status) {
-		for _, m := range []string{"render/standard", "render/own", "render/dead", "payment/sandbox"} {
+		for _, m := range []string{"render/standard", "render/own", "render/half", "render/dead", "payment/sandbox"} {
 			all = append(all, host.Status{Module: m})
 		}
 		return all
@@ -213,9 +213,12 @@ func TestRendererIsChosenWhereItsPagesCanBeShown(t *testing.T) {
 	for _, do := range []string{"save", "preview"} {
 		a := choose(do, "render/dead")
 		require.Equal(t, http.StatusUnprocessableEntity, a.status)
-		require.Contains(t, a.body, "このモジュールのページは表示できません")
+		require.Contains(t, a.body, "このモジュールの画面・PDFは表示できません：renderer is down")
 		require.Contains(t, a.body, `<option value="render/dead" selected>`, "what was chosen stands there")
 		require.Equal(t, 2, strings.Count(a.body, "<iframe"))
+		a = choose(do, "render/half")
+		require.Equal(t, http.StatusUnprocessableEntity, a.status)
+		require.Contains(t, a.body, "表示できません：NOTICE (PDF), ja: renderer refused the document: INTERNAL font", "both pages that are shown can be")
 	}
 	require.Equal(t, http.StatusOK, choose("preview", "render/own").status)
 	require.Empty(t, r.tenant("mizu").Brand.Renderer)

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"log/slog"
 	"net"
@@ -139,6 +141,11 @@ func (b *bank) RenderPage(_ context.Context, in *proto.RenderPageRequest) (*prot
 }
 
 func (b *bank) RenderDocument(_ context.Context, in *proto.RenderDocumentRequest) (*proto.RenderDocumentResponse, error) {
+	if in.Form == proto.DocumentForm_PNG {
+		var out bytes.Buffer
+		err := png.Encode(&out, image.NewGray(image.Rect(0, 0, 10, 10)))
+		return &proto.RenderDocumentResponse{Png: out.Bytes()}, err
+	}
 	f := fpdf.New("P", "mm", "A4", "")
 	f.SetCreationDate(in.Document.Created.AsTime())
 	f.SetModificationDate(in.Document.Created.AsTime())
@@ -148,6 +155,13 @@ func (b *bank) RenderDocument(_ context.Context, in *proto.RenderDocumentRequest
 	var out bytes.Buffer
 	err := f.Output(&out)
 	return &proto.RenderDocumentResponse{Pdf: out.Bytes()}, err
+}
+
+// half is a renderer that draws the first pages and the notice, and no PDF.
+type half struct{ proto.RenderClient }
+
+func (half) RenderDocument(context.Context, *proto.RenderDocumentRequest, ...grpc.CallOption) (*proto.RenderDocumentResponse, error) {
+	return &proto.RenderDocumentResponse{Error: &proto.Error{Class: proto.ErrorClass_INTERNAL, Code: "font"}}, nil
 }
 
 // asker takes what is typed as it is, and always makes the same code.
@@ -176,8 +190,11 @@ type edge struct {
 func (e *edge) Payment(string) proto.PaymentAgentClient { return e.payment }
 func (e *edge) Auth(string) proto.AuthClient            { return e.auth }
 func (e *edge) Render(module string) proto.RenderClient {
-	if module == "render/dead" {
+	switch module {
+	case "render/dead":
 		return nil
+	case "render/half":
+		return half{e.render}
 	}
 	return e.render
 }

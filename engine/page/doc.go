@@ -14,7 +14,7 @@
 // A renderer that is down, slow, broken or refused never keeps a recipient waiting: the page is drawn by a plain
 // template of the host's own (plain.go), the log and kakitome_page_plain_total say so, and the renderer is asked again
 // a few seconds later: behind the plain page of whoever comes then, so that nobody waits for one that failed until it has answered. A tenant may have a renderer of its own (tenant.Brand.Renderer): where that one fails, the standard one
-// draws first, and kakitome_page_stand_in_total counts it. Documents (PDF) have no plain form: they fail and are asked for again.
+// draws first, and kakitome_page_stand_in_total counts it. Before a tenant has one it must draw a sample of everything (trial.go). Documents (PDF) have no plain form: they fail and are asked for again.
 //
 // Who was not identified yet, at the landing page above all, waits for a page that is not kept no longer than Options.Patience,
 // for one renderer or two, and not at all while it is being drawn for somebody else who has waited so long. Then the same stand in,

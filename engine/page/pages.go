@@ -371,13 +371,6 @@ func (p *Pages) drawOrStandIn(ctx context.Context, id tenant.ID, m *proto.Page, 
 // Renewed waits for the pages that are being drawn behind.
 func (p *Pages) Renewed() { p.renewals.Wait() }
 
-// Try draws a page by a module, whatever the tenant has, and says why it cannot be shown: the module failed or refused it, or the
-// host does. Nothing is kept.
-func (p *Pages) Try(ctx context.Context, id tenant.ID, m *proto.Page, module string) (*HTML, error) {
-	h, _, err := p.draw(ctx, id, m, module, true)
-	return h, err
-}
-
 // Draft shows how a draft will look once its recipient was identified, marked as a preview. methods are those that the
 // tenant offers, as the recipient would see them.
 func (p *Pages) Draft(ctx context.Context, t *tenant.Tenant, d *message.Draft, methods []*proto.MethodChoice, lang string) *HTML {
@@ -424,6 +417,7 @@ func (p *Pages) paper(ctx context.Context, id tenant.ID, d *proto.Document, form
 		p.metrics.hits.Inc()
 		return had.([]byte), nil
 	}
+	ctx = context.WithoutCancel(ctx) // as for a page
 	v, err, _ := p.calls.Do(string(key[:]), func() (any, error) {
 		paper, err := p.print(ctx, id, d, form, module)
 		kept := keepFor
@@ -453,25 +447,40 @@ func (p *Pages) paper(ctx context.Context, id tenant.ID, d *proto.Document, form
 
 var errDown = errors.New("renderer is down")
 
+// refusal is a renderer's own.
+type refusal struct {
+	what string
+	e    *proto.Error
+}
+
+func (r *refusal) Error() string {
+	return fmt.Sprintf("renderer refused the %s: %s %s %s", r.what, r.e.Class, printable(r.e.Code), printable(r.e.Field))
+}
+
 // draw asks the renderer; one that failed only if again, and that now and then. reason says whether it was down or its page refused.
 func (p *Pages) draw(ctx context.Context, id tenant.ID, m *proto.Page, module string, again bool) (h *HTML, reason string, err error) {
 	client := p.o.Renders.Render(module)
 	if client == nil || !p.asks(module, again) {
 		return nil, isDown, errDown
 	}
-	// Others may wait for the same page: whoever asked first may leave.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.o.Timeout)
-	defer cancel()
-	res, err := client.RenderPage(ctx, &proto.RenderPageRequest{Call: p.call(id), Page: m})
+	h, reason, err = p.ask(context.WithoutCancel(ctx), client, id, m) // others may wait for the same page: whoever asked first may leave
 	p.mu.Lock()
 	f := p.of(module)
-	f.failed, f.askedFrom = err != nil, p.o.Now().Add(retryIn)
+	f.failed, f.askedFrom = reason == isDown, p.o.Now().Add(retryIn)
 	p.mu.Unlock()
+	return h, reason, err
+}
+
+// ask has a renderer draw the page and checks it.
+func (p *Pages) ask(ctx context.Context, client proto.RenderClient, id tenant.ID, m *proto.Page) (h *HTML, reason string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, p.o.Timeout)
+	defer cancel()
+	res, err := client.RenderPage(ctx, &proto.RenderPageRequest{Call: p.call(id), Page: m})
 	if err != nil {
 		return nil, isDown, err
 	}
-	if e := res.Error; e != nil {
-		return nil, isRefused, fmt.Errorf("renderer refused the page: %s %s %s", e.Class, printable(e.Code), printable(e.Field))
+	if res.Error != nil {
+		return nil, isRefused, &refusal{"page", res.Error}
 	}
 	style, err := check(res.Html)
 	if err == nil && m.MayDisown && slices.Contains(strangerViews, m.View) && !bytes.Contains(res.Html, []byte(linkMark+"/stranger")) {
@@ -491,14 +500,14 @@ func (p *Pages) print(ctx context.Context, id tenant.ID, d *proto.Document, form
 	if client == nil {
 		return nil, errDown
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*p.o.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, 4*p.o.Timeout)
 	defer cancel()
 	res, err := client.RenderDocument(ctx, &proto.RenderDocumentRequest{Call: p.call(id), Document: d, Form: form})
 	switch {
 	case err != nil:
 		return nil, err
 	case res.Error != nil:
-		return nil, fmt.Errorf("renderer refused the document: %s %s %s", res.Error.Class, printable(res.Error.Code), printable(res.Error.Field))
+		return nil, &refusal{"document", res.Error}
 	case form == proto.DocumentForm_PNG:
 		return res.Png, checkPNG(res.Png)
 	case len(res.Pdf) > MaxPDF || !bytes.HasPrefix(res.Pdf, []byte("%PDF-")):

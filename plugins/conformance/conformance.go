@@ -30,6 +30,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/kakitome/kakitome/plugins/proto"
+	"github.com/kakitome/kakitome/plugins/proto/samples"
 	"github.com/kakitome/kakitome/plugins/sdk"
 )
 
@@ -269,8 +270,8 @@ func (m *module) refusesUnknownInstance(t *testing.T) {
 	require.True(t, fault != nil || status.Code(err) == codes.FailedPrecondition, "answered: %v, %v", fault, err)
 }
 
-// samples are values of the usual fields; every form that comes out must be stable.
-var samples = []string{"19980101", "平成10年1月1日", "ヤマダ ハナコ", "やまだ　はなこ", "00123-AB", "090-1234-5678", "100-0001", "123456", "１２３４", "x", "", " ", "\x00", "😀", strings.Repeat("9", 5000)}
+// typed are values of the usual fields; every form that comes out must be stable.
+var typed = []string{"19980101", "平成10年1月1日", "ヤマダ ハナコ", "やまだ　はなこ", "00123-AB", "090-1234-5678", "100-0001", "123456", "１２３４", "x", "", " ", "\x00", "😀", strings.Repeat("9", 5000)}
 
 func (m *module) formsAreStable(t *testing.T) {
 	if len(m.properties()) > 0 {
@@ -281,24 +282,24 @@ func (m *module) formsAreStable(t *testing.T) {
 	for _, f := range m.describe.AuthFields {
 		for _, level := range append([]string{""}, f.Levels...) {
 			in := &proto.CanonicalRequest{Call: call}
-			for _, s := range samples {
+			for _, s := range typed {
 				in.Items = append(in.Items, &proto.CanonicalItem{Field: f.Name, Level: level, Value: s})
 			}
 			once, err := client.Canonical(t.Context(), in)
 			require.NoError(t, err)
-			require.Len(t, once.Forms, len(samples))
+			require.Len(t, once.Forms, len(typed))
 			for i, form := range once.Forms {
-				require.Equal(t, form.Error != nil, form.Form == "", "%s %q: either a form or an error", f.Name, samples[i])
+				require.Equal(t, form.Error != nil, form.Form == "", "%s %q: either a form or an error", f.Name, typed[i])
 				if form.Error != nil {
 					require.NotZero(t, form.Error.Class)
-					if len(samples[i]) > 3 {
-						require.NotContains(t, form.Error.String(), samples[i])
+					if len(typed[i]) > 3 {
+						require.NotContains(t, form.Error.String(), typed[i])
 					}
 					continue
 				}
 				twice, err := client.Canonical(t.Context(), &proto.CanonicalRequest{Call: call, Items: []*proto.CanonicalItem{{Field: f.Name, Level: level, Value: form.Form}}})
 				require.NoError(t, err)
-				require.Equal(t, form.Form, twice.Forms[0].Form, "%s %q is not stable", f.Name, samples[i])
+				require.Equal(t, form.Form, twice.Forms[0].Form, "%s %q is not stable", f.Name, typed[i])
 			}
 		}
 	}
@@ -325,28 +326,11 @@ func (m *module) challengeCarriesItsAnswer(t *testing.T) {
 	}
 }
 
-// page has everything that any view may need, so that no view lacks its part.
+// page is a sample with a lead that must not run.
 func page(view proto.View, lang string) *proto.Page {
-	due := timestamppb.New(clock.AddDate(0, 0, 14))
-	stores := []*proto.Store{{Code: "store_a", LabelJa: "コンビニA", LabelEn: "Store A"}}
-	return &proto.Page{
-		View: view, Lang: lang, Title: "ご請求のお知らせ", Lead: "<script>alert(1)</script>", Closing: "よろしくお願いいたします。",
-		Brand:       &proto.Brand{Name: "〇〇県水道局", Color: "#114488", Phone: "000-000-0000", PhoneLink: "0000000000", Hours: "9:00-17:00"},
-		Rows:        []*proto.Row{{Item: "お客様番号", Value: "00123"}},
-		Fields:      []*proto.FormField{{Name: "birth_date", Label: "生年月日", Hint: "例）19980101", InputMode: "numeric", Autocomplete: "bday", MaxLength: 20}},
-		PhoneMasked: "080-****-9008", Digits: 6, ValidMinutes: 5, LinkExpires: due,
-		Survey: &proto.Survey{Lead: "アンケート", Items: []*proto.SurveyItem{{Name: "q1", Title: "ご都合", Type: proto.SurveyItem_RADIO, Choices: []string{"はい", "いいえ"}}}},
-		Claim: &proto.Claim{Number: "C-0001", Yen: 4400, TaxYen: 400, Due: due, Lines: []*proto.LineItem{{Name: "水道料金", Quantity: 1, UnitYen: 4400, Yen: 4400}},
-			PaidAtStore: "コンビニA", PaidAt: timestamppb.New(clock), ReceiptNumber: "R-0001"},
-		Methods:      []*proto.MethodChoice{{Code: "konbini_number", Label: "コンビニ払い", Stores: stores}},
-		Voucher:      &proto.Voucher{PaymentNumber: "12345678901", ConfirmationNumber: "1234", Stores: stores, Expires: due},
-		RedirectHost: "pay.example.com",
-		No:           "20261122000012345",
-		Message:      "もう一度お試しください。",
-		MayDisown:    true, About: "/s/tenant",
-		Promise: &proto.Promise{}, ClaimMenu: true,
-		Entries: []*proto.Entry{{Name: "01M80PYPYK9JPV5YF8YH5F691F", Title: "ご請求のお知らせ", Sent: timestamppb.New(clock)}},
-	}
+	p := samples.Page(view, lang, clock)
+	p.Lead = "<script>alert(1)</script>"
+	return p
 }
 
 func (m *module) pagesAreComplete(t *testing.T) {
@@ -459,22 +443,10 @@ func (m *module) documentsAreStable(t *testing.T) {
 	}
 }
 
-// document has everything that either kind may need.
 func document(kind proto.DocumentKind, lang string) *proto.Document {
-	p, at := page(proto.View_INFO, lang), timestamppb.New(clock)
-	return &proto.Document{
-		Kind: kind, Lang: lang, Title: p.Title, Lead: p.Lead, Rows: p.Rows, Closing: p.Closing, Claim: p.Claim, Created: at,
-		Issuer: &proto.Issuer{Name: p.Brand.Name, Address: "〇〇県〇〇市〇〇町1-1", Phone: p.Brand.Phone, RegistrationNumber: "T0000000000000"},
-		Receipt: &proto.Receipt{Number: "000000000001", Issued: at, Paid: at, PayerName: "スイドウ タロウ", MethodLabel: "コンビニ払い",
-			Store: "コンビニA", AgentReceiptNumber: "26112200000001"},
-		Certificate: &proto.Certificate{Parts: []*proto.CertificatePart{{Title: "SMS", Steps: []*proto.CertificateStep{{Number: 1, At: at, What: "SMS受付", Digest: "0123456789abcdef"}}}},
-			Proof: p.Rows, Notes: []string{p.Closing}},
-		Voucher: &proto.Voucher{Barcode: "91912345000000000000004520875004013100295004", Expires: at}, PayerName: "スイドウ タロウ",
-		Invoice: &proto.Invoice{Number: "1", Issued: at, Addressee: "スイドウ タロウ", Yen: 4400, Lines: []*proto.InvoiceLine{{Name: "水道料金", Quantity: 1, UnitYen: 4400, Yen: 4400, Rate: 10}},
-			Taxes: []*proto.InvoiceTax{{Rate: 10, Yen: 4400, TaxYen: 400}}},
-		MeterReading: &proto.MeterReading{Name: "スイドウ タロウ", Read: at, Yen: 4400, TaxYen: 400, Values: []*proto.MeterValue{{Unit: "m3", Previous: "638", Current: "682", Usage: "44"}},
-			Months: []*proto.MeterMonth{{Label: "9月分", Usage: "40"}}},
-	}
+	d := samples.Document(kind, lang, clock)
+	d.Lead = page(proto.View_INFO, lang).Lead
+	return d
 }
 
 func (m *module) answersManyAtOnce(t *testing.T) {
