@@ -18,12 +18,13 @@ import (
 	"github.com/kakitome/kakitome/plugins/proto"
 )
 
-// brandPage is the form, and how two pages of a recipient look with it.
+// brandPage is the form, and how pages and PDFs of a recipient look with it.
 type brandPage struct {
 	Brand   tenant.Brand
 	Was     string            // tag of the brand that the form is of
 	Fault   map[string]string // by field: color, phone, hours, note, logo, renderer
 	Frames  []brandFrame
+	Papers  []brandFrame  // PDFs, each in a tab of its own
 	Unsaid  bool          // the frames show what was not saved
 	Stale   *tenant.Brand // what somebody else saved meanwhile; nil: nobody did
 	Modules []string      // that draw pages
@@ -68,7 +69,7 @@ func (s *Server) brandPage(ctx context.Context, v *visit, b tenant.Brand) *brand
 	p := &brandPage{Brand: b, Fault: map[string]string{}, Modules: s.renderers(), Entry: s.entryAddress(v.Tenant)}
 	p.Limits.Phone, p.Limits.Hours, p.Limits.Note = tenant.MaxBrandPhone, tenant.MaxBrandHours, tenant.MaxBrandNote
 	frame := func(title string, html *page.HTML) {
-		p.Frames = append(p.Frames, brandFrame{title, "/brand/preview/" + s.drafts.keep(v.User.Login, html, &message.Draft{}, v.now)})
+		p.Frames = append(p.Frames, brandFrame{title, "/brand/preview/" + s.drafts.keep(drawn{login: v.User.Login, html: html, brand: &b}, v.now)})
 	}
 	for i, m := range brandSamples(v, b) {
 		html, err := s.Pages.Try(ctx, v.Tenant.ID, m, cmp.Or(b.Renderer, page.DefaultModule))
@@ -85,7 +86,28 @@ func (s *Server) brandPage(ctx context.Context, v *visit, b tenant.Brand) *brand
 	if v.Tenant.Policy.ClaimMenu {
 		frame(v.T("お支払いのメニュー", "The menu before a claim"), s.Pages.Page(ctx, v.Tenant.ID, brandMenu(v, b)))
 	}
+	for _, paper := range []struct{ name, title string }{{"notice", v.T("ご案内（PDF）", "Notice (PDF)")}, {"receipt", v.T("領収書（PDF）", "Receipt (PDF)")}, {"invoice", v.T("請求書（PDF）", "Invoice (PDF)")}} {
+		p.Papers = append(p.Papers, brandFrame{paper.title, p.Frames[0].URL + "/" + paper.name})
+	}
 	return p
+}
+
+// brandPaper draws a sample of a PDF with the brand of a preview, by its renderer.
+func (s *Server) brandPaper(w http.ResponseWriter, r *http.Request, v *visit) error {
+	name := r.PathValue("name")
+	kind, known := map[string]proto.DocumentKind{"notice": proto.DocumentKind_NOTICE, "receipt": proto.DocumentKind_RECEIPT, "invoice": proto.DocumentKind_INVOICE}[name]
+	x, ok := s.drafts.get(v.User.Login, r.PathValue("id"), v.now)
+	if !ok || !known || x.brand == nil {
+		return errNotFound
+	}
+	t := *v.Tenant
+	t.Brand = *x.brand
+	pdf, err := s.Pages.TryDocument(r.Context(), t.ID, page.SampleDocument(&t, kind, v.Lang, v.now), cmp.Or(t.Brand.Renderer, page.DefaultModule))
+	if err != nil {
+		return &fail{http.StatusBadGateway, fmt.Sprintf("このモジュールのPDFは表示できません：%v", err), fmt.Sprintf("The PDF of this module cannot be shown: %v", err)}
+	}
+	writePDF(w, name, pdf)
+	return nil
 }
 
 // rendererFault says which page or document cannot be shown, and why: it is for whoever wrote the module.

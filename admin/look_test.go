@@ -28,7 +28,7 @@ func TestEveryScreenIsFitToBeUsed(t *testing.T) {
 	}
 	elsewhere := []string{
 		"/signin/code", "/signin/enrol", // between password and second factor
-		"/documents/{id}", "/messages/{id}/page", "/messages/{id}/papers/{name}", "/send/preview/{id}", "/send/preview/{id}/{name}", "/brand/preview/{id}", "/logos/{name}", // the recipient's, which plugins/render/standard/page looks at
+		"/documents/{id}", "/messages/{id}/page", "/messages/{id}/papers/{name}", "/send/preview/{id}", "/send/preview/{id}/{name}", "/brand/preview/{id}", "/brand/preview/{id}/{name}", "/logos/{name}", // the recipient's, which plugins/render/standard/page looks at
 	}
 	w := look.Open(t, look.Phone, true, server.URL)
 	signedIn := ""

@@ -7,6 +7,7 @@ import (
 	"image/png"
 	"mime/multipart"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -132,6 +133,14 @@ func (b *browser) brandPost(logo []byte, kv ...string) answered {
 	return b.do(req)
 }
 
+// papers are the addresses of the PDFs that a screen shows.
+func papers(screen string) (all []string) {
+	for _, m := range regexp.MustCompile(`href="(/brand/preview/[^"]+)"`).FindAllStringSubmatch(screen, -1) {
+		all = append(all, m[1])
+	}
+	return all
+}
+
 func TestBrandIsSetWithAPreview(t *testing.T) {
 	r := openRoom(t)
 	b := r.enter("admin@mizu")
@@ -144,6 +153,14 @@ func TestBrandIsSetWithAPreview(t *testing.T) {
 	frame = frame[:strings.IndexByte(frame, '"')]
 	require.Contains(t, b.get(frame).body, "000-111-2222")
 	require.Equal(t, "000-000-0000", r.tenant("mizu").Brand.Phone, "a preview saves nothing")
+	require.Len(t, papers(a.body), 3)
+	for _, path := range papers(a.body) {
+		pdf := b.get(path)
+		require.Equal(t, "application/pdf", pdf.header.Get("Content-Type"))
+		require.Contains(t, pdf.body, "(000-111-2222)", "with the brand that is not saved")
+		require.Equal(t, http.StatusNotFound, r.enter("admin@gasu").get(path).status)
+	}
+	require.Equal(t, http.StatusNotFound, b.get(frame+"/certificate").status)
 
 	var logo bytes.Buffer
 	require.NoError(t, png.Encode(&logo, image.NewGray(image.Rect(0, 0, 60, 20))))
@@ -219,6 +236,7 @@ func TestRendererIsChosenWhereItsPagesCanBeShown(t *testing.T) {
 		a = choose(do, "render/half")
 		require.Equal(t, http.StatusUnprocessableEntity, a.status)
 		require.Contains(t, a.body, "表示できません：NOTICE (PDF), ja: renderer refused the document: INTERNAL font", "both pages that are shown can be")
+		require.Equal(t, http.StatusBadGateway, b.get(papers(a.body)[1]).status, "no other one stands in for its PDF")
 	}
 	require.Equal(t, http.StatusOK, choose("preview", "render/own").status)
 	require.Empty(t, r.tenant("mizu").Brand.Renderer)

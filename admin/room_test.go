@@ -149,9 +149,11 @@ func (b *bank) RenderDocument(_ context.Context, in *proto.RenderDocumentRequest
 	f := fpdf.New("P", "mm", "A4", "")
 	f.SetCreationDate(in.Document.Created.AsTime())
 	f.SetModificationDate(in.Document.Created.AsTime())
+	f.SetCompression(false)
 	f.AddPage()
 	f.SetFont("Helvetica", "", 10)
-	f.Cell(10, 10, in.Document.GetReceipt().GetNumber())
+	f.Cell(40, 10, in.Document.GetReceipt().GetNumber())
+	f.Cell(40, 10, in.Document.GetIssuer().GetPhone())
 	var out bytes.Buffer
 	err := f.Output(&out)
 	return &proto.RenderDocumentResponse{Pdf: out.Bytes()}, err

@@ -132,6 +132,7 @@ var routes = []route{
 	{method: "GET", path: "/brand", roles: admins, serve: (*Server).brand},
 	{method: "POST", path: "/brand", roles: admins, serve: (*Server).setBrand, raw: true},
 	{method: "GET", path: "/brand/preview/{id}", roles: admins, serve: (*Server).draftPage},
+	{method: "GET", path: "/brand/preview/{id}/{name}", roles: admins, serve: (*Server).brandPaper},
 	{method: "GET", path: "/logos/{name}", serve: (*Server).logo},
 	{method: "GET", path: "/settings", roles: admins, serve: (*Server).settings},
 	{method: "POST", path: "/settings", roles: admins, serve: (*Server).setSettings},

@@ -608,7 +608,7 @@ func (s *Server) showPreview(w http.ResponseWriter, r *http.Request, v *visit, p
 	}
 	if d.WantsLink() {
 		html := s.Pages.Draft(r.Context(), v.Tenant, d, s.choices(v, d), v.Lang)
-		p.Frame = "/send/preview/" + s.drafts.keep(v.User.Login, html, d, v.now)
+		p.Frame = "/send/preview/" + s.drafts.keep(drawn{login: v.User.Login, html: html, page: d.Page, claim: d.Claim}, v.now)
 		if d.Page != nil {
 			p.Invoice, p.Reading = d.Page.Invoice != nil, d.Page.Reading != nil
 		}
@@ -689,24 +689,25 @@ type drawn struct {
 	html  *page.HTML
 	page  *message.Page // of the draft, for its documents; nil: there is none
 	claim *message.Claim
+	brand *tenant.Brand // that the page is drawn with, for the PDFs beside it; nil: the tenant's
 	until time.Time
 }
 
 const draftsMost, draftLife = 200, 15 * time.Minute
 
-func (d *drafts) keep(login string, html *page.HTML, draft *message.Draft, now time.Time) string {
+func (d *drafts) keep(x drawn, now time.Time) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.kept == nil {
 		d.kept = map[string]drawn{}
 	}
 	var oldest string
-	for id, x := range d.kept {
-		if now.After(x.until) {
+	for id, k := range d.kept {
+		if now.After(k.until) {
 			delete(d.kept, id)
 			continue
 		}
-		if oldest == "" || x.until.Before(d.kept[oldest].until) {
+		if oldest == "" || k.until.Before(d.kept[oldest].until) {
 			oldest = id
 		}
 	}
@@ -714,7 +715,8 @@ func (d *drafts) keep(login string, html *page.HTML, draft *message.Draft, now t
 		delete(d.kept, oldest)
 	}
 	id := rand.Text()
-	d.kept[id] = drawn{login, html, draft.Page, draft.Claim, now.Add(draftLife)}
+	x.until = now.Add(draftLife)
+	d.kept[id] = x
 	return id
 }
 

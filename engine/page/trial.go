@@ -21,6 +21,11 @@ func (p *Pages) Try(ctx context.Context, id tenant.ID, m *proto.Page, module str
 	return h, err
 }
 
+// TryDocument draws a PDF by a module as Try does a page.
+func (p *Pages) TryDocument(ctx context.Context, id tenant.ID, d *proto.Document, module string) ([]byte, error) {
+	return p.print(ctx, id, d, proto.DocumentForm_PDF, module)
+}
+
 // Trial has a module draw a sample of every view and of every document in both languages, as the tenant's, and says at which it failed
 // first, or that it was too slow. What it says that it does not know (NOT_SUPPORTED) is the standard one's to draw, but for the landing
 // page and the notice. Nothing is kept, and no recipient notices that a module failed here.
@@ -53,7 +58,7 @@ func (p *Pages) Trial(ctx context.Context, t *tenant.Tenant, module string) erro
 		}
 		for n := proto.DocumentKind_NOTICE; proto.DocumentKind_name[int32(n)] != ""; n++ {
 			for _, form := range formsOf(n) {
-				_, err := p.print(ctx, t.ID, sampleDocument(t, n, lang, now), form, module)
+				_, err := p.print(ctx, t.ID, SampleDocument(t, n, lang, now), form, module)
 				if err = failed(n, " ("+form.String()+")", lang, err); err != nil {
 					return err
 				}
@@ -63,8 +68,8 @@ func (p *Pages) Trial(ctx context.Context, t *tenant.Tenant, module string) erro
 	return nil
 }
 
-// sampleDocument is a document that looks as the tenant's do, and says that it is a sample.
-func sampleDocument(t *tenant.Tenant, kind proto.DocumentKind, lang string, now time.Time) *proto.Document {
+// SampleDocument is a document that looks as the tenant's do, and says that it is a sample.
+func SampleDocument(t *tenant.Tenant, kind proto.DocumentKind, lang string, now time.Time) *proto.Document {
 	d := samples.Document(kind, lang, now)
 	d.Issuer, d.Logo = Issuer(t), logo(t)
 	return d
