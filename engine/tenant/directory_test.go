@@ -163,16 +163,29 @@ func TestDefinitionFaultsNameTheirField(t *testing.T) {
 	}
 }
 
-// A notice is counted as its readers do: a letter of two code points, a family and a line end are one character each.
-func TestNoticeIsCountedAsItIsRead(t *testing.T) {
+// Texts are counted as their readers do: a letter of two code points, a family and a line end are one character each.
+func TestTextsAreCountedAsTheyAreRead(t *testing.T) {
 	w := water()
 	for _, c := range []string{"あ", "か\u3099", "👨\u200d👩\u200d👧", "葛󠄀", "\r\n"} {
-		w.PrePage = PrePage{Notice: strings.Repeat(c, MaxNotice), NoticeEN: strings.Repeat(c, MaxNotice)}
-		require.Empty(t, w.Validate(), "%q", c)
-		w.PrePage.NoticeEN += c
-		faults := w.Validate()
-		require.Len(t, faults, 1, "%q", c)
-		require.EqualError(t, faults[0], "prepage.notice_en: has 601 characters, 600 are allowed")
+		for _, f := range []struct {
+			text  *string
+			limit int
+			want  string
+		}{
+			{&w.Name, MaxName, "name: has 41 characters, 1 to 40 are allowed"}, {&w.NameEN, MaxNameEN, "name_en: has 81 characters, 80 are allowed"},
+			{&w.Brand.Phone, MaxBrandPhone, "brand.phone: has 21 characters, 20 are allowed"}, {&w.Brand.Hours, MaxBrandHours, "brand.hours: has 81 characters, 80 are allowed"},
+			{&w.Brand.Note, MaxBrandNote, "brand.note: has 201 characters, 200 are allowed"}, {&w.Brand.Public.Name, maxOfficial, "brand.public.name: has 81 characters, 80 are allowed"},
+			{&w.PrePage.Notice, MaxNotice, "prepage.notice: has 601 characters, 600 are allowed"}, {&w.PrePage.NoticeEN, MaxNotice, "prepage.notice_en: has 601 characters, 600 are allowed"},
+		} {
+			was := *f.text
+			*f.text = strings.Repeat(c, f.limit)
+			require.Empty(t, w.Validate(), "%q", c)
+			*f.text += c
+			faults := w.Validate()
+			require.Len(t, faults, 1, "%q", c)
+			require.EqualError(t, faults[0], f.want)
+			*f.text = was
+		}
 	}
 }
 

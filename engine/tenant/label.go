@@ -84,7 +84,7 @@ func (l Labels) validate(field string, bad func(field, format string, args ...an
 		}
 		for code, word := range words {
 			at := fmt.Sprintf("%s.%s.%s", field, name, code)
-			switch n := len([]rune(word)); {
+			switch n := length(word); {
 			case !slices.Contains(LabelKinds[i].Codes, code):
 				bad(at, "there is no such code")
 			case n > MaxLabel:

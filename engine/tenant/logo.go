@@ -164,7 +164,7 @@ func (b *Brand) Validate() (errs []error) {
 		name, text string
 		limit      int
 	}{{"phone", b.Phone, MaxBrandPhone}, {"hours", b.Hours, MaxBrandHours}, {"note", b.Note, MaxBrandNote}} {
-		if n := len([]rune(f.text)); n > f.limit {
+		if n := length(f.text); n > f.limit {
 			errs = append(errs, &BrandError{Field: f.name, Code: "too_long", Limit: int64(f.limit), Got: int64(n)})
 		}
 	}

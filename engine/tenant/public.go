@@ -38,7 +38,7 @@ func (t *Tenant) OfficialName() string { return cmp.Or(t.Brand.Public.Name, t.Is
 
 func (t *Tenant) validatePublic(bad func(field, format string, args ...any)) {
 	p := &t.Brand.Public
-	if n := len([]rune(p.Name)); n > maxOfficial {
+	if n := length(p.Name); n > maxOfficial {
 		bad("brand.public.name", "has %d characters, %d are allowed", n, maxOfficial)
 	}
 	if u, err := url.Parse(p.Site); p.Site != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || len(p.Site) > maxSite) {
@@ -49,7 +49,7 @@ func (t *Tenant) validatePublic(bad func(field, format string, args ...any)) {
 			bad("brand.public."+field, "has %d entries, %d are allowed", len(asks), maxNeverAsks)
 		}
 		for i, a := range asks {
-			if n := len([]rune(a)); n == 0 || n > maxNeverAsked {
+			if n := length(a); n == 0 || n > maxNeverAsked {
 				bad(fmt.Sprintf("brand.public.%s[%d]", field, i), "has %d characters, 1 to %d are allowed", n, maxNeverAsked)
 			}
 		}

@@ -18,11 +18,11 @@ var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,31}$`)
 
 // Tenant is what an operator defines with `kakitome tenant apply FILE`. The TOML and JSON names are the same.
 type Tenant struct {
-	ID        ID              `json:"id" toml:"id"`                             // 2 to 32 of a-z, 0-9, "-"
-	Parent    ID              `json:"parent,omitempty" toml:"parent,omitempty"` // the owner above it; empty: none
-	Name      string          `json:"name" toml:"name"`                         // as the recipient knows it, at most 40 characters
-	NameEN    string          `json:"name_en,omitempty" toml:"name_en,omitempty"`
-	Allow     []string        `json:"allow" toml:"allow"` // networks that may use the API (CIDR or address); empty admits nobody
+	ID        ID              `json:"id" toml:"id"`                               // 2 to 32 of a-z, 0-9, "-"
+	Parent    ID              `json:"parent,omitempty" toml:"parent,omitempty"`   // the owner above it; empty: none
+	Name      string          `json:"name" toml:"name"`                           // as the recipient knows it, at most 40 characters
+	NameEN    string          `json:"name_en,omitempty" toml:"name_en,omitempty"` // at most 80
+	Allow     []string        `json:"allow" toml:"allow"`                         // networks that may use the API (CIDR or address); empty admits nobody
 	Brand     Brand           `json:"brand" toml:"brand"`
 	Issuer    Issuer          `json:"issuer" toml:"issuer"`
 	LinkHost  string          `json:"link_host,omitempty" toml:"link_host,omitempty"` // own host for links; empty: the engine's
@@ -68,8 +68,15 @@ type PrePage struct {
 	Skip bool `json:"skip,omitempty" toml:"skip,omitempty"`
 }
 
-// MaxNotice is how many characters a PrePage's notice may have, as its readers count: grapheme clusters, as message.Length has them.
-const MaxNotice = 600
+// Limits of what a tenant is called and of a PrePage's notice, in characters.
+const (
+	MaxName   = 40
+	MaxNameEN = 80
+	MaxNotice = 600
+)
+
+// length counts characters as their readers do: grapheme clusters, as message.Length has them.
+func length(s string) int { return uniseg.GraphemeClusterCount(s) }
 
 // Issuer is who signs receipts.
 type Issuer struct {
@@ -326,8 +333,11 @@ func (t *Tenant) Validate() []error {
 	if t.Parent == t.ID && t.ID != "" {
 		bad("parent", "is the tenant itself")
 	}
-	if n := len([]rune(t.Name)); n == 0 || n > 40 {
-		bad("name", "has %d characters, 1 to 40 are allowed", n)
+	if n := length(t.Name); n == 0 || n > MaxName {
+		bad("name", "has %d characters, 1 to %d are allowed", n, MaxName)
+	}
+	if n := length(t.NameEN); n > MaxNameEN {
+		bad("name_en", "has %d characters, %d are allowed", n, MaxNameEN)
 	}
 	for i, a := range t.Allow {
 		if _, err := parsePrefix(a); err != nil {
@@ -342,7 +352,7 @@ func (t *Tenant) Validate() []error {
 		bad("link_host", "%q is no host", t.LinkHost)
 	}
 	for field, notice := range map[string]string{"prepage.notice": t.PrePage.Notice, "prepage.notice_en": t.PrePage.NoticeEN} {
-		if n := uniseg.GraphemeClusterCount(notice); n > MaxNotice {
+		if n := length(notice); n > MaxNotice {
 			bad(field, "has %d characters, %d are allowed", n, MaxNotice)
 		}
 	}
@@ -380,7 +390,7 @@ func (t *Tenant) Validate() []error {
 	t.validateCanary(bad)
 	t.validateRetention(bad)
 	for i, w := range p.StopWords {
-		if n := len([]rune(w)); n == 0 || n > 20 {
+		if n := length(w); n == 0 || n > 20 {
 			bad(fmt.Sprintf("policy.stop_words[%d]", i), "has %d characters, 1 to 20 are allowed", n)
 		}
 	}
@@ -388,7 +398,7 @@ func (t *Tenant) Validate() []error {
 		bad("policy.excluded_products", "has %d entries, %d are allowed", n, 50)
 	}
 	for i, w := range p.ExcludedProducts {
-		if n := len([]rune(w)); strings.TrimSpace(w) == "" || n > 40 {
+		if n := length(w); strings.TrimSpace(w) == "" || n > 40 {
 			bad(fmt.Sprintf("policy.excluded_products[%d]", i), "has %d characters, 1 to 40 are allowed", n)
 		}
 	}
