@@ -442,7 +442,7 @@ func sessionKey(s *store.Store, door string) ([]byte, error) {
 func apiDoor(r *running, cfg *conf.Config, rm *rooms) (func(context.Context, net.Listener) error, error) {
 	server, err := api.New(api.Options{
 		Config: api.Config{TrustedProxies: cfg.Links.TrustedProxies}, Tenants: rm.directory, Intake: rm.intake, Store: rm.store,
-		Claims: apiClaims{rm.payments}, Resends: resends{rm.followUps}, Unlocks: rm.identity, Mails: rm.mails, Documents: rm.documents, Extra: map[string]api.Handler{uploads.Path: uploads.Handler(rm.campaigns, rm.audit), uploads.SeedsPath: uploads.SeedsHandler(rm.campaigns, rm.audit), callbacks.Path: callbacks.Handler(rm.callbacks, rm.audit),
+		Claims: apiClaims{rm.payments}, Resends: resends{rm.followUps}, Unlocks: rm.identity, Readmits: rm.doNotSend, Mails: rm.mails, Documents: rm.documents, Extra: map[string]api.Handler{uploads.Path: uploads.Handler(rm.campaigns, rm.audit), uploads.SeedsPath: uploads.SeedsHandler(rm.campaigns, rm.audit), callbacks.Path: callbacks.Handler(rm.callbacks, rm.audit),
 			phones.ReceivedPath: phones.Handler(rm.inbound, rm.doNotSend, rm.audit), phones.DoNotSendPath: phones.Handler(rm.inbound, rm.doNotSend, rm.audit),
 			followupsapi.Path: followupsapi.Handler(rm.followUps, rm.audit), followupsapi.ListsPath: followupsapi.Handler(rm.followUps, rm.audit),
 			agentsapi.Path:       agentsapi.Handler(rm.payments, rm.audit),

@@ -52,14 +52,15 @@ type Handler func(ctx *fasthttp.RequestCtx, c *Caller)
 
 // Options are the rooms that the API stands on. Extra, Log and Registry may be nil.
 type Options struct {
-	Config  Config
-	Tenants *tenant.Directory
-	Intake  *intake.Intake
-	Store   *store.Store
-	Claims  Claims
-	Resends Resends
-	Unlocks Unlocks
-	Mails   Mails
+	Config   Config
+	Tenants  *tenant.Directory
+	Intake   *intake.Intake
+	Store    *store.Store
+	Claims   Claims
+	Resends  Resends
+	Unlocks  Unlocks
+	Readmits Readmits
+	Mails    Mails
 	// Documents keeps uploaded PDFs.
 	Documents Documents
 	// Extra are further handlers of other rooms by path: "/v1/uploads" takes that path and all below it. They get every

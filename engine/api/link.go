@@ -96,3 +96,36 @@ func (s *Server) unlockMessage(ctx *fasthttp.RequestCtx, c *Caller, id string) {
 	}
 	ctx.SetStatusCode(fasthttp.StatusNoContent)
 }
+
+// Readmits takes back that a message is for somebody else. *donotsend.List implements it.
+type Readmits interface {
+	Readmit(ctx context.Context, m store.Ref, by string, at time.Time) error
+}
+
+// readmitMessage takes back that whoever has the link said お心当たりのない方. A message of which nobody says so stays as it is.
+func (s *Server) readmitMessage(ctx *fasthttp.RequestCtx, c *Caller, id string) {
+	if _, ok := c.Query(ctx); !ok {
+		return
+	}
+	ref, ok := s.find(ctx, c, id)
+	if !ok {
+		return
+	}
+	work, cancel := s.work()
+	defer cancel()
+	_, st, ok := s.load(work, ctx, c, ref)
+	if !ok {
+		return
+	}
+	if !st.DisownedAt.IsZero() {
+		err := c.Record(work, s.audit, "message.readmit", ref.ID.String(), "")
+		if err == nil {
+			err = s.Readmits.Readmit(work, ref, c.By(), clock.Now())
+		}
+		if err != nil {
+			c.Fail(ctx, "readmit message", err)
+			return
+		}
+	}
+	ctx.SetStatusCode(fasthttp.StatusNoContent)
+}

@@ -9,6 +9,8 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kakitome/kakitome/engine/carrier"
+	"github.com/kakitome/kakitome/engine/inbound/donotsend"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
 	"github.com/kakitome/kakitome/engine/tenant"
@@ -56,6 +58,36 @@ func TestIdentificationIsUnlockedByAPI(t *testing.T) {
 	require.Equal(t, map[string]string{"by": "key:erp"}, m.Timeline[2].Detail)
 }
 
+func TestWrongPersonIsTakenBackByAPI(t *testing.T) {
+	r := openRoom(t)
+	list := donotsend.New(r.Store)
+	n, err := carrier.ParseNumber("090-0001-0005")
+	require.NoError(t, err)
+	listed := func() bool {
+		no, err := list.Refuses(t.Context(), "mizu", message.Notice, n)
+		require.NoError(t, err)
+		return no
+	}
+	sent := r.send("mizu", `{"to":"09000010005","text":"x{url}","page":{"title":"x"}}`)
+	path := "/v1/messages/" + sent.ID
+	require.NoError(t, list.Disown(t.Context(), store.Ref{Tenant: "mizu", Kind: store.Message, ID: mustULID(t, sent.ID)}, time.Now()))
+	var m Message
+	r.do(call{method: "GET", path: path}).into(t, &m)
+	require.NotNil(t, m.DisownedAt)
+	require.True(t, listed())
+	require.Equal(t, 404, r.do(call{method: "POST", path: path + ":readmit", tenant: "gasu"}).status)
+	require.True(t, listed())
+	for range 2 {
+		require.Equal(t, 204, r.do(call{method: "POST", path: path + ":readmit"}).status)
+		require.False(t, listed())
+		m = Message{}
+		r.do(call{method: "GET", path: path}).into(t, &m)
+		require.Nil(t, m.DisownedAt)
+		require.Len(t, m.Timeline, 3, "what is taken back stays so")
+		require.Equal(t, map[string]string{"by": "key:erp"}, m.Timeline[2].Detail)
+	}
+}
+
 // What the console records of a person, the log has of a key, by its id: a name may come back.
 func TestChangesByAPIAreAudited(t *testing.T) {
 	r := openRoom(t)
@@ -64,6 +96,7 @@ func TestChangesByAPIAreAudited(t *testing.T) {
 	r.mails.number = ulid.MustParse(sent.ID)
 	submitted(t, r, sent.ID)
 	r.happen("mizu", sent.ID, message.Locked, message.Lock{Until: time.Now().Add(time.Hour)})
+	require.NoError(t, donotsend.New(r.Store).Disown(t.Context(), store.Ref{Tenant: "mizu", Kind: store.Message, ID: ulid.MustParse(sent.ID)}, time.Now()))
 	path := "/v1/messages/" + sent.ID
 	until := time.Now().Add(70 * 24 * time.Hour)
 	for _, c := range []struct {
@@ -75,6 +108,7 @@ func TestChangesByAPIAreAudited(t *testing.T) {
 		{call{method: "PATCH", path: "/v1/claims/INV-1", body: `{"action":"charge","card":"INV-0001","key":"k"}`}, []string{"claim.charge", "INV-1", "card=" + message.Mask("INV-0001")}},
 		{call{method: "PATCH", path: path, body: `{"link":{"expires_at":"` + until.Format(time.RFC3339) + `"}}`}, []string{"message.expiry", sent.ID, until.In(message.Tokyo).Format("2006/01/02 15:04")}},
 		{call{method: "POST", path: path + ":unlock"}, []string{"message.unlock", sent.ID, ""}},
+		{call{method: "POST", path: path + ":readmit"}, []string{"message.readmit", sent.ID, ""}},
 		{call{method: "POST", path: path + ":mail", body: `{"address":"taro@example.jp"}`}, []string{"message.mail", sent.ID, "t***@e***.jp"}},
 		{call{method: "DELETE", path: path}, []string{"message.cancel", sent.ID, "", "message.revoke", sent.ID, ""}},
 		{call{method: "DELETE", path: "/v1/messages/" + bare.ID}, []string{"message.cancel", bare.ID, ""}},

@@ -71,6 +71,10 @@ func TestDocumentSaysWhatTheHandlersDo(t *testing.T) {
 		path, query, _ := strings.Cut(id, "?")
 		return step{"/v1/messages/{id}:unlock", "post", status, call{method: "POST", path: "/v1/messages/" + path + ":unlock?" + query}, nil}
 	}
+	readmit := func(status, id string) step {
+		path, query, _ := strings.Cut(id, "?")
+		return step{"/v1/messages/{id}:readmit", "post", status, call{method: "POST", path: "/v1/messages/" + path + ":readmit?" + query}, nil}
+	}
 	mailing := func(status, id, body string, fails error, h map[string]string) step {
 		return step{"/v1/messages/{id}:mail", "post", status, call{method: "POST", path: "/v1/messages/" + id + ":mail", body: body, header: h}, func() { r.mails.err = fails }}
 	}
@@ -113,6 +117,7 @@ func TestDocumentSaysWhatTheHandlersDo(t *testing.T) {
 		move("200", sent.ID, ends(50*time.Hour), nil), move("400", sent.ID, "{", nil), move("404", "nothing", ends(time.Hour), nil), move("404", strings.Repeat("0", 17), ends(time.Hour), nil), move("409", plain.ID, ends(time.Hour), nil),
 		move("409", claimed.ID, ends(time.Hour), nil), move("413", sent.ID, long, nil), move("415", sent.ID, "{}", json415), move("422", sent.ID, "{}", nil), move("422", sent.ID, ends(-time.Hour), nil), move("422", sent.ID, ends(401*24*time.Hour), nil),
 		unlock("204", asking.ID), unlock("204", asking.No), unlock("400", asking.ID+"?x=1"), unlock("404", "nothing"), unlock("409", sent.ID),
+		readmit("204", asking.ID), readmit("204", asking.No), readmit("400", asking.ID+"?x=1"), readmit("404", "nothing"),
 		mailing("202", asking.ID, "{}", nil, nil), mailing("202", asking.No, `{"address":"taro@example.jp","lang":"en"}`, nil, nil), mailing("400", asking.ID, "{", nil, nil), mailing("404", "nothing", "{}", nil, nil), mailing("404", sent.ID, "{}", nil, nil),
 		mailing("409", asking.ID, "{}", email.ErrNoNumber, nil), mailing("409", asking.ID, "{}", email.ErrNoRelay, nil), mailing("413", asking.ID, long, nil, nil), mailing("415", asking.ID, "{}", nil, json415),
 		mailing("422", asking.ID, `{"address":"x"}`, nil, nil), mailing("422", asking.ID, `{"lang":"fr"}`, nil, nil), mailing("429", asking.ID, "{}", email.ErrUsedUp, nil),

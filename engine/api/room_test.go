@@ -22,6 +22,7 @@ import (
 	"github.com/kakitome/kakitome/engine/carrier"
 	"github.com/kakitome/kakitome/engine/document"
 	"github.com/kakitome/kakitome/engine/email"
+	"github.com/kakitome/kakitome/engine/inbound/donotsend"
 	"github.com/kakitome/kakitome/engine/intake"
 	"github.com/kakitome/kakitome/engine/message"
 	"github.com/kakitome/kakitome/engine/store"
@@ -253,7 +254,7 @@ func openRoom(t testing.TB, change ...func(*Options)) *room {
 	docs := document.New(st, nil)
 	in, err := intake.New(intake.Options{Config: intake.Config{LinkHost: "s.example.jp"}, Store: st, Tenants: tenants, Carriers: carriers, Identity: r.identity, Claims: r.claims, Documents: docs, Links: noLinks{}})
 	require.NoError(t, err)
-	o := Options{Config: Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: in, Store: st, Claims: r.claims, Resends: resendsEdge{in, st}, Unlocks: unlocksEdge{st}, Mails: r.mails, Documents: docs, Log: slog.New(slog.NewJSONHandler(r.logs, nil))}
+	o := Options{Config: Config{TrustedProxies: []string{"127.0.0.1"}}, Tenants: tenants, Intake: in, Store: st, Claims: r.claims, Resends: resendsEdge{in, st}, Unlocks: unlocksEdge{st}, Readmits: donotsend.New(st), Mails: r.mails, Documents: docs, Log: slog.New(slog.NewJSONHandler(r.logs, nil))}
 	for _, c := range change {
 		c(&o)
 	}

@@ -35,6 +35,7 @@ func init() {
 		{"resend", "/v1/messages/", ":resend", m{"POST": (*Server).resendMessage}},
 		{"mail", "/v1/messages/", ":mail", m{"POST": (*Server).mailMessage}},
 		{"unlock", "/v1/messages/", ":unlock", m{"POST": (*Server).unlockMessage}},
+		{"readmit", "/v1/messages/", ":readmit", m{"POST": (*Server).readmitMessage}},
 		{"message", "/v1/messages/", "", m{"GET": (*Server).getMessage, "PATCH": (*Server).patchMessage, "DELETE": (*Server).deleteMessage}},
 		{"documents", documentsPath, "", m{"POST": (*Server).postDocument, "GET": (*Server).listDocuments}},
 		{"document", documentsPath + "/", "", m{"GET": (*Server).getDocument, "DELETE": (*Server).deleteDocument}},
