@@ -133,6 +133,14 @@ func (id *Identity) linkHost(t *tenant.Tenant) string {
 	return tenant.HostName(cmp.Or(t.LinkHost, id.o.LinkHost))
 }
 
+// called is the tenant's name in a language.
+func called(t *tenant.Tenant, lang string) string {
+	if lang == "en" {
+		return cmp.Or(t.NameEN, t.Name)
+	}
+	return t.Name
+}
+
 // challenge has a module make a code and its text. Without a host the text has no line that binds the code to one.
 func (id *Identity) challenge(ctx context.Context, t *tenant.Tenant, lang string, digits int, valid time.Duration, host string) (answer, text string, err error) {
 	module, f := id.challenger()
@@ -145,13 +153,9 @@ func (id *Identity) challenge(ctx context.Context, t *tenant.Tenant, lang string
 	}
 	ctx, cancel := context.WithTimeout(ctx, id.o.Timeout)
 	defer cancel()
-	name := t.Name
-	if lang == "en" {
-		name = cmp.Or(t.NameEN, t.Name)
-	}
 	res, err := client.Challenge(ctx, &proto.ChallengeRequest{
 		Call: id.call(module, t.ID), Field: f.Name, Digits: uint32(digits), ValidFor: durationpb.New(valid),
-		SenderName: name, LinkHost: host, Segments: uint32(min(t.Policy.Segments(), 2)), Lang: lang,
+		SenderName: called(t, lang), LinkHost: host, Segments: uint32(min(t.Policy.Segments(), 2)), Lang: lang,
 	})
 	if err != nil {
 		id.metrics.unavailable.Inc()

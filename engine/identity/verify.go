@@ -40,6 +40,8 @@ type Wish struct {
 	Masked  string
 	Digits  int // 4 to 8; 0: as the tenant has
 	Minutes int // 1 to 60 for which it is valid; 0: five
+	// Lang of the module's words and of {name}, ja or en; empty: ja. What was asked for before there was any keeps its digest.
+	Lang string `json:",omitempty"`
 	// Template is the SMS, with {code} once, and {minutes} and {name} (the tenant's) if wanted. Empty: the module's words.
 	Template  string
 	Profile   string // sender profile; empty: that of codes
@@ -127,12 +129,12 @@ func (id *Identity) verify(ctx context.Context, t *tenant.Tenant, w *Wish) (Veri
 	if err != nil {
 		return Verification{}, false, err
 	}
-	answer, text, err := id.challenge(ctx, t, "", digits, valid, "")
+	answer, text, err := id.challenge(ctx, t, w.Lang, digits, valid, "")
 	if err != nil {
 		return Verification{}, false, err
 	}
 	if w.Template != "" {
-		text = strings.NewReplacer("{code}", answer, "{minutes}", fmt.Sprint(int(valid/time.Minute)), "{name}", t.Name).Replace(w.Template)
+		text = strings.NewReplacer("{code}", answer, "{minutes}", fmt.Sprint(int(valid/time.Minute)), "{name}", called(t, w.Lang)).Replace(w.Template)
 	}
 	ref := newVerification(t.ID, now)
 	hash, err := id.o.Store.Keyed(t.ID, verificationPurpose(ref.ID), answer)

@@ -42,6 +42,7 @@ type Order struct {
 	Channel      string `json:"channel,omitempty"`       // sms
 	Length       int    `json:"length,omitempty"`        // digits, 4 to 8
 	ValidMinutes int    `json:"valid_minutes,omitempty"` // 1 to 60; default 5
+	Lang         string `json:"lang,omitempty"`          // of the SMS: ja (default), en
 	Template     string `json:"template,omitempty"`      // the SMS, with {code}; {minutes} and {name} if wanted
 	Sender       string `json:"sender,omitempty"`        // sender profile
 	Reference    string `json:"reference,omitempty"`
@@ -153,7 +154,7 @@ func (r *request) start() {
 		return
 	}
 	w := identity.Wish{By: r.caller.By(), KeyID: r.caller.KeyID, Number: number.E164(), Masked: number.Masked(), Digits: o.Length, Minutes: o.ValidMinutes,
-		Template: o.Template, Profile: o.Sender, Reference: o.Reference}
+		Lang: o.Lang, Template: o.Template, Profile: o.Sender, Reference: o.Reference}
 	var err error
 	if key != "" {
 		w.KeyName, err = intake.KeyName(r.keys, r.caller.Tenant.ID, key)
@@ -175,6 +176,9 @@ func (r *request) start() {
 func (o *Order) check() (n carrier.Number, ps message.Problems) {
 	if o.Channel != "" && o.Channel != sms {
 		ps = append(ps, message.Problem{Field: "channel", Code: "unknown", Value: message.Mask(o.Channel), Detail: "one of sms"})
+	}
+	if o.Lang != "" && o.Lang != "ja" && o.Lang != "en" {
+		ps = append(ps, message.Problem{Field: "lang", Code: "unknown", Value: message.Mask(o.Lang), Detail: "ja or en"})
 	}
 	if strings.TrimSpace(o.Number) == "" {
 		return n, append(ps, message.Problem{Field: "number", Code: "required"})

@@ -38,6 +38,9 @@ func (m *module) Describe(name string) (*proto.DescribeResponse, bool) {
 
 func (m *module) Challenge(_ context.Context, in *proto.ChallengeRequest, _ ...grpc.CallOption) (*proto.ChallengeResponse, error) {
 	code := fmt.Sprintf("%0*d", in.Digits, m.next.Add(1))
+	if in.Lang == "en" {
+		return &proto.ChallengeResponse{Answer: code, Text: code + " is your code. " + in.SenderName}, nil
+	}
 	return &proto.ChallengeResponse{Answer: code, Text: "「" + code + "」お客様の認証番号です。" + in.SenderName}, nil
 }
 
@@ -119,6 +122,40 @@ func (r *room) check(status int, id, code string, into any) http.Header {
 	return r.ask(status, call{path: check, at: Path + "/" + id + checkVerb, method: "POST", body: `{"code":"` + code + `"}`}, into)
 }
 
+// sms is a message as it was accepted.
+func (r *room) sms(id ulid.ULID) (st message.State) {
+	r.t.Helper()
+	events, err := r.Store.Load(r.t.Context(), tenant.Only("mizu"), store.Ref{Tenant: "mizu", Kind: store.Message, ID: id})
+	require.NoError(r.t, err)
+	require.NoError(r.t, st.Apply(message.Event{Type: message.Type(events[0].Type), At: events[0].At, Data: events[0].Data}))
+	return st
+}
+
+// text is what the SMS of a message says.
+func (r *room) text(id ulid.ULID) string {
+	r.t.Helper()
+	plain, err := r.Store.Open("mizu", id.String()+"/sms", r.sms(id).Head.SMS)
+	require.NoError(r.t, err)
+	var text message.SMS
+	require.NoError(r.t, message.Decode(plain, &text))
+	return text.Text
+}
+
+func TestSMSOfACodeIsInTheLanguageAskedFor(t *testing.T) {
+	r := openRoom(t)
+	mizu := *r.Tenants.Now().Tenants["mizu"]
+	mizu.NameEN = "Water Office"
+	require.NoError(t, r.Tenants.Apply(t.Context(), mizu))
+	for _, c := range []struct{ body, want string }{
+		{``, "「000001」お客様の認証番号です。〇〇局"}, {`,"lang":"ja"`, "「000002」お客様の認証番号です。〇〇局"}, {`,"lang":"en"`, "000003 is your code. Water Office"},
+		{`,"lang":"en","template":"{name}: {code}"`, "Water Office: 000004"},
+	} {
+		var v Verification
+		r.start(202, `{"number":"090-0001-0001"`+c.body+`}`, &v)
+		require.Equal(t, c.want, r.text(v.Message))
+	}
+}
+
 func TestVerificationsByAPI(t *testing.T) {
 	r := openRoom(t)
 	var v, again Verification
@@ -129,19 +166,12 @@ func TestVerificationsByAPI(t *testing.T) {
 	require.Equal(t, 4, v.Length)
 	require.Equal(t, 5, v.TriesLeft)
 
-	var sms message.State
-	events, err := r.Store.Load(t.Context(), tenant.Only("mizu"), store.Ref{Tenant: "mizu", Kind: store.Message, ID: v.Message})
-	require.NoError(t, err)
-	require.NoError(t, sms.Apply(message.Event{Type: message.Type(events[0].Type), At: events[0].At, Data: events[0].Data}))
+	sms := r.sms(v.Message)
 	require.Equal(t, message.OTP, sms.Head.Class)
 	require.Equal(t, message.LaneCode, sms.Head.Lane)
 	require.Equal(t, "key:erp", sms.Head.By)
 	require.True(t, v.ExpiresAt.Equal(sms.Head.ValidUntil), "an old code is not sent")
-	plain, err := r.Store.Open("mizu", v.Message.String()+"/sms", sms.Head.SMS)
-	require.NoError(t, err)
-	var text message.SMS
-	require.NoError(t, message.Decode(plain, &text))
-	require.Equal(t, "〇〇局 0001", text.Text)
+	require.Equal(t, "〇〇局 0001", r.text(v.Message))
 
 	r.check(200, v.ID.String(), "9999", &again)
 	require.Equal(t, 4, again.TriesLeft)
@@ -172,12 +202,12 @@ func TestVerificationsByAPI(t *testing.T) {
 	r.ask(422, right, nil)
 
 	// Refusals.
-	for _, body := range []string{`{}`, `{"number":"0312345678"}`, `{"number":"09000010004","channel":"fax"}`, `{"number":"09000010004","length":9}`, `{"number":"09000010004","template":"x"}`,
+	for _, body := range []string{`{}`, `{"number":"0312345678"}`, `{"number":"09000010004","channel":"fax"}`, `{"number":"09000010004","lang":"fr"}`, `{"number":"09000010004","length":9}`, `{"number":"09000010004","template":"x"}`,
 		`{"number":"09000010004","template":"{code}` + strings.Repeat("あ", 100) + `"}`, `{"number":"09000010004","sender":"none"}`, `{"number":"09000010004","x":1}`, `{"number":"09000020001"}`} {
 		var p api.Problem
 		r.start(422, body, &p)
 		require.NotContains(t, p.Errors[0].Text, "0312345678")
-		require.Contains(t, []string{"number", "channel", "length", "template", "sender", `x`}, p.Errors[0].Field, body)
+		require.Contains(t, []string{"number", "channel", "lang", "length", "template", "sender", `x`}, p.Errors[0].Field, body)
 	}
 	long := strings.Repeat(" ", maxJSON+1)
 	r.start(400, `{`, nil)
