@@ -50,6 +50,7 @@ func (noRooms) Find(context.Context, tenant.ID, []ulid.ULID, bool) ([]api.Claim,
 func (noRooms) Get(context.Context, tenant.ID, string) (api.Claim, error) {
 	return api.Claim{}, store.ErrNotFound
 }
+func (noRooms) Alerts(context.Context, tenant.ID, int) ([]api.Claim, error) { return nil, nil }
 func (noRooms) Receipt(context.Context, *tenant.Tenant, string, string, string, string) ([]byte, string, *message.Problem, error) {
 	return nil, "", nil, store.ErrNotFound
 }

@@ -181,6 +181,15 @@ func (a apiClaims) Get(ctx context.Context, id tenant.ID, number string) (api.Cl
 	return apiClaim(&s, true), nil
 }
 
+func (a apiClaims) Alerts(ctx context.Context, id tenant.ID, limit int) ([]api.Claim, error) {
+	states, err := a.payments.Alerts(ctx, tenant.Only(id), limit)
+	claims := make([]api.Claim, len(states))
+	for i := range states {
+		claims[i] = apiClaim(&states[i], false)
+	}
+	return claims, err
+}
+
 func (a apiClaims) Receipt(ctx context.Context, t *tenant.Tenant, number, paper, lang, by string) (pdf []byte, name string, problem *message.Problem, err error) {
 	s, err := a.payments.ByNumber(ctx, tenant.Only(t.ID), number)
 	if err != nil {
@@ -222,6 +231,10 @@ func (a apiClaims) Change(ctx context.Context, t *tenant.Tenant, number string, 
 			}
 		}
 		s, err = a.payments.Refund(ctx, t, number, o)
+	case "resolve":
+		if s, err = a.payments.ByNumber(ctx, tenant.Only(t.ID), number); err == nil {
+			s, err = a.payments.Resolve(ctx, tenant.Only(t.ID), s.Ref.ID, *c.Version, message.Act{By: by, Reason: c.Reason})
+		}
 	default:
 		s, err = a.payments.Patch(ctx, t, number, patch, by)
 	}
@@ -246,7 +259,7 @@ func (r resends) Resend(ctx context.Context, t *tenant.Tenant, id ulid.ULID, o a
 func apiClaim(s *payment.State, timeline bool) api.Claim {
 	j := s.JSON(clock.Now())
 	c := api.Claim{Number: j.Number, Amount: j.Amount, Tax: j.Tax, TaxRate: j.TaxRate, Due: j.Due, Status: string(j.State), Provisional: j.Received - j.Confirmed,
-		Confirmed: j.Confirmed, Refunded: j.Refunded, Remaining: j.Remaining, Overpaid: j.Overpaid, Receipt: j.Receipt, Receipts: apiReceipts(j.Receipts), CreatedAt: j.Created}
+		Confirmed: j.Confirmed, Refunded: j.Refunded, Remaining: j.Remaining, Overpaid: j.Overpaid, Receipt: j.Receipt, Receipts: apiReceipts(j.Receipts), Version: s.Version, CreatedAt: j.Created}
 	for _, al := range j.Alerts {
 		if al.Open {
 			c.Alerts = append(c.Alerts, al.Code)

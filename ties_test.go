@@ -90,3 +90,40 @@ func TestRefundOfADoublePaymentNamesItsAttempt(t *testing.T) {
 	require.Equal(t, "paid", c.Status)
 	require.Equal(t, []string{second.String()}, agent.back)
 }
+
+// The sender's system deals with an alert of a claim as it saw it, and not with what came since.
+func TestAlertsAreResolvedByAPI(t *testing.T) {
+	r := newPaidRig(t, tenant.PaidSMS{})
+	payments, err := payment.New(payment.Options{Store: r.s, Agents: &till{}, Config: payment.DefaultConfig(), Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	claims := apiClaims{payments}
+	ref, happens := r.claim("A-1")
+	happens(payment.IsConfirmed)
+	paid := func(names ...store.Name) {
+		attempt, at := ulid.Make(), time.Now()
+		r.commit(store.Change{Ref: ref, Expect: store.Any, Names: names, Events: []store.NewEvent{
+			jsonEvent(payment.Started, payment.Start{ID: attempt, Agent: "sandbox", Module: "payment/sandbox", Method: "card", Yen: 7440, Due: at.Add(time.Hour)}),
+			jsonEvent(payment.Confirmed, payment.Fact{Attempt: attempt, Seen: at, From: "notice", View: payment.View{State: payment.IsConfirmed, Yen: 7440, Paid: 7440, ConfirmedAt: at}}),
+		}})
+	}
+	paid(store.Name{Space: store.ByClaimNumber, Key: "A-1"})
+	seen, err := claims.Get(t.Context(), "mizu", "A-1")
+	require.NoError(t, err)
+	require.NotEmpty(t, seen.Alerts)
+	paid()
+	_, problem, err := claims.Change(t.Context(), &r.shop, "A-1", api.ClaimChange{Action: "resolve", Version: &seen.Version}, "key:kaikei")
+	require.NoError(t, err)
+	require.Equal(t, "conflict", problem.Code)
+	seen, err = claims.Get(t.Context(), "mizu", "A-1")
+	require.NoError(t, err)
+	for range 2 {
+		c, problem, err := claims.Change(t.Context(), &r.shop, "A-1", api.ClaimChange{Action: "resolve", Version: &seen.Version, Reason: "返金済み"}, "key:kaikei")
+		require.NoError(t, err)
+		require.Nil(t, problem)
+		require.Empty(t, c.Alerts)
+		require.Equal(t, seen.Version+1, c.Version, "what is dealt with stays so")
+	}
+	all, err := claims.Alerts(t.Context(), "mizu", 10)
+	require.NoError(t, err)
+	require.Empty(t, all)
+}

@@ -33,6 +33,8 @@ type Claims interface {
 	Find(ctx context.Context, id tenant.ID, claims []ulid.ULID, timeline bool) ([]Claim, error)
 	// Get returns the claim of the tenant's number with its timeline, or store.ErrNotFound.
 	Get(ctx context.Context, id tenant.ID, number string) (Claim, error)
+	// Alerts returns the claims with open alerts (要対応), those with the latest first, at most limit, without timelines.
+	Alerts(ctx context.Context, id tenant.ID, limit int) ([]Claim, error)
 	// Change states a fact about a claim and returns the claim as it is then. A problem says why it cannot be: code
 	// "conflict" where the claim's state forbids it.
 	Change(ctx context.Context, t *tenant.Tenant, number string, c ClaimChange, by string) (Claim, *message.Problem, error)

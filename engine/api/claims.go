@@ -35,6 +35,24 @@ func (s *Server) getClaim(ctx *fasthttp.RequestCtx, c *Caller, number string) {
 	c.Answer(ctx, fasthttp.StatusOK, cl)
 }
 
+// alertsMost is how many claims with open alerts are listed at once; those that are resolved make room.
+const alertsMost = 200
+
+// listAlerts lists the claims that need attention.
+func (s *Server) listAlerts(ctx *fasthttp.RequestCtx, c *Caller, _ string) {
+	if _, ok := c.Query(ctx); !ok {
+		return
+	}
+	work, cancel := s.work()
+	defer cancel()
+	claims, err := s.Claims.Alerts(work, c.Tenant.ID, alertsMost)
+	if err != nil {
+		c.Fail(ctx, "list alerts", err)
+		return
+	}
+	c.Answer(ctx, fasthttp.StatusOK, AlertList{append([]Claim{}, claims...)})
+}
+
 // getReceipt gives a receipt of a claim as a PDF: the one that holds, or that of the number. It is issued when there is none yet.
 func (s *Server) getReceipt(ctx *fasthttp.RequestCtx, c *Caller, number string) {
 	q, ok := c.Query(ctx, "number")
@@ -66,7 +84,7 @@ func (s *Server) getReceipt(ctx *fasthttp.RequestCtx, c *Caller, number string) 
 	}
 }
 
-// patchClaim states a fact about a claim: amended, settled elsewhere, withdrawn; or has money given back, or a registered card charged.
+// patchClaim states a fact about a claim: amended, settled elsewhere, withdrawn, its alerts dealt with; or has money given back, or a registered card charged.
 func (s *Server) patchClaim(ctx *fasthttp.RequestCtx, c *Caller, number string) {
 	if _, ok := c.Query(ctx); !ok {
 		return
@@ -128,7 +146,7 @@ func (ch *ClaimChange) check() (ps message.Problems) {
 		if ch.Key != "" {
 			bad(message.Problem{Field: "key", Code: "mismatch", Detail: "only with refund or charge"})
 		}
-	case "settle", "withdraw", "refund", "charge":
+	case "settle", "withdraw", "refund", "charge", "resolve":
 		if ch.Key != "" && ch.Action != "refund" && ch.Action != "charge" {
 			bad(message.Problem{Field: "key", Code: "mismatch", Detail: "only with refund or charge"})
 		}
@@ -147,7 +165,13 @@ func (ch *ClaimChange) check() (ps message.Problems) {
 	case "":
 		bad(message.Problem{Field: "action", Code: "required"})
 	default:
-		bad(message.Problem{Field: "action", Code: "unknown", Value: message.Mask(ch.Action), Detail: "one of amend, settle, withdraw, refund, charge"})
+		bad(message.Problem{Field: "action", Code: "unknown", Value: message.Mask(ch.Action), Detail: "one of amend, settle, withdraw, refund, charge, resolve"})
+	}
+	switch {
+	case ch.Action == "resolve" && ch.Version == nil:
+		bad(message.Problem{Field: "version", Code: "required"})
+	case ch.Action != "resolve" && ch.Version != nil:
+		bad(message.Problem{Field: "version", Code: "mismatch", Detail: "only with resolve"})
 	}
 	if ch.Remaining != nil && ch.Action != "settle" {
 		bad(message.Problem{Field: "remaining", Code: "mismatch", Detail: "only with settle"})

@@ -88,6 +88,23 @@ func TestWrongPersonIsTakenBackByAPI(t *testing.T) {
 	}
 }
 
+func TestAlertsAreListedAndResolvedByAPI(t *testing.T) {
+	r := openRoom(t)
+	r.send("mizu", `{"to":"09000010002","text":"請求","claim":{"number":"INV-1","amount":100,"due":"2030-01-01"}}`)
+	r.send("mizu", `{"to":"09000010002","text":"請求","claim":{"number":"INV-2","amount":100,"due":"2030-01-01"}}`)
+	r.claims.alter("INV-2", func(c *Claim) { c.Alerts, c.Version = []string{"overpaid"}, 7 })
+	list := func(id tenant.ID) string {
+		a := r.do(call{method: "GET", path: "/v1/claims:alerts", tenant: id})
+		require.Equal(t, 200, a.status)
+		return string(a.body)
+	}
+	require.Contains(t, list("mizu"), `"alerts":["overpaid"],"version":7`)
+	require.NotContains(t, list("mizu"), "INV-1")
+	require.JSONEq(t, `{"claims":[]}`, list("gasu"))
+	require.Equal(t, 200, r.do(call{method: "PATCH", path: "/v1/claims/INV-2", body: `{"action":"resolve","version":7}`}).status)
+	require.JSONEq(t, `{"claims":[]}`, list("mizu"))
+}
+
 // What the console records of a person, the log has of a key, by its id: a name may come back.
 func TestChangesByAPIAreAudited(t *testing.T) {
 	r := openRoom(t)
@@ -106,6 +123,7 @@ func TestChangesByAPIAreAudited(t *testing.T) {
 		{call{method: "PATCH", path: "/v1/claims/INV-1", body: `{"action":"amend","amount":90,"tax":9,"due":"2030-02-01","reason":"電話で確認"}`}, []string{"claim.amend", "INV-1", "amount=90 tax=9 due=2030-02-01 " + message.Mask("電話で確認")}},
 		{call{method: "PATCH", path: "/v1/claims/INV-1", body: `{"action":"refund","amount":40,"key":"k"}`}, []string{"claim.refund", "INV-1", "amount=40"}},
 		{call{method: "PATCH", path: "/v1/claims/INV-1", body: `{"action":"charge","card":"INV-0001","key":"k"}`}, []string{"claim.charge", "INV-1", "card=" + message.Mask("INV-0001")}},
+		{call{method: "PATCH", path: "/v1/claims/INV-1", body: `{"action":"resolve","version":7,"reason":"返金済み"}`}, []string{"claim.resolve", "INV-1", message.Mask("返金済み")}},
 		{call{method: "PATCH", path: path, body: `{"link":{"expires_at":"` + until.Format(time.RFC3339) + `"}}`}, []string{"message.expiry", sent.ID, until.In(message.Tokyo).Format("2006/01/02 15:04")}},
 		{call{method: "POST", path: path + ":unlock"}, []string{"message.unlock", sent.ID, ""}},
 		{call{method: "POST", path: path + ":readmit"}, []string{"message.readmit", sent.ID, ""}},

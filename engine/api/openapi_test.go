@@ -128,6 +128,8 @@ func TestDocumentSaysWhatTheHandlersDo(t *testing.T) {
 		claim("PATCH", "200", "INV-1", `{"action":"amend","amount":200,"tax":18}`, nil), claim("PATCH", "400", "INV-1", `x`, nil), claim("PATCH", "404", "INV-2", `{"action":"settle"}`, nil),
 		claim("PATCH", "413", "INV-1", long, nil), claim("PATCH", "415", "INV-1", "{}", json415), claim("PATCH", "422", "INV-1", `{"action":"amend"}`, nil), claim("PATCH", "422", "INV-1", `{"action":"settle","tax":1}`, nil), claim("PATCH", "422", "INV-1", `{"action":"amend","tax":-1}`, nil),
 		claim("PATCH", "200", "INV-1", `{"action":"refund","attempt":"01M80PYPYK9JPV5YF8YH5F691F"}`, nil), claim("PATCH", "422", "INV-1", `{"action":"refund","attempt":"x"}`, nil), claim("PATCH", "422", "INV-1", `{"action":"settle","attempt":"01M80PYPYK9JPV5YF8YH5F691F"}`, nil),
+		step{"/v1/claims:alerts", "get", "200", call{method: "GET", path: "/v1/claims:alerts"}, nil}, step{"/v1/claims:alerts", "get", "400", call{method: "GET", path: "/v1/claims:alerts?x=1"}, nil},
+		claim("PATCH", "200", "INV-1", `{"action":"resolve","version":3}`, nil), claim("PATCH", "422", "INV-1", `{"action":"resolve","version":3,"amount":1}`, nil), claim("PATCH", "422", "INV-1", `{"action":"resolve"}`, nil), claim("PATCH", "422", "INV-1", `{"action":"settle","version":3}`, nil),
 		claim("PATCH", "200", "INV-1", `{"action":"withdraw","reason":"誤請求"}`, nil), claim("PATCH", "409", "INV-1", `{"action":"settle"}`, nil),
 		document("201", "?name=検針票&class=billing", minimalPDF, pdf), document("400", "?class=x", minimalPDF, pdf), document("413", "", strings.Repeat("x", 6<<20), pdf),
 		step{"/v1/documents", "get", "200", call{method: "GET", path: "/v1/documents?limit=1"}, nil}, step{"/v1/documents", "get", "400", call{method: "GET", path: "/v1/documents?limit=0"}, nil},
@@ -138,6 +140,7 @@ func TestDocumentSaysWhatTheHandlersDo(t *testing.T) {
 		step{"/openapi.json", "get", "405", call{method: "POST", path: "/openapi.json", body: "{}"}, nil},
 		step{"/v1/messages", "post", "503", call{method: "POST", path: "/v1/messages", body: identity}, func() { r.identity.fails = fmt.Errorf("module is down") }},
 		step{"/v1/claims/{number}", "get", "503", call{method: "GET", path: "/v1/claims/INV-1"}, down},
+		step{"/v1/claims:alerts", "get", "503", call{method: "GET", path: "/v1/claims:alerts"}, down},
 		step{"/v1/claims/{number}", "patch", "503", call{method: "PATCH", path: "/v1/claims/INV-1", body: `{"action":"settle"}`}, down},
 		step{"/v1/messages", "post", "429", call{method: "POST", path: "/v1/messages", body: bill}, func() {
 			slow := shop("mizu")

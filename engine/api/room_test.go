@@ -76,6 +76,17 @@ func (e *claimsEdge) Get(ctx context.Context, id tenant.ID, number string) (Clai
 	return c[0], err
 }
 
+func (e *claimsEdge) Alerts(_ context.Context, id tenant.ID, _ int) (all []Claim, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range e.known {
+		if len(c.Alerts) > 0 && id == "mizu" {
+			all = append(all, c)
+		}
+	}
+	return all, e.fails
+}
+
 func (e *claimsEdge) Change(ctx context.Context, t *tenant.Tenant, number string, ch ClaimChange, by string) (Claim, *message.Problem, error) {
 	c, err := e.Get(ctx, t.ID, number)
 	if err != nil {
@@ -92,6 +103,8 @@ func (e *claimsEdge) Change(ctx context.Context, t *tenant.Tenant, number string
 		c.Amount = *ch.Amount
 	case "withdraw":
 		c.Status = "withdrawn"
+	case "resolve":
+		c.Alerts = nil
 	}
 	c.Timeline = append(c.Timeline, Entry{At: time.Now(), Of: "claim", Event: ch.Action, Detail: map[string]string{"by": by}})
 	e.known[ref.ID] = c
@@ -100,11 +113,15 @@ func (e *claimsEdge) Change(ctx context.Context, t *tenant.Tenant, number string
 
 // receipted lets a claim have a receipt.
 func (e *claimsEdge) receipted(number string) {
+	e.alter(number, func(c *Claim) { c.Receipt = "000000000001" })
+}
+
+func (e *claimsEdge) alter(number string, how func(*Claim)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for id, c := range e.known {
 		if c.Number == number {
-			c.Receipt = "000000000001"
+			how(&c)
 			e.known[id] = c
 		}
 	}

@@ -40,6 +40,7 @@ func init() {
 		{"documents", documentsPath, "", m{"POST": (*Server).postDocument, "GET": (*Server).listDocuments}},
 		{"document", documentsPath + "/", "", m{"GET": (*Server).getDocument, "DELETE": (*Server).deleteDocument}},
 		{"receipt", "/v1/claims/", "/receipt.pdf", m{"GET": (*Server).getReceipt}},
+		{"alerts", "/v1/claims:alerts", "", m{"GET": (*Server).listAlerts}},
 		{"claim", "/v1/claims/", "", m{"GET": (*Server).getClaim, "PATCH": (*Server).patchClaim}},
 	}
 }

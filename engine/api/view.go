@@ -152,9 +152,15 @@ type Claim struct {
 	RegisteredAt *time.Time `json:"registered_at,omitempty"` // an account for direct debit (口座振替登録)
 	Receipt      string     `json:"receipt,omitempty"`       // number of the one that holds
 	Receipts     []Receipt  `json:"receipts,omitempty"`      // in order of issue
-	Alerts       []string   `json:"alerts,omitempty"`        // 要対応: overpaid, paid_after_expiry …
+	Alerts       []string   `json:"alerts,omitempty"`        // 要対応, open ones: overpaid, paid_after_expiry …
+	Version      int        `json:"version"`                 // grows with whatever happens; to be named by who resolves the alerts
 	CreatedAt    time.Time  `json:"created_at"`
 	Timeline     []Entry    `json:"timeline,omitempty"`
+}
+
+// AlertList is the claims with open alerts, those with the latest first.
+type AlertList struct {
+	Claims []Claim `json:"claims"`
 }
 
 // Receipt is one receipt of a claim.
@@ -168,7 +174,7 @@ type Receipt struct {
 
 // ClaimChange is a fact that the sender states about a claim.
 type ClaimChange struct {
-	Action string `json:"action"`           // amend, settle (消込: paid elsewhere), withdraw, refund, charge (to a registered card)
+	Action string `json:"action"`           // amend, settle (消込: paid elsewhere), withdraw, refund, charge (to a registered card), resolve (要対応 is dealt with)
 	Amount *int64 `json:"amount,omitempty"` // amend: yen; without Tax the new amount shows that of the claim's TaxRate, or none. refund: yen; all when it is missing
 	Tax    *int64 `json:"tax,omitempty"`    // amend: yen within the amount
 	// TaxRate is for amend: 10, or 8 for 軽減税率, of a claim without lines; 0: none is told.
@@ -181,6 +187,8 @@ type ClaimChange struct {
 	Card      string `json:"card,omitempty"`   // charge: number of the claim that the card was registered with
 	// Attempt is for refund: the id of the attempt whose money is given back, as the timeline names it. Empty: the one that has money.
 	Attempt string `json:"attempt,omitempty"`
+	// Version is for resolve: that of the claim whose alerts were looked at.
+	Version *int `json:"version,omitempty"`
 }
 
 func some(t time.Time) *time.Time {

@@ -71,7 +71,7 @@ func (p *Pages) Trial(ctx context.Context, t *tenant.Tenant, module string) erro
 // SampleDocument is a document that looks as the tenant's do, and says that it is a sample.
 func SampleDocument(t *tenant.Tenant, kind proto.DocumentKind, lang string, now time.Time) *proto.Document {
 	d := samples.Document(kind, lang, now)
-	d.Issuer, d.Logo = Issuer(t), logo(t)
+	d.Issuer, d.Logo = Issuer(t), t.Brand.LogoPNG()
 	return d
 }
 

@@ -45,6 +45,9 @@ func (Rooms) Receipt(context.Context, *tenant.Tenant, string, string, string, st
 	return nil, "", nil, store.ErrNotFound
 }
 
+// Alerts finds none.
+func (Rooms) Alerts(context.Context, tenant.ID, int) ([]api.Claim, error) { return nil, nil }
+
 // Change finds no claim.
 func (Rooms) Change(context.Context, *tenant.Tenant, string, api.ClaimChange, string) (api.Claim, *message.Problem, error) {
 	return api.Claim{}, nil, store.ErrNotFound
