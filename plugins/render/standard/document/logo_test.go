@@ -31,7 +31,7 @@ func logo(t *testing.T) []byte {
 }
 
 func TestLogoStandsOnEachDocument(t *testing.T) {
-	for _, name := range []string{"invoice", "receipt", "sheet-barcode", "certificate"} {
+	for _, name := range []string{"invoice", "receipt", "sheet-barcode"} {
 		d := samples()[name]
 		plain := draw(t, d)
 		d.Logo = logo(t)
