@@ -138,6 +138,20 @@ func SetAnswers(p *proto.Page, a Answers, answered bool) {
 	}
 }
 
+// Faults are what is wrong with answers that were refused, by the index of the item.
+type Faults map[int]*proto.SurveyFault
+
+// SetFaults says why nothing of the survey was taken. No faults: nothing was answered.
+func SetFaults(p *proto.Page, f Faults) {
+	if p.Survey == nil {
+		return
+	}
+	p.Survey.Empty = len(f) == 0
+	for i, item := range p.Survey.Items {
+		item.Fault = f[i]
+	}
+}
+
 // ClaimOf is a claim as a message asks for it, before anything was paid.
 func ClaimOf(c *message.Claim) *proto.Claim {
 	out := &proto.Claim{Number: c.Number, Yen: c.Amount, TaxYen: c.TaxYen()}

@@ -30,8 +30,8 @@ func (j *Journey) Answer(ctx context.Context, v *Visit, typed map[string][]strin
 			return again, nil
 		}
 		v.Session.Content = true // there the survey is
-		answers, complete := readAnswers(content.Page.Survey, typed)
-		if !complete {
+		answers, faults := readAnswers(content.Page.Survey, typed)
+		if len(faults) > 0 || len(answers) == 0 { // scanners press the button too: it is answered once
 			// What was entered is shown again, and goes into no record.
 			screen, err := j.screen(ctx, in)
 			if err != nil {
@@ -39,6 +39,7 @@ func (j *Journey) Answer(ctx context.Context, v *Visit, typed map[string][]strin
 			}
 			screen.Page.Incomplete, screen.Reload = true, 0 // a later look would not bring it back
 			page.SetAnswers(screen.Page, answers, false)
+			page.SetFaults(screen.Page, faults)
 			return Next{Screen: screen}, nil
 		}
 		plain, err := json.Marshal(answers)
@@ -66,9 +67,9 @@ func answerAAD(v *Visit) string { return stored.AAD(v.Link.Message, stored.Place
 // lineEnds makes one kind of line's end of those that browsers and programs write.
 var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
-// readAnswers takes what fits the survey; complete: nothing required is missing and nothing else was given.
-func readAnswers(s *message.Survey, typed map[string][]string) (answers page.Answers, complete bool) {
-	answers, complete = page.Answers{}, true
+// readAnswers takes what fits the survey, and what can be shown again. faults: of the items that are missing or not as they may be.
+func readAnswers(s *message.Survey, typed map[string][]string) (answers page.Answers, faults page.Faults) {
+	answers, faults = page.Answers{}, page.Faults{}
 	for i, it := range s.Items {
 		var given []string
 		for _, v := range typed[page.ItemName(i)] {
@@ -77,29 +78,33 @@ func readAnswers(s *message.Survey, typed map[string][]string) (answers page.Ans
 				given = append(given, v)
 			}
 		}
-		switch it.Type {
-		case "text":
-			if len(given) > 1 || (len(given) == 1 && message.Length(given[0]) > message.MaxSurveyText) {
-				complete, given = false, given[:1]
-			}
-		default:
-			known := slices.DeleteFunc(slices.Clone(given), func(v string) bool { return !slices.Contains(it.Choices, v) })
-			if len(known) != len(given) || (it.Type == "radio" && len(known) > 1) {
-				complete, known = false, nil
-			}
-			given = known
+		fault := func(kind proto.SurveyFault_Kind, has, limit int) {
+			faults[i] = &proto.SurveyFault{Kind: kind, Given: uint32(has), Limit: uint32(limit)}
 		}
-		if len(given) == 0 && it.Required {
-			complete = false
+		unknown := func(v string) bool { return !slices.Contains(it.Choices, v) }
+		switch {
+		case len(given) == 0:
+			if it.Required {
+				fault(proto.SurveyFault_MISSING, 0, 0)
+			}
+		case it.Type != "check" && len(given) > 1:
+			fault(proto.SurveyFault_TOO_MANY, len(given), 1)
+			if given = given[:1]; it.Type == "radio" {
+				given = nil
+			}
+		case it.Type != "text" && slices.ContainsFunc(given, unknown):
+			fault(proto.SurveyFault_UNKNOWN, 0, 0)
+			given = slices.DeleteFunc(given, unknown)
+		case it.Type == "text":
+			if n := message.Length(given[0]); n > message.MaxSurveyText {
+				fault(proto.SurveyFault_TOO_LONG, n, message.MaxSurveyText)
+			}
 		}
 		if len(given) > 0 {
 			answers[i] = given
 		}
 	}
-	if len(answers) == 0 { // scanners press the button too: it is answered once
-		complete = false
-	}
-	return answers, complete
+	return answers, faults
 }
 
 // answered shows what was answered.

@@ -1,6 +1,7 @@
 package journey
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -8,34 +9,46 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kakitome/kakitome/engine/message"
+	"github.com/kakitome/kakitome/engine/page"
 	"github.com/kakitome/kakitome/engine/payment"
 	"github.com/kakitome/kakitome/linkserver/link"
+	"github.com/kakitome/kakitome/plugins/proto"
 )
 
 // The whole way is tested over a real server in linkserver/web.
 
 func TestAnswersMustFitTheSurvey(t *testing.T) {
+	fault := func(kind proto.SurveyFault_Kind, given, limit uint32) *proto.SurveyFault {
+		return &proto.SurveyFault{Kind: kind, Given: given, Limit: limit}
+	}
+	missing, unknown := fault(proto.SurveyFault_MISSING, 0, 0), fault(proto.SurveyFault_UNKNOWN, 0, 0)
+	long, longer := strings.Repeat("あ", 200), strings.Repeat("あ", 213)
 	for name, c := range map[string]struct {
-		typed    map[string][]string
-		complete bool
+		typed  map[string][]string
+		taken  page.Answers
+		faults page.Faults
 	}{
-		"all":                   {map[string][]string{"q0": {"応募する"}, "q1": {"時給", "業務内容"}, "q2": {"週末"}}, true},
-		"only what is required": {map[string][]string{"q0": {"辞退する"}}, true},
-		"nothing":               {nil, false},
-		"blank":                 {map[string][]string{"q0": {" "}}, false},
-		"two of one":            {map[string][]string{"q0": {"応募する", "辞退する"}}, false},
-		"an unknown choice":     {map[string][]string{"q0": {"応募する"}, "q1": {"別の理由"}}, false},
-		"twice the same":        {map[string][]string{"q0": {"応募する", "応募する"}}, true},
-		"two texts":             {map[string][]string{"q0": {"応募する"}, "q2": {"a", "b"}}, false},
+		"all": {map[string][]string{"q0": {"応募する"}, "q1": {"時給", "業務内容"}, "q2": {long}},
+			page.Answers{0: {"応募する"}, 1: {"時給", "業務内容"}, 2: {long}}, page.Faults{}},
+		"only what is required": {map[string][]string{"q0": {"辞退する"}}, page.Answers{0: {"辞退する"}}, page.Faults{}},
+		"nothing":               {nil, page.Answers{}, page.Faults{0: missing}},
+		"blank":                 {map[string][]string{"q0": {" "}}, page.Answers{}, page.Faults{0: missing}},
+		"two of one":            {map[string][]string{"q0": {"応募する", "辞退する"}}, page.Answers{}, page.Faults{0: fault(proto.SurveyFault_TOO_MANY, 2, 1)}},
+		"an unknown one":        {map[string][]string{"q0": {"応募"}}, page.Answers{}, page.Faults{0: unknown}},
+		"an unknown choice":     {map[string][]string{"q0": {"応募する"}, "q1": {"時給", "別の理由"}}, page.Answers{0: {"応募する"}, 1: {"時給"}}, page.Faults{1: unknown}},
+		"twice the same":        {map[string][]string{"q0": {"応募する", "応募する"}}, page.Answers{0: {"応募する"}}, page.Faults{}},
+		"two texts":             {map[string][]string{"q0": {"応募する"}, "q2": {"a", "b"}}, page.Answers{0: {"応募する"}, 2: {"a"}}, page.Faults{2: fault(proto.SurveyFault_TOO_MANY, 2, 1)}},
+		"too long a text":       {map[string][]string{"q2": {longer}}, page.Answers{2: {longer}}, page.Faults{0: missing, 2: fault(proto.SurveyFault_TOO_LONG, 213, 200)}},
 	} {
-		_, complete := readAnswers(survey, c.typed)
-		require.Equal(t, c.complete, complete, name)
+		answers, faults := readAnswers(survey, c.typed)
+		require.Equal(t, c.taken, answers, name)
+		require.Equal(t, c.faults, faults, name)
 	}
 }
 
 func TestAnswerHasOneKindOfLineEnd(t *testing.T) {
-	answers, complete := readAnswers(survey, map[string][]string{"q0": {"応募する"}, "q2": {"a\r\revent: gone\r\nb\n"}})
-	require.True(t, complete)
+	answers, faults := readAnswers(survey, map[string][]string{"q0": {"応募する"}, "q2": {"a\r\revent: gone\r\nb\n"}})
+	require.Empty(t, faults)
 	require.Equal(t, []string{"a\n\nevent: gone\nb"}, answers[2])
 }
 

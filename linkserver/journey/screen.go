@@ -256,7 +256,6 @@ func (j *Journey) screen(ctx context.Context, v *visit) (*Screen, error) {
 			return nil, err
 		}
 	}
-	s.Page.Incomplete = v.Session.Note == NoteIncomplete
 	if v.state.Head.Claim.IsZero() {
 		switch {
 		case content == nil || v.Standing != Open:
@@ -282,8 +281,9 @@ func (j *Journey) screen(ctx context.Context, v *visit) (*Screen, error) {
 		}
 	}
 	j.claim(v, s, content, &claim)
-	if s.Page.View != proto.View_INFO && s.Page.View != proto.View_REGISTERED_VIEW { // no method is to be chosen any more
-		s.Page.Incomplete = false
+	if s.Page.View == proto.View_INFO || s.Page.View == proto.View_REGISTERED_VIEW { // elsewhere no method is to be chosen any more
+		s.Page.Unchosen = v.Session.Note == NoteIncomplete && len(s.Page.Methods) > 0
+		s.Page.Incomplete = s.Page.Unchosen
 	}
 	if v.Session.Note == NoteAnswered {
 		s.Page.View = proto.View_ANSWERED

@@ -70,7 +70,7 @@ func TestNoticeStaysBelowThePayment(t *testing.T) {
 
 			b.submit("answer", url.Values{"q2": {"週末"}})
 			require.Equal(t, http.StatusUnprocessableEntity, b.shown.status)
-			b.stands(map[bool]string{false: "「必須」の項目", true: "入力されていない項目"}[plain], "9988776655", ">週末</textarea>")
+			b.stands("応募：選択してください。", "9988776655", ">週末</textarea>")
 			require.NotContains(t, b.shown.body, "<script", "what was typed does not go away by itself")
 			b.submit("answer", url.Values{"q0": {"応募する"}})
 			b.says("回答を受け付けました")
@@ -106,7 +106,7 @@ func TestMethodOfAnOldPageIsNoFaultOfTheSurvey(t *testing.T) {
 	b.submit("pay", url.Values{"method": {"konbini_number"}, "store": {"cvs1"}})
 	b.post(action, url.Values{"form": {token}, "method": {"nothing"}})
 	b.says("9988776655")
-	require.NotContains(t, b.shown.body, "選択または入力されていない項目")
+	require.NotContains(t, b.shown.body, `role="alert"`)
 }
 
 // Whoever calls the contact can name the message; who has not been identified sees no number.

@@ -86,7 +86,7 @@ func TestMenuComesBeforeAClaim(t *testing.T) {
 	b.get(w.path(m))
 	menu()
 	b.submit("checkout", url.Values{"method": {"gone"}})
-	b.says("「必須」の項目", `id="methods"`)
+	b.says("お支払い方法が選択されていません", `id="methods"`, `aria-invalid="true"`)
 	b.get(w.path(m))
 	content()
 	b.submit("answer", nil)
@@ -117,7 +117,7 @@ func TestAnswerOfAnOlderTabIsNotLostBehindTheMenu(t *testing.T) {
 	b.submit("menu", nil)
 	require.NotContains(t, b.shown.body, "/promise", "nobody asked for promises")
 	tab.submit("answer", url.Values{"q2": {"週末"}})
-	tab.says(">週末</textarea>", "「必須」の項目")
+	tab.says(">週末</textarea>", "応募：選択してください。")
 }
 
 // TestMenuIsOfAClaimThatIsToBePaid: the same address shows the page of each state of the claim (C04).

@@ -108,7 +108,7 @@ func TestRegistrationOfAnAccountIsSaidToBeNoPayment(t *testing.T) {
 	require.NotContains(t, b.shown.body, `value="account"`, "it is registered once")
 	require.Equal(t, payment.Unpaid, w.claim(m).Phase)
 	b.submit("checkout", nil)
-	b.says("選択または入力されていない項目", "口座振替の登録を受け付けました")
+	b.says("お支払い方法が選択されていません", "口座振替の登録を受け付けました")
 	b.submit("checkout", url.Values{"method": {"card"}})
 	b.submit("pay", url.Values{"method": {"card"}})
 	b.says("決済会社のページへの移動", "口座振替のお申し込み", "受け付けました（")

@@ -106,7 +106,7 @@ func TestWholeJourney(t *testing.T) {
 
 	b.submit("answer", url.Values{"q1": {"時給"}, "q2": {"週末"}})
 	require.Equal(t, http.StatusUnprocessableEntity, b.shown.status)
-	require.Contains(t, b.shown.body, "「必須」の項目")
+	b.says(`<a href="#s0">応募：選択してください。</a>`, `id="s0-fault"`, `aria-invalid="true"`)
 	require.Contains(t, b.shown.body, ">週末</textarea>", "what was entered is not lost")
 	require.Regexp(t, `value="時給" checked`, b.shown.body)
 	b.submit("answer", url.Values{"q0": {"応募する"}, "q1": {"時給", "その他"}, "q2": {"週末を希望"}})
@@ -248,7 +248,7 @@ func TestPayNeedsItsCheckout(t *testing.T) {
 	b.post(w.path(m)+"/pay", url.Values{"form": {token}, "method": {"card"}})
 	b.get(w.path(m))
 	b.submit("checkout", url.Values{"method": {"cash"}})
-	require.Contains(t, b.shown.body, "選択または入力されていない")
+	require.Contains(t, b.shown.body, "お支払い方法が選択されていません")
 	require.Empty(t, w.modules.payments)
 }
 
@@ -299,6 +299,37 @@ func TestAnswerIsTakenOnce(t *testing.T) {
 	}
 	wg.Wait()
 	require.Equal(t, 1, w.count(m, message.Answered))
+}
+
+// A refused survey says of each item what is wrong with it, and by how much, where it stands; what was entered is not lost.
+func TestRefusedAnswersAreNamed(t *testing.T) {
+	for name, plain := range map[string]bool{"drawn by the renderer": false, "drawn by the host": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, DefaultConfig())
+			w.modules.plain.Store(plain)
+			m := w.send(draft{class: message.LegalNotice, page: message.Page{Title: "募集", Survey: survey}})
+			b := w.opened(m)
+			long := strings.Repeat("あ", 213)
+			b.submit("answer", url.Values{"q0": {"応募する", "辞退する"}, "q1": {"時給", "別の理由"}, "q2": {long}})
+			require.Equal(t, http.StatusUnprocessableEntity, b.shown.status)
+			b.stands("受け付けていません", `<a href="#s0">応募：`, `<a href="#s1">理由：`, `<a href="#s2">ご希望：`, "<form")
+			b.stands("213文字", "200文字", "<form", "213文字", "200文字", long+"</textarea>")
+			require.Equal(t, 5, strings.Count(b.shown.body, `aria-invalid="true"`), "one of the radio buttons, each of the boxes, the text")
+			require.Regexp(t, `value="時給" checked`, b.shown.body)
+			require.Zero(t, w.count(m, message.Answered))
+
+			b.get(w.path(m) + "?lang=en")
+			b.submit("answer", url.Values{"q0": {"応募する"}, "q2": {long}})
+			b.stands(`<a href="#s2">`, "213 characters", "200", "<form")
+			require.Equal(t, 1, strings.Count(b.shown.body, `aria-invalid="true"`))
+			require.NotContains(t, b.shown.body, `href="#s0"`, "nothing is wrong with it")
+
+			optional := &message.Survey{Items: []message.SurveyItem{{Title: "ご希望", Type: "text"}}}
+			b = w.opened(w.send(draft{class: message.LegalNotice, page: message.Page{Title: "募集", Survey: optional}}))
+			b.submit("answer", nil)
+			b.says("一つ以上の項目にご回答ください。", `<a href="#survey">`, `id="survey"`)
+		})
+	}
 }
 
 func TestRobotsChangeNothing(t *testing.T) {

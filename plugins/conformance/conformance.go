@@ -365,6 +365,16 @@ func (m *module) pagesAreComplete(t *testing.T) {
 				require.Contains(t, html, "__link__/answer", "%v: the survey is missing", view)
 				require.Contains(t, html, "20261122000012345", "%v: the message's number is missing", view)
 			}
+			if view == proto.View_INFO {
+				in.Page.Incomplete, in.Page.Survey.Items[0].Fault = true, &proto.SurveyFault{Kind: proto.SurveyFault_TOO_MANY, Given: 213, Limit: 187}
+				refused, err := proto.NewRenderClient(m.conn).RenderPage(t.Context(), in)
+				require.NoError(t, err)
+				require.Nil(t, refused.Error)
+				for _, want := range []string{"213", "187", "aria-invalid"} {
+					require.Contains(t, strings.ToLower(string(refused.Html)), want, "%v: what is wrong with an answer is not said", view)
+				}
+				in.Page.Incomplete, in.Page.Survey.Items[0].Fault = false, nil
+			}
 			if view == proto.View_INFO && slices.Contains(m.describe.Views, proto.View_CLAIM_MENU) {
 				require.Contains(t, html, "__link__/menu", "%v: no way back to the menu", view)
 			}

@@ -682,6 +682,61 @@ func (SurveyItem_Type) EnumDescriptor() ([]byte, []int) {
 	return file_kakitome_proto_rawDescGZIP(), []int{52, 0}
 }
 
+type SurveyFault_Kind int32
+
+const (
+	SurveyFault_KIND_UNSPECIFIED SurveyFault_Kind = 0
+	SurveyFault_MISSING          SurveyFault_Kind = 1 // nothing, where something is required
+	SurveyFault_TOO_LONG         SurveyFault_Kind = 2 // given characters, of limit
+	SurveyFault_TOO_MANY         SurveyFault_Kind = 3 // given answers, of limit
+	SurveyFault_UNKNOWN          SurveyFault_Kind = 4 // what is none of the choices
+)
+
+// Enum value maps for SurveyFault_Kind.
+var (
+	SurveyFault_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "MISSING",
+		2: "TOO_LONG",
+		3: "TOO_MANY",
+		4: "UNKNOWN",
+	}
+	SurveyFault_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"MISSING":          1,
+		"TOO_LONG":         2,
+		"TOO_MANY":         3,
+		"UNKNOWN":          4,
+	}
+)
+
+func (x SurveyFault_Kind) Enum() *SurveyFault_Kind {
+	p := new(SurveyFault_Kind)
+	*p = x
+	return p
+}
+
+func (x SurveyFault_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SurveyFault_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_kakitome_proto_enumTypes[10].Descriptor()
+}
+
+func (SurveyFault_Kind) Type() protoreflect.EnumType {
+	return &file_kakitome_proto_enumTypes[10]
+}
+
+func (x SurveyFault_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SurveyFault_Kind.Descriptor instead.
+func (SurveyFault_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{53, 0}
+}
+
 // Call heads every request that concerns a tenant.
 type Call struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -4515,7 +4570,8 @@ type SurveyItem struct {
 	Type          SurveyItem_Type        `protobuf:"varint,3,opt,name=type,proto3,enum=kakitome.plugin.v0.SurveyItem_Type" json:"type,omitempty"`
 	Choices       []string               `protobuf:"bytes,4,rep,name=choices,proto3" json:"choices,omitempty"`
 	Required      bool                   `protobuf:"varint,5,opt,name=required,proto3" json:"required,omitempty"`
-	Answer        []string               `protobuf:"bytes,6,rep,name=answer,proto3" json:"answer,omitempty"` // what was answered, once it is
+	Answer        []string               `protobuf:"bytes,6,rep,name=answer,proto3" json:"answer,omitempty"` // what was answered, once it is; after a fault, what was sent and can be shown again
+	Fault         *SurveyFault           `protobuf:"bytes,7,opt,name=fault,proto3" json:"fault,omitempty"`   // why nothing of the survey was taken: it must be said at the item, and where it leads there; none: nothing is wrong with it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4592,18 +4648,87 @@ func (x *SurveyItem) GetAnswer() []string {
 	return nil
 }
 
+func (x *SurveyItem) GetFault() *SurveyFault {
+	if x != nil {
+		return x.Fault
+	}
+	return nil
+}
+
+// SurveyFault is what is wrong with what was sent for an item.
+type SurveyFault struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          SurveyFault_Kind       `protobuf:"varint,1,opt,name=kind,proto3,enum=kakitome.plugin.v0.SurveyFault_Kind" json:"kind,omitempty"`
+	Given         uint32                 `protobuf:"varint,2,opt,name=given,proto3" json:"given,omitempty"`
+	Limit         uint32                 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SurveyFault) Reset() {
+	*x = SurveyFault{}
+	mi := &file_kakitome_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SurveyFault) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SurveyFault) ProtoMessage() {}
+
+func (x *SurveyFault) ProtoReflect() protoreflect.Message {
+	mi := &file_kakitome_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SurveyFault.ProtoReflect.Descriptor instead.
+func (*SurveyFault) Descriptor() ([]byte, []int) {
+	return file_kakitome_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *SurveyFault) GetKind() SurveyFault_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return SurveyFault_KIND_UNSPECIFIED
+}
+
+func (x *SurveyFault) GetGiven() uint32 {
+	if x != nil {
+		return x.Given
+	}
+	return 0
+}
+
+func (x *SurveyFault) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
 type Survey struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Lead          string                 `protobuf:"bytes,1,opt,name=lead,proto3" json:"lead,omitempty"`
 	Items         []*SurveyItem          `protobuf:"bytes,2,rep,name=items,proto3" json:"items,omitempty"`
 	Answered      bool                   `protobuf:"varint,3,opt,name=answered,proto3" json:"answered,omitempty"`
+	Empty         bool                   `protobuf:"varint,4,opt,name=empty,proto3" json:"empty,omitempty"` // nothing was taken: none of the items, which may all be left out, was answered
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Survey) Reset() {
 	*x = Survey{}
-	mi := &file_kakitome_proto_msgTypes[53]
+	mi := &file_kakitome_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4615,7 +4740,7 @@ func (x *Survey) String() string {
 func (*Survey) ProtoMessage() {}
 
 func (x *Survey) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[53]
+	mi := &file_kakitome_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4628,7 +4753,7 @@ func (x *Survey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Survey.ProtoReflect.Descriptor instead.
 func (*Survey) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{53}
+	return file_kakitome_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Survey) GetLead() string {
@@ -4652,6 +4777,13 @@ func (x *Survey) GetAnswered() bool {
 	return false
 }
 
+func (x *Survey) GetEmpty() bool {
+	if x != nil {
+		return x.Empty
+	}
+	return false
+}
+
 type DocumentLink struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -4663,7 +4795,7 @@ type DocumentLink struct {
 
 func (x *DocumentLink) Reset() {
 	*x = DocumentLink{}
-	mi := &file_kakitome_proto_msgTypes[54]
+	mi := &file_kakitome_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4675,7 +4807,7 @@ func (x *DocumentLink) String() string {
 func (*DocumentLink) ProtoMessage() {}
 
 func (x *DocumentLink) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[54]
+	mi := &file_kakitome_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4688,7 +4820,7 @@ func (x *DocumentLink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocumentLink.ProtoReflect.Descriptor instead.
 func (*DocumentLink) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{54}
+	return file_kakitome_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *DocumentLink) GetName() string {
@@ -4725,7 +4857,7 @@ type MethodChoice struct {
 
 func (x *MethodChoice) Reset() {
 	*x = MethodChoice{}
-	mi := &file_kakitome_proto_msgTypes[55]
+	mi := &file_kakitome_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4737,7 +4869,7 @@ func (x *MethodChoice) String() string {
 func (*MethodChoice) ProtoMessage() {}
 
 func (x *MethodChoice) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[55]
+	mi := &file_kakitome_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4750,7 +4882,7 @@ func (x *MethodChoice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MethodChoice.ProtoReflect.Descriptor instead.
 func (*MethodChoice) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{55}
+	return file_kakitome_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *MethodChoice) GetCode() string {
@@ -4807,7 +4939,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_kakitome_proto_msgTypes[56]
+	mi := &file_kakitome_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4819,7 +4951,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[56]
+	mi := &file_kakitome_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4832,7 +4964,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{56}
+	return file_kakitome_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Claim) GetNumber() string {
@@ -4924,7 +5056,7 @@ type RateTotal struct {
 
 func (x *RateTotal) Reset() {
 	*x = RateTotal{}
-	mi := &file_kakitome_proto_msgTypes[57]
+	mi := &file_kakitome_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4936,7 +5068,7 @@ func (x *RateTotal) String() string {
 func (*RateTotal) ProtoMessage() {}
 
 func (x *RateTotal) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[57]
+	mi := &file_kakitome_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4949,7 +5081,7 @@ func (x *RateTotal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RateTotal.ProtoReflect.Descriptor instead.
 func (*RateTotal) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{57}
+	return file_kakitome_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *RateTotal) GetRate() uint32 {
@@ -4990,7 +5122,7 @@ type Page struct {
 	Closing         string                 `protobuf:"bytes,7,opt,name=closing,proto3" json:"closing,omitempty"`
 	Fields          []*FormField           `protobuf:"bytes,8,rep,name=fields,proto3" json:"fields,omitempty"`
 	Mismatch        bool                   `protobuf:"varint,9,opt,name=mismatch,proto3" json:"mismatch,omitempty"`                              // IDENTIFY, CODE: what was entered did not match
-	Incomplete      bool                   `protobuf:"varint,10,opt,name=incomplete,proto3" json:"incomplete,omitempty"`                         // IDENTIFY, CODE, and wherever the survey or methods are asked: something required is empty
+	Incomplete      bool                   `protobuf:"varint,10,opt,name=incomplete,proto3" json:"incomplete,omitempty"`                         // IDENTIFY, CODE: something required is empty; wherever the survey or methods are asked: survey.items.fault, survey.empty or unchosen say what is wrong
 	PhoneMasked     string                 `protobuf:"bytes,11,opt,name=phone_masked,json=phoneMasked,proto3" json:"phone_masked,omitempty"`     // CODE: 080-****-9008
 	Digits          uint32                 `protobuf:"varint,12,opt,name=digits,proto3" json:"digits,omitempty"`                                 // CODE
 	ValidMinutes    uint32                 `protobuf:"varint,13,opt,name=valid_minutes,json=validMinutes,proto3" json:"valid_minutes,omitempty"` // CODE
@@ -5023,13 +5155,14 @@ type Page struct {
 	Period          string                 `protobuf:"bytes,50,opt,name=period,proto3" json:"period,omitempty"`                                             // INFO and after it: 対象期間, what time the notice is about; empty: not said
 	Code            bool                   `protobuf:"varint,51,opt,name=code,proto3" json:"code,omitempty"`                                                // LANDING: a code by SMS is asked for before the notice is shown
 	ClaimMenu       bool                   `protobuf:"varint,52,opt,name=claim_menu,json=claimMenu,proto3" json:"claim_menu,omitempty"`                     // INFO: CLAIM_MENU came before, and a form to __LINK__/menu leads back to it; CHECKOUT: __LINK__ does
+	Unchosen        bool                   `protobuf:"varint,53,opt,name=unchosen,proto3" json:"unchosen,omitempty"`                                        // INFO, REGISTERED_VIEW, with incomplete: none of methods was chosen
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Page) Reset() {
 	*x = Page{}
-	mi := &file_kakitome_proto_msgTypes[58]
+	mi := &file_kakitome_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5041,7 +5174,7 @@ func (x *Page) String() string {
 func (*Page) ProtoMessage() {}
 
 func (x *Page) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[58]
+	mi := &file_kakitome_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5054,7 +5187,7 @@ func (x *Page) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Page.ProtoReflect.Descriptor instead.
 func (*Page) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{58}
+	return file_kakitome_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *Page) GetView() View {
@@ -5351,6 +5484,13 @@ func (x *Page) GetClaimMenu() bool {
 	return false
 }
 
+func (x *Page) GetUnchosen() bool {
+	if x != nil {
+		return x.Unchosen
+	}
+	return false
+}
+
 // Entry is one message, opened by POST __LINK__/pick with a control "message" of value name.
 type Entry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -5363,7 +5503,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_kakitome_proto_msgTypes[59]
+	mi := &file_kakitome_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5375,7 +5515,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[59]
+	mi := &file_kakitome_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5388,7 +5528,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{59}
+	return file_kakitome_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Entry) GetName() string {
@@ -5427,7 +5567,7 @@ type MailOffer struct {
 
 func (x *MailOffer) Reset() {
 	*x = MailOffer{}
-	mi := &file_kakitome_proto_msgTypes[60]
+	mi := &file_kakitome_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5439,7 +5579,7 @@ func (x *MailOffer) String() string {
 func (*MailOffer) ProtoMessage() {}
 
 func (x *MailOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[60]
+	mi := &file_kakitome_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5452,7 +5592,7 @@ func (x *MailOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MailOffer.ProtoReflect.Descriptor instead.
 func (*MailOffer) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{60}
+	return file_kakitome_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *MailOffer) GetKnown() string {
@@ -5509,7 +5649,7 @@ type Promise struct {
 
 func (x *Promise) Reset() {
 	*x = Promise{}
-	mi := &file_kakitome_proto_msgTypes[61]
+	mi := &file_kakitome_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5521,7 +5661,7 @@ func (x *Promise) String() string {
 func (*Promise) ProtoMessage() {}
 
 func (x *Promise) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[61]
+	mi := &file_kakitome_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5534,7 +5674,7 @@ func (x *Promise) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Promise.ProtoReflect.Descriptor instead.
 func (*Promise) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{61}
+	return file_kakitome_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Promise) GetWord() string {
@@ -5568,7 +5708,7 @@ type RenderPageRequest struct {
 
 func (x *RenderPageRequest) Reset() {
 	*x = RenderPageRequest{}
-	mi := &file_kakitome_proto_msgTypes[62]
+	mi := &file_kakitome_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5580,7 +5720,7 @@ func (x *RenderPageRequest) String() string {
 func (*RenderPageRequest) ProtoMessage() {}
 
 func (x *RenderPageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[62]
+	mi := &file_kakitome_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5593,7 +5733,7 @@ func (x *RenderPageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderPageRequest.ProtoReflect.Descriptor instead.
 func (*RenderPageRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{62}
+	return file_kakitome_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *RenderPageRequest) GetCall() *Call {
@@ -5620,7 +5760,7 @@ type RenderPageResponse struct {
 
 func (x *RenderPageResponse) Reset() {
 	*x = RenderPageResponse{}
-	mi := &file_kakitome_proto_msgTypes[63]
+	mi := &file_kakitome_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5632,7 +5772,7 @@ func (x *RenderPageResponse) String() string {
 func (*RenderPageResponse) ProtoMessage() {}
 
 func (x *RenderPageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[63]
+	mi := &file_kakitome_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5645,7 +5785,7 @@ func (x *RenderPageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderPageResponse.ProtoReflect.Descriptor instead.
 func (*RenderPageResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{63}
+	return file_kakitome_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *RenderPageResponse) GetHtml() []byte {
@@ -5674,7 +5814,7 @@ type Issuer struct {
 
 func (x *Issuer) Reset() {
 	*x = Issuer{}
-	mi := &file_kakitome_proto_msgTypes[64]
+	mi := &file_kakitome_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5686,7 +5826,7 @@ func (x *Issuer) String() string {
 func (*Issuer) ProtoMessage() {}
 
 func (x *Issuer) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[64]
+	mi := &file_kakitome_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5699,7 +5839,7 @@ func (x *Issuer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Issuer.ProtoReflect.Descriptor instead.
 func (*Issuer) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{64}
+	return file_kakitome_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *Issuer) GetName() string {
@@ -5749,7 +5889,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_kakitome_proto_msgTypes[65]
+	mi := &file_kakitome_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5761,7 +5901,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[65]
+	mi := &file_kakitome_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5774,7 +5914,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{65}
+	return file_kakitome_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *Receipt) GetNumber() string {
@@ -5868,7 +6008,7 @@ type ReceiptRefund struct {
 
 func (x *ReceiptRefund) Reset() {
 	*x = ReceiptRefund{}
-	mi := &file_kakitome_proto_msgTypes[66]
+	mi := &file_kakitome_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5880,7 +6020,7 @@ func (x *ReceiptRefund) String() string {
 func (*ReceiptRefund) ProtoMessage() {}
 
 func (x *ReceiptRefund) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[66]
+	mi := &file_kakitome_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5893,7 +6033,7 @@ func (x *ReceiptRefund) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptRefund.ProtoReflect.Descriptor instead.
 func (*ReceiptRefund) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{66}
+	return file_kakitome_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ReceiptRefund) GetYen() int64 {
@@ -5945,7 +6085,7 @@ type CertificateStep struct {
 
 func (x *CertificateStep) Reset() {
 	*x = CertificateStep{}
-	mi := &file_kakitome_proto_msgTypes[67]
+	mi := &file_kakitome_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5957,7 +6097,7 @@ func (x *CertificateStep) String() string {
 func (*CertificateStep) ProtoMessage() {}
 
 func (x *CertificateStep) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[67]
+	mi := &file_kakitome_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5970,7 +6110,7 @@ func (x *CertificateStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateStep.ProtoReflect.Descriptor instead.
 func (*CertificateStep) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{67}
+	return file_kakitome_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *CertificateStep) GetNumber() uint32 {
@@ -6019,7 +6159,7 @@ type CertificatePart struct {
 
 func (x *CertificatePart) Reset() {
 	*x = CertificatePart{}
-	mi := &file_kakitome_proto_msgTypes[68]
+	mi := &file_kakitome_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6031,7 +6171,7 @@ func (x *CertificatePart) String() string {
 func (*CertificatePart) ProtoMessage() {}
 
 func (x *CertificatePart) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[68]
+	mi := &file_kakitome_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6044,7 +6184,7 @@ func (x *CertificatePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificatePart.ProtoReflect.Descriptor instead.
 func (*CertificatePart) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{68}
+	return file_kakitome_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *CertificatePart) GetTitle() string {
@@ -6074,7 +6214,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_kakitome_proto_msgTypes[69]
+	mi := &file_kakitome_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6086,7 +6226,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[69]
+	mi := &file_kakitome_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6099,7 +6239,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{69}
+	return file_kakitome_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *Certificate) GetProvisional() bool {
@@ -6149,7 +6289,7 @@ type Invoice struct {
 
 func (x *Invoice) Reset() {
 	*x = Invoice{}
-	mi := &file_kakitome_proto_msgTypes[70]
+	mi := &file_kakitome_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6161,7 +6301,7 @@ func (x *Invoice) String() string {
 func (*Invoice) ProtoMessage() {}
 
 func (x *Invoice) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[70]
+	mi := &file_kakitome_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6174,7 +6314,7 @@ func (x *Invoice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invoice.ProtoReflect.Descriptor instead.
 func (*Invoice) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{70}
+	return file_kakitome_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *Invoice) GetNumber() string {
@@ -6261,7 +6401,7 @@ type InvoiceLine struct {
 
 func (x *InvoiceLine) Reset() {
 	*x = InvoiceLine{}
-	mi := &file_kakitome_proto_msgTypes[71]
+	mi := &file_kakitome_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6273,7 +6413,7 @@ func (x *InvoiceLine) String() string {
 func (*InvoiceLine) ProtoMessage() {}
 
 func (x *InvoiceLine) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[71]
+	mi := &file_kakitome_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6286,7 +6426,7 @@ func (x *InvoiceLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvoiceLine.ProtoReflect.Descriptor instead.
 func (*InvoiceLine) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{71}
+	return file_kakitome_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *InvoiceLine) GetDate() *timestamppb.Timestamp {
@@ -6342,7 +6482,7 @@ type InvoiceTax struct {
 
 func (x *InvoiceTax) Reset() {
 	*x = InvoiceTax{}
-	mi := &file_kakitome_proto_msgTypes[72]
+	mi := &file_kakitome_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6354,7 +6494,7 @@ func (x *InvoiceTax) String() string {
 func (*InvoiceTax) ProtoMessage() {}
 
 func (x *InvoiceTax) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[72]
+	mi := &file_kakitome_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6367,7 +6507,7 @@ func (x *InvoiceTax) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvoiceTax.ProtoReflect.Descriptor instead.
 func (*InvoiceTax) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{72}
+	return file_kakitome_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *InvoiceTax) GetRate() uint32 {
@@ -6413,7 +6553,7 @@ type MeterReading struct {
 
 func (x *MeterReading) Reset() {
 	*x = MeterReading{}
-	mi := &file_kakitome_proto_msgTypes[73]
+	mi := &file_kakitome_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6425,7 +6565,7 @@ func (x *MeterReading) String() string {
 func (*MeterReading) ProtoMessage() {}
 
 func (x *MeterReading) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[73]
+	mi := &file_kakitome_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6438,7 +6578,7 @@ func (x *MeterReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterReading.ProtoReflect.Descriptor instead.
 func (*MeterReading) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{73}
+	return file_kakitome_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *MeterReading) GetCustomerNumber() string {
@@ -6546,7 +6686,7 @@ type MeterValue struct {
 
 func (x *MeterValue) Reset() {
 	*x = MeterValue{}
-	mi := &file_kakitome_proto_msgTypes[74]
+	mi := &file_kakitome_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6558,7 +6698,7 @@ func (x *MeterValue) String() string {
 func (*MeterValue) ProtoMessage() {}
 
 func (x *MeterValue) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[74]
+	mi := &file_kakitome_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6571,7 +6711,7 @@ func (x *MeterValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterValue.ProtoReflect.Descriptor instead.
 func (*MeterValue) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{74}
+	return file_kakitome_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *MeterValue) GetName() string {
@@ -6626,7 +6766,7 @@ type MeterMonth struct {
 
 func (x *MeterMonth) Reset() {
 	*x = MeterMonth{}
-	mi := &file_kakitome_proto_msgTypes[75]
+	mi := &file_kakitome_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6638,7 +6778,7 @@ func (x *MeterMonth) String() string {
 func (*MeterMonth) ProtoMessage() {}
 
 func (x *MeterMonth) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[75]
+	mi := &file_kakitome_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6651,7 +6791,7 @@ func (x *MeterMonth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeterMonth.ProtoReflect.Descriptor instead.
 func (*MeterMonth) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{75}
+	return file_kakitome_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *MeterMonth) GetLabel() string {
@@ -6693,7 +6833,7 @@ type Document struct {
 
 func (x *Document) Reset() {
 	*x = Document{}
-	mi := &file_kakitome_proto_msgTypes[76]
+	mi := &file_kakitome_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6705,7 +6845,7 @@ func (x *Document) String() string {
 func (*Document) ProtoMessage() {}
 
 func (x *Document) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[76]
+	mi := &file_kakitome_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6718,7 +6858,7 @@ func (x *Document) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Document.ProtoReflect.Descriptor instead.
 func (*Document) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{76}
+	return file_kakitome_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *Document) GetKind() DocumentKind {
@@ -6851,7 +6991,7 @@ type RenderDocumentRequest struct {
 
 func (x *RenderDocumentRequest) Reset() {
 	*x = RenderDocumentRequest{}
-	mi := &file_kakitome_proto_msgTypes[77]
+	mi := &file_kakitome_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6863,7 +7003,7 @@ func (x *RenderDocumentRequest) String() string {
 func (*RenderDocumentRequest) ProtoMessage() {}
 
 func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[77]
+	mi := &file_kakitome_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6876,7 +7016,7 @@ func (x *RenderDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentRequest.ProtoReflect.Descriptor instead.
 func (*RenderDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{77}
+	return file_kakitome_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *RenderDocumentRequest) GetCall() *Call {
@@ -6911,7 +7051,7 @@ type RenderDocumentResponse struct {
 
 func (x *RenderDocumentResponse) Reset() {
 	*x = RenderDocumentResponse{}
-	mi := &file_kakitome_proto_msgTypes[78]
+	mi := &file_kakitome_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6923,7 +7063,7 @@ func (x *RenderDocumentResponse) String() string {
 func (*RenderDocumentResponse) ProtoMessage() {}
 
 func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[78]
+	mi := &file_kakitome_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6936,7 +7076,7 @@ func (x *RenderDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenderDocumentResponse.ProtoReflect.Descriptor instead.
 func (*RenderDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{78}
+	return file_kakitome_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *RenderDocumentResponse) GetPdf() []byte {
@@ -6972,7 +7112,7 @@ type NumberQuery struct {
 
 func (x *NumberQuery) Reset() {
 	*x = NumberQuery{}
-	mi := &file_kakitome_proto_msgTypes[79]
+	mi := &file_kakitome_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6984,7 +7124,7 @@ func (x *NumberQuery) String() string {
 func (*NumberQuery) ProtoMessage() {}
 
 func (x *NumberQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[79]
+	mi := &file_kakitome_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6997,7 +7137,7 @@ func (x *NumberQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberQuery.ProtoReflect.Descriptor instead.
 func (*NumberQuery) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{79}
+	return file_kakitome_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *NumberQuery) GetNumber() string {
@@ -7028,7 +7168,7 @@ type NumberResult struct {
 
 func (x *NumberResult) Reset() {
 	*x = NumberResult{}
-	mi := &file_kakitome_proto_msgTypes[80]
+	mi := &file_kakitome_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7040,7 +7180,7 @@ func (x *NumberResult) String() string {
 func (*NumberResult) ProtoMessage() {}
 
 func (x *NumberResult) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[80]
+	mi := &file_kakitome_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7053,7 +7193,7 @@ func (x *NumberResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NumberResult.ProtoReflect.Descriptor instead.
 func (*NumberResult) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{80}
+	return file_kakitome_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *NumberResult) GetCarrier() string {
@@ -7102,7 +7242,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_kakitome_proto_msgTypes[81]
+	mi := &file_kakitome_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7114,7 +7254,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[81]
+	mi := &file_kakitome_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7127,7 +7267,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{81}
+	return file_kakitome_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *LookupRequest) GetCall() *Call {
@@ -7154,7 +7294,7 @@ type LookupResponse struct {
 
 func (x *LookupResponse) Reset() {
 	*x = LookupResponse{}
-	mi := &file_kakitome_proto_msgTypes[82]
+	mi := &file_kakitome_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7166,7 +7306,7 @@ func (x *LookupResponse) String() string {
 func (*LookupResponse) ProtoMessage() {}
 
 func (x *LookupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kakitome_proto_msgTypes[82]
+	mi := &file_kakitome_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7179,7 +7319,7 @@ func (x *LookupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupResponse.ProtoReflect.Descriptor instead.
 func (*LookupResponse) Descriptor() ([]byte, []int) {
-	return file_kakitome_proto_rawDescGZIP(), []int{82}
+	return file_kakitome_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *LookupResponse) GetResults() []*NumberResult {
@@ -7530,7 +7670,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x04form\x18\b \x01(\tR\x04form\x12\x1c\n" +
 	"\telsewhere\x18\n" +
 	" \x01(\bR\telsewhere\x123\n" +
-	"\x05parts\x18\t \x03(\v2\x1d.kakitome.plugin.v0.FormFieldR\x05parts\"\xfb\x01\n" +
+	"\x05parts\x18\t \x03(\v2\x1d.kakitome.plugin.v0.FormFieldR\x05parts\"\xb2\x02\n" +
 	"\n" +
 	"SurveyItem\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
@@ -7538,16 +7678,28 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x04type\x18\x03 \x01(\x0e2#.kakitome.plugin.v0.SurveyItem.TypeR\x04type\x12\x18\n" +
 	"\achoices\x18\x04 \x03(\tR\achoices\x12\x1a\n" +
 	"\brequired\x18\x05 \x01(\bR\brequired\x12\x16\n" +
-	"\x06answer\x18\x06 \x03(\tR\x06answer\"<\n" +
+	"\x06answer\x18\x06 \x03(\tR\x06answer\x125\n" +
+	"\x05fault\x18\a \x01(\v2\x1f.kakitome.plugin.v0.SurveyFaultR\x05fault\"<\n" +
 	"\x04Type\x12\x14\n" +
 	"\x10TYPE_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05RADIO\x10\x01\x12\t\n" +
 	"\x05CHECK\x10\x02\x12\b\n" +
-	"\x04TEXT\x10\x03\"n\n" +
+	"\x04TEXT\x10\x03\"\xc7\x01\n" +
+	"\vSurveyFault\x128\n" +
+	"\x04kind\x18\x01 \x01(\x0e2$.kakitome.plugin.v0.SurveyFault.KindR\x04kind\x12\x14\n" +
+	"\x05given\x18\x02 \x01(\rR\x05given\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\"R\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\v\n" +
+	"\aMISSING\x10\x01\x12\f\n" +
+	"\bTOO_LONG\x10\x02\x12\f\n" +
+	"\bTOO_MANY\x10\x03\x12\v\n" +
+	"\aUNKNOWN\x10\x04\"\x84\x01\n" +
 	"\x06Survey\x12\x12\n" +
 	"\x04lead\x18\x01 \x01(\tR\x04lead\x124\n" +
 	"\x05items\x18\x02 \x03(\v2\x1e.kakitome.plugin.v0.SurveyItemR\x05items\x12\x1a\n" +
-	"\banswered\x18\x03 \x01(\bR\banswered\"N\n" +
+	"\banswered\x18\x03 \x01(\bR\banswered\x12\x14\n" +
+	"\x05empty\x18\x04 \x01(\bR\x05empty\"N\n" +
 	"\fDocumentLink\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x14\n" +
@@ -7574,7 +7726,7 @@ const file_kakitome_proto_rawDesc = "" +
 	"\tRateTotal\x12\x12\n" +
 	"\x04rate\x18\x01 \x01(\rR\x04rate\x12\x10\n" +
 	"\x03yen\x18\x02 \x01(\x03R\x03yen\x12\x17\n" +
-	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\xaa\f\n" +
+	"\atax_yen\x18\x03 \x01(\x03R\x06taxYen\"\xc6\f\n" +
 	"\x04Page\x12,\n" +
 	"\x04view\x18\x01 \x01(\x0e2\x18.kakitome.plugin.v0.ViewR\x04view\x12\x12\n" +
 	"\x04lang\x18\x02 \x01(\tR\x04lang\x12/\n" +
@@ -7625,7 +7777,8 @@ const file_kakitome_proto_rawDesc = "" +
 	"\x06period\x182 \x01(\tR\x06period\x12\x12\n" +
 	"\x04code\x183 \x01(\bR\x04code\x12\x1d\n" +
 	"\n" +
-	"claim_menu\x184 \x01(\bR\tclaimMenu\"a\n" +
+	"claim_menu\x184 \x01(\bR\tclaimMenu\x12\x1a\n" +
+	"\bunchosen\x185 \x01(\bR\bunchosen\"a\n" +
 	"\x05Entry\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12.\n" +
@@ -7922,8 +8075,8 @@ func file_kakitome_proto_rawDescGZIP() []byte {
 	return file_kakitome_proto_rawDescData
 }
 
-var file_kakitome_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
+var file_kakitome_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
+var file_kakitome_proto_msgTypes = make([]protoimpl.MessageInfo, 84)
 var file_kakitome_proto_goTypes = []any{
 	(ErrorClass)(0),                // 0: kakitome.plugin.v0.ErrorClass
 	(Kind)(0),                      // 1: kakitome.plugin.v0.Kind
@@ -7935,276 +8088,280 @@ var file_kakitome_proto_goTypes = []any{
 	(NumberFact)(0),                // 7: kakitome.plugin.v0.NumberFact
 	(Certainty)(0),                 // 8: kakitome.plugin.v0.Certainty
 	(SurveyItem_Type)(0),           // 9: kakitome.plugin.v0.SurveyItem.Type
-	(*Call)(nil),                   // 10: kakitome.plugin.v0.Call
-	(*Error)(nil),                  // 11: kakitome.plugin.v0.Error
-	(*DescribeRequest)(nil),        // 12: kakitome.plugin.v0.DescribeRequest
-	(*DescribeResponse)(nil),       // 13: kakitome.plugin.v0.DescribeResponse
-	(*ValidateConfigRequest)(nil),  // 14: kakitome.plugin.v0.ValidateConfigRequest
-	(*ValidateConfigResponse)(nil), // 15: kakitome.plugin.v0.ValidateConfigResponse
-	(*ConfigureRequest)(nil),       // 16: kakitome.plugin.v0.ConfigureRequest
-	(*ConfigureResponse)(nil),      // 17: kakitome.plugin.v0.ConfigureResponse
-	(*DrainRequest)(nil),           // 18: kakitome.plugin.v0.DrainRequest
-	(*DrainResponse)(nil),          // 19: kakitome.plugin.v0.DrainResponse
-	(*AuthField)(nil),              // 20: kakitome.plugin.v0.AuthField
-	(*AuthPart)(nil),               // 21: kakitome.plugin.v0.AuthPart
-	(*CanonicalItem)(nil),          // 22: kakitome.plugin.v0.CanonicalItem
-	(*CanonicalForm)(nil),          // 23: kakitome.plugin.v0.CanonicalForm
-	(*CanonicalRequest)(nil),       // 24: kakitome.plugin.v0.CanonicalRequest
-	(*CanonicalResponse)(nil),      // 25: kakitome.plugin.v0.CanonicalResponse
-	(*ChallengeRequest)(nil),       // 26: kakitome.plugin.v0.ChallengeRequest
-	(*ChallengeResponse)(nil),      // 27: kakitome.plugin.v0.ChallengeResponse
-	(*BeginRequest)(nil),           // 28: kakitome.plugin.v0.BeginRequest
-	(*BeginResponse)(nil),          // 29: kakitome.plugin.v0.BeginResponse
-	(*FinishRequest)(nil),          // 30: kakitome.plugin.v0.FinishRequest
-	(*FinishResponse)(nil),         // 31: kakitome.plugin.v0.FinishResponse
-	(*PaymentMethod)(nil),          // 32: kakitome.plugin.v0.PaymentMethod
-	(*PoolRequest)(nil),            // 33: kakitome.plugin.v0.PoolRequest
-	(*PoolResponse)(nil),           // 34: kakitome.plugin.v0.PoolResponse
-	(*Store)(nil),                  // 35: kakitome.plugin.v0.Store
-	(*LineItem)(nil),               // 36: kakitome.plugin.v0.LineItem
-	(*CreateRequest)(nil),          // 37: kakitome.plugin.v0.CreateRequest
-	(*Voucher)(nil),                // 38: kakitome.plugin.v0.Voucher
-	(*BankAccount)(nil),            // 39: kakitome.plugin.v0.BankAccount
-	(*Payment)(nil),                // 40: kakitome.plugin.v0.Payment
-	(*CreateResponse)(nil),         // 41: kakitome.plugin.v0.CreateResponse
-	(*GetRequest)(nil),             // 42: kakitome.plugin.v0.GetRequest
-	(*GetResponse)(nil),            // 43: kakitome.plugin.v0.GetResponse
-	(*CancelRequest)(nil),          // 44: kakitome.plugin.v0.CancelRequest
-	(*CancelResponse)(nil),         // 45: kakitome.plugin.v0.CancelResponse
-	(*RefreshVoucherRequest)(nil),  // 46: kakitome.plugin.v0.RefreshVoucherRequest
-	(*RefreshVoucherResponse)(nil), // 47: kakitome.plugin.v0.RefreshVoucherResponse
-	(*Header)(nil),                 // 48: kakitome.plugin.v0.Header
-	(*WebhookRequest)(nil),         // 49: kakitome.plugin.v0.WebhookRequest
-	(*PaymentNotice)(nil),          // 50: kakitome.plugin.v0.PaymentNotice
-	(*WebhookResponse)(nil),        // 51: kakitome.plugin.v0.WebhookResponse
-	(*RefundRequest)(nil),          // 52: kakitome.plugin.v0.RefundRequest
-	(*RefundResponse)(nil),         // 53: kakitome.plugin.v0.RefundResponse
-	(*ReportRequest)(nil),          // 54: kakitome.plugin.v0.ReportRequest
-	(*ReportRow)(nil),              // 55: kakitome.plugin.v0.ReportRow
-	(*Deposit)(nil),                // 56: kakitome.plugin.v0.Deposit
-	(*ReportFault)(nil),            // 57: kakitome.plugin.v0.ReportFault
-	(*ReportResponse)(nil),         // 58: kakitome.plugin.v0.ReportResponse
-	(*Brand)(nil),                  // 59: kakitome.plugin.v0.Brand
-	(*Row)(nil),                    // 60: kakitome.plugin.v0.Row
-	(*FormField)(nil),              // 61: kakitome.plugin.v0.FormField
-	(*SurveyItem)(nil),             // 62: kakitome.plugin.v0.SurveyItem
-	(*Survey)(nil),                 // 63: kakitome.plugin.v0.Survey
-	(*DocumentLink)(nil),           // 64: kakitome.plugin.v0.DocumentLink
-	(*MethodChoice)(nil),           // 65: kakitome.plugin.v0.MethodChoice
-	(*Claim)(nil),                  // 66: kakitome.plugin.v0.Claim
-	(*RateTotal)(nil),              // 67: kakitome.plugin.v0.RateTotal
-	(*Page)(nil),                   // 68: kakitome.plugin.v0.Page
-	(*Entry)(nil),                  // 69: kakitome.plugin.v0.Entry
-	(*MailOffer)(nil),              // 70: kakitome.plugin.v0.MailOffer
-	(*Promise)(nil),                // 71: kakitome.plugin.v0.Promise
-	(*RenderPageRequest)(nil),      // 72: kakitome.plugin.v0.RenderPageRequest
-	(*RenderPageResponse)(nil),     // 73: kakitome.plugin.v0.RenderPageResponse
-	(*Issuer)(nil),                 // 74: kakitome.plugin.v0.Issuer
-	(*Receipt)(nil),                // 75: kakitome.plugin.v0.Receipt
-	(*ReceiptRefund)(nil),          // 76: kakitome.plugin.v0.ReceiptRefund
-	(*CertificateStep)(nil),        // 77: kakitome.plugin.v0.CertificateStep
-	(*CertificatePart)(nil),        // 78: kakitome.plugin.v0.CertificatePart
-	(*Certificate)(nil),            // 79: kakitome.plugin.v0.Certificate
-	(*Invoice)(nil),                // 80: kakitome.plugin.v0.Invoice
-	(*InvoiceLine)(nil),            // 81: kakitome.plugin.v0.InvoiceLine
-	(*InvoiceTax)(nil),             // 82: kakitome.plugin.v0.InvoiceTax
-	(*MeterReading)(nil),           // 83: kakitome.plugin.v0.MeterReading
-	(*MeterValue)(nil),             // 84: kakitome.plugin.v0.MeterValue
-	(*MeterMonth)(nil),             // 85: kakitome.plugin.v0.MeterMonth
-	(*Document)(nil),               // 86: kakitome.plugin.v0.Document
-	(*RenderDocumentRequest)(nil),  // 87: kakitome.plugin.v0.RenderDocumentRequest
-	(*RenderDocumentResponse)(nil), // 88: kakitome.plugin.v0.RenderDocumentResponse
-	(*NumberQuery)(nil),            // 89: kakitome.plugin.v0.NumberQuery
-	(*NumberResult)(nil),           // 90: kakitome.plugin.v0.NumberResult
-	(*LookupRequest)(nil),          // 91: kakitome.plugin.v0.LookupRequest
-	(*LookupResponse)(nil),         // 92: kakitome.plugin.v0.LookupResponse
-	(*timestamppb.Timestamp)(nil),  // 93: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 94: google.protobuf.Duration
+	(SurveyFault_Kind)(0),          // 10: kakitome.plugin.v0.SurveyFault.Kind
+	(*Call)(nil),                   // 11: kakitome.plugin.v0.Call
+	(*Error)(nil),                  // 12: kakitome.plugin.v0.Error
+	(*DescribeRequest)(nil),        // 13: kakitome.plugin.v0.DescribeRequest
+	(*DescribeResponse)(nil),       // 14: kakitome.plugin.v0.DescribeResponse
+	(*ValidateConfigRequest)(nil),  // 15: kakitome.plugin.v0.ValidateConfigRequest
+	(*ValidateConfigResponse)(nil), // 16: kakitome.plugin.v0.ValidateConfigResponse
+	(*ConfigureRequest)(nil),       // 17: kakitome.plugin.v0.ConfigureRequest
+	(*ConfigureResponse)(nil),      // 18: kakitome.plugin.v0.ConfigureResponse
+	(*DrainRequest)(nil),           // 19: kakitome.plugin.v0.DrainRequest
+	(*DrainResponse)(nil),          // 20: kakitome.plugin.v0.DrainResponse
+	(*AuthField)(nil),              // 21: kakitome.plugin.v0.AuthField
+	(*AuthPart)(nil),               // 22: kakitome.plugin.v0.AuthPart
+	(*CanonicalItem)(nil),          // 23: kakitome.plugin.v0.CanonicalItem
+	(*CanonicalForm)(nil),          // 24: kakitome.plugin.v0.CanonicalForm
+	(*CanonicalRequest)(nil),       // 25: kakitome.plugin.v0.CanonicalRequest
+	(*CanonicalResponse)(nil),      // 26: kakitome.plugin.v0.CanonicalResponse
+	(*ChallengeRequest)(nil),       // 27: kakitome.plugin.v0.ChallengeRequest
+	(*ChallengeResponse)(nil),      // 28: kakitome.plugin.v0.ChallengeResponse
+	(*BeginRequest)(nil),           // 29: kakitome.plugin.v0.BeginRequest
+	(*BeginResponse)(nil),          // 30: kakitome.plugin.v0.BeginResponse
+	(*FinishRequest)(nil),          // 31: kakitome.plugin.v0.FinishRequest
+	(*FinishResponse)(nil),         // 32: kakitome.plugin.v0.FinishResponse
+	(*PaymentMethod)(nil),          // 33: kakitome.plugin.v0.PaymentMethod
+	(*PoolRequest)(nil),            // 34: kakitome.plugin.v0.PoolRequest
+	(*PoolResponse)(nil),           // 35: kakitome.plugin.v0.PoolResponse
+	(*Store)(nil),                  // 36: kakitome.plugin.v0.Store
+	(*LineItem)(nil),               // 37: kakitome.plugin.v0.LineItem
+	(*CreateRequest)(nil),          // 38: kakitome.plugin.v0.CreateRequest
+	(*Voucher)(nil),                // 39: kakitome.plugin.v0.Voucher
+	(*BankAccount)(nil),            // 40: kakitome.plugin.v0.BankAccount
+	(*Payment)(nil),                // 41: kakitome.plugin.v0.Payment
+	(*CreateResponse)(nil),         // 42: kakitome.plugin.v0.CreateResponse
+	(*GetRequest)(nil),             // 43: kakitome.plugin.v0.GetRequest
+	(*GetResponse)(nil),            // 44: kakitome.plugin.v0.GetResponse
+	(*CancelRequest)(nil),          // 45: kakitome.plugin.v0.CancelRequest
+	(*CancelResponse)(nil),         // 46: kakitome.plugin.v0.CancelResponse
+	(*RefreshVoucherRequest)(nil),  // 47: kakitome.plugin.v0.RefreshVoucherRequest
+	(*RefreshVoucherResponse)(nil), // 48: kakitome.plugin.v0.RefreshVoucherResponse
+	(*Header)(nil),                 // 49: kakitome.plugin.v0.Header
+	(*WebhookRequest)(nil),         // 50: kakitome.plugin.v0.WebhookRequest
+	(*PaymentNotice)(nil),          // 51: kakitome.plugin.v0.PaymentNotice
+	(*WebhookResponse)(nil),        // 52: kakitome.plugin.v0.WebhookResponse
+	(*RefundRequest)(nil),          // 53: kakitome.plugin.v0.RefundRequest
+	(*RefundResponse)(nil),         // 54: kakitome.plugin.v0.RefundResponse
+	(*ReportRequest)(nil),          // 55: kakitome.plugin.v0.ReportRequest
+	(*ReportRow)(nil),              // 56: kakitome.plugin.v0.ReportRow
+	(*Deposit)(nil),                // 57: kakitome.plugin.v0.Deposit
+	(*ReportFault)(nil),            // 58: kakitome.plugin.v0.ReportFault
+	(*ReportResponse)(nil),         // 59: kakitome.plugin.v0.ReportResponse
+	(*Brand)(nil),                  // 60: kakitome.plugin.v0.Brand
+	(*Row)(nil),                    // 61: kakitome.plugin.v0.Row
+	(*FormField)(nil),              // 62: kakitome.plugin.v0.FormField
+	(*SurveyItem)(nil),             // 63: kakitome.plugin.v0.SurveyItem
+	(*SurveyFault)(nil),            // 64: kakitome.plugin.v0.SurveyFault
+	(*Survey)(nil),                 // 65: kakitome.plugin.v0.Survey
+	(*DocumentLink)(nil),           // 66: kakitome.plugin.v0.DocumentLink
+	(*MethodChoice)(nil),           // 67: kakitome.plugin.v0.MethodChoice
+	(*Claim)(nil),                  // 68: kakitome.plugin.v0.Claim
+	(*RateTotal)(nil),              // 69: kakitome.plugin.v0.RateTotal
+	(*Page)(nil),                   // 70: kakitome.plugin.v0.Page
+	(*Entry)(nil),                  // 71: kakitome.plugin.v0.Entry
+	(*MailOffer)(nil),              // 72: kakitome.plugin.v0.MailOffer
+	(*Promise)(nil),                // 73: kakitome.plugin.v0.Promise
+	(*RenderPageRequest)(nil),      // 74: kakitome.plugin.v0.RenderPageRequest
+	(*RenderPageResponse)(nil),     // 75: kakitome.plugin.v0.RenderPageResponse
+	(*Issuer)(nil),                 // 76: kakitome.plugin.v0.Issuer
+	(*Receipt)(nil),                // 77: kakitome.plugin.v0.Receipt
+	(*ReceiptRefund)(nil),          // 78: kakitome.plugin.v0.ReceiptRefund
+	(*CertificateStep)(nil),        // 79: kakitome.plugin.v0.CertificateStep
+	(*CertificatePart)(nil),        // 80: kakitome.plugin.v0.CertificatePart
+	(*Certificate)(nil),            // 81: kakitome.plugin.v0.Certificate
+	(*Invoice)(nil),                // 82: kakitome.plugin.v0.Invoice
+	(*InvoiceLine)(nil),            // 83: kakitome.plugin.v0.InvoiceLine
+	(*InvoiceTax)(nil),             // 84: kakitome.plugin.v0.InvoiceTax
+	(*MeterReading)(nil),           // 85: kakitome.plugin.v0.MeterReading
+	(*MeterValue)(nil),             // 86: kakitome.plugin.v0.MeterValue
+	(*MeterMonth)(nil),             // 87: kakitome.plugin.v0.MeterMonth
+	(*Document)(nil),               // 88: kakitome.plugin.v0.Document
+	(*RenderDocumentRequest)(nil),  // 89: kakitome.plugin.v0.RenderDocumentRequest
+	(*RenderDocumentResponse)(nil), // 90: kakitome.plugin.v0.RenderDocumentResponse
+	(*NumberQuery)(nil),            // 91: kakitome.plugin.v0.NumberQuery
+	(*NumberResult)(nil),           // 92: kakitome.plugin.v0.NumberResult
+	(*LookupRequest)(nil),          // 93: kakitome.plugin.v0.LookupRequest
+	(*LookupResponse)(nil),         // 94: kakitome.plugin.v0.LookupResponse
+	(*timestamppb.Timestamp)(nil),  // 95: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 96: google.protobuf.Duration
 }
 var file_kakitome_proto_depIdxs = []int32{
-	93,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
+	95,  // 0: kakitome.plugin.v0.Call.now:type_name -> google.protobuf.Timestamp
 	0,   // 1: kakitome.plugin.v0.Error.class:type_name -> kakitome.plugin.v0.ErrorClass
 	1,   // 2: kakitome.plugin.v0.DescribeResponse.kind:type_name -> kakitome.plugin.v0.Kind
-	20,  // 3: kakitome.plugin.v0.DescribeResponse.auth_fields:type_name -> kakitome.plugin.v0.AuthField
-	32,  // 4: kakitome.plugin.v0.DescribeResponse.payment_methods:type_name -> kakitome.plugin.v0.PaymentMethod
+	21,  // 3: kakitome.plugin.v0.DescribeResponse.auth_fields:type_name -> kakitome.plugin.v0.AuthField
+	33,  // 4: kakitome.plugin.v0.DescribeResponse.payment_methods:type_name -> kakitome.plugin.v0.PaymentMethod
 	4,   // 5: kakitome.plugin.v0.DescribeResponse.views:type_name -> kakitome.plugin.v0.View
 	5,   // 6: kakitome.plugin.v0.DescribeResponse.documents:type_name -> kakitome.plugin.v0.DocumentKind
 	7,   // 7: kakitome.plugin.v0.DescribeResponse.number_facts:type_name -> kakitome.plugin.v0.NumberFact
-	11,  // 8: kakitome.plugin.v0.ValidateConfigResponse.errors:type_name -> kakitome.plugin.v0.Error
-	11,  // 9: kakitome.plugin.v0.ConfigureResponse.error:type_name -> kakitome.plugin.v0.Error
-	21,  // 10: kakitome.plugin.v0.AuthField.parts:type_name -> kakitome.plugin.v0.AuthPart
-	11,  // 11: kakitome.plugin.v0.CanonicalForm.error:type_name -> kakitome.plugin.v0.Error
-	10,  // 12: kakitome.plugin.v0.CanonicalRequest.call:type_name -> kakitome.plugin.v0.Call
-	22,  // 13: kakitome.plugin.v0.CanonicalRequest.items:type_name -> kakitome.plugin.v0.CanonicalItem
-	23,  // 14: kakitome.plugin.v0.CanonicalResponse.forms:type_name -> kakitome.plugin.v0.CanonicalForm
-	10,  // 15: kakitome.plugin.v0.ChallengeRequest.call:type_name -> kakitome.plugin.v0.Call
-	94,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
-	11,  // 17: kakitome.plugin.v0.ChallengeResponse.error:type_name -> kakitome.plugin.v0.Error
-	10,  // 18: kakitome.plugin.v0.BeginRequest.call:type_name -> kakitome.plugin.v0.Call
-	11,  // 19: kakitome.plugin.v0.BeginResponse.error:type_name -> kakitome.plugin.v0.Error
-	10,  // 20: kakitome.plugin.v0.FinishRequest.call:type_name -> kakitome.plugin.v0.Call
-	11,  // 21: kakitome.plugin.v0.FinishResponse.error:type_name -> kakitome.plugin.v0.Error
+	12,  // 8: kakitome.plugin.v0.ValidateConfigResponse.errors:type_name -> kakitome.plugin.v0.Error
+	12,  // 9: kakitome.plugin.v0.ConfigureResponse.error:type_name -> kakitome.plugin.v0.Error
+	22,  // 10: kakitome.plugin.v0.AuthField.parts:type_name -> kakitome.plugin.v0.AuthPart
+	12,  // 11: kakitome.plugin.v0.CanonicalForm.error:type_name -> kakitome.plugin.v0.Error
+	11,  // 12: kakitome.plugin.v0.CanonicalRequest.call:type_name -> kakitome.plugin.v0.Call
+	23,  // 13: kakitome.plugin.v0.CanonicalRequest.items:type_name -> kakitome.plugin.v0.CanonicalItem
+	24,  // 14: kakitome.plugin.v0.CanonicalResponse.forms:type_name -> kakitome.plugin.v0.CanonicalForm
+	11,  // 15: kakitome.plugin.v0.ChallengeRequest.call:type_name -> kakitome.plugin.v0.Call
+	96,  // 16: kakitome.plugin.v0.ChallengeRequest.valid_for:type_name -> google.protobuf.Duration
+	12,  // 17: kakitome.plugin.v0.ChallengeResponse.error:type_name -> kakitome.plugin.v0.Error
+	11,  // 18: kakitome.plugin.v0.BeginRequest.call:type_name -> kakitome.plugin.v0.Call
+	12,  // 19: kakitome.plugin.v0.BeginResponse.error:type_name -> kakitome.plugin.v0.Error
+	11,  // 20: kakitome.plugin.v0.FinishRequest.call:type_name -> kakitome.plugin.v0.Call
+	12,  // 21: kakitome.plugin.v0.FinishResponse.error:type_name -> kakitome.plugin.v0.Error
 	2,   // 22: kakitome.plugin.v0.PaymentMethod.kind:type_name -> kakitome.plugin.v0.MethodKind
-	35,  // 23: kakitome.plugin.v0.PaymentMethod.stores:type_name -> kakitome.plugin.v0.Store
-	10,  // 24: kakitome.plugin.v0.PoolRequest.call:type_name -> kakitome.plugin.v0.Call
-	94,  // 25: kakitome.plugin.v0.PoolResponse.quarantine:type_name -> google.protobuf.Duration
-	11,  // 26: kakitome.plugin.v0.PoolResponse.error:type_name -> kakitome.plugin.v0.Error
-	10,  // 27: kakitome.plugin.v0.CreateRequest.call:type_name -> kakitome.plugin.v0.Call
-	93,  // 28: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
-	36,  // 29: kakitome.plugin.v0.CreateRequest.lines:type_name -> kakitome.plugin.v0.LineItem
-	35,  // 30: kakitome.plugin.v0.Voucher.stores:type_name -> kakitome.plugin.v0.Store
-	93,  // 31: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
-	39,  // 32: kakitome.plugin.v0.Voucher.account:type_name -> kakitome.plugin.v0.BankAccount
-	93,  // 33: kakitome.plugin.v0.Voucher.shown_until:type_name -> google.protobuf.Timestamp
+	36,  // 23: kakitome.plugin.v0.PaymentMethod.stores:type_name -> kakitome.plugin.v0.Store
+	11,  // 24: kakitome.plugin.v0.PoolRequest.call:type_name -> kakitome.plugin.v0.Call
+	96,  // 25: kakitome.plugin.v0.PoolResponse.quarantine:type_name -> google.protobuf.Duration
+	12,  // 26: kakitome.plugin.v0.PoolResponse.error:type_name -> kakitome.plugin.v0.Error
+	11,  // 27: kakitome.plugin.v0.CreateRequest.call:type_name -> kakitome.plugin.v0.Call
+	95,  // 28: kakitome.plugin.v0.CreateRequest.due:type_name -> google.protobuf.Timestamp
+	37,  // 29: kakitome.plugin.v0.CreateRequest.lines:type_name -> kakitome.plugin.v0.LineItem
+	36,  // 30: kakitome.plugin.v0.Voucher.stores:type_name -> kakitome.plugin.v0.Store
+	95,  // 31: kakitome.plugin.v0.Voucher.expires:type_name -> google.protobuf.Timestamp
+	40,  // 32: kakitome.plugin.v0.Voucher.account:type_name -> kakitome.plugin.v0.BankAccount
+	95,  // 33: kakitome.plugin.v0.Voucher.shown_until:type_name -> google.protobuf.Timestamp
 	3,   // 34: kakitome.plugin.v0.Payment.state:type_name -> kakitome.plugin.v0.PaymentState
-	93,  // 35: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
-	93,  // 36: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
-	38,  // 37: kakitome.plugin.v0.Payment.voucher:type_name -> kakitome.plugin.v0.Voucher
-	93,  // 38: kakitome.plugin.v0.Payment.refunded_at:type_name -> google.protobuf.Timestamp
-	40,  // 39: kakitome.plugin.v0.CreateResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	11,  // 40: kakitome.plugin.v0.CreateResponse.error:type_name -> kakitome.plugin.v0.Error
-	10,  // 41: kakitome.plugin.v0.GetRequest.call:type_name -> kakitome.plugin.v0.Call
-	40,  // 42: kakitome.plugin.v0.GetResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	11,  // 43: kakitome.plugin.v0.GetResponse.error:type_name -> kakitome.plugin.v0.Error
-	10,  // 44: kakitome.plugin.v0.CancelRequest.call:type_name -> kakitome.plugin.v0.Call
-	40,  // 45: kakitome.plugin.v0.CancelResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	11,  // 46: kakitome.plugin.v0.CancelResponse.error:type_name -> kakitome.plugin.v0.Error
-	10,  // 47: kakitome.plugin.v0.RefreshVoucherRequest.call:type_name -> kakitome.plugin.v0.Call
-	40,  // 48: kakitome.plugin.v0.RefreshVoucherResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	11,  // 49: kakitome.plugin.v0.RefreshVoucherResponse.error:type_name -> kakitome.plugin.v0.Error
-	10,  // 50: kakitome.plugin.v0.WebhookRequest.call:type_name -> kakitome.plugin.v0.Call
-	48,  // 51: kakitome.plugin.v0.WebhookRequest.headers:type_name -> kakitome.plugin.v0.Header
-	40,  // 52: kakitome.plugin.v0.PaymentNotice.payment:type_name -> kakitome.plugin.v0.Payment
-	93,  // 53: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
-	50,  // 54: kakitome.plugin.v0.WebhookResponse.notices:type_name -> kakitome.plugin.v0.PaymentNotice
-	48,  // 55: kakitome.plugin.v0.WebhookResponse.reply_headers:type_name -> kakitome.plugin.v0.Header
-	11,  // 56: kakitome.plugin.v0.WebhookResponse.error:type_name -> kakitome.plugin.v0.Error
-	10,  // 57: kakitome.plugin.v0.RefundRequest.call:type_name -> kakitome.plugin.v0.Call
-	40,  // 58: kakitome.plugin.v0.RefundResponse.payment:type_name -> kakitome.plugin.v0.Payment
-	11,  // 59: kakitome.plugin.v0.RefundResponse.error:type_name -> kakitome.plugin.v0.Error
-	10,  // 60: kakitome.plugin.v0.ReportRequest.call:type_name -> kakitome.plugin.v0.Call
-	40,  // 61: kakitome.plugin.v0.ReportRow.payment:type_name -> kakitome.plugin.v0.Payment
-	56,  // 62: kakitome.plugin.v0.ReportRow.deposit:type_name -> kakitome.plugin.v0.Deposit
-	93,  // 63: kakitome.plugin.v0.Deposit.at:type_name -> google.protobuf.Timestamp
-	55,  // 64: kakitome.plugin.v0.ReportResponse.rows:type_name -> kakitome.plugin.v0.ReportRow
-	57,  // 65: kakitome.plugin.v0.ReportResponse.faults:type_name -> kakitome.plugin.v0.ReportFault
-	11,  // 66: kakitome.plugin.v0.ReportResponse.error:type_name -> kakitome.plugin.v0.Error
-	61,  // 67: kakitome.plugin.v0.FormField.parts:type_name -> kakitome.plugin.v0.FormField
+	95,  // 35: kakitome.plugin.v0.Payment.provisional_at:type_name -> google.protobuf.Timestamp
+	95,  // 36: kakitome.plugin.v0.Payment.confirmed_at:type_name -> google.protobuf.Timestamp
+	39,  // 37: kakitome.plugin.v0.Payment.voucher:type_name -> kakitome.plugin.v0.Voucher
+	95,  // 38: kakitome.plugin.v0.Payment.refunded_at:type_name -> google.protobuf.Timestamp
+	41,  // 39: kakitome.plugin.v0.CreateResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	12,  // 40: kakitome.plugin.v0.CreateResponse.error:type_name -> kakitome.plugin.v0.Error
+	11,  // 41: kakitome.plugin.v0.GetRequest.call:type_name -> kakitome.plugin.v0.Call
+	41,  // 42: kakitome.plugin.v0.GetResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	12,  // 43: kakitome.plugin.v0.GetResponse.error:type_name -> kakitome.plugin.v0.Error
+	11,  // 44: kakitome.plugin.v0.CancelRequest.call:type_name -> kakitome.plugin.v0.Call
+	41,  // 45: kakitome.plugin.v0.CancelResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	12,  // 46: kakitome.plugin.v0.CancelResponse.error:type_name -> kakitome.plugin.v0.Error
+	11,  // 47: kakitome.plugin.v0.RefreshVoucherRequest.call:type_name -> kakitome.plugin.v0.Call
+	41,  // 48: kakitome.plugin.v0.RefreshVoucherResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	12,  // 49: kakitome.plugin.v0.RefreshVoucherResponse.error:type_name -> kakitome.plugin.v0.Error
+	11,  // 50: kakitome.plugin.v0.WebhookRequest.call:type_name -> kakitome.plugin.v0.Call
+	49,  // 51: kakitome.plugin.v0.WebhookRequest.headers:type_name -> kakitome.plugin.v0.Header
+	41,  // 52: kakitome.plugin.v0.PaymentNotice.payment:type_name -> kakitome.plugin.v0.Payment
+	95,  // 53: kakitome.plugin.v0.PaymentNotice.occurred:type_name -> google.protobuf.Timestamp
+	51,  // 54: kakitome.plugin.v0.WebhookResponse.notices:type_name -> kakitome.plugin.v0.PaymentNotice
+	49,  // 55: kakitome.plugin.v0.WebhookResponse.reply_headers:type_name -> kakitome.plugin.v0.Header
+	12,  // 56: kakitome.plugin.v0.WebhookResponse.error:type_name -> kakitome.plugin.v0.Error
+	11,  // 57: kakitome.plugin.v0.RefundRequest.call:type_name -> kakitome.plugin.v0.Call
+	41,  // 58: kakitome.plugin.v0.RefundResponse.payment:type_name -> kakitome.plugin.v0.Payment
+	12,  // 59: kakitome.plugin.v0.RefundResponse.error:type_name -> kakitome.plugin.v0.Error
+	11,  // 60: kakitome.plugin.v0.ReportRequest.call:type_name -> kakitome.plugin.v0.Call
+	41,  // 61: kakitome.plugin.v0.ReportRow.payment:type_name -> kakitome.plugin.v0.Payment
+	57,  // 62: kakitome.plugin.v0.ReportRow.deposit:type_name -> kakitome.plugin.v0.Deposit
+	95,  // 63: kakitome.plugin.v0.Deposit.at:type_name -> google.protobuf.Timestamp
+	56,  // 64: kakitome.plugin.v0.ReportResponse.rows:type_name -> kakitome.plugin.v0.ReportRow
+	58,  // 65: kakitome.plugin.v0.ReportResponse.faults:type_name -> kakitome.plugin.v0.ReportFault
+	12,  // 66: kakitome.plugin.v0.ReportResponse.error:type_name -> kakitome.plugin.v0.Error
+	62,  // 67: kakitome.plugin.v0.FormField.parts:type_name -> kakitome.plugin.v0.FormField
 	9,   // 68: kakitome.plugin.v0.SurveyItem.type:type_name -> kakitome.plugin.v0.SurveyItem.Type
-	62,  // 69: kakitome.plugin.v0.Survey.items:type_name -> kakitome.plugin.v0.SurveyItem
-	35,  // 70: kakitome.plugin.v0.MethodChoice.stores:type_name -> kakitome.plugin.v0.Store
-	2,   // 71: kakitome.plugin.v0.MethodChoice.kind:type_name -> kakitome.plugin.v0.MethodKind
-	93,  // 72: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
-	36,  // 73: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
-	93,  // 74: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
-	67,  // 75: kakitome.plugin.v0.Claim.taxes:type_name -> kakitome.plugin.v0.RateTotal
-	4,   // 76: kakitome.plugin.v0.Page.view:type_name -> kakitome.plugin.v0.View
-	59,  // 77: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
-	60,  // 78: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
-	61,  // 79: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
-	93,  // 80: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
-	63,  // 81: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
-	64,  // 82: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
-	66,  // 83: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
-	65,  // 84: kakitome.plugin.v0.Page.methods:type_name -> kakitome.plugin.v0.MethodChoice
-	38,  // 85: kakitome.plugin.v0.Page.voucher:type_name -> kakitome.plugin.v0.Voucher
-	71,  // 86: kakitome.plugin.v0.Page.promise:type_name -> kakitome.plugin.v0.Promise
-	70,  // 87: kakitome.plugin.v0.Page.mail:type_name -> kakitome.plugin.v0.MailOffer
-	64,  // 88: kakitome.plugin.v0.Page.past:type_name -> kakitome.plugin.v0.DocumentLink
-	69,  // 89: kakitome.plugin.v0.Page.entries:type_name -> kakitome.plugin.v0.Entry
-	93,  // 90: kakitome.plugin.v0.Entry.sent:type_name -> google.protobuf.Timestamp
-	93,  // 91: kakitome.plugin.v0.Promise.by:type_name -> google.protobuf.Timestamp
-	10,  // 92: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
-	68,  // 93: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
-	11,  // 94: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
-	93,  // 95: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
-	93,  // 96: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
-	93,  // 97: kakitome.plugin.v0.Receipt.copied:type_name -> google.protobuf.Timestamp
-	76,  // 98: kakitome.plugin.v0.Receipt.refund:type_name -> kakitome.plugin.v0.ReceiptRefund
-	93,  // 99: kakitome.plugin.v0.ReceiptRefund.at:type_name -> google.protobuf.Timestamp
-	93,  // 100: kakitome.plugin.v0.ReceiptRefund.corrects_issued:type_name -> google.protobuf.Timestamp
-	67,  // 101: kakitome.plugin.v0.ReceiptRefund.taxes:type_name -> kakitome.plugin.v0.RateTotal
-	93,  // 102: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
-	77,  // 103: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
-	78,  // 104: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
-	60,  // 105: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
-	93,  // 106: kakitome.plugin.v0.Invoice.issued:type_name -> google.protobuf.Timestamp
-	93,  // 107: kakitome.plugin.v0.Invoice.due:type_name -> google.protobuf.Timestamp
-	81,  // 108: kakitome.plugin.v0.Invoice.lines:type_name -> kakitome.plugin.v0.InvoiceLine
-	82,  // 109: kakitome.plugin.v0.Invoice.taxes:type_name -> kakitome.plugin.v0.InvoiceTax
-	93,  // 110: kakitome.plugin.v0.InvoiceLine.date:type_name -> google.protobuf.Timestamp
-	93,  // 111: kakitome.plugin.v0.MeterReading.from:type_name -> google.protobuf.Timestamp
-	93,  // 112: kakitome.plugin.v0.MeterReading.to:type_name -> google.protobuf.Timestamp
-	93,  // 113: kakitome.plugin.v0.MeterReading.read:type_name -> google.protobuf.Timestamp
-	93,  // 114: kakitome.plugin.v0.MeterReading.next:type_name -> google.protobuf.Timestamp
-	84,  // 115: kakitome.plugin.v0.MeterReading.values:type_name -> kakitome.plugin.v0.MeterValue
-	85,  // 116: kakitome.plugin.v0.MeterReading.months:type_name -> kakitome.plugin.v0.MeterMonth
-	36,  // 117: kakitome.plugin.v0.MeterReading.lines:type_name -> kakitome.plugin.v0.LineItem
-	5,   // 118: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
-	74,  // 119: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
-	60,  // 120: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
-	66,  // 121: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
-	75,  // 122: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
-	93,  // 123: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
-	79,  // 124: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
-	38,  // 125: kakitome.plugin.v0.Document.voucher:type_name -> kakitome.plugin.v0.Voucher
-	80,  // 126: kakitome.plugin.v0.Document.invoice:type_name -> kakitome.plugin.v0.Invoice
-	83,  // 127: kakitome.plugin.v0.Document.meter_reading:type_name -> kakitome.plugin.v0.MeterReading
-	10,  // 128: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
-	86,  // 129: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
-	6,   // 130: kakitome.plugin.v0.RenderDocumentRequest.form:type_name -> kakitome.plugin.v0.DocumentForm
-	11,  // 131: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
-	8,   // 132: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
-	8,   // 133: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
-	8,   // 134: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
-	11,  // 135: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
-	10,  // 136: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
-	89,  // 137: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
-	90,  // 138: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
-	11,  // 139: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
-	12,  // 140: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
-	14,  // 141: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
-	16,  // 142: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
-	18,  // 143: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
-	24,  // 144: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
-	26,  // 145: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
-	28,  // 146: kakitome.plugin.v0.Auth.Begin:input_type -> kakitome.plugin.v0.BeginRequest
-	30,  // 147: kakitome.plugin.v0.Auth.Finish:input_type -> kakitome.plugin.v0.FinishRequest
-	37,  // 148: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
-	42,  // 149: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
-	44,  // 150: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
-	49,  // 151: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
-	52,  // 152: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
-	46,  // 153: kakitome.plugin.v0.PaymentAgent.RefreshVoucher:input_type -> kakitome.plugin.v0.RefreshVoucherRequest
-	33,  // 154: kakitome.plugin.v0.PaymentAgent.Pool:input_type -> kakitome.plugin.v0.PoolRequest
-	54,  // 155: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
-	72,  // 156: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
-	87,  // 157: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
-	91,  // 158: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
-	13,  // 159: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
-	15,  // 160: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
-	17,  // 161: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
-	19,  // 162: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
-	25,  // 163: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
-	27,  // 164: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
-	29,  // 165: kakitome.plugin.v0.Auth.Begin:output_type -> kakitome.plugin.v0.BeginResponse
-	31,  // 166: kakitome.plugin.v0.Auth.Finish:output_type -> kakitome.plugin.v0.FinishResponse
-	41,  // 167: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
-	43,  // 168: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
-	45,  // 169: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
-	51,  // 170: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
-	53,  // 171: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
-	47,  // 172: kakitome.plugin.v0.PaymentAgent.RefreshVoucher:output_type -> kakitome.plugin.v0.RefreshVoucherResponse
-	34,  // 173: kakitome.plugin.v0.PaymentAgent.Pool:output_type -> kakitome.plugin.v0.PoolResponse
-	58,  // 174: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
-	73,  // 175: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
-	88,  // 176: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
-	92,  // 177: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
-	159, // [159:178] is the sub-list for method output_type
-	140, // [140:159] is the sub-list for method input_type
-	140, // [140:140] is the sub-list for extension type_name
-	140, // [140:140] is the sub-list for extension extendee
-	0,   // [0:140] is the sub-list for field type_name
+	64,  // 69: kakitome.plugin.v0.SurveyItem.fault:type_name -> kakitome.plugin.v0.SurveyFault
+	10,  // 70: kakitome.plugin.v0.SurveyFault.kind:type_name -> kakitome.plugin.v0.SurveyFault.Kind
+	63,  // 71: kakitome.plugin.v0.Survey.items:type_name -> kakitome.plugin.v0.SurveyItem
+	36,  // 72: kakitome.plugin.v0.MethodChoice.stores:type_name -> kakitome.plugin.v0.Store
+	2,   // 73: kakitome.plugin.v0.MethodChoice.kind:type_name -> kakitome.plugin.v0.MethodKind
+	95,  // 74: kakitome.plugin.v0.Claim.due:type_name -> google.protobuf.Timestamp
+	37,  // 75: kakitome.plugin.v0.Claim.lines:type_name -> kakitome.plugin.v0.LineItem
+	95,  // 76: kakitome.plugin.v0.Claim.paid_at:type_name -> google.protobuf.Timestamp
+	69,  // 77: kakitome.plugin.v0.Claim.taxes:type_name -> kakitome.plugin.v0.RateTotal
+	4,   // 78: kakitome.plugin.v0.Page.view:type_name -> kakitome.plugin.v0.View
+	60,  // 79: kakitome.plugin.v0.Page.brand:type_name -> kakitome.plugin.v0.Brand
+	61,  // 80: kakitome.plugin.v0.Page.rows:type_name -> kakitome.plugin.v0.Row
+	62,  // 81: kakitome.plugin.v0.Page.fields:type_name -> kakitome.plugin.v0.FormField
+	95,  // 82: kakitome.plugin.v0.Page.link_expires:type_name -> google.protobuf.Timestamp
+	65,  // 83: kakitome.plugin.v0.Page.survey:type_name -> kakitome.plugin.v0.Survey
+	66,  // 84: kakitome.plugin.v0.Page.documents:type_name -> kakitome.plugin.v0.DocumentLink
+	68,  // 85: kakitome.plugin.v0.Page.claim:type_name -> kakitome.plugin.v0.Claim
+	67,  // 86: kakitome.plugin.v0.Page.methods:type_name -> kakitome.plugin.v0.MethodChoice
+	39,  // 87: kakitome.plugin.v0.Page.voucher:type_name -> kakitome.plugin.v0.Voucher
+	73,  // 88: kakitome.plugin.v0.Page.promise:type_name -> kakitome.plugin.v0.Promise
+	72,  // 89: kakitome.plugin.v0.Page.mail:type_name -> kakitome.plugin.v0.MailOffer
+	66,  // 90: kakitome.plugin.v0.Page.past:type_name -> kakitome.plugin.v0.DocumentLink
+	71,  // 91: kakitome.plugin.v0.Page.entries:type_name -> kakitome.plugin.v0.Entry
+	95,  // 92: kakitome.plugin.v0.Entry.sent:type_name -> google.protobuf.Timestamp
+	95,  // 93: kakitome.plugin.v0.Promise.by:type_name -> google.protobuf.Timestamp
+	11,  // 94: kakitome.plugin.v0.RenderPageRequest.call:type_name -> kakitome.plugin.v0.Call
+	70,  // 95: kakitome.plugin.v0.RenderPageRequest.page:type_name -> kakitome.plugin.v0.Page
+	12,  // 96: kakitome.plugin.v0.RenderPageResponse.error:type_name -> kakitome.plugin.v0.Error
+	95,  // 97: kakitome.plugin.v0.Receipt.issued:type_name -> google.protobuf.Timestamp
+	95,  // 98: kakitome.plugin.v0.Receipt.paid:type_name -> google.protobuf.Timestamp
+	95,  // 99: kakitome.plugin.v0.Receipt.copied:type_name -> google.protobuf.Timestamp
+	78,  // 100: kakitome.plugin.v0.Receipt.refund:type_name -> kakitome.plugin.v0.ReceiptRefund
+	95,  // 101: kakitome.plugin.v0.ReceiptRefund.at:type_name -> google.protobuf.Timestamp
+	95,  // 102: kakitome.plugin.v0.ReceiptRefund.corrects_issued:type_name -> google.protobuf.Timestamp
+	69,  // 103: kakitome.plugin.v0.ReceiptRefund.taxes:type_name -> kakitome.plugin.v0.RateTotal
+	95,  // 104: kakitome.plugin.v0.CertificateStep.at:type_name -> google.protobuf.Timestamp
+	79,  // 105: kakitome.plugin.v0.CertificatePart.steps:type_name -> kakitome.plugin.v0.CertificateStep
+	80,  // 106: kakitome.plugin.v0.Certificate.parts:type_name -> kakitome.plugin.v0.CertificatePart
+	61,  // 107: kakitome.plugin.v0.Certificate.proof:type_name -> kakitome.plugin.v0.Row
+	95,  // 108: kakitome.plugin.v0.Invoice.issued:type_name -> google.protobuf.Timestamp
+	95,  // 109: kakitome.plugin.v0.Invoice.due:type_name -> google.protobuf.Timestamp
+	83,  // 110: kakitome.plugin.v0.Invoice.lines:type_name -> kakitome.plugin.v0.InvoiceLine
+	84,  // 111: kakitome.plugin.v0.Invoice.taxes:type_name -> kakitome.plugin.v0.InvoiceTax
+	95,  // 112: kakitome.plugin.v0.InvoiceLine.date:type_name -> google.protobuf.Timestamp
+	95,  // 113: kakitome.plugin.v0.MeterReading.from:type_name -> google.protobuf.Timestamp
+	95,  // 114: kakitome.plugin.v0.MeterReading.to:type_name -> google.protobuf.Timestamp
+	95,  // 115: kakitome.plugin.v0.MeterReading.read:type_name -> google.protobuf.Timestamp
+	95,  // 116: kakitome.plugin.v0.MeterReading.next:type_name -> google.protobuf.Timestamp
+	86,  // 117: kakitome.plugin.v0.MeterReading.values:type_name -> kakitome.plugin.v0.MeterValue
+	87,  // 118: kakitome.plugin.v0.MeterReading.months:type_name -> kakitome.plugin.v0.MeterMonth
+	37,  // 119: kakitome.plugin.v0.MeterReading.lines:type_name -> kakitome.plugin.v0.LineItem
+	5,   // 120: kakitome.plugin.v0.Document.kind:type_name -> kakitome.plugin.v0.DocumentKind
+	76,  // 121: kakitome.plugin.v0.Document.issuer:type_name -> kakitome.plugin.v0.Issuer
+	61,  // 122: kakitome.plugin.v0.Document.rows:type_name -> kakitome.plugin.v0.Row
+	68,  // 123: kakitome.plugin.v0.Document.claim:type_name -> kakitome.plugin.v0.Claim
+	77,  // 124: kakitome.plugin.v0.Document.receipt:type_name -> kakitome.plugin.v0.Receipt
+	95,  // 125: kakitome.plugin.v0.Document.created:type_name -> google.protobuf.Timestamp
+	81,  // 126: kakitome.plugin.v0.Document.certificate:type_name -> kakitome.plugin.v0.Certificate
+	39,  // 127: kakitome.plugin.v0.Document.voucher:type_name -> kakitome.plugin.v0.Voucher
+	82,  // 128: kakitome.plugin.v0.Document.invoice:type_name -> kakitome.plugin.v0.Invoice
+	85,  // 129: kakitome.plugin.v0.Document.meter_reading:type_name -> kakitome.plugin.v0.MeterReading
+	11,  // 130: kakitome.plugin.v0.RenderDocumentRequest.call:type_name -> kakitome.plugin.v0.Call
+	88,  // 131: kakitome.plugin.v0.RenderDocumentRequest.document:type_name -> kakitome.plugin.v0.Document
+	6,   // 132: kakitome.plugin.v0.RenderDocumentRequest.form:type_name -> kakitome.plugin.v0.DocumentForm
+	12,  // 133: kakitome.plugin.v0.RenderDocumentResponse.error:type_name -> kakitome.plugin.v0.Error
+	8,   // 134: kakitome.plugin.v0.NumberResult.ported:type_name -> kakitome.plugin.v0.Certainty
+	8,   // 135: kakitome.plugin.v0.NumberResult.in_service:type_name -> kakitome.plugin.v0.Certainty
+	8,   // 136: kakitome.plugin.v0.NumberResult.changed_hands:type_name -> kakitome.plugin.v0.Certainty
+	12,  // 137: kakitome.plugin.v0.NumberResult.error:type_name -> kakitome.plugin.v0.Error
+	11,  // 138: kakitome.plugin.v0.LookupRequest.call:type_name -> kakitome.plugin.v0.Call
+	91,  // 139: kakitome.plugin.v0.LookupRequest.queries:type_name -> kakitome.plugin.v0.NumberQuery
+	92,  // 140: kakitome.plugin.v0.LookupResponse.results:type_name -> kakitome.plugin.v0.NumberResult
+	12,  // 141: kakitome.plugin.v0.LookupResponse.error:type_name -> kakitome.plugin.v0.Error
+	13,  // 142: kakitome.plugin.v0.Module.Describe:input_type -> kakitome.plugin.v0.DescribeRequest
+	15,  // 143: kakitome.plugin.v0.Module.ValidateConfig:input_type -> kakitome.plugin.v0.ValidateConfigRequest
+	17,  // 144: kakitome.plugin.v0.Module.Configure:input_type -> kakitome.plugin.v0.ConfigureRequest
+	19,  // 145: kakitome.plugin.v0.Module.Drain:input_type -> kakitome.plugin.v0.DrainRequest
+	25,  // 146: kakitome.plugin.v0.Auth.Canonical:input_type -> kakitome.plugin.v0.CanonicalRequest
+	27,  // 147: kakitome.plugin.v0.Auth.Challenge:input_type -> kakitome.plugin.v0.ChallengeRequest
+	29,  // 148: kakitome.plugin.v0.Auth.Begin:input_type -> kakitome.plugin.v0.BeginRequest
+	31,  // 149: kakitome.plugin.v0.Auth.Finish:input_type -> kakitome.plugin.v0.FinishRequest
+	38,  // 150: kakitome.plugin.v0.PaymentAgent.Create:input_type -> kakitome.plugin.v0.CreateRequest
+	43,  // 151: kakitome.plugin.v0.PaymentAgent.Get:input_type -> kakitome.plugin.v0.GetRequest
+	45,  // 152: kakitome.plugin.v0.PaymentAgent.Cancel:input_type -> kakitome.plugin.v0.CancelRequest
+	50,  // 153: kakitome.plugin.v0.PaymentAgent.HandleWebhook:input_type -> kakitome.plugin.v0.WebhookRequest
+	53,  // 154: kakitome.plugin.v0.PaymentAgent.Refund:input_type -> kakitome.plugin.v0.RefundRequest
+	47,  // 155: kakitome.plugin.v0.PaymentAgent.RefreshVoucher:input_type -> kakitome.plugin.v0.RefreshVoucherRequest
+	34,  // 156: kakitome.plugin.v0.PaymentAgent.Pool:input_type -> kakitome.plugin.v0.PoolRequest
+	55,  // 157: kakitome.plugin.v0.PaymentAgent.ReadReport:input_type -> kakitome.plugin.v0.ReportRequest
+	74,  // 158: kakitome.plugin.v0.Render.RenderPage:input_type -> kakitome.plugin.v0.RenderPageRequest
+	89,  // 159: kakitome.plugin.v0.Render.RenderDocument:input_type -> kakitome.plugin.v0.RenderDocumentRequest
+	93,  // 160: kakitome.plugin.v0.Number.Lookup:input_type -> kakitome.plugin.v0.LookupRequest
+	14,  // 161: kakitome.plugin.v0.Module.Describe:output_type -> kakitome.plugin.v0.DescribeResponse
+	16,  // 162: kakitome.plugin.v0.Module.ValidateConfig:output_type -> kakitome.plugin.v0.ValidateConfigResponse
+	18,  // 163: kakitome.plugin.v0.Module.Configure:output_type -> kakitome.plugin.v0.ConfigureResponse
+	20,  // 164: kakitome.plugin.v0.Module.Drain:output_type -> kakitome.plugin.v0.DrainResponse
+	26,  // 165: kakitome.plugin.v0.Auth.Canonical:output_type -> kakitome.plugin.v0.CanonicalResponse
+	28,  // 166: kakitome.plugin.v0.Auth.Challenge:output_type -> kakitome.plugin.v0.ChallengeResponse
+	30,  // 167: kakitome.plugin.v0.Auth.Begin:output_type -> kakitome.plugin.v0.BeginResponse
+	32,  // 168: kakitome.plugin.v0.Auth.Finish:output_type -> kakitome.plugin.v0.FinishResponse
+	42,  // 169: kakitome.plugin.v0.PaymentAgent.Create:output_type -> kakitome.plugin.v0.CreateResponse
+	44,  // 170: kakitome.plugin.v0.PaymentAgent.Get:output_type -> kakitome.plugin.v0.GetResponse
+	46,  // 171: kakitome.plugin.v0.PaymentAgent.Cancel:output_type -> kakitome.plugin.v0.CancelResponse
+	52,  // 172: kakitome.plugin.v0.PaymentAgent.HandleWebhook:output_type -> kakitome.plugin.v0.WebhookResponse
+	54,  // 173: kakitome.plugin.v0.PaymentAgent.Refund:output_type -> kakitome.plugin.v0.RefundResponse
+	48,  // 174: kakitome.plugin.v0.PaymentAgent.RefreshVoucher:output_type -> kakitome.plugin.v0.RefreshVoucherResponse
+	35,  // 175: kakitome.plugin.v0.PaymentAgent.Pool:output_type -> kakitome.plugin.v0.PoolResponse
+	59,  // 176: kakitome.plugin.v0.PaymentAgent.ReadReport:output_type -> kakitome.plugin.v0.ReportResponse
+	75,  // 177: kakitome.plugin.v0.Render.RenderPage:output_type -> kakitome.plugin.v0.RenderPageResponse
+	90,  // 178: kakitome.plugin.v0.Render.RenderDocument:output_type -> kakitome.plugin.v0.RenderDocumentResponse
+	94,  // 179: kakitome.plugin.v0.Number.Lookup:output_type -> kakitome.plugin.v0.LookupResponse
+	161, // [161:180] is the sub-list for method output_type
+	142, // [142:161] is the sub-list for method input_type
+	142, // [142:142] is the sub-list for extension type_name
+	142, // [142:142] is the sub-list for extension extendee
+	0,   // [0:142] is the sub-list for field type_name
 }
 
 func init() { file_kakitome_proto_init() }
@@ -8217,8 +8374,8 @@ func file_kakitome_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kakitome_proto_rawDesc), len(file_kakitome_proto_rawDesc)),
-			NumEnums:      10,
-			NumMessages:   83,
+			NumEnums:      11,
+			NumMessages:   84,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

@@ -197,6 +197,12 @@ func (m *model) Hidden() bool {
 // ByBarcode reports whether the one method is paid with a barcode.
 func (m *model) ByBarcode() bool { return m.MethodKind() == proto.MethodKind_KONBINI_BARCODE.String() }
 
+// Refused reports whether it is said which answers of the survey were refused.
+func (m *model) Refused() bool {
+	return m.Incomplete && m.Survey != nil && !m.Survey.Answered &&
+		(m.Survey.Empty || slices.ContainsFunc(m.Survey.Items, func(i *proto.SurveyItem) bool { return i.Fault != nil }))
+}
+
 // To is to whom the page is, with 様.
 func (m *model) To() string { return m.Language.Addressed(m.Addressee) }
 

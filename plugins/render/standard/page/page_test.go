@@ -3,6 +3,7 @@ package page
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -162,6 +163,10 @@ func TestAccessible(t *testing.T) {
 				require.Equal(t, 1, h1, "h2 before the h1")
 			case "title", "legend", "button", "caption", "a":
 				require.NotEmpty(t, strings.TrimSpace(text(n)), n.Data)
+			case "fieldset":
+				for ref := range strings.FieldsSeq(attr(n, "aria-describedby")) {
+					require.True(t, ids[ref], ref)
+				}
 			case "input", "textarea":
 				if attr(n, "type") == "hidden" {
 					continue
@@ -192,13 +197,32 @@ func TestAccessible(t *testing.T) {
 	})
 }
 
-// WCAG 2.2 §3.1.2: on an English page what the tenant wrote in Japanese is marked as Japanese.
+// WCAG 2.2 §3.3.1: each item that was refused is named above with a link to it, and says by itself what is wrong.
+func TestRefusedAnswersSayWhatIsWrong(t *testing.T) {
+	for lang, long := range map[string]string{"ja": "213文字あります。200文字以内", "en": "213 characters. Please write 200"} {
+		for _, name := range []string{"04-info-refused", "06-voucher-unanswered"} {
+			above, below, found := strings.Cut(string(render(t, everyView()[name], lang)), `action="__LINK__/answer"`)
+			require.True(t, found)
+			for i := range 3 {
+				require.Contains(t, above, fmt.Sprintf(`<a href="#s%d">`, i))
+				require.Contains(t, below, fmt.Sprintf(`id="s%d"`, i))
+				require.Regexp(t, fmt.Sprintf(`aria-describedby="[^"]*\bs%d-fault"`, i), below)
+			}
+			require.Contains(t, above, long)
+			require.Contains(t, below, long)
+			require.Equal(t, 1+3+1, strings.Count(below, `aria-invalid="true"`), "the group of radio buttons, each box, the text")
+		}
+	}
+	require.NotContains(t, string(render(t, everyView()["04-info-survey"], "ja")), "fault\"")
+}
+
+// WCAG 2.2 §3.1.2: on an English page what the tenant wrote in Japanese is marked as Japanese. What is typed is its reader's own.
 func TestJapaneseIsMarkedOnEnglishPages(t *testing.T) {
 	for name, p := range everyView() {
 		root, err := html.Parse(bytes.NewReader(render(t, p, "en")))
 		require.NoError(t, err)
 		for n := range root.Descendants() {
-			if n.Type != html.TextNode || n.Parent.Data == "title" || n.Parent.Data == "style" || !strings.ContainsFunc(n.Data, japanese) {
+			if n.Type != html.TextNode || n.Parent.Data == "title" || n.Parent.Data == "style" || n.Parent.Data == "textarea" || !strings.ContainsFunc(n.Data, japanese) {
 				continue
 			}
 			marked := false
@@ -327,7 +351,7 @@ func TestNoticeStaysBelowThePayment(t *testing.T) {
 		}
 	}
 	doc := string(render(t, everyView()["06-voucher-unanswered"], "ja"))
-	require.Less(t, strings.Index(doc, `<a href="#survey">`), strings.Index(doc, "<svg"), "what is missing is said first")
+	require.Less(t, strings.Index(doc, `<a href="#s0">`), strings.Index(doc, "<svg"), "what is missing is said first")
 }
 
 func TestSameModelSameBytes(t *testing.T) {

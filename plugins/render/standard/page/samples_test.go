@@ -89,6 +89,22 @@ func answered() *proto.Survey {
 	return s
 }
 
+// refused is the survey after a press that each of its items was wrong at.
+func refused() *proto.Survey {
+	s := survey()
+	s.Items[0].Fault = &proto.SurveyFault{Kind: proto.SurveyFault_MISSING}
+	s.Items[1].Answer, s.Items[1].Fault = []string{"SMS"}, &proto.SurveyFault{Kind: proto.SurveyFault_UNKNOWN}
+	s.Items[2].Answer, s.Items[2].Fault = []string{strings.Repeat("訪問の時間帯を平日の夕方にしてほしいです。", 11)[:213*3]}, &proto.SurveyFault{Kind: proto.SurveyFault_TOO_LONG, Given: 213, Limit: 200}
+	return s
+}
+
+// unanswered is the survey after a press with nothing chosen, where nothing has to be.
+func unanswered() *proto.Survey {
+	s := survey()
+	s.Items[0].Required, s.Empty = false, true
+	return s
+}
+
 func questions() []*proto.FormField {
 	return []*proto.FormField{
 		{Name: "kana_name", Label: "お名前（カナ）", Hint: "例）ヤマダ タロウ", InputMode: "text", Autocomplete: "off", MaxLength: 40},
@@ -154,7 +170,9 @@ func everyView() map[string]*proto.Page {
 		"04-info-said-paid":      {View: proto.View_INFO, Title: "お支払いのお願い", Claim: claim(), Promise: &proto.Promise{Word: "already_paid", By: at(2026, 12, 1, 0, 0, 0)}},
 		"04-info-one-method":     {View: proto.View_INFO, Title: "水道料金のお知らせ", Claim: claim(), Methods: []*proto.MethodChoice{barcode}},
 		"04-info-survey":         {View: proto.View_INFO, Title: "お仕事のご案内", Lead: lead, Rows: rows()[:3], Closing: closing, Survey: survey(), LinkExpires: expires},
-		"04-info-incomplete":     {View: proto.View_INFO, Title: "お仕事のご案内", Survey: survey(), Incomplete: true},
+		"04-info-refused":        {View: proto.View_INFO, Title: "お仕事のご案内", Survey: refused(), Incomplete: true},
+		"04-info-empty":          {View: proto.View_INFO, Title: "お仕事のご案内", Survey: unanswered(), Incomplete: true},
+		"04-info-unchosen":       {View: proto.View_INFO, Title: "水道料金のお知らせ", Claim: claim(), Methods: []*proto.MethodChoice{barcode, number, card}, Survey: survey(), Incomplete: true, Unchosen: true},
 		"04-info-answered":       {View: proto.View_INFO, Title: "お仕事のご案内", Lead: lead, Survey: answered()},
 		"05-checkout-number":     {View: proto.View_CHECKOUT, Claim: claim(), Methods: []*proto.MethodChoice{number}},
 		"05-checkout-barcode":    {View: proto.View_CHECKOUT, Claim: claim(), Methods: []*proto.MethodChoice{barcode}},
@@ -220,6 +238,9 @@ func everyView() map[string]*proto.Page {
 		"07-redirect-notice": {View: proto.View_REDIRECT, RedirectHost: "pay.example.com", CanChangeMethod: true}, "09-waiting-notice": {View: proto.View_WAITING}, "10-accepted-notice": {View: proto.View_ACCEPTED},
 	} {
 		p.Title, p.Lead, p.Rows, p.Closing, p.Survey = "水道料金のお知らせ", lead, rows(), closing, survey()
+		if p.Incomplete {
+			p.Survey = refused()
+		}
 		p.Claim, p.Documents, p.Past = claim(), docs, []*proto.DocumentLink{{Name: "past-1.pdf", Title: "2026/10/21 水道料金のお知らせ"}}
 		pages[name] = p
 	}
