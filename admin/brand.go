@@ -22,7 +22,7 @@ import (
 type brandPage struct {
 	Brand   tenant.Brand
 	Was     string            // tag of the brand that the form is of
-	Fault   map[string]string // by field: color, phone, hours, note, logo, renderer
+	Fault   map[string]string // by field: color, phone, hours, note, hours_en, note_en, logo, renderer
 	Frames  []brandFrame
 	Papers  []brandFrame  // PDFs, each in a tab of its own
 	Unsaid  bool          // the frames show what was not saved
@@ -133,6 +133,7 @@ func (s *Server) setBrand(w http.ResponseWriter, r *http.Request, v *visit) erro
 	}
 	b := v.Tenant.Brand
 	b.Color, b.Phone, b.Hours, b.Note = form["color"], form["phone"], form["hours"], form["note"]
+	b.HoursEN, b.NoteEN = form["hours_en"], form["note_en"]
 	faults := map[string]string{}
 	if name, chosen := form["renderer"]; chosen && name != b.Renderer {
 		b.Renderer = name

@@ -146,9 +146,14 @@ func TestBrandIsSetWithAPreview(t *testing.T) {
 	b := r.enter("admin@mizu")
 	screen := b.get("/brand").body
 	require.Equal(t, 2, strings.Count(screen, "<iframe"))
-	a := b.brandPost(nil, "do", "preview", "color", "#aa0011", "phone", "000-111-2222", "hours", "平日 9:00～17:00", "note", "補足です")
+	a := b.brandPost(nil, "do", "preview", "color", "#aa0011", "phone", "000-111-2222", "hours", "平日 9:00～17:00", "note", "補足です", "hours_en", "weekdays 9-17", "note_en", strings.Repeat("a", 201))
+	require.Equal(t, http.StatusUnprocessableEntity, a.status)
+	require.Contains(t, a.body, "200文字以内で入力してください（現在 201文字）")
+	a = b.brandPost(nil, "do", "preview", "color", "#aa0011", "phone", "000-111-2222", "hours", "平日 9:00～17:00", "note", "補足です", "hours_en", "weekdays 9-17", "note_en", "A note")
 	require.Equal(t, http.StatusOK, a.status)
 	require.Contains(t, a.body, "まだ保存されていません")
+	require.Contains(t, a.body, `value="weekdays 9-17"`)
+	require.Contains(t, a.body, ">A note</textarea>")
 	_, frame, _ := strings.Cut(a.body, `iframe src="`)
 	frame = frame[:strings.IndexByte(frame, '"')]
 	require.Contains(t, b.get(frame).body, "000-111-2222")
@@ -165,11 +170,12 @@ func TestBrandIsSetWithAPreview(t *testing.T) {
 	var logo bytes.Buffer
 	require.NoError(t, png.Encode(&logo, image.NewGray(image.Rect(0, 0, 60, 20))))
 	b.get("/brand")
-	a = b.brandPost(logo.Bytes(), "do", "save", "color", "#aa0011", "phone", "000-111-2222", "hours", "", "note", "")
+	a = b.brandPost(logo.Bytes(), "do", "save", "color", "#aa0011", "phone", "000-111-2222", "hours", "", "note", "", "hours_en", "weekdays 9-17", "note_en", "A note")
 	require.Equal(t, http.StatusSeeOther, a.status, a.body)
 	require.Equal(t, "brand.set", r.actions("mizu")[0])
 	brand := r.tenant("mizu").Brand
 	require.Equal(t, "#aa0011", brand.Color)
+	require.Equal(t, []string{"weekdays 9-17", "A note"}, []string{brand.HoursEN, brand.NoteEN})
 	require.NotNil(t, brand.Logo)
 	got := r.browser().get("/logos/" + brand.Logo.Name)
 	require.Equal(t, "image/png", got.header.Get("Content-Type"))

@@ -115,7 +115,7 @@ func (r *rig) snapshot() *tenant.Snapshot {
 }
 
 func (r *rig) tenant() *tenant.Tenant {
-	return &tenant.Tenant{ID: "water", Name: "〇〇県\"水道局\"\r\nBcc: all@example.jp", NameEN: "Water Office", Brand: tenant.Brand{Phone: "000-000-0000", Hours: "平日 9:00～18:00"}}
+	return &tenant.Tenant{ID: "water", Name: "〇〇県\"水道局\"\r\nBcc: all@example.jp", NameEN: "Water Office", Brand: tenant.Brand{Phone: "000-000-0000", Hours: "平日 9:00～18:00", HoursEN: "weekdays 9-18"}}
 }
 
 func (r *rig) now() time.Time {
@@ -237,6 +237,7 @@ func TestAnEnglishMailSpeaksEnglish(t *testing.T) {
 	require.Equal(t, "[Water Office] Your payment number", h.Get("Subject"))
 	require.Contains(t, text, "¥7,440")
 	require.Contains(t, text, "Store B")
+	require.Contains(t, text, "Hours: weekdays 9-18")
 	require.NotContains(t, text, "お支払い")
 }
 

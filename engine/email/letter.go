@@ -158,7 +158,7 @@ func body(t *tenant.Tenant, c *payment.State, a *payment.Attempt, v *proto.Vouch
 	put("%s", say(lang, "お問い合わせ先", "Contact"))
 	put("%s", name(t, lang))
 	row("電話", "Phone", t.Brand.Phone)
-	row("受付時間", "Hours", t.Brand.Hours)
+	row("受付時間", "Hours", t.Brand.HoursIn(lang))
 	return b.String()
 }
 

@@ -29,7 +29,7 @@ func View(t *tenant.Tenant, view proto.View, lang string) *proto.Page {
 	}
 	p.Brand = &proto.Brand{
 		Name: valid(t.Name), Color: t.Brand.Color,
-		Phone: valid(t.Brand.Phone), PhoneLink: dial(t.Brand.Phone), Hours: valid(t.Brand.Hours), Note: valid(t.Brand.Note),
+		Phone: valid(t.Brand.Phone), PhoneLink: dial(t.Brand.Phone), Hours: valid(t.Brand.HoursIn(lang)), Note: valid(t.Brand.NoteIn(lang)),
 	}
 	if l := t.Brand.Logo; l != nil {
 		p.Brand.Logo, p.Brand.LogoWidth, p.Brand.LogoHeight = LogoPath+l.Name, uint32(l.Width), uint32(l.Height)

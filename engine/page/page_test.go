@@ -104,6 +104,31 @@ func sample(view proto.View) *proto.Page {
 	return m
 }
 
+// What the tenant and its agents name in both languages is in English on an English page, and in Japanese where it is named in that alone.
+func TestEnglishPagesAreInEnglish(t *testing.T) {
+	both := *water
+	both.Brand.Note, both.Brand.NoteEN, both.Brand.HoursEN = "通話料がかかります。", "Calls are charged.", "weekdays 9-18"
+	require.Equal(t, "weekdays 9-18", View(&both, proto.View_INFO, "en").Brand.Hours)
+	require.Equal(t, "Calls are charged.", View(&both, proto.View_INFO, "en").Brand.Note)
+	require.Equal(t, "平日 9:00～18:00", View(&both, proto.View_INFO, "ja").Brand.Hours)
+	require.Equal(t, "平日 9:00～18:00", View(water, proto.View_INFO, "en").Brand.Hours)
+	stores := []*proto.Store{{Code: "cvs1", LabelJa: "〇〇マート", LabelEn: "Maru Mart"}, {Code: "cvs2", LabelJa: "△△ストア"}, {Code: "cvs3"}}
+	for _, view := range []proto.View{proto.View_CHECKOUT, proto.View_VOUCHER} {
+		m := sample(view)
+		m.Methods[0].Stores, m.Voucher.Stores = stores, stores
+		for lang, want := range map[string]string{"ja": "〇〇マート", "en": "Maru Mart"} {
+			m.Lang = lang
+			h, err := plain(m)
+			require.NoError(t, err)
+			page := string(h.Append(nil, "/a/x", "f", ""))
+			for _, store := range []string{want, "△△ストア", "cvs3"} {
+				require.Contains(t, page, store, "%v %s", view, lang)
+			}
+			require.Equal(t, lang == "ja", strings.Contains(page, "〇〇マート"), "%v %s", view, lang)
+		}
+	}
+}
+
 func TestEveryViewPassesTheCheck(t *testing.T) {
 	r := serve(t)
 	for _, lang := range []string{"ja", "en"} {

@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
@@ -65,6 +66,7 @@ func plainTemplate(lang string) *template.Template {
 		"view":     func(v proto.View) string { return v.String() },
 		"stranger": func(v proto.View) bool { return slices.Contains(strangerViews, v) },
 		"segment":  url.PathEscape,
+		"store":    func(s *proto.Store) string { return cmp.Or(say(s.LabelJa, s.LabelEn), s.LabelJa, s.Code) },
 		"issued":   func(k proto.MethodKind) bool { return slices.Contains(issuedKinds, k) },
 		"given":    func(item *proto.SurveyItem, choice string) bool { return slices.Contains(item.Answer, choice) },
 		"heading": func(v proto.View) string {

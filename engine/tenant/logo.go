@@ -131,7 +131,7 @@ const (
 
 // BrandError is a fault of one field of a brand.
 type BrandError struct {
-	Field      string // color, phone, hours, note, renderer
+	Field      string // color, phone, hours, note, hours_en, note_en, renderer
 	Code       string // required, too_long, pattern
 	Limit, Got int64
 }
@@ -163,7 +163,8 @@ func (b *Brand) Validate() (errs []error) {
 	for _, f := range []struct {
 		name, text string
 		limit      int
-	}{{"phone", b.Phone, MaxBrandPhone}, {"hours", b.Hours, MaxBrandHours}, {"note", b.Note, MaxBrandNote}} {
+	}{{"phone", b.Phone, MaxBrandPhone}, {"hours", b.Hours, MaxBrandHours}, {"note", b.Note, MaxBrandNote},
+		{"hours_en", b.HoursEN, MaxBrandHours}, {"note_en", b.NoteEN, MaxBrandNote}} {
 		if n := length(f.text); n > f.limit {
 			errs = append(errs, &BrandError{Field: f.name, Code: "too_long", Limit: int64(f.limit), Got: int64(n)})
 		}

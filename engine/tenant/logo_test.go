@@ -108,8 +108,8 @@ func TestBrandIsSetAndKept(t *testing.T) {
 	_, ok = d.Now().Logo(logo.Name)
 	require.False(t, ok, "what nobody shows is not served")
 
-	err = set(Brand{Color: "red", Hours: strings.Repeat("あ", 81), Note: strings.Repeat("あ", 201)})
-	for _, want := range []string{"brand.color", "brand.phone: is required", "brand.hours: has 81 characters, 80 are allowed", "brand.note: has 201"} {
+	err = set(Brand{Color: "red", Hours: strings.Repeat("あ", 81), Note: strings.Repeat("あ", 201), HoursEN: strings.Repeat("a", 81), NoteEN: strings.Repeat("a", 201)})
+	for _, want := range []string{"brand.color", "brand.phone: is required", "brand.hours: has 81 characters, 80 are allowed", "brand.note: has 201", "brand.hours_en: has 81 characters, 80 are allowed", "brand.note_en: has 201"} {
 		require.ErrorContains(t, err, want)
 	}
 	require.Error(t, d.SetBrand(t.Context(), "none", func(b Brand) (Brand, error) { return b, nil }))

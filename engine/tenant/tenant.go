@@ -50,6 +50,9 @@ type Brand struct {
 	Phone string `json:"phone" toml:"phone"`                     // contact shown on every page
 	Hours string `json:"hours,omitempty" toml:"hours,omitempty"` // 受付時間
 	Note  string `json:"note,omitempty" toml:"note,omitempty"`
+	// HoursEN and NoteEN stand on English pages; empty: the Japanese ones do.
+	HoursEN string `json:"hours_en,omitempty" toml:"hours_en,omitempty"`
+	NoteEN  string `json:"note_en,omitempty" toml:"note_en,omitempty"`
 
 	Public Public `json:"public,omitzero" toml:"public"`
 	// Logo is set by the console, or of LogoFile; without one the logo that was stays.
@@ -58,6 +61,19 @@ type Brand struct {
 	Renderer string `json:"renderer,omitempty" toml:"renderer,omitempty"`
 	// LogoFile names a PNG or JPEG file; read by `tenant apply`, which sets Logo, and never stored.
 	LogoFile string `json:"-" toml:"logo_file,omitempty"`
+}
+
+// HoursIn are the hours in a language, "ja" or "en".
+func (b *Brand) HoursIn(lang string) string { return inLang(lang, b.Hours, b.HoursEN) }
+
+// NoteIn is the note in a language, "ja" or "en".
+func (b *Brand) NoteIn(lang string) string { return inLang(lang, b.Note, b.NoteEN) }
+
+func inLang(lang, ja, en string) string {
+	if lang == "en" && en != "" {
+		return en
+	}
+	return ja
 }
 
 // PrePage is the page before the questions, with the button 認証画面へ.
