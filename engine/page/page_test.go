@@ -129,6 +129,35 @@ func TestEnglishPagesAreInEnglish(t *testing.T) {
 	}
 }
 
+// What to do with a number is not what to do with an account.
+func TestPlainPageSaysWhatToDoWithAVoucher(t *testing.T) {
+	number, payer := "店内の端末に次の番号を入力するか、レジで番号をお伝えください", "お客様専用のお支払い番号"
+	account, payEasy, barcode, stores := "次の口座へお振込みください", "「税金・料金の払い込み」", "バーコードを表示できません", "次の店舗の番号"
+	all := []string{number, payer, account, payEasy, barcode, stores}
+	for want, c := range map[string]struct {
+		kind    proto.MethodKind
+		voucher *proto.Voucher
+		heading string
+	}{
+		number:  {proto.MethodKind_KONBINI_NUMBER, &proto.Voucher{PaymentNumber: "1234567890"}, "お支払い番号のご案内"},
+		payer:   {proto.MethodKind_PAYER_NUMBER, &proto.Voucher{PaymentNumber: "7123456789012"}, "お支払い番号のご案内"},
+		account: {proto.MethodKind_BANK_TRANSFER, &proto.Voucher{Account: &proto.BankAccount{Bank: "〇〇銀行", Number: "0000001"}}, "お振込先のご案内"},
+		payEasy: {proto.MethodKind_PAY_EASY, &proto.Voucher{Institution: "99081", PaymentNumber: "612345", ConfirmationNumber: "1"}, "ペイジーでのお支払い"},
+		barcode: {proto.MethodKind_KONBINI_BARCODE, &proto.Voucher{Barcode: "91908081030210019970070917530026123100074406"}, "お支払い番号のご案内"},
+		stores:  {proto.MethodKind_KONBINI_NUMBER, &proto.Voucher{Stores: []*proto.Store{{Code: "cvs1", LabelJa: "〇〇マート 123456"}}}, "お支払い番号のご案内"},
+	} {
+		m := sample(proto.View_VOUCHER)
+		m.Title, m.Voucher, m.Methods[0].Kind = "", c.voucher, c.kind
+		h, err := plain(m)
+		require.NoError(t, err)
+		page := string(h.Append(nil, "/a/x", "f", ""))
+		require.Contains(t, page, "<h1>"+c.heading+"</h1>")
+		for _, words := range all {
+			require.Equal(t, words == want, strings.Contains(page, words), "%v: %s", c.kind, words)
+		}
+	}
+}
+
 func TestEveryViewPassesTheCheck(t *testing.T) {
 	r := serve(t)
 	for _, lang := range []string{"ja", "en"} {

@@ -69,10 +69,15 @@ func plainTemplate(lang string) *template.Template {
 		"store":    func(s *proto.Store) string { return cmp.Or(say(s.LabelJa, s.LabelEn), s.LabelJa, s.Code) },
 		"issued":   func(k proto.MethodKind) bool { return slices.Contains(issuedKinds, k) },
 		"given":    func(item *proto.SurveyItem, choice string) bool { return slices.Contains(item.Answer, choice) },
-		"heading": func(v proto.View) string {
-			h, ok := headings[v]
-			if !ok {
+		"heading": func(p *proto.Page) string {
+			h, ok := headings[p.View]
+			switch shown := p.View == proto.View_VOUCHER; {
+			case !ok:
 				h = [2]string{"画面を表示できません", "The page cannot be shown"}
+			case shown && p.Voucher.GetAccount() != nil:
+				h = [2]string{"お振込先のご案内", "Where to transfer the money"}
+			case shown && p.Voucher.GetInstitution() != "":
+				h = [2]string{"ペイジーでのお支払い", "Pay by Pay-easy"}
 			}
 			return say(h[0], h[1])
 		},
