@@ -2,8 +2,11 @@ package browser
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,6 +52,14 @@ var flows = []flow{
 		p.choose("q0", "希望する")
 		p.choose("q1", "午前")
 		p.choose("q1", "午後")
+		look.Value[bool](p.Window, `(document.querySelector("[name=q2]").value = "あ".repeat(213), true)`)
+		p.status = 422
+		p.submit("answer", "refused")
+		require.Contains(p.t, p.text(), r.says("ご要望：213文字あります。200文字以内にしてください。", "ご要望: This has 213 characters. Please write 200 at most."))
+		require.Equal(p.t, 1, p.count(`textarea[aria-invalid="true"]`))
+		require.Equal(p.t, 3, p.count(`input:checked`), "what was chosen is kept")
+		p.status = 0
+		look.Value[bool](p.Window, `(document.querySelector("[name=q2]").value = "", true)`)
 		p.fill("q2", "玄関先に犬がいます")
 		p.submit("answer", "answered")
 		require.Contains(p.t, p.text(), r.says("回答を受け付けました", "Your answer was received"))
@@ -85,6 +96,35 @@ var flows = []flow{
 		require.Equal(p.t, 0, p.count(`form[action$="/identify"]`))
 		require.NotZero(p.t, p.count(`a[href^="tel:"]`), "whom to call")
 	}},
+	{"expired", func(d *message.Draft) { ask(d) }, func(w *world, p *phone, r reader) {
+		link := p.Place()
+		for past := true; past; { // a machine with other things to do may come too late
+			end := fmt.Sprintf(`{"link":{"expires_at":%q}}`, time.Now().Add(2*time.Second).Format(time.RFC3339))
+			err := w.sender.Do(p.t.Context(), http.MethodPatch, "/v1/messages/"+p.message, []byte(end), http.StatusOK, nil)
+			var refused *apptest.Refused
+			if past = errors.As(err, &refused) && strings.Contains(refused.Body, "link.expires_at"); !past {
+				require.NoError(p.t, err)
+			}
+		}
+		p.status = 410
+		p.openUntil(link, r.says("このページは有効期限を過ぎたため", "The notice can no longer be shown"), "expired")
+		require.Equal(p.t, 0, p.count("form"))
+		require.NotContains(p.t, p.text(), "水道のお知らせ")
+		require.NotZero(p.t, p.count(`a[href^="tel:"]`), "whom to call")
+	}},
+	{"past", func(d *message.Draft) { ask(d) }, func(w *world, p *phone, r reader) {
+		later := &message.Draft{To: p.number, Class: "notice", Send: new(bool), Reference: "F-past-" + r.lang, Page: &message.Page{Title: "今月のお知らせ"}}
+		ask(later)
+		sent, _, err := w.sender.Send(p.t.Context(), later)
+		require.NoError(p.t, err)
+		p.open(sent.URL+"?lang="+r.lang, "landing")
+		p.submit("open", "questions")
+		p.fill("birth_date", "19800101")
+		p.submit("identify", "page")
+		require.Contains(p.t, p.text(), r.says("これまでのお知らせ", "Earlier notices"))
+		require.Equal(p.t, 1, p.count(`a[href*="/documents/past-"]`))
+		p.document(`a[href*="/documents/past-"]`, "earlier")
+	}},
 	{"pay-easy", func(d *message.Draft) { claim(d, "pay_easy", "card") }, func(_ *world, p *phone, r reader) {
 		p.submit("open", "notice")
 		p.choose("method", "pay_easy")
@@ -117,15 +157,25 @@ var flows = []flow{
 		require.Contains(p.t, p.text(), "h***@e***.jp", "masked on the page")
 		p.arrived(w.mails, address)
 	}},
-	{"bank-transfer", func(d *message.Draft) { claim(d, "bank_transfer") }, func(_ *world, p *phone, r reader) {
+	{"bank-transfer", func(d *message.Draft) { claim(d, "bank_transfer") }, func(w *world, p *phone, r reader) {
+		link := p.Place()
 		p.submit("open", "notice")
 		p.submit("checkout", "checkout")
 		p.submit("pay", "account")
 		require.Contains(p.t, p.text(), "〇〇ケンスイドウキヨク")
 		require.Contains(p.t, p.text(), "振込専用支店")
 		require.Contains(p.t, p.text(), r.says("振込手数料はお客様のご負担となります", "The bank's fee is yours"))
-		p.submit("state", "state")
-		require.Contains(p.t, p.text(), "振込専用支店")
+		account := look.Value[string](p.Window, `document.querySelector(".number").innerText`)
+		transfer := func(yen int) {
+			file := fmt.Sprintf("取引日,金融機関コード,支店番号,口座番号,入金額,明細番号\n%s,9999,101,%s,%d,%s-%d\n", time.Now().In(message.Tokyo).Format(time.DateOnly), account, yen, account, yen)
+			require.NoError(p.t, w.sender.Do(p.t.Context(), http.MethodPost, fmt.Sprintf("/v1/agents/bank/reports?name=%s-%d.csv", account, yen), []byte(file), http.StatusOK, nil))
+		}
+		transfer(3000)
+		p.openUntil(link, r.says("ご入金を一部確認しました", "A part of the money has come in"), "part")
+		require.Contains(p.t, p.text(), r.says("4,440円", "¥4,440"), "what is still to pay")
+		require.Contains(p.t, p.text(), account)
+		transfer(4440)
+		p.openUntil(link, confirmed(r), "confirmed")
 	}},
 	{"wallet", func(d *message.Draft) { claim(d, "wallet") }, func(w *world, p *phone, r reader) {
 		p.submit("open", "notice")
@@ -239,7 +289,7 @@ func TestEveryOtherWayInABrowser(t *testing.T) {
 				sent, _, err := w.sender.Send(t.Context(), d)
 				require.NoError(t, err)
 				p := newPhone(t, f.name+"-"+r.name(), r.scripted, w.LinksURL(), w.TillURL())
-				p.number, p.sparing = number, true
+				p.number, p.message, p.sparing = number, sent.ID, true
 				p.open(sent.URL+"?lang="+r.lang, "landing")
 				require.Equal(t, r.lang, look.Value[string](p.Window, `document.documentElement.lang`))
 				f.walk(w, p, r)

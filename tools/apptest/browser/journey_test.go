@@ -2,6 +2,7 @@ package browser
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -216,4 +217,8 @@ func (w *world) card(t *testing.T, number, claim string, r reader) {
 	p.await(fmt.Sprintf(`document.body.innerText.includes(%q)`, confirmed(r)))
 	require.True(t, strings.HasPrefix(p.Place(), link))
 	p.confirmed(r, claim)
+
+	require.NoError(t, w.sender.Do(t.Context(), http.MethodPatch, "/v1/claims/"+claim, []byte(`{"action":"refund","key":"1"}`), http.StatusOK, nil))
+	p.openUntil(link, r.says("ご返金済み", "Refunded"), "refunded")
+	p.document(`a[href$="/documents/receipt.pdf"]`, "receipt-after-refund")
 }

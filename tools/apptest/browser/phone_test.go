@@ -52,11 +52,12 @@ var ofLink = regexp.MustCompile(`^http://[^/]+/[a-z]/`)
 // phone is a window of the size of a phone.
 type phone struct {
 	*look.Window
-	t      *testing.T
-	name   string // of the pictures
-	number string // of its owner, where a test needs it
-	status int    // that pages are answered with from now on; 0: one of success
-	shown  int    // pages looked at
+	t       *testing.T
+	name    string // of the pictures
+	number  string // of its owner, where a test needs it
+	message string // whose link was opened, by id, where a test needs it
+	status  int    // that pages are answered with from now on; 0: one of success
+	shown   int    // pages looked at
 	// sparing: a page that another such phone was shown is not looked at again.
 	sparing bool
 }

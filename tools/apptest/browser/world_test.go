@@ -85,7 +85,7 @@ func (w *world) start(ctx context.Context) error {
 	w.stops = append(w.stops, w.Close)
 	const bank = `{"holder": "〇〇ケンスイドウキヨク", "accounts": [{"bank": "9999", "bank_name": "〇〇銀行", "branch": "101", "branch_name": "振込専用支店", "from": "0000001", "to": "0000100"}]}`
 	if err := errors.Join(w.AddModule(apptest.BankModule), w.AddModule(apptest.OIDCModule), os.WriteFile(w.File("bank.json"), []byte(bank), 0o600),
-		w.Append("suido.toml", fmt.Sprintf("[[agent]]\nname = \"bank\"\nmodule = %q\nmethods = [\"bank_transfer\"]\nconfig_file = \"bank.json\"\n[entry]\non = true\n", apptest.BankModule))); err != nil {
+		w.Append("suido.toml", fmt.Sprintf("[[agent]]\nname = \"bank\"\nmodule = %q\nmethods = [\"bank_transfer\"]\nconfig_file = \"bank.json\"\n[entry]\non = true\n[policy]\npast_notices = 3\n", apptest.BankModule))); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
