@@ -360,11 +360,11 @@ func (j *Journey) claim(v *visit, s *Screen, content *message.Content, c *paymen
 		p.View, p.Methods = proto.View_REGISTERED_VIEW, nil
 		return
 	}
+	p.Methods = nil
 	if c.Refunded > 0 && c.Confirmed >= c.Amount {
 		p.Documents = append(p.Documents, &proto.DocumentLink{Name: receiptName, Title: say(v.Lang, "電子領収書（返金後）", "Receipt after the refund")})
 	}
 	// Nothing can be paid here, and nothing was, or it went back: say how it stands.
-	p.Methods = nil
 	stands := []*proto.Row{{Item: say(v.Lang, "お支払い状況", "Payment"), Value: payment.PayerLabel(c.PhaseAt(now), v.Lang)}}
 	if c.Phase == payment.PartlyPaid {
 		stands = append(stands, &proto.Row{Item: say(v.Lang, "ご入金済み", "Paid so far"), Value: message.Yen(c.Received, v.Lang)},

@@ -37,6 +37,15 @@ func (b *browser) choose(method string) {
 	b.submit("pay", url.Values{"method": {method}})
 }
 
+// deposit is money that came in for the claim's first attempt.
+func (w *world) deposit(m *sent, id string, yen int64) {
+	w.t.Helper()
+	data, err := json.Marshal(payment.Deposit{Attempt: w.claim(m).Attempts[0].ID, ID: id, Yen: yen, Paid: w.now()})
+	w.must(err)
+	w.commit(store.Tx{{Ref: store.Ref{Tenant: "water", Kind: store.Claim, ID: m.head.Claim}, Expect: store.Any,
+		Events: []store.NewEvent{{Type: byte(payment.Deposited), At: w.now(), Data: data}}}})
+}
+
 func TestPartOfATransferShowsTheAccountAndTheRest(t *testing.T) {
 	w := newWorld(t, DefaultConfig())
 	w.offer("transfer")
@@ -61,15 +70,6 @@ func TestPartOfATransferShowsTheAccountAndTheRest(t *testing.T) {
 	require.Equal(t, payment.Overpaid, j.Alerts[0].Code)
 }
 
-// deposit is a transfer to the account of a claim.
-func (w *world) deposit(m *sent, id string, yen int64) {
-	w.t.Helper()
-	data, err := json.Marshal(payment.Deposit{Attempt: w.claim(m).Attempts[0].ID, ID: id, Yen: yen, Paid: w.now()})
-	w.must(err)
-	w.commit(store.Tx{{Ref: store.Ref{Tenant: "water", Kind: store.Claim, ID: m.head.Claim}, Expect: store.Any,
-		Events: []store.NewEvent{{Type: byte(payment.Deposited), At: w.now(), Data: data}}}})
-}
-
 // A part came to the account, and the rest was settled at the counter: the page asks for no method any more.
 func TestPageOfAClaimWhoseRestWasSettledAsksForNothing(t *testing.T) {
 	w := newWorld(t, DefaultConfig())
@@ -85,6 +85,20 @@ func TestPageOfAClaimWhoseRestWasSettledAsksForNothing(t *testing.T) {
 	b.says("お支払い状況", "お支払い済み")
 	require.NotContains(t, b.shown.body, "/checkout")
 	require.NotContains(t, b.shown.body, "お支払い方法をお選びください")
+}
+
+// What has a payment behind it and can be paid no more offers no method, not that of the payment either.
+func TestNoMethodIsOfferedWhereNothingCanBePaid(t *testing.T) {
+	w := newWorld(t, DefaultConfig())
+	w.offer("transfer")
+	w.modules.voucher = &proto.Voucher{Account: &proto.BankAccount{Bank: "〇〇銀行", Branch: "本店", Kind: "普通", Number: "1234567", Holder: "スイドウキョク"}}
+	m := w.send(draft{claim: bill(w, "A-1"), expires: 60 * 24 * time.Hour, until: 90 * 24 * time.Hour})
+	w.opened(m).choose("transfer")
+	w.deposit(m, "s1", 1000)
+	w.pass(22 * 24 * time.Hour) // the claim is overdue, the link is not
+	b := w.opened(m)
+	b.says("残りのお支払い金額", "6,440円")
+	require.NotContains(t, b.shown.body, "/checkout")
 }
 
 func TestRegistrationOfAnAccountIsSaidToBeNoPayment(t *testing.T) {

@@ -220,5 +220,6 @@ func (w *world) card(t *testing.T, number, claim string, r reader) {
 
 	require.NoError(t, w.sender.Do(t.Context(), http.MethodPatch, "/v1/claims/"+claim, []byte(`{"action":"refund","key":"1"}`), http.StatusOK, nil))
 	p.openUntil(link, r.says("ご返金済み", "Refunded"), "refunded")
+	require.Zero(t, p.count(`[name="method"]`), "it is not paid again")
 	p.document(`a[href$="/documents/receipt.pdf"]`, "receipt-after-refund")
 }
