@@ -16,7 +16,7 @@ import (
 )
 
 func bill(number, claim string) *message.Draft {
-	tax := int64(551)
+	tax := int64(676)
 	return &message.Draft{To: number, Class: "notice", Text: "〇〇県水道局からお支払いに関するお知らせです。{url}", Reference: "123456789012",
 		Identity: &message.Identity{Code: true, Items: []message.IdentityItem{
 			{Field: "birth_date", Value: "1980-01-01"}, {Field: "kana_name", Value: "スイドウ タロウ"}}},
@@ -24,7 +24,7 @@ func bill(number, claim string) *message.Draft {
 			Rows: []message.Row{{Item: "お客様番号", Value: "00-0-000000"}, {Item: "ご使用期間", Value: "◆8年9～10月分◆"},
 				{Item: "水道使用水量", Value: "44m3"}, {Item: "今回指針", Value: "682"}, {Item: "前回指針", Value: "638"}},
 			Closing: "なお、行き違いでご入金いただきました場合には、ご容赦ください。", NoticePDF: true},
-		Claim: &message.Claim{Number: claim, Amount: 7440, Tax: &tax, TaxRate: 8, Due: time.Now().In(message.Tokyo).AddDate(0, 0, 20).Format(time.DateOnly), Payer: "スイドウ タロウ"}}
+		Claim: &message.Claim{Number: claim, Amount: 7440, Tax: &tax, TaxRate: 10, Due: time.Now().In(message.Tokyo).AddDate(0, 0, 20).Format(time.DateOnly), Payer: "スイドウ タロウ"}}
 }
 
 // TestWaitingPageChangesUnderTheEyes: with JavaScript the page of a number looks again after three minutes, here shortened, and
