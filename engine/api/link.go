@@ -67,34 +67,12 @@ type Unlocks interface {
 
 // unlockMessage lets a message's recipient try again at once. One that is not locked stays as it is.
 func (s *Server) unlockMessage(ctx *fasthttp.RequestCtx, c *Caller, id string) {
-	if _, ok := c.Query(ctx); !ok {
-		return
-	}
-	ref, ok := s.find(ctx, c, id)
-	if !ok {
-		return
-	}
-	work, cancel := s.work()
-	defer cancel()
-	_, st, ok := s.load(work, ctx, c, ref)
-	if !ok {
-		return
-	}
-	if len(st.Head.Answers) == 0 && !st.Head.Code {
-		c.Refuse(ctx, Conflict, message.Problem{Field: "status", Code: "conflict", Detail: "it asks for no identification"})
-		return
-	}
-	if st.LockedAt(clock.Now()) {
-		err := c.Record(work, s.audit, "message.unlock", ref.ID.String(), "")
-		if err == nil {
-			err = s.Unlocks.Unlock(work, ref, c.By())
+	s.clear(ctx, c, id, "unlock", func(st *message.State) (bool, *message.Problem) {
+		if len(st.Head.Answers) == 0 && !st.Head.Code {
+			return false, &message.Problem{Field: "status", Code: "conflict", Detail: "it asks for no identification"}
 		}
-		if err != nil {
-			c.Fail(ctx, "unlock message", err)
-			return
-		}
-	}
-	ctx.SetStatusCode(fasthttp.StatusNoContent)
+		return st.LockedAt(clock.Now()), nil
+	}, func(work context.Context, ref store.Ref) error { return s.Unlocks.Unlock(work, ref, c.By()) })
 }
 
 // Readmits takes back that a message is for somebody else. *donotsend.List implements it.
@@ -104,6 +82,16 @@ type Readmits interface {
 
 // readmitMessage takes back that whoever has the link said お心当たりのない方. A message of which nobody says so stays as it is.
 func (s *Server) readmitMessage(ctx *fasthttp.RequestCtx, c *Caller, id string) {
+	s.clear(ctx, c, id, "readmit", func(st *message.State) (bool, *message.Problem) {
+		return !st.DisownedAt.IsZero(), nil
+	}, func(work context.Context, ref store.Ref) error {
+		return s.Readmits.Readmit(work, ref, c.By(), clock.Now())
+	})
+}
+
+// clear takes from a message what holds its recipient up, if stands says that it does, and answers 204 either way. The act is in the
+// audit log before it is done.
+func (s *Server) clear(ctx *fasthttp.RequestCtx, c *Caller, id, verb string, stands func(*message.State) (bool, *message.Problem), do func(context.Context, store.Ref) error) {
 	if _, ok := c.Query(ctx); !ok {
 		return
 	}
@@ -117,13 +105,18 @@ func (s *Server) readmitMessage(ctx *fasthttp.RequestCtx, c *Caller, id string) 
 	if !ok {
 		return
 	}
-	if !st.DisownedAt.IsZero() {
-		err := c.Record(work, s.audit, "message.readmit", ref.ID.String(), "")
+	there, problem := stands(&st)
+	if problem != nil {
+		c.Refuse(ctx, Conflict, *problem)
+		return
+	}
+	if there {
+		err := c.Record(work, s.audit, "message."+verb, ref.ID.String(), "")
 		if err == nil {
-			err = s.Readmits.Readmit(work, ref, c.By(), clock.Now())
+			err = do(work, ref)
 		}
 		if err != nil {
-			c.Fail(ctx, "readmit message", err)
+			c.Fail(ctx, verb+" message", err)
 			return
 		}
 	}
